@@ -1,0 +1,223 @@
+"""Typed configuration: defaults, then what the data suggest, then a preset, then ``--set``.
+
+Nothing here imports torch, so that a wrong option is reported before anything slow starts.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from semiseg.errors import UserError, unknown
+
+
+class Strict(BaseModel):
+    """A section in which an unknown name is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(Strict):
+    """What a network sees: the size of its square input and the geometric augmentation."""
+
+    size: int = Field(224, ge=32, description="side of the network's square input, in pixels")
+    quarter_turns_and_flips: float = Field(
+        0.5, ge=0, le=1, description="probability of a random quarter turn and flip"
+    )
+    rotation: float = Field(
+        0.25, ge=0, le=1, description="probability of a random rotation (where not turned)"
+    )
+    rotation_degrees: float = Field(20.0, ge=0, le=180)
+    scaling: float = Field(0.0, ge=0, lt=1, description="random zoom in 1 - s to 1 + s")
+    cache_mb: int = Field(1024, ge=0, description="memory for resized slices, in MiB")
+
+
+class TrainingConfig(Strict):
+    """One training's budget, optimiser and rhythm."""
+
+    iterations: int = Field(30_000, ge=1)
+    batch_size: int = Field(24, ge=1, description="labelled and unlabelled images together")
+    labelled_batch_size: int = Field(12, ge=1)
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = Field(0.01, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(1e-4, ge=0)
+    power: float = Field(0.9, ge=0, description="of the polynomial decay (1 - t/T)^power")
+    clip_gradients: float | None = Field(None, gt=0, description="largest norm of all gradients")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    seed: int = Field(0, ge=0)
+    validate_every: int = Field(200, ge=1)
+    checkpoint_every: int = Field(200, ge=1)
+    log_every: int = Field(10, ge=1)
+    gradient_sizes_every: int = Field(0, ge=0, description="0: never")
+    tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _batch(self) -> "TrainingConfig":
+        if self.labelled_batch_size > self.batch_size:
+            raise ValueError(
+                f"labelled_batch_size ({self.labelled_batch_size}) is larger than "
+                f"batch_size ({self.batch_size})"
+            )
+        return self
+
+
+class UNetConfig(Strict):
+    """The thin U-Net of the field's benchmark."""
+
+    channels: tuple[int, ...] = (16, 32, 64, 128, 256)
+    dropout: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5)
+
+    @model_validator(mode="after")
+    def _lengths(self) -> "UNetConfig":
+        if len(self.channels) != len(self.dropout):
+            raise ValueError("channels and dropout need one entry per level each")
+        return self
+
+
+class SwinConfig(Strict):
+    """Swin-Unet "tiny" and how it is optimised beside a CNN."""
+
+    embed_dim: int = Field(96, ge=8)
+    depths: tuple[int, ...] = (2, 2, 2, 2)
+    head_dim: int = Field(32, ge=1, description="width of one attention head")
+    window: int | None = Field(None, ge=1, description="default: the largest that fits the size")
+    drop_path: float = Field(0.2, ge=0, lt=1)
+    pretrained: str = Field("none", description="'none', 'hub' or a file of Swin-T weights")
+    learning_rate_scale: float = Field(0.2, gt=0, description="times training.learning_rate")
+    warmup: float = Field(0.05, ge=0, lt=1, description="linear, as a part of the run")
+
+
+class EvaluationConfig(Strict):
+    """How a run is scored; the words are those of ``semiseg evaluate``."""
+
+    protocol: Literal["strict", "paper"] = "strict"
+    missing: Literal["worst", "exclude", "zero"] = "worst"
+
+
+class RunConfig(Strict):
+    """Everything that a training depends on beside its data and split."""
+
+    method: str
+    preset: str | None = None
+    data: DataConfig = DataConfig()
+    training: TrainingConfig = TrainingConfig()
+    unet: UNetConfig = UNetConfig()
+    swin: SwinConfig = SwinConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="the method's own section, under its own name in files"
+    )
+
+
+SECTIONS = ("data", "training", "unet", "swin", "evaluation")
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """Nested values and where they come from ('the data', "preset 'x'", '--set')."""
+
+    origin: str
+    values: Mapping[str, Any]
+
+
+def parse_assignments(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """``["training.iterations=20"]`` -> ``{"training": {"iterations": 20}}``; values are YAML.
+
+    Raises:
+        UserError: for an entry that is not ``section.key=value``.
+    """
+    out: dict[str, dict[str, Any]] = {}
+    for entry in assignments:
+        name, equals, text = entry.partition("=")
+        section, dot, key = name.strip().partition(".")
+        if not (equals and dot and section and key and "." not in key):
+            raise UserError(
+                f"--set takes section.key=value, for example training.iterations=2000; got '{entry}'."
+            )
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise UserError(f"--set {name}: '{text}' is not a value (a number, word or list).") from None
+        if isinstance(value, str):
+            value = _number(value)
+        out.setdefault(section, {})[key] = value
+    return out
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)  # YAML 1.1 reads 5e-4 as a word
+    except ValueError:
+        return text
+
+
+@dataclasses.dataclass(frozen=True)
+class Resolved:
+    """A validated configuration and the origin of each value that is not a default."""
+
+    config: RunConfig
+    origins: dict[str, str]
+
+
+def resolve(
+    method: str,
+    method_options: type[BaseModel],
+    known_methods: Sequence[str],
+    layers: Sequence[Layer],
+    preset: str | None = None,
+) -> Resolved:
+    """Merge ``layers`` (later ones win) over the defaults and validate.
+
+    A section named after another known method is left out: one preset serves a comparison of
+    several methods.
+
+    Raises:
+        UserError: naming the section, key or value that does not fit, with the nearest name.
+    """
+    merged: dict[str, dict[str, Any]] = {}
+    origins: dict[str, str] = {}
+    for layer in layers:
+        for section, values in layer.values.items():
+            name = section if section in SECTIONS else section.replace("_", "-")
+            if name not in SECTIONS and name not in known_methods:
+                raise unknown(f"section ({layer.origin})", section, [*SECTIONS, *known_methods])
+            if name not in SECTIONS and name != method:
+                continue
+            if not isinstance(values, Mapping):
+                raise UserError(f"{layer.origin}: section '{section}' needs named values.")
+            fields = _fields(name, method_options)
+            for key, value in values.items():
+                if key not in fields:
+                    raise unknown(f"option ({layer.origin})", f"{section}.{key}",
+                                  [f"{section}.{field}" for field in fields])
+                merged.setdefault(name, {})[key] = value
+                origins[f"{name}.{key}"] = layer.origin
+    try:
+        options = method_options.model_validate(merged.pop(method, {}))
+        config = RunConfig.model_validate(
+            {"method": method, "preset": preset, "options": options.model_dump(mode="json"), **merged}
+        )
+    except ValidationError as error:
+        raise UserError(readable(error, origins)) from None
+    return Resolved(config, origins)
+
+
+def _fields(section: str, method_options: type[BaseModel]) -> list[str]:
+    if section in SECTIONS:
+        default = RunConfig.model_fields[section].default
+        return list(type(default).model_fields)
+    return list(method_options.model_fields)
+
+
+def readable(error: ValidationError, origins: Mapping[str, str] | None = None) -> str:
+    """The first fault of a validation as one sentence."""
+    fault = error.errors()[0]
+    where = ".".join(str(part) for part in fault["loc"])
+    origin = next((o for k, o in (origins or {}).items() if k.endswith(where)), None) if where else None
+    prefix = f"{where}: " if where else ""
+    suffix = f" (from {origin})" if origin else ""
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{prefix}{message}, got {fault.get('input')!r}{suffix}." if where else f"{message}."

@@ -1,0 +1,32 @@
+"""What a training step is given."""
+
+import dataclasses
+
+import torch
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Labelled images first, then unlabelled ones; no labels of the latter exist here.
+
+    Attributes:
+        images: [B, C, H, W] float32.
+        labels: [L, H, W] int64 class codes of the first L images.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    @property
+    def labelled(self) -> int:
+        """L, the number of labelled images."""
+        return self.labels.shape[0]
+
+    @property
+    def unlabelled(self) -> int:
+        """The number of unlabelled images."""
+        return self.images.shape[0] - self.labels.shape[0]
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on a device."""
+        return Batch(self.images.to(device, non_blocking=True), self.labels.to(device, non_blocking=True))

@@ -1,0 +1,142 @@
+"""The prepared data set on disk: a readable manifest beside memory-mapped arrays.
+
+::
+
+    DATA/manifest.json          task, cases with geometry and statistics, split
+    DATA/images/CASE.npy        [D, C, H, W]
+    DATA/labels/CASE.npy        [D, H, W] uint8, only for labelled cases
+"""
+
+import functools
+import json
+import os
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from semiseg.data.task import Task
+from semiseg.errors import UserError
+
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+
+
+class Case(BaseModel):
+    """One image of a patient. Shapes are [D, C, H, W]; spacing is (slice, row, column) in mm."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    identifier: str
+    patient: str
+    shape: tuple[int, int, int, int]
+    labelled: bool
+    bounds: tuple[float, float]
+    spacing: tuple[float, float, float] | None = None
+    affine: tuple[tuple[float, ...], ...] | None = None
+    slice_axis: int = 0
+    source: str = ""
+
+    @property
+    def slices(self) -> int:
+        """D, the number of slices."""
+        return self.shape[0]
+
+
+class Split(BaseModel):
+    """Patients of each part. ``labelled_order``: which training patients are labelled first.
+
+    Without an order the labelled patients are drawn by a seed.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    labelled_order: tuple[str, ...] | None = None
+    origin: str = ""
+
+    def part(self, name: Part) -> tuple[str, ...]:
+        """The patients of one part."""
+        patients: tuple[str, ...] = getattr(self, name)
+        return patients
+
+
+class Manifest(BaseModel):
+    """All that is known of a prepared data set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    task: Task
+    layout: str
+    split: Split
+    cases: tuple[Case, ...]
+    notes: tuple[str, ...] = ()
+
+
+class PreparedData:
+    """A prepared data set, opened for reading. Arrays are memory-mapped on every call."""
+
+    def __init__(self, folder: Path | str) -> None:
+        """Open ``folder``.
+
+        Raises:
+            UserError: where there is no readable manifest.
+        """
+        self.folder = Path(folder)
+        path = self.folder / "manifest.json"
+        if not path.is_file():
+            raise UserError(
+                f"{self.folder} is no prepared data set (it has no manifest.json): "
+                f"make one with 'semiseg prepare {self.folder} -o DATA'."
+            )
+        try:
+            self.manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+        except (ValidationError, UnicodeDecodeError):
+            raise UserError(f"{path} cannot be read as a manifest of semiseg: prepare the data again.") from None
+
+    @property
+    def task(self) -> Task:
+        """The task description."""
+        return self.manifest.task
+
+    @functools.cached_property
+    def cases(self) -> dict[str, Case]:
+        """Cases by identifier, in the order of preparation."""
+        return {case.identifier: case for case in self.manifest.cases}
+
+    def of_patients(self, patients: tuple[str, ...], labelled: bool | None = None) -> list[Case]:
+        """The cases of ``patients`` in that order; only (un)labelled ones where asked."""
+        by_patient: dict[str, list[Case]] = {}
+        for case in self.manifest.cases:
+            by_patient.setdefault(case.patient, []).append(case)
+        found = [case for patient in patients for case in by_patient.get(patient, [])]
+        return [case for case in found if labelled is None or case.labelled is labelled]
+
+    def image(self, identifier: str) -> NDArray[np.generic]:
+        """[D, C, H, W], as stored, memory-mapped."""
+        return self._array("images", identifier)
+
+    def label(self, identifier: str) -> NDArray[np.uint8]:
+        """[D, H, W] class codes, memory-mapped."""
+        return self._array("labels", identifier)
+
+    def _array(self, kind: str, identifier: str) -> NDArray[np.generic]:
+        path = self.folder / kind / f"{identifier}.npy"
+        try:
+            array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError):
+            raise UserError(f"{path} is missing or damaged: prepare the data again.") from None
+        return array
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write ``manifest.json`` so that a half-written one is never seen."""
+    partial = folder / "manifest.json.partial"
+    text = json.dumps(manifest.model_dump(mode="json"), indent=1)
+    partial.write_text(text + "\n", encoding="utf-8")
+    os.replace(partial, folder / "manifest.json")

@@ -1,0 +1,16 @@
+"""The one exception that a person is meant to read."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Wrong input: one sentence that names the file or option and says what to do (exit code 2)."""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
+    """An error for an unknown ``name``, with the nearest known one suggested."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(names)}."
+    return UserError(f"Unknown {what} '{name}': {hint}")
