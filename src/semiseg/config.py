@@ -27,7 +27,7 @@ class DataConfig(Strict):
         0.5, ge=0, le=1, description="probability of a random quarter turn and flip"
     )
     rotation: float = Field(
-        0.25, ge=0, le=1, description="probability of a random rotation (where not turned)"
+        0.5, ge=0, le=1, description="probability of a random rotation (where not turned)"
     )
     rotation_degrees: float = Field(20.0, ge=0, le=180)
     scaling: float = Field(0.0, ge=0, lt=1, description="random zoom in 1 - s to 1 + s")

@@ -14,3 +14,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(names)}."
     return UserError(f"Unknown {what} '{name}': {hint}")
+
+
+class RunFailure(Exception):
+    """A run that could not go on: one sentence that says what happened (exit code 1)."""

@@ -123,7 +123,7 @@ class PreparedData:
 
     def label(self, identifier: str) -> NDArray[np.uint8]:
         """[D, H, W] class codes, memory-mapped."""
-        return self._array("labels", identifier)
+        return self._array("labels", identifier).view(np.uint8)
 
     def _array(self, kind: str, identifier: str) -> NDArray[np.generic]:
         path = self.folder / kind / f"{identifier}.npy"

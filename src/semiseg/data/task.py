@@ -59,5 +59,5 @@ def bounds_of(image: NDArray[np.generic], intensity: Intensity) -> tuple[float, 
         return intensity.low, intensity.high
     if intensity.kind == "minmax":
         return float(image.min()), float(image.max())
-    low, high = np.percentile(image, [intensity.low, intensity.high])
+    low, high = np.percentile(np.asarray(image, np.float32), [intensity.low, intensity.high])
     return (float(low), float(high)) if high > low else (float(image.min()), float(image.max()))

@@ -1,1 +1,1 @@
-"""inference"""
+"""From networks and a volume to masks on the volume's own grid."""

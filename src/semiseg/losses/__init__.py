@@ -1,1 +1,1 @@
-"""losses"""
+"""Pure functions of tensors, one file a loss."""

@@ -1,1 +1,58 @@
-"""presets"""
+"""The papers' settings and ours for small machines, one YAML file each, and named studies.
+
+A preset has ``summary``, ``source`` and sections as in ``--set``; sections of other methods than the
+one that is trained are left out. A study (``studies/*.yaml``) has named variants of such sections.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from semiseg.errors import UserError, unknown
+
+HERE = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """All presets."""
+    return sorted(path.stem for path in HERE.glob("*.yaml"))
+
+
+def study_names() -> list[str]:
+    """All studies."""
+    return sorted(path.stem for path in (HERE / "studies").glob("*.yaml"))
+
+
+def load(name: str) -> dict[str, Any]:
+    """A preset by name, or from a file whose name ends in .yaml."""
+    return _load(name, HERE, names(), "preset")
+
+
+def load_study(name: str) -> dict[str, Any]:
+    """A study by name, or from a file whose name ends in .yaml."""
+    study = _load(name, HERE / "studies", study_names(), "study")
+    variants = study.get("variants")
+    if not isinstance(variants, dict) or not all(
+        isinstance(v, dict) and "method" in v for v in variants.values()
+    ):
+        raise UserError(f"Study '{name}' needs 'variants:', each with a 'method:' and its sections.")
+    return study
+
+
+def _load(name: str, folder: Path, known: list[str], what: str) -> dict[str, Any]:
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    if not path.is_file():
+        raise unknown(what, name, known)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, OSError):
+        raise UserError(f"{path} cannot be read as YAML.") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is no {what}: it needs named sections.")
+    return content
+
+
+def sections(preset: dict[str, Any]) -> dict[str, Any]:
+    """What of a preset is configuration."""
+    return {k: v for k, v in preset.items() if k not in ("summary", "source", "method", "variants")}

@@ -1,1 +1,1 @@
-"""workflows"""
+"""What a verb does, as plain functions of the same name."""

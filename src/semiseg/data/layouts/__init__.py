@@ -1,1 +1,56 @@
-"""data/layouts"""
+"""Layouts: how data sets lie in folders. To add one: a file here and a line in ``LAYOUTS``."""
+
+from pathlib import Path
+
+from semiseg.data.layouts.acdc_hdf5 import AcdcHdf5
+from semiseg.data.layouts.base import Layout
+from semiseg.data.layouts.nifti import NiftiFolder
+from semiseg.data.layouts.pictures import PictureFolder
+from semiseg.errors import UserError, unknown
+
+# The first that recognises a folder is taken, so special ones stand before general ones.
+LAYOUTS: dict[str, Layout] = {
+    "acdc-hdf5": AcdcHdf5(),
+    "nifti": NiftiFolder(),
+    "pictures": PictureFolder(),
+}
+
+
+def detect(folder: Path) -> tuple[Layout, str]:
+    """The layout of ``folder`` and, as a sentence, the evidence.
+
+    Raises:
+        UserError: where there is no such folder, or no layout fits.
+    """
+    check_source(folder)
+    for layout in LAYOUTS.values():
+        evidence = layout.detect(folder)
+        if evidence is not None:
+            return layout, evidence
+    known = "; ".join(layout.summary for layout in LAYOUTS.values())
+    raise UserError(f"{folder} has no layout that is known ({known}): arrange it as one of these.")
+
+
+def named(name: str) -> Layout:
+    """The layout called ``name``.
+
+    Raises:
+        UserError: with the nearest name, where there is none.
+    """
+    if name not in LAYOUTS:
+        raise unknown("layout", name, LAYOUTS)
+    return LAYOUTS[name]
+
+
+def check_source(folder: Path) -> None:
+    """Refuse what cannot be a source of images.
+
+    Raises:
+        UserError: for a missing folder, a file, or a data set that is prepared already.
+    """
+    if not folder.exists():
+        raise UserError(f"{folder} does not exist: check the path.")
+    if not folder.is_dir():
+        raise UserError(f"{folder} is a file: give the folder that holds the images.")
+    if (folder / "manifest.json").is_file() and (folder / "images").is_dir():
+        raise UserError(f"{folder} is a prepared data set already: train on it directly.")

@@ -1,1 +1,1 @@
-"""methods/parts"""
+"""What several methods share."""

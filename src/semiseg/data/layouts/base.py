@@ -1,0 +1,171 @@
+"""What a layout is: how a folder's files become cases."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+from semiseg.data.manifest import PARTS, Part, Split
+from semiseg.data.task import Intensity
+from semiseg.data.volume import Volume
+from semiseg.errors import UserError
+
+# What may stand behind a patient in the name of an image.
+ENDINGS = re.compile(
+    r"[_\-. ](?:(?:frame|slice|phase|time|visit|session|ses)[_\-]?\d+|ED|ES)$", re.IGNORECASE
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a person may say about a source.
+
+    Attributes:
+        classes: names of the classes, without the background.
+        patient_pattern: regular expression found in the identifier; its first group (or the whole
+            match) is the patient.
+        spacing: (slice, row, column) in mm, in place of what the files say.
+        max_side: larger pictures are reduced to this longer side.
+    """
+
+    classes: tuple[str, ...] | None = None
+    patient_pattern: str | None = None
+    spacing: tuple[float, float, float] | None = None
+    max_side: int = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceCase:
+    """One image in the source, which reads itself.
+
+    Attributes:
+        identifier: unique in the set; also the name of the prepared arrays.
+        patient: whose image it is; splits are made of patients.
+        has_label: whether ``read`` will give a label.
+        part: where the source's folders say it.
+        source: the image's path, relative to the source.
+        read: the checked volume, or UserError naming the file.
+    """
+
+    identifier: str
+    patient: str
+    has_label: bool
+    part: Part | None
+    source: str
+    read: Callable[[], Volume]
+
+
+def no_notes() -> Sequence[str]:
+    """Nothing to say."""
+    return ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Scan:
+    """What a layout found without reading voxels.
+
+    Attributes:
+        name: of the data set.
+        cases: in the order of preparation.
+        classes: background first, or None where only the labels can tell.
+        kind: volumes or pictures.
+        intensity: how intensities are scaled.
+        split: where the source brings one.
+        notes: what a person should know.
+        afterwards: notes that are known once every case has been read.
+    """
+
+    name: str
+    cases: tuple[SourceCase, ...]
+    classes: tuple[str, ...] | None
+    kind: Literal["volumes", "pictures"]
+    intensity: Intensity
+    split: Split | None = None
+    notes: tuple[str, ...] = ()
+    afterwards: Callable[[], Sequence[str]] = no_notes
+
+
+class Layout(Protocol):
+    """One way in which data sets lie in folders; a file each, listed in ``LAYOUTS``."""
+
+    name: str
+    summary: str
+
+    def detect(self, folder: Path) -> str | None:
+        """The evidence that ``folder`` has this layout, or None."""
+
+    def scan(self, folder: Path, options: Options) -> Scan:
+        """List the cases.
+
+        Raises:
+            UserError: for files that contradict each other.
+        """
+
+
+def patient_of(identifier: str, pattern: str | None) -> str:
+    """The patient in an identifier: by ``pattern``, else without endings such as ``_frame01``.
+
+    Raises:
+        UserError: where the pattern is none or does not fit.
+    """
+    if pattern is not None:
+        try:
+            found = re.search(pattern, identifier)
+        except re.error as error:
+            raise UserError(
+                f"--patient-pattern '{pattern}' is no regular expression ({error}): correct it."
+            ) from None
+        patient = (found.group(1) if found.re.groups else found.group(0)) if found else None
+        if not patient:
+            raise UserError(
+                f"--patient-pattern '{pattern}' finds no patient in '{identifier}': widen it."
+            )
+        return str(patient)
+    while (shorter := ENDINGS.sub("", identifier)) != identifier and shorter:
+        identifier = shorter
+    return identifier
+
+
+def with_background(names: Sequence[str]) -> tuple[str, ...]:
+    """Class names with the background first, which may be named already."""
+    foreground = [name.strip() for name in names]
+    if foreground and foreground[0].lower() == "background":
+        foreground = foreground[1:]
+    if not foreground or not all(foreground) or len({"background", *foreground}) <= len(foreground):
+        raise UserError(
+            f"--classes '{','.join(names)}' does not name each class once: for example RV,Myo,LV."
+        )
+    return ("background", *foreground)
+
+
+def split_of_parts(
+    cases: Sequence[SourceCase], origin: str
+) -> tuple[Split | None, tuple[str, ...]]:
+    """The split that sub-folders such as ``train`` and ``test`` tell, and notes about it.
+
+    A part other than ``train`` without a single label cannot be measured on: its images become
+    unlabelled training images.
+    """
+    patients: dict[Part, dict[str, None]] = {part: {} for part in PARTS}
+    useful = {case.part for case in cases if case.has_label}
+    notes = []
+    for part in PARTS:
+        moved = sum(case.part == part for case in cases)
+        if part != "train" and moved and part not in useful:
+            notes.append(
+                f"the {part} folder has no labels: its {moved} images serve as unlabelled training "
+                "images (move them away if they must stay unseen)."
+            )
+    for case in cases:
+        part = case.part if case.part in useful and case.part is not None else "train"
+        patients[part][case.patient] = None
+    if not patients["validation"] and not patients["test"]:
+        return None, tuple(notes)
+    split = Split(
+        train=tuple(patients["train"]),
+        validation=tuple(patients["validation"]),
+        test=tuple(patients["test"]),
+        origin=origin,
+    )
+    return split, tuple(notes)

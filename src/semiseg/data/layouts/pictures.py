@@ -1,0 +1,141 @@
+"""A folder of pictures (photographs, endoscopy, histology) and masks.
+
+Sub-folders ``images`` and ``masks`` (and their kin) with the same names, or one tree in which masks
+end in _mask, _seg, _segmentation or _label.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+from semiseg.data.images import (
+    PICTURE_SUFFIXES,
+    picture_channels,
+    picture_shape,
+    read_picture,
+    read_picture_mask,
+)
+from semiseg.data.layouts.base import (
+    Options,
+    Scan,
+    SourceCase,
+    patient_of,
+    split_of_parts,
+    with_background,
+)
+from semiseg.data.layouts.pairing import Pair, any_with, left_over, pair_files
+from semiseg.data.task import Intensity
+from semiseg.data.volume import Volume
+from semiseg.errors import UserError
+
+
+class PictureFolder:
+    """Pictures beside masks."""
+
+    name = "pictures"
+    summary = "pictures: images/*.jpg beside masks/*.png, or NAME.jpg beside NAME_mask.png"
+
+    def detect(self, folder: Path) -> str | None:
+        """Any picture below the folder."""
+        first = any_with(folder, PICTURE_SUFFIXES)
+        return f"it holds pictures such as {first.relative_to(folder)}" if first else None
+
+    def scan(self, folder: Path, options: Options) -> Scan:
+        """Pair pictures with masks by their names; reads the pictures' headers for their channels.
+
+        Raises:
+            UserError: for an unreadable picture, and as :func:`pair_files`.
+        """
+        if options.max_side < 1:
+            raise UserError(f"--max-side {options.max_side}: give a number of pixels such as 512.")
+        found = pair_files(folder, PICTURE_SUFFIXES)
+        channels = {pair.image: picture_channels(pair.image) for pair in found.pairs}
+        kinds = set(channels.values())
+        notes = []
+        if len(kinds) > 1:
+            grey = sum(count == 1 for count in channels.values())
+            notes.append(f"{grey:,} of {len(channels):,} pictures are grey: all are stored as RGB.")
+        classes = with_background(options.classes) if options.classes else None
+        masks = MaskReader(classes, options.max_side)
+        cases = tuple(
+            SourceCase(
+                identifier=pair.identifier,
+                # A name tells a picture's patient only where somebody says how.
+                patient=patient_of(pair.identifier, options.patient_pattern or ".+"),
+                has_label=pair.label is not None,
+                part=pair.part,
+                source=str(pair.image.relative_to(folder)),
+                read=functools.partial(masks.read, pair, max(kinds, default=3)),
+            )
+            for pair in found.pairs
+        )
+        split, moved = split_of_parts(cases, "the names of the source's folders")
+        return Scan(
+            name=folder.resolve().name,
+            cases=cases,
+            classes=classes,
+            kind="pictures",
+            intensity=Intensity(kind="window", low=0.0, high=255.0),
+            split=split,
+            notes=(*notes, *moved, *left_over(folder, found, found.pairs)),
+            afterwards=masks.notes,
+        )
+
+
+class MaskReader:
+    """Reads pictures and masks, and remembers how the masks were written."""
+
+    def __init__(self, classes: tuple[str, ...] | None, max_side: int) -> None:
+        """``classes`` where they are known, background first."""
+        self.classes = classes
+        self.max_side = max_side
+        self.lossy: list[Path] = []
+        self.reduced = 0
+        self._two_valued: Path | None = None
+        self._many_valued: Path | None = None
+
+    def read(self, pair: Pair, channels: int) -> Volume:
+        """The picture and its mask.
+
+        Raises:
+            UserError: naming the file that does not fit, or two masks written in different ways.
+        """
+        volume = read_picture(pair.image, channels, self.max_side)
+        shape = picture_shape(pair.image)
+        self.reduced += max(shape) > self.max_side
+        if pair.label is None:
+            return volume
+        mask = read_picture_mask(pair.label, shape, self.max_side)
+        if mask.encoding in ("binary", "lossy"):
+            self._two_valued = self._two_valued or pair.label
+            if self.classes is not None and len(self.classes) > 2:
+                raise UserError(
+                    f"{pair.label} is black and white though {len(self.classes) - 1} classes are "
+                    "named: name one class, or save class codes 0, 1, 2, ..."
+                )
+        if mask.encoding == "codes" and mask.codes.max() > 1:
+            self._many_valued = self._many_valued or pair.label
+        if self._two_valued and self._many_valued:
+            raise UserError(
+                f"{self._two_valued} is black and white but {self._many_valued} holds class codes "
+                "above 1: save all masks in one way."
+            )
+        if mask.encoding == "lossy":
+            self.lossy.append(pair.label)
+        return dataclasses.replace(volume, label=mask.codes[None])
+
+    def notes(self) -> Sequence[str]:
+        """What reading has shown."""
+        notes = []
+        if self.lossy:
+            notes.append(
+                f"{len(self.lossy):,} masks have grey rims (such as {self.lossy[0].name}): "
+                "they were cut at half."
+            )
+        if self.reduced:
+            notes.append(
+                f"{self.reduced:,} pictures were larger and are stored with a longer side of "
+                f"{self.max_side} pixels (--max-side)."
+            )
+        return notes

@@ -1,0 +1,103 @@
+"""Slices of a prepared data set as training batches."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from semiseg.config import DataConfig
+from semiseg.data.augment import apply_geometry, draw_geometry
+from semiseg.data.batch import Batch
+from semiseg.data.manifest import Case, PreparedData
+from semiseg.data.sampler import Sampler
+from semiseg.data.task import normalise
+
+
+def to_input(image: Tensor, size: int) -> Tensor:
+    """[N, C, H, W] -> [N, C, size, size], bilinear, antialiased where it shrinks."""
+    if image.shape[-2:] == (size, size):
+        return image
+    shrinks = image.shape[-2] > size or image.shape[-1] > size
+    return F.interpolate(image, (size, size), mode="bilinear", antialias=shrinks)
+
+
+class SliceCache:
+    """Normalised slices at the network's size, computed once while they fit into memory."""
+
+    def __init__(self, data: PreparedData, size: int, limit_mb: int) -> None:
+        self.data, self.size, self.limit = data, size, limit_mb * 2**20
+        self.kept: OrderedDict[tuple[str, int, bool], tuple[Tensor, Tensor | None]] = OrderedDict()
+        self.used = 0
+
+    def get(self, case: Case, index: int, with_label: bool) -> tuple[Tensor, Tensor | None]:
+        """Image [C, S, S] float32 and, only where asked for, label [S, S] uint8."""
+        key = (case.identifier, index, with_label)
+        if key in self.kept:
+            self.kept.move_to_end(key)
+            return self.kept[key]
+        pixels = np.asarray(self.data.image(case.identifier)[index])
+        image = torch.from_numpy(normalise(pixels, self.data.task.intensity, case.bounds))
+        image = to_input(image[None], self.size)[0]
+        label = None
+        if with_label:
+            codes = torch.from_numpy(np.array(self.data.label(case.identifier)[index]))
+            label = F.interpolate(codes[None, None], (self.size, self.size), mode="nearest-exact")
+            label = label[0, 0]
+        cost = image.numel() * 4 + (0 if label is None else label.numel())
+        self.used += cost
+        self.kept[key] = (image, label)
+        while self.used > self.limit and len(self.kept) > 1:
+            _, (old, old_label) = self.kept.popitem(last=False)
+            self.used -= old.numel() * 4 + (0 if old_label is None else old_label.numel())
+        return image, label
+
+
+def slices_of(cases: Sequence[Case]) -> list[tuple[Case, int]]:
+    """All slices of ``cases``, in order."""
+    return [(case, index) for case in cases for index in range(case.slices)]
+
+
+class BatchLoader:
+    """``loader(step)`` is the batch of a step: a function of (seed, step, rank) and nothing else.
+
+    Labels are read for the labelled cases only.
+    """
+
+    def __init__(
+        self,
+        data: PreparedData,
+        labelled: Sequence[Case],
+        unlabelled: Sequence[Case],
+        counts: tuple[int, int],
+        config: DataConfig,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        """Args: counts: labelled and unlabelled images of a batch over all ranks."""
+        self.labelled, self.unlabelled = slices_of(labelled), slices_of(unlabelled)
+        self.sampler = Sampler(
+            len(self.labelled), len(self.unlabelled), counts, seed, rank, ranks
+        )
+        self.cache = SliceCache(data, config.size, config.cache_mb)
+        self.config, self.seed, self.rank = config, seed, rank
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of ``step``."""
+        chosen_labelled, chosen_unlabelled = self.sampler(step)
+        images: list[Tensor] = []
+        labels: list[Tensor] = []
+        for position in chosen_labelled:
+            image, label = self.cache.get(*self.labelled[position], True)
+            assert label is not None
+            images.append(image)
+            labels.append(label)
+        for position in chosen_unlabelled:
+            images.append(self.cache.get(*self.unlabelled[position], False)[0])
+        rng = np.random.default_rng((self.seed, 3, step, self.rank))
+        matrices = draw_geometry(len(images), self.config, rng)
+        moved, codes = apply_geometry(torch.stack(images), torch.stack(labels), matrices)
+        return Batch(moved, codes.long())

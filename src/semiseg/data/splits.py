@@ -1,0 +1,264 @@
+"""Splits by patient, and which patients are labelled.
+
+Patients are put in order by a hash of the seed and their name, so that a draw depends neither on
+the order of files nor on a library's version, and a smaller budget always lies within a larger one.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from semiseg.data.manifest import PARTS, Case, Split
+from semiseg.data.store import replacing
+from semiseg.errors import UserError
+
+FEWEST_TO_DIVIDE = 5  # labelled patients; with fewer, holding some back costs more than it tells
+
+
+def seeded_order(patients: Iterable[str], seed: int, purpose: str) -> tuple[str, ...]:
+    """A permutation of ``patients`` that depends on their names, the seed and the purpose only."""
+
+    def key(patient: str) -> tuple[bytes, str]:
+        return hashlib.sha256(f"{purpose}\0{seed}\0{patient}".encode()).digest(), patient
+
+    return tuple(sorted(set(patients), key=key))
+
+
+def make_split(
+    patients: Sequence[str],
+    labelled_patients: Sequence[str],
+    fractions: tuple[float, float, float] = (0.7, 0.1, 0.2),
+    seed: int = 0,
+) -> Split:
+    """Divide the labelled patients by a seed; unlabelled ones all go to the training part.
+
+    Below five labelled patients nothing is held back, which ``origin`` then says. Else each part
+    with a fraction above zero gets at least one patient.
+
+    Raises:
+        UserError: for fractions that are negative or do not sum to 1.
+    """
+    if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise UserError(
+            f"The split's fractions {fractions} are no parts of 1: for example 0.7,0.1,0.2."
+        )
+    labelled = seeded_order(labelled_patients, seed, "split")
+    count = len(labelled)
+    if count < FEWEST_TO_DIVIDE:
+        return Split(
+            train=tuple(dict.fromkeys(patients)),
+            origin=f"only {_patients(count)} labelled: all serve for training, none is held back "
+            "for validation or testing",
+        )
+    validation, test = (
+        max(int(count * part + 0.5), 1) if part > 0 else 0 for part in fractions[1:]
+    )
+    held = set(labelled[: validation + test])
+    return Split(
+        train=tuple(patient for patient in dict.fromkeys(patients) if patient not in held),
+        validation=labelled[:validation],
+        test=labelled[validation : validation + test],
+        origin=f"drawn by seed {seed}: {' / '.join(f'{100 * part:g}' for part in fractions)} "
+        "percent of the labelled patients",
+    )
+
+
+def read_split(
+    path: Path | str, patients: Sequence[str], labelled_patients: Sequence[str]
+) -> Split:
+    """Read a split from JSON: ``{"train": [...], "validation": [...], "test": [...]}``.
+
+    ``labelled_order`` may name which training patients are labelled first. Unlabelled patients that
+    the file does not name join the training part; labelled ones stay in no part.
+
+    Raises:
+        UserError: for an unreadable file, other keys, unknown patients, or one in two parts.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): check the path.") from None
+    except ValueError:
+        raise UserError(
+            f'{path} is no JSON: write {{"train": [...], "validation": [...], "test": [...]}}.'
+        ) from None
+    known = {*PARTS, "labelled_order", "origin"}
+    if not isinstance(content, dict) or not content.keys() <= known or "train" not in content:
+        raise UserError(f"{path} needs the keys train, validation, test (lists of patients).")
+    lists: dict[str, tuple[str, ...]] = {}
+    for name in (*PARTS, "labelled_order"):
+        entries = content.get(name) or []
+        if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+            raise UserError(f"{path}: '{name}' must be a list of patients, each in quotes.")
+        lists[name] = tuple(entries)
+    named = {patient for name in PARTS for patient in lists[name]}
+    free = set(patients) - set(labelled_patients) - named
+    split = Split(
+        train=(*lists["train"], *(p for p in dict.fromkeys(patients) if p in free)),
+        validation=lists["validation"],
+        test=lists["test"],
+        labelled_order=lists["labelled_order"] or None,
+        origin=f"from {path.name}",
+    )
+    check_split(split, patients, str(path))
+    return split
+
+
+def write_split(path: Path | str, split: Split) -> None:
+    """Write a split as JSON that :func:`read_split` reads.
+
+    Raises:
+        UserError: where the file cannot be written.
+    """
+    content: dict[str, list[str]] = {name: list(split.part(name)) for name in PARTS}
+    if split.labelled_order is not None:
+        content["labelled_order"] = list(split.labelled_order)
+    with replacing(Path(path)) as partial:
+        text = json.dumps({**content, "origin": split.origin}, indent=1)
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+def check_split(split: Split, patients: Iterable[str], name: str = "The split") -> None:
+    """Hold a split to its promise.
+
+    Raises:
+        UserError: for a patient in two parts, named twice, or unknown, and for no training patient.
+    """
+    known = set(patients)
+    where: dict[str, str] = {}
+    for part in PARTS:
+        for patient in split.part(part):
+            if patient in where:
+                twice = (
+                    f"in {where[patient]} and in {part}"
+                    if where[patient] != part
+                    else f"twice in {part}"
+                )
+                raise UserError(
+                    f"{name}: patient '{patient}' stands {twice}: name each patient once."
+                )
+            if patient not in known:
+                raise UserError(
+                    f"{name}: patient '{patient}' in {part} is not among the {len(known)} patients "
+                    f"of the data (for example '{min(known, default='')}'): correct the name."
+                )
+            where[patient] = part
+    if not split.train:
+        raise UserError(
+            f"{name} leaves no patient for training: give the training part at least one."
+        )
+    for patient in split.labelled_order or ():
+        if where.get(patient) != "train":
+            raise UserError(
+                f"{name}: patient '{patient}' in labelled_order is no training patient: remove it."
+            )
+    if split.labelled_order and len(set(split.labelled_order)) < len(split.labelled_order):
+        raise UserError(f"{name}: labelled_order names a patient twice: name each patient once.")
+
+
+def parse_budget(text: str, available: int) -> int | list[str]:
+    """What ``--labelled`` says: ``7``, ``10%``, ``all``, or a text file of patients.
+
+    Args:
+        text: the option's value.
+        available: how many labelled training patients there are, which 100% is.
+
+    Raises:
+        UserError: for anything else, a budget of nothing, and more than there are.
+    """
+    text = text.strip()
+    if text.lower() == "all":
+        return available
+    number = re.fullmatch(r"(-?\d+(?:\.\d+)?)\s*(%?)", text)
+    if number:
+        value = float(number.group(1))
+        if number.group(2):
+            if not 0 < value <= 100:
+                raise UserError(f"--labelled {text}: give a percentage above 0 and up to 100%.")
+            return max(int(available * value / 100 + 0.5), 1)
+        if value != int(value) or value < 1:
+            raise UserError(f"--labelled {text}: give a whole number of patients, 1 or more.")
+        return _at_most(int(value), available)
+    path = Path(text)
+    if not path.is_file():
+        raise UserError(
+            f"--labelled takes 7, 10%, all, or a text file of patients; '{text}' is none of these."
+        )
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise UserError(f"{path} cannot be read as text: write one patient a line.") from None
+    words = [word for line in lines for word in re.split(r"[,\s]+", line.partition("#")[0]) if word]
+    if not words:
+        raise UserError(f"{path} names no patient: write one patient a line.")
+    for word in words:
+        if words.count(word) > 1:
+            raise UserError(f"{path} names patient '{word}' twice: name each patient once.")
+    return words
+
+
+def draw_labelled(
+    split: Split,
+    labelled_train_patients: Sequence[str],
+    budget: int | list[str],
+    draw: int | None = None,
+) -> tuple[str, ...]:
+    """The patients whose labels a training may read.
+
+    Args:
+        split: of the data; its ``labelled_order`` is taken where ``draw`` is None.
+        labelled_train_patients: the training patients that have labels.
+        budget: how many, or which.
+        draw: the seed of a draw; None takes the split's order, or else draw 0.
+
+    Returns:
+        A prefix of one order, so that a smaller budget lies within a larger one; a list as given.
+
+    Raises:
+        UserError: for more than there are, or a listed patient without labels in the training part.
+    """
+    available = set(labelled_train_patients)
+    if not isinstance(budget, int):
+        for patient in budget:
+            if patient not in available:
+                raise UserError(
+                    f"--labelled names patient '{patient}', which is no labelled patient of the "
+                    "training part: correct the list."
+                )
+        return tuple(budget)
+    order = seeded_order(available, draw or 0, "labelled")
+    if draw is None and split.labelled_order:
+        first = [patient for patient in split.labelled_order if patient in available]
+        order = (*first, *(patient for patient in order if patient not in first))
+    return order[: _at_most(budget, len(order))]
+
+
+def counted(cases: Sequence[Case], kind: Literal["volumes", "pictures"]) -> str:
+    """``7 patients = 14 volumes = 136 slices``, or ``12 pictures``."""
+    patients = len({case.patient for case in cases})
+    if kind == "pictures":
+        pictures = _plural(len(cases), "picture")
+        return pictures if patients == len(cases) else f"{_patients(patients)} = {pictures}"
+    slices = sum(case.slices for case in cases)
+    return f"{_patients(patients)} = {_plural(len(cases), 'volume')} = {_plural(slices, 'slice')}"
+
+
+def _at_most(budget: int, available: int) -> int:
+    if budget > available:
+        raise UserError(
+            f"--labelled asks for {_patients(budget)}, but the training part has only "
+            f"{available} with labels: ask for at most {available}."
+        )
+    return budget
+
+
+def _patients(count: int) -> str:
+    return _plural(count, "patient")
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,0 +1,68 @@
+"""The table of methods. It imports no torch; a class is loaded where it is used.
+
+A method in another package appears here through the entry point group ``semiseg.methods``, whose
+value is an `Entry`.
+"""
+
+import dataclasses
+import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING
+
+from semiseg.errors import unknown
+
+if TYPE_CHECKING:
+    from semiseg.methods.base import Method
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One line of the table; ``target`` is ``module:Class``."""
+
+    name: str
+    year: int
+    summary: str
+    citation: str
+    target: str
+
+    def load(self) -> "type[Method]":
+        """Import the method's class."""
+        module, _, name = self.target.partition(":")
+        cls: type[Method] = getattr(importlib.import_module(module), name)
+        return cls
+
+
+BUILT_IN = (
+    Entry(
+        "supervised", 2015, "U-Net on the labelled images alone: the baseline of every table",
+        "Ronneberger, Fischer, Brox. U-Net: convolutional networks for biomedical image "
+        "segmentation. MICCAI 2015.", "semiseg.methods.supervised:Supervised",
+    ),
+    Entry(
+        "cross-teaching", 2022, "a U-Net and a Swin-Unet teach each other by pseudo-labels (CTS)",
+        "Luo, Hu, Song, Wang, Zhang. Semi-supervised medical image segmentation via cross teaching "
+        "between CNN and Transformer. MIDL 2022.", "semiseg.methods.cross_teaching:CrossTeaching",
+    ),
+    Entry(
+        "mcsc", 2023, "cross teaching plus balanced contrast of both networks' features at several "
+        "scales", "Liu, Gu, Henderson, Deligianni. Multi-scale cross contrastive learning for "
+        "semi-supervised medical image segmentation. BMVC 2023.", "semiseg.methods.mcsc:MCSC",
+    ),
+)  # fmt: skip
+
+
+def table() -> dict[str, Entry]:
+    """All methods by name, built-in ones first."""
+    entries = {entry.name: entry for entry in BUILT_IN}
+    for point in importlib.metadata.entry_points(group="semiseg.methods"):
+        entry = point.load()
+        entries.setdefault(entry.name, entry)
+    return entries
+
+
+def entry(name: str) -> Entry:
+    """The line of ``name``; raises `UserError` with the nearest name where there is none."""
+    entries = table()
+    if name not in entries:
+        raise unknown("method", name, entries)
+    return entries[name]

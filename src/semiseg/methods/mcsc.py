@@ -1,0 +1,180 @@
+"""`mcsc`: Liu, Gu, Henderson, Deligianni. Multi-scale cross contrastive learning for semi-supervised
+medical image segmentation (BMVC 2023).
+
+A U-Net and a Swin-Unet teach each other (section 3.1, equation 1). Their features at several scales
+are projected into one space and contrasted pixel by pixel (section 3.2, equation 2), guided by the
+truth on labelled images and by crossed pseudo-labels on unlabelled ones: the CNN's features take the
+Transformer's argmax and the reverse. Section 3.3: each network minimises
+L_sup + w_cps L_cps + w_cl L_cl with w_cl = 0.001, so that in their sum the contrast weighs 0.002.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+
+from semiseg.config import RunConfig
+from semiseg.data.batch import Batch
+from semiseg.data.task import Task
+from semiseg.errors import UserError
+from semiseg.losses.balanced_contrast import Variant, balanced_contrast
+from semiseg.losses.dice import supervised_loss
+from semiseg.methods import base
+from semiseg.methods.base import Method, ParameterGroup, Step, start_of
+from semiseg.methods.cross_teaching import CrossTeachingOptions, consistency_weight, cross_loss
+from semiseg.methods.parts.cnn_transformer import build_swin_unet, build_unet, groups
+from semiseg.methods.parts.patches import Remainder, deal_patches
+from semiseg.networks.projector import SharedProjector
+
+SCALES = (1, 4, 8)  # the paper's "256", 56 and 28: full resolution, a quarter, an eighth
+
+
+class MCSCOptions(CrossTeachingOptions):
+    """Options of ``mcsc``; every row of the paper's tables 3 and 4 is a choice of them."""
+
+    contrast_weight: float = Field(0.002, ge=0, description="of the sum over scales")
+    scales: tuple[int, ...] = Field((1, 8), description="1 full resolution, 4 quarter, 8 eighth")
+    patch_sides: dict[int, int] | None = Field(None, description="side h' per scale")
+    remainder: Remainder = "pad"
+    temperature: float = Field(0.1, gt=0)
+    projector_hidden: int = Field(256, ge=1)
+    projector_width: int = Field(128, ge=1)
+    cross_labels: bool = Field(True, description="'CroLab' of table 3; false: each its own argmax")
+    balanced: bool = Field(True, description="'Balanced' of table 3")
+    anchor_in_denominator: bool = True
+    drop_background: bool = Field(False, description="'DB' of table 3")
+    skip_single_class: bool = False
+    labelled_contrast_until: float = Field(
+        0.075, ge=0, description="contrast on labelled images alone: part of the run, or iterations"
+    )
+
+    @field_validator("scales")
+    @classmethod
+    def _known_scales(cls, scales: tuple[int, ...]) -> tuple[int, ...]:
+        if not scales or len(set(scales)) < len(scales) or not set(scales) <= set(SCALES):
+            raise ValueError(f"scales are one or more of {SCALES}, each once")
+        return scales
+
+    @field_validator("patch_sides")
+    @classmethod
+    def _sides(cls, sides: dict[int, int] | None) -> dict[int, int] | None:
+        if sides is not None and (not set(sides) <= set(SCALES) or min(sides.values(), default=1) < 1):
+            raise ValueError(f"patch_sides maps scales of {SCALES} to sides of at least 1")
+        return sides
+
+
+def default_sides(size: int) -> dict[int, int]:
+    """h' per scale: 19 of 224 at full resolution, a quarter of the map at 1/4, half of it at 1/8."""
+    return {1: max(round(19 * size / 224), 1), 4: max(size // 16, 1), 8: max(size // 16, 1)}
+
+
+class MCSC(Method):
+    """Multi-scale cross supervised contrastive learning. The CNN is used for inference."""
+
+    Options: ClassVar[type[base.Options]] = MCSCOptions
+    networks: ClassVar[tuple[str, ...]] = ("cnn", "transformer")
+
+    def __init__(self, task: Task, config: RunConfig) -> None:
+        """See `Method`."""
+        super().__init__(task, config)
+        self.options = o = MCSCOptions.model_validate(config.options)
+        self.config = config
+        self.classes = len(task.classes)
+        self.cnn = build_unet(task, config)
+        self.transformer, note = build_swin_unet(task, config)
+        self.notes.append(note)
+        self.sides = default_sides(config.data.size) | (o.patch_sides or {})
+        for scale in o.scales:
+            for name in self.networks:
+                if scale not in getattr(self, name).out_channels:
+                    raise UserError(f"mcsc.scales: the {name} has no map at 1/{scale} here.")
+        self.projectors = nn.ModuleDict(
+            {
+                str(scale): SharedProjector(
+                    {name: getattr(self, name).out_channels[scale] for name in self.networks},
+                    o.projector_hidden,
+                    o.projector_width,
+                )
+                for scale in o.scales
+            }
+        )
+        self.variant = Variant(
+            o.balanced, o.anchor_in_denominator, o.drop_background, o.skip_single_class
+        )
+
+    def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Terms: ``supervised_*``, ``cross_*`` of both networks, ``contrast_*`` of each scale."""
+        labelled, options = batch.labelled, self.options
+        f_cnn, f_transformer = (getattr(self, n).features(batch.images) for n in self.networks)
+        cnn, transformer = self.cnn.classify(f_cnn), self.transformer.classify(f_transformer)
+        terms = {
+            "supervised_cnn": supervised_loss(cnn[:labelled], batch.labels),
+            "supervised_transformer": supervised_loss(transformer[:labelled], batch.labels),
+        }
+        y_cnn = y_transformer = batch.labels[:0]
+        if batch.unlabelled:
+            weight = consistency_weight(options, step)
+            u_cnn, u_transformer = cnn[labelled:], transformer[labelled:]
+            y_cnn, y_transformer = u_cnn.detach().argmax(1), u_transformer.detach().argmax(1)
+            terms["cross_cnn"] = weight * cross_loss(u_cnn, y_transformer)
+            terms["cross_transformer"] = weight * cross_loss(u_transformer, y_cnn)
+
+        if options.cross_labels:
+            y_cnn, y_transformer = y_transformer, y_cnn
+        if step.index < start_of(options.labelled_contrast_until, step.total):
+            images = labelled
+            y_cnn = y_transformer = batch.labels[:0]
+        else:
+            images = batch.images.shape[0]
+        # f_1..N from the CNN, f_N+1..2N from the Transformer, with the labels that guide each
+        guides = torch.cat([batch.labels, y_cnn, batch.labels, y_transformer])
+        for scale in options.scales:
+            taps = {"cnn": f_cnn[scale][:images], "transformer": f_transformer[scale][:images]}
+            terms[f"contrast_{scale}"] = options.contrast_weight * self._contrast(taps, guides, scale)
+        return terms
+
+    def _contrast(self, taps: Mapping[str, Tensor], guides: Tensor, scale: int) -> Tensor:
+        """L_cl of one scale: equation 2, mean over M batches of 2N patches.
+
+        Args:
+            taps: [N, C, h, w] of each network.
+            guides: [2N, H, W] labels at full resolution, the CNN's N first.
+        """
+        height, width = next(iter(taps.values())).shape[-2:]
+        if guides.shape[-2:] != (height, width):
+            # 'nearest' would shift by half a cell; argmax of coarse logits is another label
+            guides = F.interpolate(guides[:, None].float(), (height, width), mode="nearest-exact")
+            guides = guides[:, 0].long()
+        side, remainder = self.sides[scale], self.options.remainder
+        dealt = [
+            (name, *deal_patches(x, y, side, remainder))
+            for (name, x), y in zip(taps.items(), guides.chunk(len(taps)), strict=True)
+        ]
+        # pixels are projected after the deal: the narrow features travel, not the embeddings
+        projector = self.projectors[str(scale)]
+        embeddings = torch.cat([projector(pixels, name) for name, pixels, _, _ in dealt], 1)
+        labels = torch.cat([labels for _, _, labels, _ in dealt], 1)
+        masks = [mask for _, _, _, mask in dealt if mask is not None]
+        return balanced_contrast(
+            embeddings, labels, self.classes, self.options.temperature,
+            torch.cat(masks, 1) if masks else None, self.variant,
+        )  # fmt: skip
+
+    def active_from(self, iterations: int) -> dict[str, int]:
+        """See `Method`."""
+        return {
+            "cross": start_of(self.options.consistency_from, iterations),
+            "contrast on unlabelled images": start_of(
+                self.options.labelled_contrast_until, iterations
+            ),
+        }
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Both networks and the projectors (at the CNN's learning rate)."""
+        return [
+            *groups(self.cnn, self.transformer, self.config),
+            ParameterGroup("projectors", list(self.projectors.parameters())),
+        ]

@@ -1,0 +1,34 @@
+"""A U-Net and a Swin-Unet side by side, as cross teaching and MCSC train them."""
+
+from semiseg.config import RunConfig
+from semiseg.data.task import Task
+from semiseg.methods.base import ParameterGroup
+from semiseg.networks.segmenter import Segmenter
+from semiseg.networks.swin_unet import SwinUnet
+from semiseg.networks.swin_weights import load_pretrained
+from semiseg.networks.unet import UNet
+
+
+def build_unet(task: Task, config: RunConfig) -> Segmenter:
+    """The U-Net branch (raises `UserError` where ``data.size`` does not fit)."""
+    backbone = UNet(task.channels, config.unet)
+    backbone.check_size(config.data.size)
+    return Segmenter(backbone, len(task.classes))
+
+
+def build_swin_unet(task: Task, config: RunConfig) -> tuple[Segmenter, str]:
+    """The Transformer branch and a sentence on its initial weights."""
+    backbone = SwinUnet(task.channels, config.data.size, config.swin)
+    report = load_pretrained(backbone, config.swin.pretrained)
+    return Segmenter(backbone, len(task.classes)), report.message
+
+
+def groups(cnn: Segmenter, transformer: Segmenter, config: RunConfig) -> list[ParameterGroup]:
+    """Both networks' parameters; the Transformer's rate is a part of the CNN's and warms up."""
+    swin = config.swin
+    return [
+        ParameterGroup("cnn", list(cnn.parameters())),
+        ParameterGroup(
+            "transformer", list(transformer.parameters()), swin.learning_rate_scale, swin.warmup
+        ),
+    ]

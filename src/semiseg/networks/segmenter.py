@@ -1,0 +1,41 @@
+"""A backbone with its segmentation head."""
+
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from torch import Tensor, nn
+
+
+class Backbone(Protocol):
+    """What a network owes (see `semiseg.networks`)."""
+
+    out_channels: Sequence[int]
+    reductions: Sequence[int]
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """[B, C, H, W] -> maps from coarse to fine."""
+
+
+class Segmenter(nn.Module):
+    """A backbone and a 3x3 convolution on its full-resolution map."""
+
+    def __init__(self, backbone: nn.Module, classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        taps = cast(Backbone, backbone)
+        self.out_channels = dict(zip(taps.reductions, taps.out_channels, strict=True))
+        self.head = nn.Conv2d(self.out_channels[1], classes, 3, padding=1)
+
+    def features(self, x: Tensor) -> dict[int, Tensor]:
+        """[B, C, H, W] -> maps by reduction (1: full resolution, 4: a quarter, ...)."""
+        backbone = cast(Backbone, self.backbone)
+        return dict(zip(backbone.reductions, backbone.features(x), strict=True))
+
+    def classify(self, features: dict[int, Tensor]) -> Tensor:
+        """The logits [B, K, H, W] of a forward pass's features."""
+        logits: Tensor = self.head(features[1])
+        return logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> logits [B, K, H, W]."""
+        return self.classify(self.features(x))

@@ -1,0 +1,306 @@
+"""Swin-Unet "tiny" (Cao et al. 2021) on the Swin Transformer (Liu et al. 2021).
+
+Parameters of the encoder carry the names of the official Swin release, so that its ImageNet weights
+load by name (`semiseg.networks.swin_weights`).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from semiseg.config import SwinConfig
+from semiseg.errors import UserError
+
+PATCH = 4
+
+
+def default_window(size: int, stages: int = 4) -> int:
+    """The largest window of at most 12 that tiles every stage of a ``size`` x ``size`` input.
+
+    7 at 224, 8 at 256 and 128, 6 at 96; a stage smaller than the window uses its own side.
+
+    Raises:
+        UserError: naming sizes that fit.
+    """
+    factor = PATCH * 2 ** (stages - 1)
+    if size % factor == 0:
+        sides = [size // PATCH // 2**i for i in range(stages)]
+        for limit in (range(8, 3, -1), range(12, 8, -1), range(3, 0, -1)):
+            for window in limit:
+                if all(side <= window or side % window == 0 for side in sides):
+                    return window
+    lower = size // factor * factor
+    raise UserError(
+        f"data.size {size} does not fit Swin-Unet: take a multiple of {factor}, "
+        f"such as {max(lower, factor)} or {lower + factor}."
+    )
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: a sample's residual branch is dropped with probability ``rate``."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, ...] -> the same shape."""
+        if not self.training or self.rate == 0:
+            return x
+        keep = 1 - self.rate
+        kept = x.new_empty(x.shape[0], *[1] * (x.ndim - 1)).bernoulli_(keep)
+        return x * kept / keep
+
+
+class WindowAttention(nn.Module):
+    """Multi-head attention within windows, with a relative position bias."""
+
+    relative_position_index: Tensor
+
+    def __init__(self, width: int, window: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+        axis = torch.arange(window)
+        grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij")).flatten(1)
+        offset = grid[:, :, None] - grid[:, None, :] + window - 1
+        self.register_buffer(
+            "relative_position_index", offset[0] * (2 * window - 1) + offset[1], persistent=False
+        )
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """x: [B, windows, T, C]; mask: [windows, 1, T, T], added to the logits, or None."""
+        batch, windows, tokens, width = x.shape
+        qkv = self.qkv(x).reshape(batch, windows, tokens, 3, self.heads, width // self.heads)
+        q, k, v = qkv.permute(3, 0, 1, 4, 2, 5)
+        bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
+        logits = (q * (width // self.heads) ** -0.5) @ k.transpose(-2, -1) + bias
+        if mask is not None:
+            logits = logits + mask
+        out: Tensor = self.proj((logits.softmax(-1) @ v).transpose(2, 3).reshape(x.shape))
+        return out
+
+
+class Mlp(nn.Module):
+    """Two linear layers with GELU."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., C] -> [..., C]."""
+        out: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        return out
+
+
+class SwinBlock(nn.Module):
+    """One (shifted) window attention block on a map of fixed side."""
+
+    mask: Tensor | None
+
+    def __init__(
+        self, width: int, side: int, heads: int, window: int, shifted: bool, drop_path: float
+    ) -> None:
+        super().__init__()
+        self.window = min(window, side)
+        self.shift = self.window // 2 if shifted and side > self.window else 0
+        self.norm1 = nn.LayerNorm(width)
+        self.attn = WindowAttention(width, self.window, heads)
+        self.drop_path = DropPath(drop_path)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = Mlp(width, 4 * width)
+        self.register_buffer("mask", self._mask(side) if self.shift else None, persistent=False)
+
+    def _mask(self, side: int) -> Tensor:
+        """Tokens that the cyclic shift brought together from opposite borders do not attend."""
+        cuts = (slice(0, -self.window), slice(-self.window, -self.shift), slice(-self.shift, None))
+        region = torch.zeros(1, side, side, 1)
+        for i, rows in enumerate(cuts):
+            for j, columns in enumerate(cuts):
+                region[:, rows, columns] = 3 * i + j
+        region = self._windows(region)[0, :, :, 0]
+        apart = region[:, :, None] != region[:, None, :]
+        return torch.zeros(apart.shape).masked_fill(apart, -100.0)[:, None]
+
+    def _windows(self, x: Tensor) -> Tensor:
+        """[B, H, W, C] -> [B, windows, T, C]."""
+        b, h, w, c = x.shape
+        s = self.window
+        x = x.reshape(b, h // s, s, w // s, s, c).transpose(2, 3)
+        return x.reshape(b, -1, s * s, c)
+
+    def _join(self, x: Tensor, side: int) -> Tensor:
+        b, _, _, c = x.shape
+        s = self.window
+        x = x.reshape(b, side // s, side // s, s, s, c).transpose(2, 3)
+        return x.reshape(b, side, side, c)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, H, W, C] -> [B, H, W, C]."""
+        y = self.norm1(x)
+        if self.shift:
+            y = y.roll((-self.shift, -self.shift), (1, 2))
+        y = self._join(self.attn(self._windows(y), self.mask), x.shape[1])
+        if self.shift:
+            y = y.roll((self.shift, self.shift), (1, 2))
+        x = x + self.drop_path(y)
+        out: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
+        return out
+
+
+class PatchMerging(nn.Module):
+    """[B, H, W, C] -> [B, H/2, W/2, 2C]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(4 * width)
+        self.reduction = nn.Linear(4 * width, 2 * width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Neighbours are concatenated in the official order, which the weights expect."""
+        x = torch.cat([x[:, 0::2, 0::2], x[:, 1::2, 0::2], x[:, 0::2, 1::2], x[:, 1::2, 1::2]], -1)
+        out: Tensor = self.reduction(self.norm(x))
+        return out
+
+
+class PatchExpanding(nn.Module):
+    """[B, H, W, C] -> [B, f H, f W, out]: a linear layer and a rearrangement, then layer norm."""
+
+    def __init__(self, width: int, out: int, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+        self.expand = nn.Linear(width, factor * factor * out, bias=False)
+        self.norm = nn.LayerNorm(out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        b, h, w, _ = x.shape
+        f = self.factor
+        x = self.expand(x).reshape(b, h, w, f, f, -1).transpose(2, 3)
+        out: Tensor = self.norm(x.reshape(b, h * f, w * f, -1))
+        return out
+
+
+class PatchEmbed(nn.Module):
+    """A 4x4 convolution of stride 4 and layer norm."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(channels, width, PATCH, stride=PATCH)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, H/4, W/4, width]."""
+        out: Tensor = self.norm(self.proj(x).movedim(1, -1))
+        return out
+
+
+class Stage(nn.Module):
+    """The blocks of one resolution, and on the way down what follows them."""
+
+    def __init__(
+        self, width: int, side: int, config: SwinConfig, window: int, rates: list[float], merge: bool
+    ) -> None:
+        super().__init__()
+        if width % config.head_dim:
+            raise UserError(
+                f"swin.embed_dim {config.embed_dim} is no multiple of swin.head_dim {config.head_dim}."
+            )
+        self.blocks = nn.ModuleList(
+            SwinBlock(width, side, width // config.head_dim, window, bool(i % 2), rate)
+            for i, rate in enumerate(rates)
+        )
+        self.downsample = PatchMerging(width) if merge else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, H, W, C] -> the same shape (merging is called apart: the skip is taken before it)."""
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class SwinUnet(nn.Module):
+    """Swin-Unet without its head: encoder, mirrored decoder with patch expanding, skips.
+
+    Its maps: after the decoder stage at 1/8 (with a layer norm of its own), before the final 4x
+    expansion (1/4), after it (full resolution).
+    """
+
+    def __init__(self, channels: int, size: int, config: SwinConfig) -> None:
+        """Args: channels: of the input, a grey image is repeated to three; size: the input's side."""
+        super().__init__()
+        stages = len(config.depths)
+        window = config.window or default_window(size, stages)
+        self._check(size, stages, window)
+        self.channels = 3 if channels == 1 else channels
+        widths = [config.embed_dim * 2**i for i in range(stages)]
+        sides = [size // PATCH // 2**i for i in range(stages)]
+        total = sum(config.depths)
+        rates = [config.drop_path * i / max(total - 1, 1) for i in range(total)]
+        starts = [sum(config.depths[:i]) for i in range(stages)]
+        per_stage = [rates[s : s + d] for s, d in zip(starts, config.depths, strict=True)]
+
+        self.patch_embed = PatchEmbed(self.channels, config.embed_dim)
+        self.layers = nn.ModuleList(
+            Stage(widths[i], sides[i], config, window, per_stage[i], i < stages - 1)
+            for i in range(stages)
+        )
+        self.norm = nn.LayerNorm(widths[-1])
+        above = list(reversed(range(stages - 1)))  # decoder stages, coarse to fine
+        self.expand_up = nn.ModuleList(PatchExpanding(widths[i + 1], widths[i], 2) for i in above)
+        self.fuse_up = nn.ModuleList(nn.Linear(2 * widths[i], widths[i]) for i in above)
+        self.layers_up = nn.ModuleList(
+            Stage(widths[i], sides[i], config, window, per_stage[i], False) for i in above
+        )
+        self.norm_eighth = nn.LayerNorm(widths[1]) if stages > 2 else None
+        self.norm_up = nn.LayerNorm(widths[0])
+        self.expand = PatchExpanding(widths[0], widths[0], PATCH)
+        self.apply(_initialise)
+        eighth = self.norm_eighth is not None
+        self.out_channels = ((widths[1],) if eighth else ()) + (widths[0], widths[0])
+        self.reductions = ((2 * PATCH,) if eighth else ()) + (PATCH, 1)
+        self.size = size
+
+    @staticmethod
+    def _check(size: int, stages: int, window: int) -> None:
+        default_window(size, stages)
+        sides = [size // PATCH // 2**i for i in range(stages)]
+        if any(side > window and side % window for side in sides):
+            raise UserError(
+                f"swin.window {window} does not tile the stages of data.size {size} "
+                f"(sides {sides}): take {default_window(size, stages)}."
+            )
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """[B, C, S, S] -> maps [B, width, s, s] at 1/8, 1/4 and full resolution."""
+        if x.shape[1] == 1:
+            x = x.expand(-1, self.channels, -1, -1)
+        x = self.patch_embed(x)
+        skips: list[Tensor] = []
+        for stage in self.layers:
+            x = stage(x)
+            if isinstance(stage.downsample, PatchMerging):
+                skips.append(x)
+                x = stage.downsample(x)
+        x = self.norm(x)
+        maps: list[Tensor] = []
+        for expand, fuse, stage in zip(self.expand_up, self.fuse_up, self.layers_up, strict=True):
+            x = stage(fuse(torch.cat([expand(x), skips.pop()], -1)))
+            if len(skips) == 1 and self.norm_eighth is not None:
+                maps.append(self.norm_eighth(x).movedim(-1, 1))
+        x = self.norm_up(x)
+        maps.append(x.movedim(-1, 1))
+        maps.append(self.expand(x).movedim(-1, 1))
+        return maps
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

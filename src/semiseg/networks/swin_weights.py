@@ -1,0 +1,129 @@
+"""ImageNet Swin-T weights into Swin-Unet, by name, from a file or the official release."""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from semiseg.errors import UserError
+from semiseg.networks.swin_unet import SwinUnet
+
+OFFICIAL = (
+    "https://github.com/SwinTransformer/storage/releases/download/v1.0.0/"
+    "swin_tiny_patch4_window7_224.pth"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadReport:
+    """What came of the weights: how many tensors were taken, and a sentence for the person."""
+
+    loaded: int
+    message: str
+
+
+def load_pretrained(network: SwinUnet, source: str) -> LoadReport:
+    """Load ``source`` into ``network``: 'none', 'hub' (the official file) or a path.
+
+    The encoder takes every tensor of its name and shape; the decoder's blocks mirror those of the
+    encoder stage of the same resolution. Position tables of another window are resized bicubically.
+    Where the hub cannot be reached the network stays as it is, and the report says so.
+
+    Raises:
+        UserError: where a named file is missing, unreadable or fits nowhere.
+    """
+    if source == "none":
+        return LoadReport(0, "Swin-Unet starts from random weights (swin.pretrained=none).")
+    if source == "hub":
+        try:
+            state = torch.hub.load_state_dict_from_url(
+                OFFICIAL, map_location="cpu", progress=False, weights_only=True
+            )
+        except Exception as error:  # any network failure: offline use must go on
+            return LoadReport(
+                0,
+                f"ImageNet weights could not be fetched ({type(error).__name__}): Swin-Unet starts "
+                f"from random weights. Download {OFFICIAL} and give --set swin.pretrained=FILE.",
+            )
+        name = "the official Swin-T release"
+    else:
+        state, name = _read(Path(source)), source
+    loaded = _copy(network, _encoder_names(state))
+    if loaded == 0 and source == "hub":
+        return LoadReport(
+            0,
+            f"{name} does not fit swin.embed_dim {network.patch_embed.proj.out_channels} (it has 96): "
+            "Swin-Unet starts from random weights.",
+        )
+    if loaded == 0:
+        raise UserError(
+            f"{name}: no tensor has a name and shape of this Swin-Unet; "
+            "give Swin-T weights with swin.embed_dim 96, or swin.pretrained=none."
+        )
+    return LoadReport(loaded, f"{loaded} tensors of Swin-Unet were loaded from {name}.")
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise UserError(f"swin.pretrained: {path} does not exist; give a file, 'hub' or 'none'.")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(str(path))
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:
+        raise UserError(f"swin.pretrained: {path} cannot be read as a file of weights.") from None
+    return dict(state)
+
+
+def _encoder_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Official names, whether the file is wrapped in 'model' or comes from timm.
+
+    timm keeps the merging that follows stage i in stage i + 1.
+    """
+    inner = state.get("model", state.get("state_dict", state))
+    tensors = {str(k): v for k, v in dict(inner).items() if isinstance(v, Tensor)}
+    if not any(name.startswith("layers.0.downsample") for name in tensors):
+        tensors = {
+            re.sub(r"^layers\.(\d)\.downsample", lambda m: f"layers.{int(m[1]) - 1}.downsample", k): v
+            for k, v in tensors.items()
+        }
+    return tensors
+
+
+def _copy(network: SwinUnet, source: dict[str, Tensor]) -> int:
+    stages = len(network.layers)
+
+    def mirrored(name: str) -> str:
+        return re.sub(r"^layers_up\.(\d)", lambda m: f"layers.{stages - 2 - int(m[1])}", name)
+
+    renames: list[Callable[[str], str]] = [str, mirrored]
+    loaded = 0
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            tensor = next((source[r(name)] for r in renames if r(name) in source), None)
+            if tensor is None:
+                continue
+            if name.endswith("relative_position_bias_table"):
+                tensor = _resize_table(tensor, parameter.shape[0])
+            if name == "patch_embed.proj.weight" and tensor.shape[1] != parameter.shape[1]:
+                continue  # other input channels than a photograph's
+            if tensor.shape == parameter.shape:
+                parameter.copy_(tensor)
+                loaded += 1
+    return loaded
+
+
+def _resize_table(table: Tensor, length: int) -> Tensor:
+    """[(2w - 1)^2, heads] of one window to that of another, bicubically."""
+    if table.shape[0] == length:
+        return table
+    old, new = round(table.shape[0] ** 0.5), round(length**0.5)
+    grid = table.float().T.reshape(1, -1, old, old)
+    grid = F.interpolate(grid, (new, new), mode="bicubic", align_corners=False)
+    return grid.reshape(-1, new * new).T

@@ -1,0 +1,81 @@
+"""The thin U-Net of the field's benchmark: 16-32-64-128-256, batch norm, LeakyReLU, dropout."""
+
+import torch
+from torch import Tensor, nn
+
+from semiseg.config import UNetConfig
+from semiseg.errors import UserError
+
+
+class DoubleConvolution(nn.Sequential):
+    """Two 3x3 convolutions with batch norm and LeakyReLU(0.01), dropout between them."""
+
+    def __init__(self, channels: int, width: int, dropout: float) -> None:
+        super().__init__(
+            nn.Conv2d(channels, width, 3, padding=1),
+            nn.BatchNorm2d(width),
+            nn.LeakyReLU(0.01),
+            nn.Dropout(dropout),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.BatchNorm2d(width),
+            nn.LeakyReLU(0.01),
+        )
+
+
+class Up(nn.Module):
+    """A transposed convolution to the skip's resolution, then both fused."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.expand = nn.ConvTranspose2d(channels, width, 2, stride=2)
+        self.fuse = DoubleConvolution(2 * width, width, 0.0)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """[B, C, H, W] and the skip [B, width, 2H, 2W] -> [B, width, 2H, 2W]."""
+        fused: Tensor = self.fuse(torch.cat([skip, self.expand(x)], 1))
+        return fused
+
+
+class UNet(nn.Module):
+    """U-Net without its head (Ronneberger et al. 2015; widths and dropout of the field's benchmark).
+
+    With n levels the input's sides must be multiples of 2^(n-1).
+    """
+
+    def __init__(self, channels: int, config: UNetConfig) -> None:
+        """Args: channels: of the input; config: width and dropout of each level."""
+        super().__init__()
+        widths = config.channels
+        inputs = (channels, *widths[:-1])
+        self.encoder = nn.ModuleList(
+            DoubleConvolution(*level) for level in zip(inputs, widths, config.dropout, strict=True)
+        )
+        self.decoder = nn.ModuleList(
+            Up(widths[i + 1], widths[i]) for i in reversed(range(len(widths) - 1))
+        )
+        self.pool = nn.MaxPool2d(2)
+        self.out_channels = tuple(reversed(widths[:-1]))
+        self.reductions = tuple(2**i for i in reversed(range(len(widths) - 1)))
+
+    def check_size(self, size: int) -> None:
+        """Raise a `UserError` where ``size`` cannot be halved often enough."""
+        factor = 2 ** len(self.decoder)
+        if size % factor:
+            lower = size // factor * factor
+            raise UserError(
+                f"data.size {size} does not fit a U-Net of {len(self.encoder)} levels: "
+                f"take a multiple of {factor}, such as {max(lower, factor)} or {lower + factor}."
+            )
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """[B, C, H, W] -> the decoder's maps, coarse to fine, the last at full resolution."""
+        skips: list[Tensor] = []
+        for i, block in enumerate(self.encoder):
+            x = block(self.pool(x) if i else x)
+            skips.append(x)
+        skips.pop()
+        maps = []
+        for block in self.decoder:
+            x = block(x, skips.pop())
+            maps.append(x)
+        return maps

@@ -1,0 +1,103 @@
+"""CSV and JSON lines always, TensorBoard where asked for; exact after a resume."""
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+class CsvLog:
+    """Rows with a ``step`` column. Rows after the step that a run resumes from are taken out."""
+
+    def __init__(self, path: Path, after: int) -> None:
+        """Args: after: the number of steps that are done."""
+        self.path = path
+        self.columns: list[str] = []
+        if path.is_file():
+            rows = read_csv(path)
+            kept = [row for row in rows if _number(row.get("step")) <= after]
+            self.columns = list(rows[0]) if rows else []
+            if len(kept) < len(rows):
+                self._rewrite(kept)
+
+    def _rewrite(self, rows: list[dict[str, str]]) -> None:
+        with self.path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self.columns)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append ``row``; a new column makes the file be written anew."""
+        rounded = {k: f"{v:.6g}" if isinstance(v, float) else str(v) for k, v in row.items()}
+        if any(name not in self.columns for name in rounded):
+            rows = read_csv(self.path) if self.path.is_file() else []
+            self.columns += [name for name in rounded if name not in self.columns]
+            self._rewrite([{name: r.get(name, "") for name in self.columns} for r in rows])
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, self.columns, restval="").writerow(rounded)
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "inf")
+    except ValueError:
+        return float("inf")
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The rows of a log."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [dict(row) for row in csv.DictReader(file)]
+
+
+class Logs:
+    """All logs of one run."""
+
+    def __init__(self, folder: Path, done: int, tensorboard: bool) -> None:
+        """Args: done: steps that lie behind (rows after them are taken out)."""
+        self.folder = folder
+        names = ("metrics", "validation", "gradients")
+        self.tables = {name: CsvLog(folder / f"{name}.csv", done) for name in names}
+        self.lines = folder / "log.jsonl"
+        if self.lines.is_file():
+            kept = [line for line in self.lines.read_text("utf-8").splitlines() if _step(line) <= done]
+            self.lines.write_text("".join(line + "\n" for line in kept), "utf-8")
+        self.board = _tensorboard(folder) if tensorboard else None
+
+    def write(self, table: str, row: Mapping[str, Any]) -> None:
+        """One row of ``metrics``, ``validation`` or ``gradients``, with a ``step``."""
+        self.tables[table].write(row)
+        with self.lines.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"table": table, **row}) + "\n")
+        if self.board is not None:
+            step = int(row["step"])
+            numbers = {
+                f"{table}/{key}": value
+                for key, value in row.items()
+                if isinstance(value, int | float) and key != "step"
+            }
+            self.board.log_metrics(numbers, step)
+
+    def close(self) -> None:
+        """Flush TensorBoard."""
+        if self.board is not None:
+            self.board.finalize("success")
+
+
+def _step(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")  # a line that a crash cut short
+
+
+def _tensorboard(folder: Path) -> Any:
+    from lightning.fabric.loggers import TensorBoardLogger
+
+    from semiseg.errors import UserError
+
+    try:
+        return TensorBoardLogger(root_dir=folder, name="tensorboard", version="")
+    except ModuleNotFoundError:
+        raise UserError("training.tensorboard needs 'pip install semiseg[tensorboard]'.") from None

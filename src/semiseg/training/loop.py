@@ -1,0 +1,274 @@
+"""The training loop: flat, on Fabric, readable aloud."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+
+from semiseg.config import RunConfig
+from semiseg.data.loader import BatchLoader
+from semiseg.data.manifest import Case, PreparedData
+from semiseg.errors import RunFailure
+from semiseg.inference.predictor import Predictor
+from semiseg.methods.base import Method, Step
+from semiseg.training.checkpoints import load_checkpoint, save_checkpoint, save_weights
+from semiseg.training.logs import Logs
+from semiseg.training.optimiser import build_optimiser, set_rates
+from semiseg.training.run_folder import RunFolder
+from semiseg.training.validation import validation_dice
+
+
+@dataclasses.dataclass(frozen=True)
+class Cases:
+    """The cases of a training: with labels, without, and those that choose the checkpoint."""
+
+    labelled: Sequence[Case]
+    unlabelled: Sequence[Case]
+    validation: Sequence[Case]
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where the training is: all of it goes into a checkpoint."""
+
+    done: int = 0
+    best_dice: float = -1.0
+    best_step: int = 0
+    seconds: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Hooks:
+    """How the loop speaks: ``advance(steps, note)`` moves a bar, ``say`` prints a sentence."""
+
+    advance: Callable[[int, str], None] = lambda steps, note: None
+    say: Callable[[str], None] = lambda text: None
+
+
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Make all random draws of a step (dropout, patches) a function of (seed, step, rank)."""
+    state = np.random.SeedSequence((seed, 4, step, rank)).generate_state(1, np.uint64)[0]
+    torch.manual_seed(int(state >> 1))
+
+
+def batch_counts(method: Method, config: RunConfig) -> tuple[int, int]:
+    """Labelled and unlabelled images of a batch: all are labelled where nothing else is used."""
+    training = config.training
+    if not method.uses_unlabelled:
+        return training.batch_size, 0
+    return training.labelled_batch_size, training.batch_size - training.labelled_batch_size
+
+
+def fit(
+    fabric: Fabric,
+    method: Method,
+    data: PreparedData,
+    cases: Cases,
+    config: RunConfig,
+    run: RunFolder,
+    hooks: Hooks = Hooks(),  # noqa: B008 - frozen
+    seconds: float | None = None,
+) -> Progress:
+    """Train ``method`` until ``training.iterations``, or until ``seconds`` have passed.
+
+    Goes on from the run's newest checkpoint where there is one; on a CPU the weights are then those
+    of an uninterrupted run, bit for bit.
+
+    Raises:
+        RunFailure: where a loss term is no longer finite.
+    """
+    training = config.training
+    optimiser: Any = build_optimiser(method.parameter_groups(), training)
+    progress = _restore(fabric, run, method, optimiser, hooks)
+    model, optimiser = fabric.setup(method, optimiser)
+    loader = BatchLoader(
+        data, cases.labelled, cases.unlabelled, batch_counts(method, config), config.data,
+        training.seed, fabric.global_rank, fabric.world_size,
+    )  # fmt: skip
+    logs = Logs(run.folder, progress.done, training.tensorboard) if fabric.is_global_zero else None
+    meter, loss = _Meter(), ""
+    started, before = time.monotonic(), progress.seconds
+    model.train()
+    while progress.done < training.iterations:
+        step = Step(progress.done, training.iterations)
+        seed_step(training.seed, step.index, fabric.global_rank)
+        set_rates(optimiser, step.index, training)
+        batch = loader(step.index).to(fabric.device)
+        terms: dict[str, Tensor] = model(batch, step)
+        if training.gradient_sizes_every and step.index % training.gradient_sizes_every == 0:
+            sizes = gradient_sizes(terms, method)
+            if logs:
+                for row in sizes:
+                    logs.write("gradients", {"step": step.index + 1, **row})
+        fabric.backward(torch.stack(list(terms.values())).sum())
+        if training.clip_gradients is not None:
+            fabric.clip_gradients(model, optimiser, max_norm=training.clip_gradients)
+        optimiser.step()
+        optimiser.zero_grad()
+        method.after_step(step)
+        meter.add(terms)
+
+        progress.done += 1
+        progress.seconds = before + time.monotonic() - started
+        timed_out = _timed_out(fabric, seconds, started)
+        last = progress.done == training.iterations or timed_out
+        if last or progress.done % training.log_every == 0:
+            means = meter.read(progress.done)
+            loss = f"loss {means['loss']:.3f}"
+            if logs:
+                row = {"step": progress.done, **means, "lr": optimiser.param_groups[0]["lr"]}
+                logs.write("metrics", row | {"seconds": round(progress.seconds, 3)})
+        if last or progress.done % training.validate_every == 0:
+            # a checkpoint must never hold weights that a non-finite loss has reached
+            meter.check(progress.done)
+            _validate(fabric, method, data, cases, config, run, progress, logs)
+            model.train()
+        if last or progress.done % training.checkpoint_every == 0:
+            meter.check(progress.done)
+            _checkpoint(fabric, run, method, optimiser, progress)
+        dice = f", best Dice {progress.best_dice:.3f}" if progress.best_dice >= 0 else ""
+        hooks.advance(1, loss + dice)
+        if timed_out:
+            break
+    if logs:
+        logs.close()
+    return progress
+
+
+def _timed_out(fabric: Fabric, seconds: float | None, started: float) -> bool:
+    if seconds is None:
+        return False
+    late = time.monotonic() - started >= seconds
+    return bool(fabric.broadcast(late)) if fabric.world_size > 1 else late
+
+
+def _restore(
+    fabric: Fabric, run: RunFolder, method: nn.Module, optimiser: Any, hooks: Hooks
+) -> Progress:
+    say = hooks.say if fabric.is_global_zero else lambda text: None
+    state = load_checkpoint(run.checkpoints, say)
+    if state is None:
+        return Progress()
+    method.load_state_dict(state["method"])
+    optimiser.load_state_dict(state["optimiser"])
+    if state["precision"]:
+        fabric.strategy.precision.load_state_dict(state["precision"])
+    return Progress(**state["progress"])
+
+
+def _checkpoint(
+    fabric: Fabric, run: RunFolder, method: nn.Module, optimiser: Any, progress: Progress
+) -> None:
+    if fabric.is_global_zero:
+        state = {
+            "method": method.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "precision": fabric.strategy.precision.state_dict(),
+            "progress": dataclasses.asdict(progress),
+        }
+        save_checkpoint(run.checkpoints, progress.done, state)
+    fabric.barrier()
+
+
+def _validate(
+    fabric: Fabric,
+    method: Method,
+    data: PreparedData,
+    cases: Cases,
+    config: RunConfig,
+    run: RunFolder,
+    progress: Progress,
+    logs: Logs | None,
+) -> None:
+    """Score the validation cases, keep the best weights and always the last."""
+    if logs is not None:
+        facts: dict[str, Any] = {"step": progress.done}
+        if cases.validation:
+            method.eval()
+            network = method.networks[0]  # the one used for inference
+            predictor = Predictor(
+                lambda x: method.logits(x, network), data.task, config.data.size, fabric.device
+            )
+            scores = validation_dice(predictor, data, cases.validation)
+            logs.write("validation", {"step": progress.done, "network": network, **scores})
+            facts["validation_dice"] = scores["dice"]
+            method.train()
+        save_weights(run.weights / "last.safetensors", method, facts)
+        score = facts.get("validation_dice", -1.0)
+        if not cases.validation or score > progress.best_dice or progress.best_step == 0:
+            progress.best_dice, progress.best_step = score, progress.done
+            save_weights(run.weights / "best.safetensors", method, facts)
+    best = fabric.broadcast((progress.best_dice, progress.best_step))
+    progress.best_dice, progress.best_step = best
+
+
+def gradient_sizes(terms: dict[str, Tensor], method: Method) -> list[dict[str, Any]]:
+    """The norm of each weighted term's own gradient, per parameter group."""
+    groups = method.parameter_groups()
+    parameters = [p for group in groups for p in group.parameters]
+    rows = []
+    for name, term in terms.items():
+        if not term.requires_grad:
+            continue
+        gradients = iter(
+            torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+        )
+        row: dict[str, Any] = {"term": name}
+        for group in groups:
+            squares = [
+                g.float().square().sum()
+                for _, g in zip(group.parameters, gradients, strict=False)
+                if g is not None
+            ]
+            row[group.name] = float(torch.stack(squares).sum().sqrt()) if squares else 0.0
+        rows.append(row)
+    return rows
+
+
+class _Meter:
+    """Means of loss terms between two readings, without a host synchronisation per step."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+        self.first_bad: dict[str, Tensor] = {}
+        self.steps = 0
+
+    def add(self, terms: dict[str, Tensor]) -> None:
+        self.steps += 1
+        for name, term in terms.items():
+            value = term.detach()
+            self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
+            # 0 while finite; the step count at the first value that is not
+            bad = self.first_bad.get(name, torch.zeros_like(value))
+            now = torch.where(torch.isfinite(value), 0.0, float(self.steps))
+            self.first_bad[name] = torch.where(bad > 0, bad, now)
+
+    def check(self, done: int) -> None:
+        """Raise where a term was not finite, naming the one that was first."""
+        if not self.first_bad:
+            return
+        first = {name: float(value) for name, value in self.first_bad.items()}
+        bad = {name: value for name, value in first.items() if value > 0}
+        if bad:
+            name = min(bad, key=lambda n: bad[n])
+            at = done - self.steps + int(bad[name])
+            raise RunFailure(
+                f"The loss term '{name}' was no longer finite at iteration {at}: the run stops. Its "
+                "last good checkpoint is kept; try a lower training.learning_rate, "
+                "training.clip_gradients=1 or training.precision=32-true."
+            )
+
+    def read(self, done: int) -> dict[str, float]:
+        """Mean of each term and of their sum (``loss``) since the last reading."""
+        self.check(done)
+        means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        self.sums, self.counts, self.first_bad, self.steps = {}, {}, {}, 0
+        return {"loss": math.fsum(means.values()), **means}

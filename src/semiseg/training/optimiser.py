@@ -1,0 +1,50 @@
+"""One optimiser over a method's parameter groups; learning rates are a function of the step."""
+
+from collections.abc import Sequence
+
+import torch
+
+from semiseg.config import TrainingConfig
+from semiseg.methods.base import ParameterGroup
+
+
+def build_optimiser(
+    groups: Sequence[ParameterGroup], config: TrainingConfig
+) -> torch.optim.Optimizer:
+    """SGD with momentum, or AdamW, at each group's own rate."""
+    parameters = [
+        {
+            "params": group.parameters,
+            "name": group.name,
+            "base_lr": config.learning_rate * group.scale,
+            "warmup": group.warmup,
+        }
+        for group in groups
+    ]
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(
+            parameters, lr=config.learning_rate, momentum=config.momentum,
+            weight_decay=config.weight_decay,
+        )  # fmt: skip
+    return torch.optim.AdamW(
+        parameters, lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+
+
+def rate_factor(step: int, total: int, warmup: float, power: float) -> float:
+    """The part of its base rate that a group has at ``step`` (0 to total - 1).
+
+    Linear from 1/w to 1 over the first w = ``warmup * total`` steps, then (1 - s/S)^power over the
+    S steps that remain.
+    """
+    rising = round(warmup * total)
+    if step < rising:
+        return (step + 1) / rising
+    return float((1 - (step - rising) / max(total - rising, 1)) ** power)
+
+
+def set_rates(optimiser: torch.optim.Optimizer, step: int, config: TrainingConfig) -> None:
+    """Give every group its rate for ``step``."""
+    for group in optimiser.param_groups:
+        factor = rate_factor(step, config.iterations, group["warmup"], config.power)
+        group["lr"] = group["base_lr"] * factor

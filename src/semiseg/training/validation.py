@@ -1,0 +1,28 @@
+"""Dice of validation cases during a training: what chooses the best checkpoint."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from semiseg.data.manifest import Case, PreparedData
+from semiseg.evaluation.overlap import dice
+from semiseg.inference.predictor import Predictor
+
+
+def validation_dice(
+    predictor: Predictor, data: PreparedData, cases: Sequence[Case]
+) -> dict[str, float]:
+    """3D Dice of each class on the original grid, mean over the cases that have the class.
+
+    Also ``dice``: the mean over classes. A class that no case has is left out.
+    """
+    scores: dict[str, list[float]] = {name: [] for name in data.task.foreground}
+    for case in cases:
+        prediction = predictor.labels(np.asarray(data.image(case.identifier)), case.bounds)
+        reference = data.label(case.identifier)
+        for code, name in enumerate(data.task.foreground, start=1):
+            truth = np.asarray(reference) == code
+            if truth.any():
+                scores[name].append(dice(prediction == code, truth) or 0.0)
+    means = {name: float(np.mean(values)) for name, values in scores.items() if values}
+    return {"dice": float(np.mean(list(means.values()))) if means else float("nan"), **means}

@@ -1,0 +1,298 @@
+"""``semiseg prepare``: from a folder of images to a prepared data set.
+
+Every case is read once, checked and written, with one case in memory at a time.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.data.images import orientation
+from semiseg.data.layouts import check_source, detect, named
+from semiseg.data.layouts.base import Options, Scan, SourceCase, with_background
+from semiseg.data.manifest import PARTS, Case, Manifest, Split
+from semiseg.data.splits import check_split, counted, make_split, read_split
+from semiseg.data.store import DataWriter, check_output, leftovers
+from semiseg.data.task import Task, bounds_of
+from semiseg.data.volume import Volume
+from semiseg.errors import UserError
+from semiseg.reporting.console import Console
+
+
+def prepare(
+    source: Path | str,
+    out: Path | str,
+    *,
+    layout: str | None = None,
+    classes: Sequence[str] | None = None,
+    patient_pattern: str | None = None,
+    spacing: tuple[float, float, float] | None = None,
+    split: Path | str | None = None,
+    seed: int = 0,
+    max_side: int = 512,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    console: Console | None = None,
+) -> Manifest:
+    """Read a source in any supported layout and write a prepared data set.
+
+    Args:
+        source: the folder of images.
+        out: the folder to write; it appears only once it is whole.
+        layout: its name; default: recognised by itself.
+        classes: names of the classes without the background; default: what the source says.
+        patient_pattern: regular expression whose first group (or match) is an image's patient.
+        spacing: (slice, row, column) in mm, in place of what the files say.
+        split: a JSON file of patients; default: the source's split, else drawn by ``seed``.
+        seed: of the drawn split.
+        max_side: larger pictures are reduced to this longer side, in pixels.
+        overwrite: replace a prepared data set at ``out`` once the new one is whole.
+        dry_run: read and check everything, print the same, write nothing.
+        console: where sentences and progress go.
+
+    Returns:
+        The manifest that was (or would be) written.
+
+    Raises:
+        UserError: naming the file or option that does not fit; what existed is then untouched.
+    """
+    source, out, console = Path(source), Path(out), console or Console()
+    if spacing is not None and not (len(spacing) == 3 and all(0 < s < np.inf for s in spacing)):
+        raise UserError("--spacing takes three distances in mm above 0: slice, row, column.")
+    if classes is not None:
+        with_background(classes)
+    check_source(source)
+    check_output(out, source, overwrite=overwrite)
+    if layout is None:
+        chosen, evidence = detect(source)
+    else:
+        chosen, evidence = named(layout), "as asked for"
+    names = tuple(classes) if classes is not None else None
+    options = Options(names, patient_pattern, spacing, max_side)
+    scan = chosen.scan(source, options)
+    _check_cases(scan, source)
+    parts = _split(scan, split, seed)
+    console.say(f"{source}: layout '{chosen.name}' ({evidence})")
+    tally = _Tally(scan, spacing)
+    if dry_run:
+        _read_all(scan, tally, None, console)
+        manifest = tally.manifest(chosen.name, parts, source)
+        _describe(manifest, tally, console)
+        console.say(f"Dry run: every image was read and checked; {out} was not written.")
+        return manifest
+    for left in leftovers(out):
+        console.warn(f"{left} was left by an interrupted preparation and may be deleted.")
+    with DataWriter(out) as writer:
+        _read_all(scan, tally, writer, console)
+        manifest = tally.manifest(chosen.name, parts, source)
+        size = writer.finish(manifest)
+    _describe(manifest, tally, console)
+    console.say(f"Written to {out} ({size / 1e6:,.1f} MB).")
+    return manifest
+
+
+def _read_all(scan: Scan, tally: "_Tally", writer: DataWriter | None, console: Console) -> None:
+    with console.bar("checking" if writer is None else "preparing", len(scan.cases)) as bar:
+        for case in scan.cases:
+            volume = case.read()
+            tally.add(case, volume)
+            if writer is not None:
+                writer.add(case.identifier, volume)
+            bar.advance()
+
+
+def _check_cases(scan: Scan, source: Path) -> None:
+    if not scan.cases:
+        raise UserError(f"{source} holds no image of this layout: check the path or --layout.")
+    seen: dict[str, str] = {}
+    for case in scan.cases:
+        other = seen.setdefault(case.identifier, case.source)
+        if other != case.source:
+            raise UserError(
+                f"{source}: {other} and {case.source} have the same identifier "
+                f"'{case.identifier}': rename one of them."
+            )
+    if len(seen) < len(scan.cases):
+        twice = next(name for name, n in Counter(c.identifier for c in scan.cases).items() if n > 1)
+        raise UserError(f"{source}: '{twice}' is listed twice: name each image once.")
+    if not any(case.has_label for case in scan.cases):
+        raise UserError(
+            f"{source} has {len(scan.cases):,} images but no label at all: add at least one, "
+            "named like its image, in a folder 'labels' (or 'masks')."
+        )
+
+
+def _split(scan: Scan, path: Path | str | None, seed: int) -> Split:
+    patients = list(dict.fromkeys(case.patient for case in scan.cases))
+    labelled = list(dict.fromkeys(case.patient for case in scan.cases if case.has_label))
+    if path is not None:
+        split = read_split(path, patients, labelled)
+    else:
+        split = scan.split or make_split(patients, labelled, seed=seed)
+        check_split(split, patients, f"The split ({split.origin})")
+    if not set(split.train) & set(labelled):
+        raise UserError(
+            f"The split ({split.origin}) leaves no labelled patient for training: "
+            "move one there, or give a file with --split."
+        )
+    return split
+
+
+class _Tally:
+    """What is known of the cases read so far."""
+
+    def __init__(self, scan: Scan, spacing: tuple[float, float, float] | None) -> None:
+        self.scan = scan
+        self.spacing = spacing
+        self.cases: list[Case] = []
+        self.voxels: NDArray[np.int64] = np.zeros(256, np.int64)
+        self.channels: int | None = None
+        self._highest = (0, "")
+
+    def add(self, case: SourceCase, volume: Volume) -> None:
+        """Check one case against the others and remember its geometry and statistics."""
+        depth, channels, height, width = volume.image.shape
+        if self.channels is not None and channels != self.channels:
+            raise UserError(
+                f"{case.source} has {channels} channels but the images before it have "
+                f"{self.channels}: leave it out or convert it."
+            )
+        self.channels = channels
+        if volume.label is not None:
+            if volume.label.shape != (depth, height, width):
+                raise UserError(
+                    f"{case.source}: image and label differ in shape: export them again."
+                )
+            counts = np.bincount(volume.label.ravel(), minlength=256)
+            self.voxels += counts
+            self._check_codes(case, int(np.flatnonzero(counts)[-1]))
+        affine = volume.affine
+        self.cases.append(
+            Case(
+                identifier=case.identifier,
+                patient=case.patient,
+                shape=(depth, channels, height, width),
+                labelled=volume.label is not None,
+                bounds=bounds_of(volume.image, self.scan.intensity),
+                spacing=self.spacing or volume.spacing,
+                affine=None if affine is None else tuple(tuple(row) for row in affine.tolist()),
+                slice_axis=volume.slice_axis,
+                source=case.source,
+            )
+        )
+
+    def _check_codes(self, case: SourceCase, highest: int) -> None:
+        classes = self.scan.classes
+        if classes is not None and highest >= len(classes):
+            raise UserError(
+                f"The label of {case.source} holds class code {highest}, but there are only "
+                f"{len(classes)} classes ({', '.join(classes)}): "
+                "correct it or name all with --classes."
+            )
+        self._highest = max(self._highest, (highest, case.source))
+
+    def classes(self) -> tuple[str, ...]:
+        """The named classes, or as many as the labels hold."""
+        highest, where = self._highest
+        if highest == 0:
+            raise UserError(
+                "The labels mark nothing (every voxel is background): check their values."
+            )
+        if self.scan.classes is not None:
+            return self.scan.classes
+        absent = [code for code in range(highest) if self.voxels[code] == 0 and code > 0]
+        if absent:
+            raise UserError(
+                f"The label of {where} holds class code {highest}, but code {absent[0]} "
+                "occurs nowhere: number the classes 1, 2, 3, ... or name all with --classes."
+            )
+        if highest == 1 and self.scan.kind == "pictures":
+            return ("background", "foreground")
+        return ("background", *(f"class {code}" for code in range(1, highest + 1)))
+
+    def manifest(self, layout: str, split: Split, source: Path) -> Manifest:
+        """The prepared data set's description."""
+        shapes = np.array([(c.shape[0], *c.shape[2:]) for c in self.cases])
+        spacings = [case.spacing for case in self.cases if case.spacing is not None]
+        median = tuple(int(value) for value in np.median(shapes, axis=0))
+        middle = tuple(float(f"{s:.6g}") for s in np.median(spacings, axis=0)) if spacings else None
+        classes = self.classes()
+        task = Task(
+            name=self.scan.name,
+            kind=self.scan.kind,
+            channels=self.channels or 1,
+            classes=classes,
+            intensity=self.scan.intensity,
+            median_shape=(median[0], median[1], median[2]),
+            spacing=None if middle is None else (middle[0], middle[1], middle[2]),
+        )
+        notes = (*self.scan.notes, *self.scan.afterwards(), *self._notes(classes, split))
+        return Manifest(task=task, layout=layout, split=split, cases=tuple(self.cases), notes=notes)
+
+    def _notes(self, classes: tuple[str, ...], split: Split) -> list[str]:
+        notes = []
+        for code, name in enumerate(classes):
+            if self.voxels[code] == 0:
+                notes.append(f"class '{name}' (code {code}) occurs in no label.")
+        orientations = Counter(orientation(np.array(c.affine)) for c in self.cases if c.affine)
+        if len(orientations) > 1:
+            listed = ", ".join(f"{name} {n}" for name, n in orientations.most_common())
+            notes.append(f"the images are stored in different orientations: {listed}.")
+        axes = Counter(case.slice_axis for case in self.cases)
+        if len(axes) > 1:
+            listed = ", ".join(f"axis {axis} in {n}" for axis, n in sorted(axes.items()))
+            notes.append(f"the slices lie along different axes of the files: {listed}.")
+        outside = {case.patient for case in self.cases}.difference(*(split.part(p) for p in PARTS))
+        if outside:
+            notes.append(f"{len(outside):,} patients are in no part of the split and stay unused.")
+        return notes
+
+
+def _describe(manifest: Manifest, tally: _Tally, console: Console) -> None:
+    task, cases = manifest.task, manifest.cases
+    shares = tally.voxels[: len(task.classes)] / max(int(tally.voxels.sum()), 1)
+    listed = ", ".join(
+        f"{name} {100 * share:.3g}%" for name, share in zip(task.classes, shares, strict=True)
+    )
+    console.say(f"  classes: {listed} of the labelled {'pixels' if _flat(manifest) else 'voxels'}")
+    console.say(f"  found: {counted(cases, task.kind)}")
+    heights, widths = [c.shape[2] for c in cases], [c.shape[3] for c in cases]
+    size = f"{_range(heights)} x {_range(widths)} pixels"
+    if not _flat(manifest):
+        size += f", {_range([c.slices for c in cases])} slices a volume"
+    channels = f"{task.channels} channel{'s' if task.channels > 1 else ''}"
+    console.say(f"  size: {size}, {channels}")
+    console.say(f"  spacing: {_spacing(manifest)}")
+    for word, labelled in (("labelled", True), ("unlabelled", False)):
+        chosen = [case for case in cases if case.labelled is labelled]
+        console.say(f"  {word}: {counted(chosen, task.kind) if chosen else 'none'}")
+    console.say(f"  split ({manifest.split.origin}):")
+    for part in PARTS:
+        patients = set(manifest.split.part(part))
+        inside = [case for case in cases if case.patient in patients]
+        bare = sum(not case.labelled for case in inside)
+        tail = f", {bare:,} of them unlabelled" if bare else ""
+        console.say(f"    {part}: {counted(inside, task.kind) + tail if inside else 'none'}")
+    for note in manifest.notes:
+        console.warn(note)
+
+
+def _flat(manifest: Manifest) -> bool:
+    return manifest.task.kind == "pictures"
+
+
+def _spacing(manifest: Manifest) -> str:
+    spacings = [case.spacing for case in manifest.cases if case.spacing is not None]
+    if not spacings:
+        return "none in these files, so distances will be in pixels (--spacing sets it)"
+    axes = " x ".join(_range([spacing[axis] for spacing in spacings]) for axis in range(3))
+    missing = len(manifest.cases) - len(spacings)
+    return f"{axes} mm (slice x row x column)" + (f", none in {missing:,} files" if missing else "")
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.4g}", f"{max(values):.4g}"
+    return low if low == high else f"{low}-{high}"

@@ -1,0 +1,155 @@
+"""From a person's words (data, method, budget, preset, settings) to everything that a training needs."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from semiseg import methods, presets
+from semiseg.config import Layer, Resolved, parse_assignments, resolve
+from semiseg.data.manifest import Case, PreparedData
+from semiseg.data.splits import counted, draw_labelled, parse_budget
+from semiseg.data.task import Task
+from semiseg.errors import UserError
+from semiseg.methods.base import Method
+from semiseg.training.loop import Cases
+from semiseg.training.run_folder import RunSplit
+
+FEWEST_FOR_VALIDATION = 5
+
+
+def suggest(task: Task) -> Mapping[str, Any]:
+    """What the data suggest: the multiple of 32 nearest to the median side, 64 to 256."""
+    side = max(task.median_shape[1:])
+    return {"data": {"size": min(max(round(side / 32) * 32, 64), 256)}}
+
+
+def settle(
+    task: Task,
+    method: str | None,
+    preset: str | None,
+    settings: Sequence[str] = (),
+    sections: Mapping[str, Any] | None = None,
+) -> Resolved:
+    """Resolve the configuration; ``sections`` (of a study) come after the preset.
+
+    Raises:
+        UserError: for an unknown method, preset or option, with the nearest name.
+    """
+    content = presets.load(preset) if preset else {}
+    name = method or content.get("method")
+    if name is None:
+        raise UserError(f"Say which method: --method {' | '.join(methods.table())}.")
+    entry = methods.entry(name)
+    layers = [Layer("the data", suggest(task))]
+    if preset:
+        layers.append(Layer(f"preset '{preset}'", presets.sections(content)))
+    if sections:
+        layers.append(Layer("the study", sections))
+    layers.append(Layer("--set", parse_assignments(settings)))
+    return resolve(name, entry.load().Options, list(methods.table()), layers, preset)
+
+
+def choose_patients(data: PreparedData, labelled: str, draw: int | None) -> RunSplit:
+    """The patients whose labels a training reads, and those that choose its checkpoint.
+
+    Without a validation part a fifth of the labelled patients serves; below five labelled patients
+    there is none and the last checkpoint is taken.
+    """
+    split = data.manifest.split
+    with_labels = _patients(data.of_patients(split.train, labelled=True))
+    if not with_labels:
+        raise UserError("The training part has no labelled case: prepare the data with labels.")
+    chosen = draw_labelled(split, with_labels, parse_budget(labelled, len(with_labels)), draw)
+    own = not data.of_patients(split.validation, labelled=True)
+    if own and len(chosen) >= FEWEST_FOR_VALIDATION:
+        count = max(len(chosen) // 5, 1)
+        kept, held_out = chosen[:-count], chosen[-count:]
+        split = split.model_copy(
+            update={
+                "train": tuple(p for p in split.train if p not in held_out),
+                "validation": held_out,
+            }
+        )
+        return RunSplit(split=split, labelled=kept, budget=labelled, validation_from_training=True)
+    return RunSplit(split=split, labelled=chosen, budget=labelled)
+
+
+def _patients(cases: Sequence[Case]) -> list[str]:
+    return list(dict.fromkeys(case.patient for case in cases))
+
+
+def cases_of(data: PreparedData, split: RunSplit) -> Cases:
+    """The cases of a run's split. A labelled patient's cases without a label count as unlabelled."""
+    labelled = data.of_patients(split.labelled, labelled=True)
+    chosen = {case.identifier for case in labelled}
+    unlabelled = [c for c in data.of_patients(split.split.train) if c.identifier not in chosen]
+    validation = data.of_patients(split.split.validation, labelled=True)
+    if not labelled:
+        raise UserError("None of the chosen patients has a label: choose others with --labelled.")
+    return Cases(labelled, unlabelled, validation)
+
+
+def check_terms(method: Method, name: str, iterations: int, cases: Cases) -> None:
+    """Refuse a run in which a loss term could never act.
+
+    Raises:
+        UserError: naming the term and what to change.
+    """
+    if method.uses_unlabelled and not cases.unlabelled:
+        raise UserError(
+            f"No unlabelled image is left for {name}: every training case is labelled. Take "
+            "--method supervised, or fewer cases with --labelled."
+        )
+    for term, start in method.active_from(iterations).items():
+        if start >= iterations:
+            raise UserError(
+                f"The loss term '{term}' of {name} would begin at iteration {start:,}, but the run has "
+                f"{iterations:,}: raise training.iterations or let it begin earlier."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What a training is about to do, in lines for the person."""
+
+    lines: tuple[str, ...]
+
+
+def describe(data: PreparedData, resolved: Resolved, split: RunSplit, cases: Cases) -> Description:
+    """Counts of what is counted, and every value that is not a default with its origin."""
+    kind = data.task.kind
+    validation = (
+        f"validation: {counted(cases.validation, kind)}"
+        if cases.validation
+        else "validation: none (fewer than five labelled patients): the last checkpoint is taken"
+    )
+    if split.validation_from_training:
+        validation += " (a fifth of the labelled ones: the data have no validation part)"
+    lines = [
+        f"method:     {resolved.config.method}",
+        f"labelled:   {counted(cases.labelled, kind)} ({_shown(split.labelled)})",
+        f"unlabelled: {counted(cases.unlabelled, kind) if cases.unlabelled else 'none'}",
+        validation,
+    ]
+    dump = resolved.config.model_dump(mode="json")
+    for name, origin in resolved.origins.items():
+        section, _, key = name.partition(".")
+        values = dump["options"] if section == resolved.config.method else dump[section]
+        lines.append(f"  {name} = {values[key]}  (from {origin})")
+    return Description(tuple(lines))
+
+
+def _shown(patients: Sequence[str], most: int = 10) -> str:
+    shown = ", ".join(patients[:most])
+    return shown if len(patients) <= most else f"{shown}, ..."
+
+
+def check_new_folder(folder: Path, overwrite: bool, what: str) -> None:
+    """Refuse to write over anything that is there.
+
+    Raises:
+        UserError: where ``folder`` exists and is not empty.
+    """
+    if folder.exists() and not overwrite and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} exists: continue with --resume, take --overwrite, or another {what}.")

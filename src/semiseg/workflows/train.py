@@ -1,0 +1,261 @@
+"""``semiseg train``: one run, from a prepared data set to weights and curves."""
+
+import dataclasses
+import os
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+
+from semiseg import methods
+from semiseg.config import Resolved, RunConfig
+from semiseg.data.loader import BatchLoader
+from semiseg.data.manifest import PreparedData
+from semiseg.errors import UserError
+from semiseg.methods.base import Method, Step
+from semiseg.reporting.console import Console, Quiet, duration
+from semiseg.training.loop import Cases, Hooks, batch_counts, fit, seed_step
+from semiseg.training.run_folder import RunFolder, RunSplit
+from semiseg.workflows.setting import (
+    cases_of,
+    check_new_folder,
+    check_terms,
+    choose_patients,
+    describe,
+    settle,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """What a training came to. ``finished`` is False where --time ended it."""
+
+    folder: Path
+    iterations: int
+    best_step: int
+    best_dice: float | None
+    seconds: float
+    finished: bool
+
+
+def train(
+    data: Path | str,
+    out: Path | str,
+    *,
+    method: str | None = None,
+    labelled: str = "all",
+    draw: int | None = None,
+    preset: str | None = None,
+    settings: Sequence[str] = (),
+    sections: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    seconds: float | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    console: Console = Console(),  # noqa: B008 - holds nothing
+) -> TrainResult | None:
+    """Train ``method`` on ``data`` into the run folder ``out``.
+
+    Args:
+        data: a prepared data set.
+        out: the run's folder, new or empty.
+        method: default: the preset's.
+        labelled: '7', '10%', 'all' or a text file of patients.
+        draw: seed of the labelled patients; default: the data's own order where it has one, else 0.
+        preset: name or file.
+        settings: ``section.key=value`` each.
+        sections: of a study's variant.
+        seconds: end cleanly after this time; `resume` goes on.
+        dry_run: say what would be done and how long it takes; write nothing.
+
+    Raises:
+        UserError: for anything in the input that does not fit, before anything is written.
+        RunFailure: where a loss term is no longer finite.
+    """
+    prepared = PreparedData(data)
+    resolved = settle(prepared.task, method, preset, settings, sections)
+    split = choose_patients(prepared, labelled, draw)
+    run = RunFolder(out)
+    # under torchrun every process comes here, and the first may already have begun the folder
+    if _rank() == 0 and not dry_run:
+        check_new_folder(run.folder, overwrite, "-o")
+    session = _Session(prepared, resolved.config, split, device, threads, console)
+    for line in describe(prepared, resolved, split, session.cases).lines:
+        session.console.say(line)
+    for note in session.method.notes:
+        session.console.say(note)
+    if dry_run:
+        session.estimate()
+        return None
+    if session.fabric.is_global_zero:
+        if overwrite and run.folder.exists():
+            shutil.rmtree(run.folder)
+        run.create(resolved.config, prepared.task, split, _facts(prepared, resolved))
+    session.fabric.barrier()
+    return session.fit(run, seconds)
+
+
+def resume(
+    out: Path | str,
+    *,
+    data: Path | str | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    seconds: float | None = None,
+    console: Console = Console(),  # noqa: B008 - holds nothing
+) -> TrainResult:
+    """Go on with the run in ``out``; only its folder is needed (``data``: where the data moved to)."""
+    run = RunFolder(out)
+    config = run.config()
+    ended = run.finished()
+    if ended is not None:
+        console.say(f"{run.folder} is finished: nothing to do.")
+        return TrainResult(
+            run.folder, ended["iterations"], ended["best_step"], ended["best_dice"],
+            ended["seconds"], True,
+        )  # fmt: skip
+    prepared = PreparedData(data or run.read_json("run.json")["data"])
+    session = _Session(prepared, config, run.split(), device, threads, console)
+    session.console.say(f"resuming {run.folder} ({config.method})")
+    return session.fit(run, seconds)
+
+
+class _Session:
+    """What a new and a resumed training have in common."""
+
+    def __init__(
+        self,
+        data: PreparedData,
+        config: RunConfig,
+        split: RunSplit,
+        device: str,
+        threads: int | None,
+        console: Console,
+    ) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.data, self.config = data, config
+        self.cases: Cases = cases_of(data, split)
+        torch.manual_seed(config.training.seed)
+        self.method: Method = methods.entry(config.method).load()(data.task, config)
+        check_terms(self.method, config.method, config.training.iterations, self.cases)
+        self.fabric = make_fabric(device, config.training.precision)
+        for name, count in zip(
+            ("labelled", "unlabelled"), batch_counts(self.method, config), strict=True
+        ):
+            if count % self.fabric.world_size:
+                raise UserError(
+                    f"A batch of {count} {name} images cannot be divided among "
+                    f"{self.fabric.world_size} processes: change training.batch_size or "
+                    "training.labelled_batch_size."
+                )
+        self.console = console if self.fabric.is_global_zero else Quiet()
+
+    def fit(self, run: RunFolder, seconds: float | None) -> TrainResult:
+        total = self.config.training.iterations
+        with self.console.bar(f"training {self.config.method}", total) as bar:
+            self.fabric.launch()
+            progress = fit(
+                self.fabric, self.method, self.data, self.cases, self.config, run,
+                Hooks(lambda steps, note: bar.advance(steps, note), self.console.warn), seconds,
+            )  # fmt: skip
+        best = progress.best_dice if self.cases.validation else None
+        result = TrainResult(
+            run.folder, progress.done, progress.best_step, best, progress.seconds,
+            progress.done >= total,
+        )  # fmt: skip
+        if self.fabric.is_global_zero:
+            self._close(run, result)
+        self.fabric.barrier()
+        return result
+
+    def _close(self, run: RunFolder, result: TrainResult) -> None:
+        took = duration(result.seconds)
+        if not result.finished:
+            self.console.say(
+                f"stopped after {result.iterations:,} iterations ({took}); go on with: "
+                f"semiseg train --resume -o {run.folder}"
+            )
+            return
+        content = dataclasses.asdict(result) | {"folder": None}
+        run.write_json("finished.json", {k: v for k, v in content.items() if k != "folder"})
+        shutil.rmtree(run.checkpoints, ignore_errors=True)  # the weights stay
+        scored = "" if result.best_dice is None else (
+            f", best validation Dice {result.best_dice:.3f} at {result.best_step:,}"
+        )  # fmt: skip
+        self.console.say(f"trained {result.iterations:,} iterations in {took}{scored}: {run.folder}")
+
+    def estimate(self, steps: int = 3) -> None:
+        """Time a few steps and say how long the whole would take."""
+        from semiseg.training.optimiser import build_optimiser
+
+        training = self.config.training
+        optimiser: Any = build_optimiser(self.method.parameter_groups(), training)
+        model, optimiser = self.fabric.setup(self.method, optimiser)
+        loader = BatchLoader(
+            self.data, self.cases.labelled, self.cases.unlabelled,
+            batch_counts(self.method, self.config), self.config.data, training.seed,
+        )  # fmt: skip
+        model.train()
+        times = []
+        for index in range(steps):
+            start = time.monotonic()
+            seed_step(training.seed, index, 0)
+            # late in the run every term is at work
+            step = Step(training.iterations - steps + index, training.iterations + steps)
+            terms = model(loader(index).to(self.fabric.device), step)
+            self.fabric.backward(torch.stack(list(terms.values())).sum())
+            optimiser.step()
+            optimiser.zero_grad()
+            times.append(time.monotonic() - start)
+        each = min(times)
+        self.console.say(
+            f"dry run: {training.iterations:,} iterations of about {each:.2f} s, "
+            f"{duration(each * training.iterations)} without validation; nothing was written"
+        )
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", "0"))
+
+
+def make_fabric(device: str, precision: str) -> Fabric:
+    """One device, or one process of several where torchrun has started them.
+
+    Raises:
+        UserError: for an unknown device or one that is not there.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise UserError(f"--device {device} is unknown: take auto, cpu or cuda.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: no CUDA GPU is visible here; take --device cpu.")
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    if not on_gpu and precision == "16-mixed":
+        raise UserError("training.precision 16-mixed needs a GPU; take 32-true or bf16-mixed.")
+    warnings.filterwarnings("ignore", module="lightning")
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if processes == 1:
+        return Fabric(accelerator="cuda" if on_gpu else "cpu", devices=1, precision=precision)  # type: ignore[arg-type]
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
+    fabric = Fabric(
+        accelerator="cuda" if on_gpu else "cpu", devices=here, num_nodes=processes // here,
+        strategy="ddp", precision=precision,  # type: ignore[arg-type]
+    )  # fmt: skip
+    fabric.launch()
+    return fabric
+
+
+def _facts(data: PreparedData, resolved: Resolved) -> dict[str, Any]:
+    return {
+        "data": str(data.folder.resolve()),
+        "command": " ".join(sys.argv),
+        "origins": resolved.origins,
+        "world_size": int(os.environ.get("WORLD_SIZE", "1")),
+    }
