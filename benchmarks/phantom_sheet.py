@@ -166,9 +166,11 @@ def main() -> None:
         return
     options.output.parent.mkdir(parents=True, exist_ok=True)
     picture = sheet(options.seed, options.first, options.patients, not options.plain)
-    Image.fromarray(picture).quantize(64, dither=Image.Dither.NONE).save(
-        options.output, optimize=True
-    )
+    palette = Image.new("P", (1, 1))
+    greys = [(level, level, level) for level in range(0, 256, 5)]
+    palette.putpalette([value for colour in (*greys, *COLOURS.values()) for value in colour])
+    small = Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.NONE)
+    small.save(options.output, optimize=True)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ class SwinConfig(Strict):
 class EvaluationConfig(Strict):
     """How a run is scored; the words are those of ``semiseg evaluate``."""
 
-    protocol: Literal["strict", "paper"] = "strict"
+    protocol: Literal["strict", "paper", "paper-plgcl", "paper-cross-level"] = "strict"
     missing: Literal["worst", "exclude", "zero"] = "worst"
 
 

@@ -14,7 +14,7 @@ same masks, so a table must name its own:
 """
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from semiseg.evaluation.overlap import same_shape
 from semiseg.evaluation.surfels import surfel_hd95
 
 HD95 = Literal["pooled", "larger-direction", "surfel-weighted"]
+DEFINITIONS: tuple[HD95, ...] = ("pooled", "larger-direction", "surfel-weighted")
 
 
 def surface(mask: NDArray[np.generic]) -> NDArray[np.bool_]:
@@ -111,14 +112,16 @@ def asd_of(distances: tuple[Distances, Distances], symmetric: bool = True) -> fl
     return (forward + backward) / 2 if symmetric else forward
 
 
-def check_definition(definition: str) -> None:
-    """Refuse an unknown definition of HD95.
+def check_definition(definition: str) -> HD95:
+    """``definition`` as one of HD95's.
 
     Raises:
-        UserError: naming the nearest known one.
+        UserError: for an unknown one, with the nearest known.
     """
-    if definition not in get_args(HD95):
-        raise unknown("definition of HD95", definition, get_args(HD95))
+    for known in DEFINITIONS:
+        if definition == known:
+            return known
+    raise unknown("definition of HD95", definition, DEFINITIONS)
 
 
 def crop_to_pair(

@@ -77,7 +77,9 @@ def surfel_areas(steps: tuple[float, ...]) -> NDArray[np.float64]:
 def _weighted_percentile(distances: Distances, weights: NDArray[np.float64], part: float) -> float:
     order = np.argsort(distances, kind="stable")
     covered = np.cumsum(weights[order]) / weights.sum()
-    return float(distances[order][min(np.searchsorted(covered, part), len(order) - 1)])
+    # Rounding may leave the last sum just below 1.
+    last = min(int(np.searchsorted(covered, part)), len(order) - 1)
+    return float(distances[order[last]])
 
 
 @functools.cache

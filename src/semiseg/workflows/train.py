@@ -97,7 +97,7 @@ def train(
     if session.fabric.is_global_zero:
         if overwrite and run.folder.exists():
             shutil.rmtree(run.folder)
-        run.create(resolved.config, prepared.task, split, _facts(prepared, resolved))
+        run.create(resolved.config, prepared.task, split, _facts(prepared, resolved, session.method.notes))
     session.fabric.barrier()
     return session.fit(run, seconds)
 
@@ -252,10 +252,11 @@ def make_fabric(device: str, precision: str) -> Fabric:
     return fabric
 
 
-def _facts(data: PreparedData, resolved: Resolved) -> dict[str, Any]:
+def _facts(data: PreparedData, resolved: Resolved, notes: list[str]) -> dict[str, Any]:
     return {
         "data": str(data.folder.resolve()),
         "command": " ".join(sys.argv),
         "origins": resolved.origins,
+        "notes": notes,
         "world_size": int(os.environ.get("WORLD_SIZE", "1")),
     }

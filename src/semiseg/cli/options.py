@@ -1,0 +1,48 @@
+"""Options that several verbs share, and how their words are read."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from semiseg.errors import UserError
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write; it must be new.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="CPU threads. Default: as many as there are cores.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")
+]
+Preset = Annotated[str | None, typer.Option(help="Named settings (semiseg presets), or a YAML file.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="E.g. training.iterations=2000. Repeatable."),
+]
+
+
+def seconds(text: str | None) -> float | None:
+    """``2h``, ``90m``, ``45s``, ``1h30m`` -> seconds; None stays None."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text)
+    if not match or not any(match.groups()):
+        raise UserError(f"--time {text} is no duration: write 2h, 30m, 90s or 1h30m.")
+    hours, minutes, rest = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + rest
+
+
+def words(text: str | None) -> list[str]:
+    """A comma-separated list."""
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def numbers(text: str, option: str) -> list[int]:
+    """A comma-separated list of whole numbers."""
+    try:
+        return [int(part) for part in words(text)]
+    except ValueError:
+        raise UserError(f"{option} {text}: give whole numbers, separated by commas.") from None

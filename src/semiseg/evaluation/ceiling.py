@@ -1,0 +1,51 @@
+"""What resizing alone costs: the best Dice that a network of a given input size can reach.
+
+Print it beside every table that was made at a small size.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.errors import UserError
+from semiseg.evaluation.classes import Classes, foreground
+from semiseg.evaluation.overlap import dice
+
+
+def resize_nearest(label: NDArray[np.generic], size: tuple[int, int]) -> NDArray[np.generic]:
+    """Slices of [D, H, W] by nearest neighbour to [D, *size] (pixel centres at half steps)."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(np.intp)
+        for new, old in zip(size, label.shape[-2:], strict=True)
+    )
+    return label[:, rows[:, None], columns]
+
+
+def resize_ceiling(
+    labels: Iterable[NDArray[np.generic]], size: int, classes: Classes
+) -> dict[str, float | None]:
+    """Mean 3D Dice of true masks against themselves after a way down to ``size`` and back.
+
+    Args:
+        labels: [D, H, W] class codes of each volume (a picture is one slice).
+        size: side of the network's square input in pixels.
+        classes: names by position, background first, or code -> name.
+
+    Returns:
+        Name -> mean over the volumes that hold the class; None where none does.
+
+    Raises:
+        UserError: where ``size`` is not positive.
+    """
+    if size < 1:
+        raise UserError(f"The size of a network's input must be at least 1, got {size}.")
+    named = foreground(classes)
+    found: dict[str, list[float]] = {name: [] for name in named.values()}
+    for label in labels:
+        restored = resize_nearest(resize_nearest(label, (size, size)), label.shape[-2:])
+        for code, name in named.items():
+            score = dice(restored == code, label == code)
+            if score is not None:
+                found[name].append(score)
+    return {name: float(np.mean(scores)) if scores else None for name, scores in found.items()}

@@ -1,0 +1,258 @@
+"""What is measured on one case, under which definitions, and what an empty mask scores.
+
+Four things can happen to a class of one case; the status says which:
+
+===========  ==========  =========  ====================  =========================
+status       prediction  reference  Dice, IoU             HD95, ASD
+===========  ==========  =========  ====================  =========================
+``ok``       yes         yes        measured              measured
+``missing``  no          yes        0                     by the rule for missing
+``spurious`` yes         no         0                     ``strict``: by the same rule;
+                                                          ``paper``: undefined, left out
+``absent``   no          no         left out, counted     left out, counted
+===========  ==========  =========  ====================  =========================
+
+The rule for missing structures is ``worst`` (the image's diagonal), ``exclude`` (left out of the
+distances' means, and counted) or ``zero``. The field's evaluation code writes 0 for them, so that
+a missed organ improves the mean HD95: the ``paper`` protocols keep that, to be comparable.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.errors import UserError, unknown
+from semiseg.evaluation.classes import Classes, check_codes, foreground
+from semiseg.evaluation.overlap import overlap, same_shape
+from semiseg.evaluation.surfaces import (
+    HD95,
+    asd_of,
+    check_definition,
+    hd95,
+    hd95_of,
+    surface_distances,
+)
+
+Status = Literal["ok", "missing", "spurious", "absent"]
+Missing = Literal["worst", "exclude", "zero"]
+Units = Literal["mm", "voxels"]
+MISSING: tuple[Missing, ...] = ("worst", "exclude", "zero")
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """The definitions behind a table of numbers.
+
+    Attributes:
+        name: printed with every number.
+        physical: distances in mm with the image's own spacing, else in voxels that ignore it.
+        hd95: which of the three definitions (:mod:`semiseg.evaluation.surfaces`).
+        symmetric_asd: mean of the two directed means, else from prediction to reference only.
+        missing: the rule for missing structures where the protocol fixes one, else the caller's.
+        score_spurious: whether distances of a spurious structure follow that rule too.
+        restore: what a caller resizes on the way back to the reference's grid.
+        picture_size: pictures are scored at this side instead of on the reference's own grid.
+    """
+
+    name: str
+    physical: bool = True
+    hd95: HD95 = "pooled"
+    symmetric_asd: bool = True
+    missing: Missing | None = None
+    score_spurious: bool = True
+    restore: Literal["probabilities", "labels"] = "probabilities"
+    picture_size: int | None = None
+
+    def rule(self, asked: Missing) -> Missing:
+        """The rule for missing structures that holds when the caller asks for ``asked``."""
+        return self.missing or asked
+
+    def units(self, spacing: Sequence[float] | None) -> Units:
+        """``mm``, or ``voxels`` where the protocol or the format ignores spacing."""
+        return "mm" if self.physical and spacing is not None else "voxels"
+
+
+STRICT = Protocol("strict")
+PAPER = Protocol(
+    "paper",
+    physical=False,
+    symmetric_asd=False,
+    missing="zero",
+    score_spurious=False,
+    restore="labels",
+)
+PROTOCOLS = {
+    "strict": STRICT,
+    "paper": PAPER,  # MCSC and its kin
+    "paper-plgcl": dataclasses.replace(PAPER, name="paper-plgcl", symmetric_asd=True),
+    "paper-cross-level": dataclasses.replace(PAPER, name="paper-cross-level", picture_size=320),
+}
+
+
+def find_protocol(name: str, hd95: str | None = None) -> Protocol:
+    """A protocol by name, with another definition of HD95 where asked.
+
+    Raises:
+        UserError: for an unknown name or definition, with the nearest known one.
+    """
+    if name not in PROTOCOLS:
+        raise unknown("protocol", name, PROTOCOLS)
+    protocol = PROTOCOLS[name]
+    if hd95 is None:
+        return protocol
+    return dataclasses.replace(protocol, hd95=check_definition(hd95))
+
+
+def check_missing(missing: str) -> Missing:
+    """``missing`` as a rule for missing structures.
+
+    Raises:
+        UserError: for an unknown one.
+    """
+    for known in MISSING:
+        if missing == known:
+            return known
+    raise unknown("rule for missing structures (--missing)", missing, MISSING)
+
+
+@dataclasses.dataclass(frozen=True)
+class CaseScore:
+    """One class of one case. None: not defined here, or left out by the rule for missing ones.
+
+    Attributes:
+        case: identifier.
+        code: the class's code in the labels.
+        name: the class's name.
+        status: see the table above.
+        predicted_voxels: size of the prediction's structure.
+        reference_voxels: size of the reference's.
+        units: of ``hd95`` and ``asd``.
+        dice: in [0, 1].
+        iou: in [0, 1].
+        hd95: 95th-percentile Hausdorff distance.
+        asd: average surface distance.
+        mae: ``100 mean |p - y|``, pictures only.
+    """
+
+    case: str
+    code: int
+    name: str
+    status: Status
+    predicted_voxels: int
+    reference_voxels: int
+    units: Units
+    dice: float | None = None
+    iou: float | None = None
+    hd95: float | None = None
+    asd: float | None = None
+    mae: float | None = None
+
+
+def score_case(
+    prediction: NDArray[np.generic],
+    reference: NDArray[np.generic],
+    classes: Classes,
+    spacing: Sequence[float] | None = None,
+    protocol: Protocol = STRICT,
+    missing: Missing = "worst",
+    case: str = "",
+) -> list[CaseScore]:
+    """Score every foreground class of one case on the reference's own grid.
+
+    An axis of a single voxel is left out of distances: through a single slice there is no
+    neighbour to measure to, and every voxel of it would be surface.
+
+    Args:
+        prediction: [D, H, W] class codes, restored to the reference's grid.
+        reference: [D, H, W] class codes.
+        classes: names by position, background first, or code -> name.
+        spacing: (slice, row, column) in mm; None where the format carries none.
+        protocol: definitions.
+        missing: the rule for missing structures; a protocol may fix its own.
+        case: identifier, for the result and for messages.
+
+    Raises:
+        UserError: where shapes differ, a code is no class or ``spacing`` does not fit.
+    """
+    same_shape(prediction, reference)
+    named = foreground(classes)
+    label = f" of {case}" if case else ""
+    check_codes(prediction, named, f"The prediction{label}")
+    check_codes(reference, named, f"The reference{label}")
+    check_spacing(spacing, reference.ndim)
+    if not protocol.physical:
+        spacing = None
+    rule = protocol.rule(check_missing(missing))
+    kept = [axis for axis, size in enumerate(reference.shape) if size > 1] or [0]
+    units = protocol.units(spacing)
+    steps = None if spacing is None else [float(spacing[axis]) for axis in kept]
+    flat_shape = tuple(reference.shape[axis] for axis in kept)
+    p, r = prediction.reshape(flat_shape), reference.reshape(flat_shape)
+    worst = diagonal(flat_shape, steps)
+    scores: list[CaseScore] = []
+    for code, name in named.items():
+        blank = CaseScore(case, code, name, "absent", 0, 0, units)
+        scores.append(_score_class(blank, p == code, r == code, steps, protocol, rule, worst))
+    return scores
+
+
+def diagonal(shape: Sequence[int], spacing: Sequence[float] | None) -> float:
+    """Length of the image's diagonal in mm (voxels without ``spacing``), axes of one voxel out.
+
+    Voxels count in full, so that no distance between two voxels' centres exceeds it.
+    """
+    steps = [1.0] * len(shape) if spacing is None else spacing
+    sides = [size * step for size, step in zip(shape, steps, strict=True) if size > 1]
+    return float(np.linalg.norm(sides)) if sides else 0.0
+
+
+def check_spacing(spacing: Sequence[float] | None, axes: int = 3) -> None:
+    """Refuse a spacing that is not one positive number per axis.
+
+    Raises:
+        UserError: saying what is needed.
+    """
+    if spacing is not None and not (
+        len(spacing) == axes and all(np.isfinite(step) and step > 0 for step in spacing)
+    ):
+        raise UserError(
+            f"spacing needs {axes} positive numbers (mm along slices, rows and columns), "
+            f"got {list(spacing)}."
+        )
+
+
+def _score_class(
+    blank: CaseScore,
+    prediction: NDArray[np.bool_],
+    reference: NDArray[np.bool_],
+    steps: list[float] | None,
+    protocol: Protocol,
+    rule: Missing,
+    worst: float,
+) -> CaseScore:
+    counts = overlap(prediction, reference)
+    scored = dataclasses.replace(
+        blank,
+        predicted_voxels=counts.predicted,
+        reference_voxels=counts.reference,
+        dice=counts.dice,
+        iou=counts.iou,
+    )
+    if counts.predicted and counts.reference:
+        distances = surface_distances(prediction, reference, steps)
+        if protocol.hd95 == "surfel-weighted":
+            far = hd95(prediction, reference, steps, protocol.hd95)
+        else:
+            far = hd95_of(distances, protocol.hd95)
+        average = asd_of(distances, protocol.symmetric_asd)
+        return dataclasses.replace(scored, status="ok", hd95=far, asd=average)
+    if not (counts.predicted or counts.reference):
+        return scored
+    status: Status = "missing" if counts.reference else "spurious"
+    distance: float | None = {"worst": worst, "zero": 0.0, "exclude": None}[rule]
+    if status == "spurious" and not protocol.score_spurious:
+        distance = None
+    return dataclasses.replace(scored, status=status, hd95=distance, asd=distance)

@@ -1,0 +1,43 @@
+"""A summary as lines of text for the terminal."""
+
+from semiseg.evaluation.summary import ClassMean, Mean, Summary
+
+_TITLES = {"dice": "Dice", "iou": "IoU", "hd95": "HD95", "asd": "ASD", "mae": "MAE"}
+
+
+def table_lines(summary: Summary) -> list[str]:
+    """Definitions, then one line a class and one for the mean over classes.
+
+    A number in brackets is the count of cases behind the mean before it.
+    """
+    protocol = summary.protocol
+    asd = "symmetric" if protocol.symmetric_asd else "from prediction to reference"
+    rows = [["class", *(_title(summary, metric) for metric in summary.metrics), "not ok"]]
+    for item in summary.classes:
+        troubles = [f"{n} {status}" for status, n in item.statuses.items() if n and status != "ok"]
+        cells = [_cell(item.metrics[metric]) for metric in summary.metrics]
+        rows.append([item.name, *cells, ", ".join(troubles) or "-"])
+    overall = [_cell(summary.overall[metric]) for metric in summary.metrics]
+    rows.append(["mean of class means", *overall, ""])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        f"{summary.cases} {'case' if summary.cases == 1 else 'cases'}, "
+        f"protocol {protocol.name}: distances in {summary.units}, HD95 {protocol.hd95}, "
+        f"ASD {asd}, missing structures: {summary.missing}"
+    ]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def _title(summary: Summary, metric: str) -> str:
+    unit = f" {summary.units}" if metric in ("hd95", "asd") else ""
+    return _TITLES[metric] + unit
+
+
+def _cell(mean: Mean | ClassMean) -> str:
+    if mean.mean is None:
+        return f"- ({mean.count})"
+    spread = "" if mean.deviation is None else f" ± {mean.deviation:.3f}"
+    return f"{mean.mean:.3f}{spread} ({mean.count})"

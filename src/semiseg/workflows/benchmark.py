@@ -1,0 +1,325 @@
+"""``semiseg benchmark``: a list of runs on the same split, budget and evaluation, and one table.
+
+It can be interrupted, resumed and extended: what is finished is not done again.
+
+::
+
+    BENCH/benchmark.json       the plan
+    BENCH/runs/NAME/           one run folder each, with its evaluation
+    BENCH/runs.csv             one line per run, network and class
+    BENCH/table.csv, table.md  means over seeds
+"""
+
+import concurrent.futures
+import dataclasses
+import json
+import multiprocessing
+import os
+import re
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from semiseg import methods, presets
+from semiseg.data.manifest import PreparedData
+from semiseg.errors import RunFailure, UserError
+from semiseg.reporting.console import Console, Quiet
+from semiseg.training.run_folder import RunFolder
+from semiseg.workflows.setting import settle
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One line of a benchmark: a method, with the sections of a study where it comes from one."""
+
+    name: str
+    method: str
+    sections: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedRun:
+    """One training and its evaluation."""
+
+    variant: Variant
+    labelled: str
+    seed: int
+    folder: Path
+
+    @property
+    def title(self) -> str:
+        """For the person."""
+        return f"{self.variant.name}, {self.labelled} labelled, seed {self.seed}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What all runs of a benchmark share: it may not change when the benchmark is extended."""
+
+    data: str
+    preset: str | None
+    settings: tuple[str, ...]
+    on: str
+    protocol: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkResult:
+    """Where the tables are, how many runs they hold, and what failed."""
+
+    folder: Path
+    finished: int
+    failed: tuple[str, ...]
+
+
+def benchmark(
+    data: Path | str | None,
+    out: Path | str,
+    *,
+    methods_: Sequence[str] = (),
+    study: str | None = None,
+    labelled: Sequence[str] = ("all",),
+    seeds: Sequence[int] = (0,),
+    preset: str | None = None,
+    settings: Sequence[str] = (),
+    on: str = "validation",
+    protocol: str | None = None,
+    jobs: int = 1,
+    threads: int | None = 1,
+    device: str = "auto",
+    dry_run: bool = False,
+    console: Console = Console(),  # noqa: B008 - holds nothing
+) -> BenchmarkResult:
+    """Run every combination of methods (or a study's variants), budgets and seeds; make the table.
+
+    A seed is the training's; it also draws the labelled patients where the data have no order of
+    their own, so that budgets of one seed are nested. With neither methods nor a study the runs that
+    ``out`` already plans are gone on with.
+
+    Raises:
+        UserError: for unknown names, or where ``out`` holds a benchmark of other data or settings.
+    """
+    folder = Path(out)
+    plan, runs = _plan(
+        folder, data, list(methods_), study, labelled, seeds, preset, settings, on, protocol
+    )
+    prepared = PreparedData(plan.data)
+    for variant in {run.variant.name: run.variant for run in runs}.values():
+        settle(prepared.task, variant.method, plan.preset, plan.settings, variant.sections)
+    todo = [run for run in runs if not _is_done(run, plan)]
+    console.say(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished: {folder}")
+    if dry_run:
+        for run in todo:
+            console.say(f"  would run: {run.title}")
+        return BenchmarkResult(folder, len(runs) - len(todo), ())
+    _save_plan(folder, plan, runs)
+    failed = _run_all(todo, plan, jobs, threads, device, console)
+    finished = [run for run in runs if _is_done(run, plan)]
+    rows = [row for run in finished for row in _rows(run, plan)]
+    if rows:
+        from semiseg.reporting.tables import write_tables
+
+        text = write_tables(folder, rows, prepared, plan.on)
+        console.say(text)
+        console.say(f"table: {folder / 'table.md'}")
+    return BenchmarkResult(folder, len(finished), tuple(failed))
+
+
+def _plan(
+    folder: Path,
+    data: Path | str | None,
+    names: list[str],
+    study: str | None,
+    labelled: Sequence[str],
+    seeds: Sequence[int],
+    preset: str | None,
+    settings: Sequence[str],
+    on: str,
+    protocol: str | None,
+) -> tuple[Plan, list[PlannedRun]]:
+    if on not in ("validation", "test"):
+        raise UserError(f"--on {on}: take validation or test.")
+    path = folder / "benchmark.json"
+    old = _load_plan(path) if path.is_file() else None
+    if not names and study is None:
+        if old is None:
+            raise UserError(f"Say what to run: --methods {','.join(methods.table())} or --study NAME.")
+        return old
+    if data is None and old is None:
+        raise UserError("Say which prepared data set the benchmark runs on.")
+    variants = [Variant(name, methods.entry(name).name) for name in names]
+    if study is not None:
+        for name, content in presets.load_study(study)["variants"].items():
+            sections = {k: v for k, v in content.items() if k != "method"}
+            variants.append(Variant(str(name), methods.entry(content["method"]).name, sections))
+    where = str(Path(data).resolve()) if data is not None else old[0].data if old else ""
+    plan = Plan(where, preset, tuple(settings), on, protocol)
+    if old is not None and old[0] != plan:
+        raise UserError(
+            f"{folder} holds a benchmark of other data, preset, settings or evaluation, which would not "
+            "be comparable: give the same ones, or another -o."
+        )
+    runs = [
+        PlannedRun(v, budget, seed, folder / "runs" / _slug(f"{v.name}-{budget}-s{seed}"))
+        for seed in seeds
+        for budget in labelled
+        for v in variants
+    ]
+    before = old[1] if old else []
+    known = {run.folder for run in before}
+    return plan, [*before, *(run for run in runs if run.folder not in known)]
+
+
+def _slug(text: str) -> str:
+    """A folder's name; a budget in a file is known by the file's name."""
+    return re.sub(r"[^A-Za-z0-9.%]+", "-", text.replace("+", "plus")).strip("-").lower()
+
+
+def _save_plan(folder: Path, plan: Plan, runs: Sequence[PlannedRun]) -> None:
+    content = {
+        "plan": dataclasses.asdict(plan),
+        "runs": [
+            {**dataclasses.asdict(run), "folder": str(run.folder.relative_to(folder))}
+            for run in runs
+        ],
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / "benchmark.json.partial"
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        os.replace(partial, folder / "benchmark.json")
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written ({error.strerror}): choose another -o.") from error
+
+
+def _load_plan(path: Path) -> tuple[Plan, list[PlannedRun]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        plan = content["plan"] | {"settings": tuple(content["plan"]["settings"])}
+        runs = [
+            PlannedRun(Variant(**r["variant"]), r["labelled"], r["seed"], path.parent / r["folder"])
+            for r in content["runs"]
+        ]
+        return Plan(**plan), runs
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{path} cannot be read as a benchmark's plan: choose another -o.") from None
+
+
+def _networks(run: PlannedRun) -> tuple[str, ...]:
+    return methods.entry(run.variant.method).load().networks
+
+
+def evaluation_name(on: str, network: str) -> str:
+    """The folder of an evaluation within its run."""
+    return f"evaluation/{on}-{network}"
+
+
+def _is_done(run: PlannedRun, plan: Plan) -> bool:
+    return all(
+        (run.folder / evaluation_name(plan.on, network) / "summary.json").is_file()
+        for network in _networks(run)
+    )
+
+
+def _run_all(
+    todo: Sequence[PlannedRun],
+    plan: Plan,
+    jobs: int,
+    threads: int | None,
+    device: str,
+    console: Console,
+) -> list[str]:
+    """Do what is left, ``jobs`` at a time; a run that fails does not stop the others."""
+    failed: list[str] = []
+
+    def note(run: PlannedRun, problem: str | None) -> None:
+        console.say(f"{'FAILED' if problem else 'done'}: {run.title}{f': {problem}' if problem else ''}")
+        if problem:
+            failed.append(run.title)
+
+    if jobs <= 1:
+        for run in todo:
+            console.say(f"--- {run.title}")
+            note(run, one_run(run, plan, threads, device, console))
+        return failed
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        futures = {pool.submit(one_run, run, plan, threads, device): run for run in todo}
+        with console.bar("runs", len(todo)) as bar:
+            for future in concurrent.futures.as_completed(futures):
+                try:
+                    problem = future.result()
+                except concurrent.futures.process.BrokenProcessPool:
+                    problem = "its process was killed (too little memory?); repeat the command to resume"
+                note(futures[future], problem)
+                bar.advance()
+    return failed
+
+
+def one_run(
+    run: PlannedRun,
+    plan: Plan,
+    threads: int | None,
+    device: str,
+    console: Console | None = None,
+) -> str | None:
+    """Train (or resume) and evaluate one run. Returns what went wrong, or None."""
+    from semiseg.workflows.evaluate import evaluate
+    from semiseg.workflows.train import resume, train
+
+    console = console or Quiet()
+    try:
+        if RunFolder(run.folder).exists():
+            resume(run.folder, data=plan.data, device=device, threads=threads, console=console)
+        else:
+            train(
+                plan.data, run.folder, method=run.variant.method, labelled=run.labelled,
+                draw=_draw(plan, run.seed), preset=plan.preset,
+                settings=[*plan.settings, f"training.seed={run.seed}"],
+                sections=run.variant.sections, device=device, threads=threads, overwrite=True,
+                console=console,
+            )  # fmt: skip
+        for network in _networks(run):
+            evaluate(
+                run.folder, on=plan.on, data=plan.data, network=network, protocol=plan.protocol,
+                device=device, threads=threads, console=console,
+                out=run.folder / evaluation_name(plan.on, network),
+            )  # fmt: skip
+    except (UserError, RunFailure) as error:
+        return str(error)
+    except Exception as error:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        (run.folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        return f"{type(error).__name__}: {error} (see {run.folder / 'error.txt'})"
+    return None
+
+
+def _draw(plan: Plan, seed: int) -> int | None:
+    """None where the data say who is labelled first; else the seed, so that draws differ."""
+    has_order = PreparedData(plan.data).manifest.split.labelled_order is not None
+    return None if has_order else seed
+
+
+def _rows(run: PlannedRun, plan: Plan) -> list[dict[str, Any]]:
+    """One row per network, with the summary as `semiseg evaluate` wrote it."""
+    folder = RunFolder(run.folder)
+    config = folder.config()
+    rows = []
+    for network in _networks(run):
+        summary = folder.read_json(f"{evaluation_name(plan.on, network)}/summary.json")
+        rows.append(
+            {
+                "variant": run.variant.name,
+                "method": run.variant.method,
+                "labelled": run.labelled,
+                "seed": run.seed,
+                "network": network,
+                "size": config.data.size,
+                "iterations": config.training.iterations,
+                "pretrained": folder.read_json("run.json")["notes"],
+                "seconds": (folder.finished() or {}).get("seconds"),
+                "summary": summary,
+            }
+        )
+    return rows

@@ -1,0 +1,316 @@
+"""``semiseg evaluate PREDICTIONS REFERENCES``: score masks that lie in two folders."""
+
+import collections
+import dataclasses
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.data.images import (
+    GRID_TOLERANCE,
+    NIFTI_SUFFIXES,
+    PICTURE_SUFFIXES,
+    as_codes,
+    damaged,
+    read_picture_mask,
+    slice_axis_of,
+    stem_of,
+    suffix_of,
+    times,
+)
+from semiseg.errors import UserError
+from semiseg.evaluation.classes import Classes, check_codes, codes_in, foreground
+from semiseg.evaluation.pictures import score_picture
+from semiseg.evaluation.protocols import (
+    CaseScore,
+    Missing,
+    Protocol,
+    check_missing,
+    check_spacing,
+    find_protocol,
+    score_case,
+)
+from semiseg.evaluation.summary import Summary, summarise, write_csv, write_json
+from semiseg.evaluation.table import table_lines
+from semiseg.reporting.console import Console
+
+MASK_SUFFIXES = ("_gt", "_seg", "_mask", "_label", "_pred")
+Spacing = tuple[float, float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Mask:
+    """Class codes [D, H, W] with their geometry; a picture has no affine, shape and spacing.
+
+    ``spacing`` is (slice, row, column) in mm, ``shape`` that of the file.
+    """
+
+    codes: NDArray[np.uint8]
+    shape: tuple[int, ...]
+    spacing: Spacing | None = None
+    affine: NDArray[np.float64] | None = None
+
+
+def compare(
+    predictions: Path | str,
+    references: Path | str,
+    *,
+    classes: Sequence[str] | None = None,
+    protocol: str | Protocol = "strict",
+    missing: Missing = "worst",
+    hd95: str | None = None,
+    spacing: Spacing | None = None,
+    out: Path | str | None = None,
+    overwrite: bool = False,
+    console: Console | None = None,
+) -> Summary:
+    """Score predicted masks against reference masks, paired by identifier.
+
+    An identifier is the file's name without its type and without ``_gt``, ``_seg``, ``_mask``,
+    ``_label`` or ``_pred``; folders are searched at every depth. A pair that cannot be scored is
+    said, skipped and listed in ``Summary.failed``; files without a partner are in
+    ``Summary.unpaired_predictions`` and ``unpaired_references``.
+
+    Args:
+        predictions: a folder, or one file.
+        references: a folder, or one file; two files are paired whatever their names.
+        classes: names by class code, background first; None takes the codes that occur.
+        protocol: a name or a protocol.
+        missing: the rule for structures missing from a prediction.
+        hd95: another definition of HD95 than the protocol's.
+        spacing: (slice, row, column) in mm; None takes the reference's own.
+        out: folder for ``cases.csv`` and ``summary.json``.
+        overwrite: replace those two files.
+        console: where to say what happens; None says it on the terminal.
+
+    Raises:
+        UserError: where a path is missing, no files pair, none can be scored, an option does not
+            fit, or the output exists.
+    """
+    console = console or Console()
+    if isinstance(protocol, str):
+        protocol = find_protocol(protocol, hd95)
+    elif hd95 is not None:
+        raise UserError("hd95 and a Protocol exclude each other: set the protocol's own hd95.")
+    missing = check_missing(missing)
+    check_spacing(spacing)
+    if classes is not None:
+        foreground(classes)
+    out = None if out is None else Path(out)
+    _check_out(out, overwrite)
+    pairs, alone, unanswered = pair_files(Path(predictions), Path(references))
+    for names, kind in ((alone, "prediction"), (unanswered, "reference")):
+        if names:
+            other = "reference" if kind == "prediction" else "prediction"
+            console.warn(f"{len(names)} {kind}(s) without a {other}: {_shortened(names)}")
+    if not pairs:
+        raise UserError(
+            f"No mask in {predictions} has a partner in {references}: give both files the same "
+            f"name (the endings {', '.join(MASK_SUFFIXES)} do not count)."
+        )
+    scores: list[CaseScore] = []
+    failed: dict[str, str] = {}
+    empty: list[str] = []
+    for case, (prediction, reference) in console.track(pairs.items(), "evaluate", len(pairs)):
+        try:
+            rows = score_files(prediction, reference, case, classes, protocol, missing, spacing)
+        except UserError as error:
+            failed[case] = str(error)
+            console.warn(f"{case} skipped: {error}")
+            continue
+        scores += rows
+        if not rows:
+            empty.append(case)
+    if not scores:
+        reason = next(iter(failed.values()), "both masks of every pair are empty.")
+        raise UserError(f"None of the {len(pairs)} pairs could be scored: {reason}")
+    # Empty on both sides: of which classes is known only now that all other pairs were read.
+    names = {row.code: row.name for row in scores}
+    for case in empty:
+        scores += score_files(*pairs[case], case, names, protocol, missing, spacing)
+    summary = summarise(
+        scores,
+        protocol,
+        missing,
+        failed=failed,
+        unpaired_predictions=alone,
+        unpaired_references=unanswered,
+    )
+    for line in table_lines(summary):
+        console.say(line)
+    if failed:
+        console.warn(f"{len(failed)} of {len(pairs)} pairs could not be scored.")
+    if out is not None:
+        write_csv(out / "cases.csv", summary)
+        write_json(out / "summary.json", summary)
+        console.say(f"written: {out / 'cases.csv'}, {out / 'summary.json'}")
+    return summary
+
+
+def pair_files(
+    predictions: Path, references: Path
+) -> tuple[dict[str, tuple[Path, Path]], list[str], list[str]]:
+    """Identifier -> (prediction, reference), then the names of both sides without a partner.
+
+    Raises:
+        UserError: where a path is missing, holds no masks, or two files share an identifier.
+    """
+    if predictions.is_file() and references.is_file():
+        return {identifier_of(references): (predictions, references)}, [], []
+    found, wanted = _masks_in(predictions), _masks_in(references)
+    common = sorted(found.keys() & wanted.keys())
+    alone = sorted(str(found[name]) for name in found.keys() - wanted.keys())
+    unanswered = sorted(str(wanted[name]) for name in wanted.keys() - found.keys())
+    if predictions.is_file():
+        unanswered = []  # one file asks about itself only
+    if references.is_file():
+        alone = []
+    return {name: (found[name], wanted[name]) for name in common}, alone, unanswered
+
+
+def identifier_of(path: Path) -> str:
+    """``patient001_frame01_gt.nii.gz`` -> ``patient001_frame01``."""
+    stem = stem_of(path)
+    ending = next((end for end in MASK_SUFFIXES if stem.lower().endswith(end)), "")
+    return stem[: len(stem) - len(ending)] or stem
+
+
+def score_files(
+    prediction: Path,
+    reference: Path,
+    case: str,
+    classes: Classes | None,
+    protocol: Protocol,
+    missing: Missing,
+    spacing: Spacing | None = None,
+) -> list[CaseScore]:
+    """Score one pair of files; without ``classes`` those codes that occur in either (or none).
+
+    Raises:
+        UserError: naming the file that is unreadable, lies on another grid, or holds a code that
+            is no class.
+    """
+    truth = read_mask(reference)
+    guess = read_mask(prediction)
+    _check_grid(prediction, guess, reference, truth)
+    if classes is not None:
+        named = foreground(classes)
+    else:
+        found = {*codes_in(truth.codes), *codes_in(guess.codes)} - {0}
+        named = {code: str(code) for code in sorted(found)}
+    if not named:
+        return []
+    check_codes(guess.codes, named, str(prediction))
+    check_codes(truth.codes, named, str(reference))
+    steps = spacing or truth.spacing
+    score = score_picture if suffix_of(reference) in PICTURE_SUFFIXES else score_case
+    return score(guess.codes, truth.codes, named, steps, protocol, missing, case)
+
+
+def read_mask(path: Path) -> Mask:
+    """Read a mask from a NIfTI file or a picture.
+
+    Raises:
+        UserError: for a file that is unreadable or holds no class codes.
+    """
+    if suffix_of(path) in PICTURE_SUFFIXES:
+        codes = read_picture_mask(path).codes
+        return Mask(codes[None], codes.shape)
+    if suffix_of(path) in NIFTI_SUFFIXES:
+        return _read_nifti_mask(path)
+    raise UserError(
+        f"{path} is no mask that can be read: use NIfTI ({', '.join(NIFTI_SUFFIXES)}) or PNG."
+    )
+
+
+def _read_nifti_mask(path: Path) -> Mask:
+    # Images are read by read_nifti, which refuses constant ones; a mask may well be empty.
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        header: Any = nibabel.load(path)
+        data = np.asanyarray(header.dataobj)
+    except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError):
+        raise damaged(path, "a NIfTI mask") from None
+    shape = data.shape
+    while data.ndim > 3 and data.shape[-1] == 1:
+        data = data[..., 0]
+    if data.ndim == 2:
+        data = data[..., None]
+    if data.ndim != 3 or data.size == 0:
+        raise UserError(f"{path} has shape {times(shape)}, not 3 axes: save one 3D mask per file.")
+    affine = np.asarray(header.affine, np.float64)
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if not (np.isfinite(affine).all() and (lengths > 0).all()):
+        raise UserError(f"{path} has no valid spacing in its header: repair the affine.")
+    # Headers are float32: 0.7 stays 0.7.
+    source = tuple(float(f"{length:.6g}") for length in lengths)
+    axis = slice_axis_of(data.shape, source)
+    in_slice = [source[other] for other in range(3) if other != axis]
+    codes = as_codes(np.moveaxis(data, axis, 0), path)
+    return Mask(codes, data.shape, (source[axis], in_slice[0], in_slice[1]), affine)
+
+
+def _check_grid(prediction: Path, guess: Mask, reference: Path, truth: Mask) -> None:
+    if guess.shape != truth.shape:
+        raise UserError(
+            f"{prediction} has shape {times(guess.shape)} but its reference {reference} has "
+            f"{times(truth.shape)}: resample the prediction to the reference's grid."
+        )
+    if guess.affine is None or truth.affine is None or truth.spacing is None:
+        return  # pictures have no place in space
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(truth.shape) - 1)
+    moved = corners @ (guess.affine - truth.affine)[:3, :3].T
+    moved += (guess.affine - truth.affine)[:3, 3]
+    apart = float(np.linalg.norm(moved, axis=1).max())
+    if apart > GRID_TOLERANCE * min(truth.spacing):
+        raise UserError(
+            f"{prediction} lies up to {apart:.3g} mm away from its reference {reference} (their "
+            "affines differ): resample the prediction to the reference's grid."
+        )
+
+
+def _masks_in(path: Path) -> dict[str, Path]:
+    """Identifier -> mask. Where an image lies beside its mask, the file with an ending is meant."""
+    if path.is_file():
+        return {identifier_of(path): path}
+    if not path.is_dir():
+        raise UserError(f"{path} does not exist: give a folder of masks, or one mask.")
+    groups: dict[str, list[Path]] = collections.defaultdict(list)
+    for file in sorted(path.rglob("*")):
+        if file.is_file() and suffix_of(file) and not file.name.startswith("."):
+            groups[identifier_of(file)].append(file)
+    if not groups:
+        raise UserError(f"{path} holds no masks: NIfTI (.nii, .nii.gz) or pictures (.png) count.")
+    return {name: _only(name, files) for name, files in groups.items()}
+
+
+def _only(name: str, files: list[Path]) -> Path:
+    marked = [file for file in files if stem_of(file) != name]
+    chosen = marked if len(files) > 1 and marked else files
+    if len(chosen) > 1:
+        raise UserError(
+            f"{chosen[0]} and {chosen[1]} are both called '{name}': leave one of them out."
+        )
+    return chosen[0]
+
+
+def _check_out(out: Path | None, overwrite: bool) -> None:
+    if out is None:
+        return
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file: choose a folder for the results.")
+    for name in ("cases.csv", "summary.json"):
+        if (out / name).exists() and not overwrite:
+            raise UserError(f"{out / name} exists: choose another folder, or use --overwrite.")
+
+
+def _shortened(names: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,132 @@
+"""``semiseg evaluate RUN``: a run's network on the validation or test cases of its data."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from semiseg.data.manifest import Case, PreparedData
+from semiseg.errors import UserError
+from semiseg.evaluation.pictures import score_picture
+from semiseg.evaluation.protocols import (
+    CaseScore,
+    Missing,
+    Protocol,
+    check_missing,
+    find_protocol,
+    score_case,
+)
+from semiseg.evaluation.summary import Summary, summarise, write_csv, write_json
+from semiseg.evaluation.table import table_lines
+from semiseg.inference.predictor import Predictor
+from semiseg.reporting.console import Console
+from semiseg.training.run_folder import RunFolder
+from semiseg.workflows.loading import load_predictor
+
+
+def evaluate(
+    run: Path | str,
+    *,
+    on: str = "test",
+    data: Path | str | None = None,
+    network: str | None = None,
+    weights: str = "best",
+    protocol: str | None = None,
+    missing: str | None = None,
+    hd95: str | None = None,
+    flips: bool = False,
+    out: Path | str | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    console: Console = Console(),  # noqa: B008 - holds nothing
+) -> Summary:
+    """Score a run on one part of its data, and write ``cases.csv`` and ``summary.json``.
+
+    Args:
+        run: the run's folder.
+        on: 'validation' (the run's own) or 'test'.
+        data: a prepared data set; default: the one that the run was trained on. Of another set, the
+            part of that set's own split is scored.
+        network: one of the method's networks; default: the one meant for inference.
+        weights: 'best' or 'last'.
+        protocol, missing: default: those of the run's configuration.
+        hd95: another definition of HD95 (docs/evaluation.md).
+        flips: average over mirrored copies.
+        out: where to write; default: RUN/evaluation/PART-NETWORK.
+
+    Raises:
+        UserError: where nothing can be scored, or something does not fit.
+    """
+    folder = RunFolder(run)
+    config = folder.config()
+    definitions = find_protocol(protocol or config.evaluation.protocol, hd95)
+    rule = check_missing(missing or config.evaluation.missing)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    predictor = load_predictor(
+        run, network=network, weights=weights, device=device, flips=flips,
+        resampling=definitions.restore,
+    )  # fmt: skip
+    prepared = PreparedData(data or folder.read_json("run.json")["data"])
+    cases = _cases(folder, prepared, on, other=data is not None)
+    if prepared.task.classes != predictor.task.classes:
+        raise UserError(
+            f"{prepared.folder} has the classes {', '.join(prepared.task.classes)}, the run was trained "
+            f"for {', '.join(predictor.task.classes)}."
+        )
+    named = network or _default_network(config.method)
+    console.say(f"{named} ({weights} weights) on {on}: {len(cases)} cases")
+    scores = [
+        score
+        for case in console.track(cases, "evaluating")
+        for score in score_prepared(predictor, prepared, case, definitions, rule)
+    ]
+    summary = summarise(scores, definitions, rule)
+    target = Path(out) if out else folder.folder / "evaluation" / f"{on}-{named}"
+    write_csv(target / "cases.csv", summary)
+    write_json(target / "summary.json", summary)
+    for line in table_lines(summary):
+        console.say(line)
+    console.say(f"per case: {target / 'cases.csv'}")
+    return summary
+
+
+def _default_network(method: str) -> str:
+    from semiseg import methods
+
+    return methods.entry(method).load().networks[0]
+
+
+def _cases(folder: RunFolder, data: PreparedData, on: str, other: bool) -> Sequence[Case]:
+    if on not in ("validation", "test"):
+        raise UserError(f"--on {on}: take validation or test.")
+    split = folder.split().split
+    if other and data.folder.resolve() != Path(folder.read_json("run.json")["data"]):
+        split = data.manifest.split
+    cases = data.of_patients(split.validation if on == "validation" else split.test, labelled=True)
+    if not cases:
+        raise UserError(
+            f"{data.folder} has no labelled {on} case: score on the other part with --on, or on other "
+            "data with --data."
+        )
+    return cases
+
+
+def score_prepared(
+    predictor: Predictor, data: PreparedData, case: Case, protocol: Protocol, missing: Missing
+) -> list[CaseScore]:
+    """Predict and score one case on its reference's own grid."""
+    image = np.asarray(data.image(case.identifier))
+    reference = np.asarray(data.label(case.identifier))
+    classes = data.task.classes
+    if data.task.kind == "volumes":
+        prediction = predictor.labels(image, case.bounds)
+        return score_case(
+            prediction, reference, classes, case.spacing, protocol, missing, case.identifier
+        )
+    values = predictor.probabilities(image, case.bounds)[0]  # [K, H, W]
+    return score_picture(
+        values.argmax(0)[None], reference, classes, case.spacing, protocol, missing,
+        case.identifier, values,
+    )  # fmt: skip

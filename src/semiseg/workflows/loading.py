@@ -1,0 +1,74 @@
+"""From a run's folder to a network that predicts."""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from semiseg import methods
+from semiseg.errors import UserError, unknown
+from semiseg.inference.predictor import Predictor, Resampling
+from semiseg.methods.base import Method
+from semiseg.training.checkpoints import load_weights
+from semiseg.training.run_folder import RunFolder
+
+Weights = Literal["best", "last"]
+
+
+def load_predictor(
+    run: Path | str,
+    *,
+    network: str | None = None,
+    weights: str = "best",
+    device: str = "cpu",
+    flips: bool = False,
+    resampling: Resampling = "probabilities",
+) -> Predictor:
+    """A predictor by one network of a finished or stopped run.
+
+    Args:
+        run: the run's folder.
+        network: one of the method's networks; default: the one meant for inference.
+        weights: 'best' (on validation cases; the last without any) or 'last'.
+        device: auto, cpu or cuda.
+        flips: average over mirrored copies.
+        resampling: see `Predictor`.
+
+    Raises:
+        UserError: for an unknown network or weights, or a damaged run.
+    """
+    folder = RunFolder(run)
+    config, task = folder.config(), folder.task()
+    method, network = _choose(config.method, network)
+    if weights not in ("best", "last"):
+        raise UserError(f"--weights {weights}: take best or last.")
+    where = _device(device)
+    # the file's weights replace all others: nothing has to be fetched first
+    offline = config.model_copy(
+        update={"swin": config.swin.model_copy(update={"pretrained": "none"})}
+    )
+    model = method(task, offline)
+    load_weights(folder.weights / f"{weights}.safetensors", model)
+    model.to(where).eval()
+
+    def logits(images: Tensor) -> Tensor:
+        return model.logits(images, network)
+
+    return Predictor(logits, task, config.data.size, where, flips, resampling)
+
+
+def _choose(name: str, network: str | None) -> tuple[type[Method], str]:
+    method = methods.entry(name).load()
+    if network is not None and network not in method.networks:
+        raise unknown(f"network of {name}", network, method.networks)
+    return method, network or method.networks[0]
+
+
+def _device(device: str) -> torch.device:
+    if device not in ("auto", "cpu", "cuda"):
+        raise UserError(f"--device {device} is unknown: take auto, cpu or cuda.")
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise UserError("--device cuda: no CUDA GPU is visible here; take --device cpu.")
+    return torch.device("cuda" if available and device != "cpu" else "cpu")

@@ -1,0 +1,168 @@
+"""``semiseg predict``: masks of new images on their own grids."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from semiseg.data.images import (
+    IMAGE_SUFFIXES,
+    NIFTI_SUFFIXES,
+    read_nifti,
+    read_picture,
+    stem_of,
+    suffix_of,
+    write_nifti_mask,
+    write_nifti_probabilities,
+    write_picture_mask,
+)
+from semiseg.data.store import replacing
+from semiseg.data.task import Task
+from semiseg.data.volume import Volume
+from semiseg.errors import UserError
+from semiseg.inference.predictor import Predictor
+from semiseg.reporting.console import Console
+from semiseg.workflows.loading import load_predictor
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictResult:
+    """Masks written, images passed over because their mask was there, and 'file: problem' lines."""
+
+    written: int
+    skipped: int
+    failed: tuple[str, ...]
+
+
+def predict(
+    run: Path | str,
+    images: Sequence[Path | str],
+    out: Path | str,
+    *,
+    network: str | None = None,
+    weights: str = "best",
+    probabilities: bool = False,
+    flips: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    console: Console = Console(),  # noqa: B008 - holds nothing
+) -> PredictResult:
+    """Predict files, or all images of folders, into ``out``.
+
+    NIfTI gives NIfTI on the input's grid, affine and header; a picture gives a PNG. One bad file is
+    reported and passed over. Masks that are already there are kept, so that a stopped prediction goes
+    on, unless ``overwrite``. ``probabilities`` writes them beside the mask (NAME_prob: a 4D NIfTI;
+    for pictures one grey PNG per class).
+
+    Raises:
+        UserError: where the run cannot be loaded, nothing is found or two inputs share a name.
+    """
+    files = find_images(images)
+    folder = Path(out)
+    targets = {_target(folder, path): path for path in files}
+    if len(targets) < len(files):
+        twice = next(p for p in files if targets[_target(folder, p)] is not p)
+        raise UserError(
+            f"{twice} and {targets[_target(folder, twice)]} would write the same mask: predict them "
+            "into different folders with -o."
+        )
+    clash = next((t for t, p in targets.items() if t.resolve() == p.resolve()), None)
+    if clash is not None:
+        raise UserError(f"The mask of {clash} would overwrite the image itself: choose another -o.")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    predictor = load_predictor(run, network=network, weights=weights, device=device, flips=flips)
+    todo = {t: p for t, p in targets.items() if overwrite or not t.exists()}
+    if len(todo) < len(targets):
+        console.say(f"{len(targets) - len(todo)} masks are already in {folder} and are kept.")
+    if dry_run:
+        console.say(f"dry run: {len(todo)} images would be predicted into {folder}")
+        return PredictResult(0, len(targets) - len(todo), ())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written ({error.strerror}): choose another -o.") from error
+    failed = []
+    for target, path in console.track(todo.items(), "predicting"):
+        try:
+            _one(predictor, path, target, probabilities)
+        except (UserError, MemoryError) as error:
+            failed.append(str(error) or f"{path}: too large for this machine's memory.")
+            console.warn(f"skipped: {failed[-1]}")
+    written = len(todo) - len(failed)
+    console.say(f"{written} masks written to {folder}; {len(failed)} failed")
+    return PredictResult(written, len(targets) - len(todo), tuple(failed))
+
+
+def find_images(images: Sequence[Path | str]) -> list[Path]:
+    """The image files among ``images``; folders are searched without their sub-folders.
+
+    Raises:
+        UserError: for a path that does not exist, a file of another kind, or nothing at all.
+    """
+    files: list[Path] = []
+    for entry in map(Path, images):
+        if entry.is_dir():
+            inside = sorted(p for p in entry.iterdir() if p.is_file() and suffix_of(p))
+            files += [p for p in inside if not p.name.startswith(".")]
+        elif not entry.exists():
+            raise UserError(f"{entry} does not exist: name an image or a folder of images.")
+        elif not suffix_of(entry):
+            raise UserError(f"{entry} is no image that can be read ({', '.join(IMAGE_SUFFIXES)}).")
+        else:
+            files.append(entry)
+    if not files:
+        raise UserError(
+            f"No image found in {', '.join(map(str, images))}: files must end in "
+            f"{', '.join(IMAGE_SUFFIXES)}."
+        )
+    return list(dict.fromkeys(files))
+
+
+def _is_nifti(path: Path) -> bool:
+    return suffix_of(path) in NIFTI_SUFFIXES
+
+
+def _target(folder: Path, path: Path) -> Path:
+    return folder / (stem_of(path) + (".nii.gz" if _is_nifti(path) else ".png"))
+
+
+def read_image(path: Path, task: Task) -> Volume:
+    """An image with the channels that the task has; raises `UserError` where it cannot be read."""
+    if _is_nifti(path):
+        return read_nifti(path, task.channels)
+    return read_picture(path, task.channels)
+
+
+def _one(predictor: Predictor, path: Path, target: Path, probabilities: bool) -> None:
+    """Predict one file and write its mask last: where it is, all is."""
+    volume = read_image(path, predictor.task)
+    if not probabilities:
+        mask = predictor.labels(volume.image)
+    else:
+        values = predictor.probabilities(volume.image)  # [D, K, H, W]
+        mask = values.argmax(1).astype(np.uint8)
+        if _is_nifti(path):
+            by_class = np.moveaxis(values, 1, 0)
+            beside = target.with_name(f"{stem_of(target)}_prob.nii.gz")
+            write_nifti_probabilities(beside, by_class, path)
+        else:
+            _write_maps(target, values[0], predictor.task)
+    if _is_nifti(path):
+        write_nifti_mask(target, mask, path)
+    else:
+        write_picture_mask(target, mask[0], len(predictor.task.classes))
+
+
+def _write_maps(target: Path, values: NDArray[np.float32], task: Task) -> None:
+    """One 8-bit grey PNG per foreground class: 255 is certain."""
+    for name, value in zip(task.foreground, values[1:], strict=True):
+        path = target.with_name(f"{target.stem}_prob_{name.replace(' ', '-')}.png")
+        with replacing(path) as partial:
+            Image.fromarray(np.rint(255 * value).astype(np.uint8)).save(partial, format="PNG")
