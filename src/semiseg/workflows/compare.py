@@ -129,9 +129,9 @@ def compare(
         reason = next(iter(failed.values()), "both masks of every pair are empty.")
         raise UserError(f"None of the {len(pairs)} pairs could be scored: {reason}")
     # Empty on both sides: of which classes is known only now that all other pairs were read.
-    names = {row.code: row.name for row in scores}
+    known = {row.code: row.name for row in scores}
     for case in empty:
-        scores += score_files(*pairs[case], case, names, protocol, missing, spacing)
+        scores += score_files(*pairs[case], case, known, protocol, missing, spacing)
     summary = summarise(
         scores,
         protocol,

@@ -240,7 +240,10 @@ class _Tally:
         orientations = Counter(orientation(np.array(c.affine)) for c in self.cases if c.affine)
         if len(orientations) > 1:
             listed = ", ".join(f"{name} {n}" for name, n in orientations.most_common())
-            notes.append(f"the images are stored in different orientations: {listed}.")
+            notes.append(
+                f"the images are stored in different orientations ({listed}): usual for oblique scans; "
+                "for others check that all images lie the same way."
+            )
         axes = Counter(case.slice_axis for case in self.cases)
         if len(axes) > 1:
             listed = ", ".join(f"axis {axis} in {n}" for axis, n in sorted(axes.items()))
