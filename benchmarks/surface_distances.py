@@ -64,7 +64,7 @@ def whole_volume_asd(prediction: Mask, reference: Mask, spacing: tuple[float, ..
 def baseline() -> tuple[str, Metric, Metric]:
     """Its name, what gives (HD95, ASD), and what gives HD95 alone."""
     try:
-        from medpy.metric import binary
+        from medpy.metric import binary  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         name = "the whole-volume algorithm (medpy is not installed)"
         far, average = whole_volume_hd95, whole_volume_asd

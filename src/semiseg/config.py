@@ -5,7 +5,7 @@ Nothing here imports torch, so that a wrong option is reported before anything s
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -67,8 +67,8 @@ class TrainingConfig(Strict):
 class UNetConfig(Strict):
     """The thin U-Net of the field's benchmark."""
 
-    channels: tuple[int, ...] = (16, 32, 64, 128, 256)
-    dropout: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5)
+    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field((16, 32, 64, 128, 256), min_length=2)
+    dropout: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = (0.05, 0.1, 0.2, 0.3, 0.5)
 
     @model_validator(mode="after")
     def _lengths(self) -> "UNetConfig":
@@ -195,13 +195,15 @@ def resolve(
                                   [f"{section}.{field}" for field in fields])
                 merged.setdefault(name, {})[key] = value
                 origins[f"{name}.{key}"] = layer.origin
+    where = method
     try:
         options = method_options.model_validate(merged.pop(method, {}))
+        where = ""
         config = RunConfig.model_validate(
             {"method": method, "preset": preset, "options": options.model_dump(mode="json"), **merged}
         )
     except ValidationError as error:
-        raise UserError(readable(error, origins)) from None
+        raise UserError(readable(error, origins, where)) from None
     return Resolved(config, origins)
 
 
@@ -212,12 +214,22 @@ def _fields(section: str, method_options: type[BaseModel]) -> list[str]:
     return list(method_options.model_fields)
 
 
-def readable(error: ValidationError, origins: Mapping[str, str] | None = None) -> str:
-    """The first fault of a validation as one sentence."""
+def readable(
+    error: ValidationError, origins: Mapping[str, str] | None = None, section: str = ""
+) -> str:
+    """The first fault of a validation as one sentence; ``section``: of what was validated alone."""
     fault = error.errors()[0]
-    where = ".".join(str(part) for part in fault["loc"])
-    origin = next((o for k, o in (origins or {}).items() if k.endswith(where)), None) if where else None
-    prefix = f"{where}: " if where else ""
-    suffix = f" (from {origin})" if origin else ""
+    place = [section] if section else []
+    where = ".".join([*place, *(str(part) for part in fault["loc"])])
+    key = ".".join(where.split(".")[:2])  # without positions in a list
+    origin = (origins or {}).get(key)
     message = fault["msg"].removeprefix("Value error, ")
-    return f"{prefix}{message}, got {fault.get('input')!r}{suffix}." if where else f"{message}."
+    for tail in (", unable to parse", ", got a number"):  # what was given follows anyway
+        message = message.partition(tail)[0]
+    message = message.replace("Input should be", "must be")
+    if not where:
+        return f"{message}."
+    joint = " " if message.startswith("must be") else ": "
+    given = fault.get("input")
+    got = "" if isinstance(given, Mapping) else f", got {given!r}"
+    return f"{where}{joint}{message}{got}{f' (from {origin})' if origin else ''}."

@@ -58,8 +58,11 @@ def evaluate(
             missing=missing, hd95=hd95, flips=flips, out=out, device=device, threads=threads,
         )  # fmt: skip
         return
-    if data is not None or network is not None or flips:
-        raise UserError("--data, --network and --flips are for runs: semiseg evaluate RUN --on test.")
+    if data is not None or network is not None or flips or on != "test" or weights != "best":
+        raise UserError(
+            "--on, --data, --network, --weights and --flips are for runs: "
+            "semiseg evaluate RUN --on test."
+        )
     from semiseg.evaluation.protocols import check_missing
     from semiseg.workflows.compare import compare
 

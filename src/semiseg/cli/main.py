@@ -2,11 +2,15 @@
 
 import errno
 import sys
+from typing import Any, NoReturn
 
 import typer
 
 from semiseg.cli import benchmark, demo, evaluate, listing, predict, prepare, report, train
 from semiseg.errors import RunFailure, UserError
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+INTERRUPTED = 130  # what a shell says of a command stopped by Ctrl-C
 
 app = typer.Typer(
     name="semiseg",
@@ -35,26 +39,49 @@ def main() -> None:
     if debug:
         sys.argv.remove("--debug")
     try:
-        app()
+        # typer would answer in boxes of several lines; here every error is one line
+        code = app(prog_name="semiseg", standalone_mode=False)
     except (UserError, RunFailure) as error:
         if debug:
             raise
         print(f"semiseg: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UserError) else 1)
     except KeyboardInterrupt:
-        print("semiseg: stopped; a training goes on with --resume.", file=sys.stderr)
-        sys.exit(130)
+        code = INTERRUPTED
     except OSError as error:
-        if debug or error.errno not in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT):
+        if debug or error.errno not in UNWRITABLE:
             _failure(error, debug)
         where = f"{error.filename}: " if error.filename else ""
         print(f"semiseg: {where}{error.strerror}: make room or choose another folder.", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
+        if hasattr(error, "format_message"):  # typer's own errors, whichever class it gives them
+            _misuse(error)
         _failure(error, debug)
+    if code == INTERRUPTED:
+        print(
+            "semiseg: stopped; the same command goes on (semiseg train: with --resume).",
+            file=sys.stderr,
+        )
+    sys.exit(code if isinstance(code, int) else 0)
 
 
-def _failure(error: Exception, debug: bool) -> None:
+def _misuse(error: Any) -> NoReturn:
+    """One line for an unknown verb or option, or a value that an option does not take."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help was printed
+        sys.exit(2)
+    message = " ".join(error.format_message().split())
+    option, near = getattr(error, "option_name", ""), getattr(error, "possibilities", None)
+    if near:
+        message = f"No such option {option}, did you mean {' or '.join(sorted(near))}?"
+    context = getattr(error, "ctx", None)
+    verb = f"{context.command_path} " if context else "semiseg "
+    end = "" if message.endswith(("?", ".")) else "."
+    print(f"semiseg: {message}{end} See '{verb}--help'.", file=sys.stderr)
+    sys.exit(2)
+
+
+def _failure(error: Exception, debug: bool) -> NoReturn:
     if debug:
         raise error
     print(

@@ -5,7 +5,7 @@ import dataclasses
 import torch
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass  # not frozen: mixed precision in Fabric rebuilds it field by field
 class Batch:
     """Labelled images first, then unlabelled ones; no labels of the latter exist here.
 

@@ -77,8 +77,8 @@ def surfel_areas(steps: tuple[float, ...]) -> NDArray[np.float64]:
 def _weighted_percentile(distances: Distances, weights: NDArray[np.float64], part: float) -> float:
     order = np.argsort(distances, kind="stable")
     covered = np.cumsum(weights[order]) / weights.sum()
-    # Rounding may leave the last sum just below 1.
-    last = min(int(np.searchsorted(covered, part)), len(order) - 1)
+    # Rounding must neither push an exact 95% to the next element nor leave the last sum below 1.
+    last = min(int(np.searchsorted(covered, part - 1e-12)), len(order) - 1)
     return float(distances[order[last]])
 
 

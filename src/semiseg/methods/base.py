@@ -17,7 +17,7 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass  # not frozen: mixed precision in Fabric rebuilds it field by field
 class Step:
     """Where a training is. ``index`` counts from 0 to ``total - 1``."""
 

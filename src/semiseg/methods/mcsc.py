@@ -26,7 +26,7 @@ from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step, start_of
 from semiseg.methods.cross_teaching import CrossTeachingOptions, consistency_weight, cross_loss
 from semiseg.methods.parts.cnn_transformer import build_swin_unet, build_unet, groups
-from semiseg.methods.parts.patches import Remainder, deal_patches
+from semiseg.methods.parts.patches import Remainder, deal_patches, draw_origin
 from semiseg.networks.projector import SharedProjector
 
 SCALES = (1, 4, 8)  # the paper's "256", 56 and 28: full resolution, a quarter, an eighth
@@ -84,7 +84,7 @@ class MCSC(Method):
         self.config = config
         self.classes = len(task.classes)
         self.cnn = build_unet(task, config)
-        self.transformer, note = build_swin_unet(task, config)
+        self.transformer, note = build_swin_unet(task, config, o.scales)
         self.notes.append(note)
         self.sides = default_sides(config.data.size) | (o.patch_sides or {})
         for scale in o.scales:
@@ -149,8 +149,9 @@ class MCSC(Method):
             guides = F.interpolate(guides[:, None].float(), (height, width), mode="nearest-exact")
             guides = guides[:, 0].long()
         side, remainder = self.sides[scale], self.options.remainder
+        origin = draw_origin(side, remainder)  # one grid for both networks: as many problems
         dealt = [
-            (name, *deal_patches(x, y, side, remainder))
+            (name, *deal_patches(x, y, side, remainder, origin))
             for (name, x), y in zip(taps.items(), guides.chunk(len(taps)), strict=True)
         ]
         # pixels are projected after the deal: the narrow features travel, not the embeddings

@@ -75,10 +75,9 @@ def _read(path: Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return load_file(str(path))
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception:
         raise UserError(f"swin.pretrained: {path} cannot be read as a file of weights.") from None
-    return dict(state)
 
 
 def _encoder_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -98,6 +97,9 @@ def _encoder_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _copy(network: SwinUnet, source: dict[str, Tensor]) -> int:
     stages = len(network.layers)
+    width = source.get("patch_embed.proj.bias")
+    if width is None or len(width) != network.patch_embed.proj.out_channels:
+        return 0  # position tables alone fit any width with as many heads
 
     def mirrored(name: str) -> str:
         return re.sub(r"^layers_up\.(\d)", lambda m: f"layers.{stages - 2 - int(m[1])}", name)

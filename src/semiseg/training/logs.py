@@ -16,7 +16,9 @@ class CsvLog:
         self.columns: list[str] = []
         if path.is_file():
             rows = read_csv(path)
-            kept = [row for row in rows if _number(row.get("step")) <= after]
+            # a row that a crash cut short lacks columns, and even its step may have lost digits
+            whole = [row for row in rows if None not in row.values()]
+            kept = [row for row in whole if _number(row.get("step")) <= after]
             self.columns = list(rows[0]) if rows else []
             if len(kept) < len(rows):
                 self._rewrite(kept)

@@ -10,23 +10,29 @@ It can be interrupted, resumed and extended: what is finished is not done again.
     BENCH/table.csv, table.md  means over seeds
 """
 
-import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
 import re
+import signal
+import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from semiseg import methods, presets
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import RunFailure, UserError
+from semiseg.evaluation.protocols import find_protocol
+from semiseg.methods.base import Method
 from semiseg.reporting.console import Console, Quiet
 from semiseg.training.run_folder import RunFolder
-from semiseg.workflows.setting import settle
+from semiseg.workflows.loading import torch_device
+from semiseg.workflows.setting import cases_of, check_terms, choose_patients, settle
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,10 +111,10 @@ def benchmark(
         folder, data, list(methods_), study, labelled, seeds, preset, settings, on, protocol
     )
     prepared = PreparedData(plan.data)
-    for variant in {run.variant.name: run.variant for run in runs}.values():
-        settle(prepared.task, variant.method, plan.preset, plan.settings, variant.sections)
     todo = [run for run in runs if not _is_done(run, plan)]
-    console.say(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished: {folder}")
+    _check(prepared, plan, todo, device)
+    count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    console.say(f"{count}, {len(runs) - len(todo)} of them finished: {folder}")
     if dry_run:
         for run in todo:
             console.say(f"  would run: {run.title}")
@@ -145,7 +151,20 @@ def _plan(
     if not names and study is None:
         if old is None:
             raise UserError(f"Say what to run: --methods {','.join(methods.table())} or --study NAME.")
+        given = [preset, *settings, protocol, data and str(Path(data).resolve()) != old[0].data]
+        if any(given) or [*labelled, *seeds] != ["all", 0] or on not in ("validation", old[0].on):
+            raise UserError(
+                "Say with --methods or --study what the other options are for; -o alone goes on with "
+                f"what {folder} plans."
+            )
         return old
+    if not labelled or not seeds:
+        raise UserError("--labelled and --seeds need one value each at least, such as 3 and 0.")
+    if old is None and folder.exists():
+        if not folder.is_dir():
+            raise UserError(f"{folder} is a file: choose another -o.")
+        if {p.name for p in folder.iterdir()} - {f"{path.name}.partial"}:
+            raise UserError(f"{folder} exists and is no benchmark: choose another -o.")
     if data is None and old is None:
         raise UserError("Say which prepared data set the benchmark runs on.")
     variants = [Variant(name, methods.entry(name).name) for name in names]
@@ -166,9 +185,38 @@ def _plan(
         for budget in labelled
         for v in variants
     ]
-    before = old[1] if old else []
-    known = {run.folder for run in before}
-    return plan, [*before, *(run for run in runs if run.folder not in known)]
+    known = {run.folder: run for run in reversed([*(old[1] if old else []), *runs])}
+    return plan, list(reversed(known.values()))  # each once, those of before as they were
+
+
+def _check(data: PreparedData, plan: Plan, runs: Sequence[PlannedRun], device: str) -> None:
+    """Refuse, before anything is written, what no training could begin with.
+
+    Raises:
+        UserError: as `train` and `evaluate` would.
+    """
+    torch_device(device)
+    if plan.protocol is not None:
+        find_protocol(plan.protocol)
+    if plan.on == "test" and not data.of_patients(data.manifest.split.test, labelled=True):
+        raise UserError(f"{data.folder} has no labelled test case: score with --on validation.")
+    built: dict[str, Method] = {}
+    for run in runs:
+        settings = [*plan.settings, f"training.seed={run.seed}"]
+        name, sections = run.variant.method, run.variant.sections
+        config = settle(data.task, name, plan.preset, settings, sections).config
+        cases = cases_of(data, choose_patients(data, run.labelled, _draw(plan, run.seed)))
+        if not cases.validation and plan.on == "validation":
+            raise UserError(
+                f"{run.title}: {data.folder} has no labelled validation case to score on: take "
+                "--on test, or five labelled patients or more."
+            )
+        if run.variant.name not in built:
+            if config.swin.pretrained == "hub":  # nothing is fetched to check a plan
+                swin = config.swin.model_copy(update={"pretrained": "none"})
+                config = config.model_copy(update={"swin": swin})
+            built[run.variant.name] = methods.entry(name).load()(data.task, config)
+        check_terms(built[run.variant.name], name, config.training.iterations, cases)
 
 
 def _slug(text: str) -> str:
@@ -243,18 +291,77 @@ def _run_all(
             console.say(f"--- {run.title}")
             note(run, one_run(run, plan, threads, device, console))
         return failed
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        futures = {pool.submit(one_run, run, plan, threads, device): run for run in todo}
-        with console.bar("runs", len(todo)) as bar:
-            for future in concurrent.futures.as_completed(futures):
-                try:
-                    problem = future.result()
-                except concurrent.futures.process.BrokenProcessPool:
-                    problem = "its process was killed (too little memory?); repeat the command to resume"
-                note(futures[future], problem)
-                bar.advance()
+    with console.bar("runs", len(todo)) as bar:
+        for run, problem in _in_processes(todo, plan, jobs, threads, device):
+            note(run, problem)
+            bar.advance()
     return failed
+
+
+def _in_processes(
+    todo: Sequence[PlannedRun], plan: Plan, jobs: int, threads: int | None, device: str
+) -> Iterator[tuple[PlannedRun, str | None]]:
+    """A process a run, ``jobs`` at a time; gives each run and its problem as it ends.
+
+    A process that is killed takes no other run with it; stopped itself, it stops them all.
+    """
+    context = multiprocessing.get_context("spawn")
+    waiting = list(todo)
+    running: dict[Any, tuple[Any, Any, PlannedRun]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                run = waiting.pop(0)
+                answer, sender = context.Pipe(duplex=False)
+                process = context.Process(
+                    target=_child, args=(sender, run, plan, threads, device), daemon=True
+                )
+                with _deaf_to_interrupts():
+                    process.start()
+                sender.close()
+                running[process.sentinel] = (process, answer, run)
+            for sentinel in multiprocessing.connection.wait(list(running)):
+                process, answer, run = running.pop(sentinel)
+                process.join()
+                try:
+                    problem = answer.recv()
+                except EOFError:
+                    problem = (
+                        f"its process ended with exit code {process.exitcode} (too little memory?); "
+                        "repeat the command to resume"
+                    )
+                yield run, problem
+    finally:
+        for process, _, _ in running.values():
+            process.terminate()
+        for process, _, _ in running.values():
+            process.join()
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """A process started within does not hear Ctrl-C: its parent does, and stops it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals belong to the main thread
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _child(sender: Any, run: PlannedRun, plan: Plan, threads: int | None, device: str) -> None:
+    """`one_run` in a process of its own, which does not outlive its parent."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def follow(join: Callable[[], None] = parent.join) -> None:
+            join()
+            os._exit(1)
+
+        threading.Thread(target=follow, daemon=True).start()
+    sender.send(one_run(run, plan, threads, device))
 
 
 def one_run(
@@ -292,6 +399,7 @@ def one_run(
         run.folder.mkdir(parents=True, exist_ok=True)
         (run.folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
         return f"{type(error).__name__}: {error} (see {run.folder / 'error.txt'})"
+    (run.folder / "error.txt").unlink(missing_ok=True)  # of an earlier attempt
     return None
 
 

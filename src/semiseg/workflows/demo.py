@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from semiseg.data.phantom import write_phantom
+from semiseg.data.splits import parse_budget
 from semiseg.errors import UserError
 from semiseg.reporting.console import Console, duration
 from semiseg.workflows.benchmark import benchmark
@@ -50,6 +51,11 @@ def demo(
         overwrite: begin anew.
     """
     folder = Path(out)
+    if seed < 0:
+        raise UserError(f"--seed {seed}: give a whole number, 0 or more.")
+    parse_budget(labelled, patients)
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: choose another folder with -o.")
     start = time.monotonic()
     words = f"patients={patients} seed={seed}"
     marker = folder / "demo.txt"
@@ -60,6 +66,14 @@ def demo(
             if not overwrite:
                 raise UserError(f"{folder} holds another demo: take --overwrite, or another -o.")
             shutil.rmtree(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # first of all: a demo that is stopped at any time goes on
+        marker.write_text(words + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written ({error.strerror}): choose another folder with -o."
+        ) from None
     data = folder / "data"
     if not (data / "manifest.json").is_file():
         console.say(f"1. Generating a phantom data set: {patients} patients of short-axis cardiac MRI")
@@ -67,7 +81,6 @@ def demo(
         if images.exists():
             shutil.rmtree(images)  # an interrupted demo left a part of it
         write_phantom(images, patients, seed=seed, console=console)
-        marker.write_text(words + "\n", encoding="utf-8")
         console.say("2. Preparing it")
         prepare(images, data, seed=seed, console=console)
     console.say(f"3. Training supervised and mcsc with {labelled} labelled patients each")

@@ -22,7 +22,7 @@ from semiseg.evaluation.table import table_lines
 from semiseg.inference.predictor import Predictor
 from semiseg.reporting.console import Console
 from semiseg.training.run_folder import RunFolder
-from semiseg.workflows.loading import load_predictor
+from semiseg.workflows.loading import is_same, load_predictor, open_data
 
 
 def evaluate(
@@ -46,8 +46,8 @@ def evaluate(
     Args:
         run: the run's folder.
         on: 'validation' (the run's own) or 'test'.
-        data: a prepared data set; default: the one that the run was trained on. Of another set, the
-            part of that set's own split is scored.
+        data: a prepared data set; default: the one that the run was trained on. Of a set with other
+            patients or classes the part of that set's own split is scored.
         network: one of the method's networks; default: the one meant for inference.
         weights: 'best' or 'last'.
         protocol, missing: default: those of the run's configuration.
@@ -68,14 +68,21 @@ def evaluate(
         run, network=network, weights=weights, device=device, flips=flips,
         resampling=definitions.restore,
     )  # fmt: skip
-    prepared = PreparedData(data or folder.read_json("run.json")["data"])
-    cases = _cases(folder, prepared, on, other=data is not None)
+    prepared = open_data(folder, data, "say with --data where they are now")
+    cases = _cases(folder, prepared, on)
     if prepared.task.classes != predictor.task.classes:
         raise UserError(
             f"{prepared.folder} has the classes {', '.join(prepared.task.classes)}, the run was trained "
             f"for {', '.join(predictor.task.classes)}."
         )
     named = network or _default_network(config.method)
+    target = Path(out) if out else folder.folder / "evaluation" / f"{on}-{named}"
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{target} cannot be written ({error.strerror}): choose another -o."
+        ) from None
     console.say(f"{named} ({weights} weights) on {on}: {len(cases)} cases")
     scores = [
         score
@@ -83,7 +90,6 @@ def evaluate(
         for score in score_prepared(predictor, prepared, case, definitions, rule)
     ]
     summary = summarise(scores, definitions, rule)
-    target = Path(out) if out else folder.folder / "evaluation" / f"{on}-{named}"
     write_csv(target / "cases.csv", summary)
     write_json(target / "summary.json", summary)
     for line in table_lines(summary):
@@ -98,12 +104,11 @@ def _default_network(method: str) -> str:
     return methods.entry(method).load().networks[0]
 
 
-def _cases(folder: RunFolder, data: PreparedData, on: str, other: bool) -> Sequence[Case]:
+def _cases(folder: RunFolder, data: PreparedData, on: str) -> Sequence[Case]:
     if on not in ("validation", "test"):
         raise UserError(f"--on {on}: take validation or test.")
-    split = folder.split().split
-    if other and data.folder.resolve() != Path(folder.read_json("run.json")["data"]):
-        split = data.manifest.split
+    # the run's own split also of a copy that was split anew: what it was trained on stays apart
+    split = folder.split().split if is_same(folder, data) else data.manifest.split
     cases = data.of_patients(split.validation if on == "validation" else split.test, labelled=True)
     if not cases:
         raise UserError(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from semiseg import methods
+from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError, unknown
 from semiseg.inference.predictor import Predictor, Resampling
 from semiseg.methods.base import Method
@@ -43,7 +44,7 @@ def load_predictor(
     method, network = _choose(config.method, network)
     if weights not in ("best", "last"):
         raise UserError(f"--weights {weights}: take best or last.")
-    where = _device(device)
+    where = torch_device(device)
     # the file's weights replace all others: nothing has to be fetched first
     offline = config.model_copy(
         update={"swin": config.swin.model_copy(update={"pretrained": "none"})}
@@ -58,6 +59,30 @@ def load_predictor(
     return Predictor(logits, task, config.data.size, where, flips, resampling)
 
 
+def open_data(run: RunFolder, data: Path | str | None, remedy: str) -> PreparedData:
+    """The prepared data of a run, or ``data`` where they are named.
+
+    Raises:
+        UserError: where the run's data have gone from their place; ``remedy`` says what to do.
+    """
+    if data is not None:
+        return PreparedData(data)
+    place = Path(run.read_json("run.json")["data"])
+    if not (place / "manifest.json").is_file():
+        raise UserError(
+            f"The data that {run.folder} was trained on are no longer in {place}: {remedy}."
+        )
+    return PreparedData(place)
+
+
+def is_same(run: RunFolder, data: PreparedData) -> bool:
+    """Whether ``data`` are those of the run, wherever they lie: the same classes and patients."""
+    split = run.split().split
+    known = {case.patient for case in data.manifest.cases}
+    patients = {*split.train, *split.validation, *split.test}
+    return data.task.classes == run.task().classes and known >= patients
+
+
 def _choose(name: str, network: str | None) -> tuple[type[Method], str]:
     method = methods.entry(name).load()
     if network is not None and network not in method.networks:
@@ -65,7 +90,8 @@ def _choose(name: str, network: str | None) -> tuple[type[Method], str]:
     return method, network or method.networks[0]
 
 
-def _device(device: str) -> torch.device:
+def torch_device(device: str) -> torch.device:
+    """The device that ``--device`` means; raises `UserError` for an unknown or missing one."""
     if device not in ("auto", "cpu", "cuda"):
         raise UserError(f"--device {device} is unknown: take auto, cpu or cuda.")
     available = torch.cuda.is_available()

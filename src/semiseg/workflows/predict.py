@@ -80,7 +80,8 @@ def predict(
     predictor = load_predictor(run, network=network, weights=weights, device=device, flips=flips)
     todo = {t: p for t, p in targets.items() if overwrite or not t.exists()}
     if len(todo) < len(targets):
-        console.say(f"{len(targets) - len(todo)} masks are already in {folder} and are kept.")
+        kept = _masks(len(targets) - len(todo))
+        console.say(f"kept: {kept} already in {folder} (--overwrite predicts anew)")
     if dry_run:
         console.say(f"dry run: {len(todo)} images would be predicted into {folder}")
         return PredictResult(0, len(targets) - len(todo), ())
@@ -96,8 +97,12 @@ def predict(
             failed.append(str(error) or f"{path}: too large for this machine's memory.")
             console.warn(f"skipped: {failed[-1]}")
     written = len(todo) - len(failed)
-    console.say(f"{written} masks written to {folder}; {len(failed)} failed")
+    console.say(f"{_masks(written)} written to {folder}; {len(failed)} failed")
     return PredictResult(written, len(targets) - len(todo), tuple(failed))
+
+
+def _masks(count: int) -> str:
+    return f"{count:,} mask{'' if count == 1 else 's'}"
 
 
 def find_images(images: Sequence[Path | str]) -> list[Path]:
@@ -119,8 +124,8 @@ def find_images(images: Sequence[Path | str]) -> list[Path]:
             files.append(entry)
     if not files:
         raise UserError(
-            f"No image found in {', '.join(map(str, images))}: files must end in "
-            f"{', '.join(IMAGE_SUFFIXES)}."
+            f"No image found in {', '.join(map(str, images))} (sub-folders are not searched): "
+            f"files must end in {', '.join(IMAGE_SUFFIXES)}."
         )
     return list(dict.fromkeys(files))
 
@@ -134,7 +139,17 @@ def _target(folder: Path, path: Path) -> Path:
 
 
 def read_image(path: Path, task: Task) -> Volume:
-    """An image with the channels that the task has; raises `UserError` where it cannot be read."""
+    """An image with the channels that the task has.
+
+    Raises:
+        UserError: where it cannot be read, or is a picture where volumes are meant or the reverse:
+            their intensities are scaled in different ways.
+    """
+    if _is_nifti(path) != (task.kind == "volumes"):
+        raise UserError(
+            f"{path} is a {'NIfTI image' if _is_nifti(path) else 'picture'}, but the run was "
+            f"trained on {task.kind}: leave it out."
+        )
     if _is_nifti(path):
         return read_nifti(path, task.channels)
     return read_picture(path, task.channels)

@@ -16,6 +16,8 @@ from semiseg.training.loop import Cases
 from semiseg.training.run_folder import RunSplit
 
 FEWEST_FOR_VALIDATION = 5
+# one of them is in every run's folder, also in one whose beginning was interrupted
+A_RUNS_FILES = {"config.yaml", "run.json", "run.json.partial", "error.txt"}
 
 
 def suggest(task: Task) -> Mapping[str, Any]:
@@ -118,7 +120,10 @@ class Description:
 
 def describe(data: PreparedData, resolved: Resolved, split: RunSplit, cases: Cases) -> Description:
     """Counts of what is counted, and every value that is not a default with its origin."""
-    kind = data.task.kind
+    kind, name = data.task.kind, resolved.config.method
+    unlabelled = counted(cases.unlabelled, kind) if cases.unlabelled else "none"
+    if cases.unlabelled and not methods.entry(name).load().uses_unlabelled:
+        unlabelled += f" (not used by {name})"
     validation = (
         f"validation: {counted(cases.validation, kind)}"
         if cases.validation
@@ -127,16 +132,16 @@ def describe(data: PreparedData, resolved: Resolved, split: RunSplit, cases: Cas
     if split.validation_from_training:
         validation += " (a fifth of the labelled ones: the data have no validation part)"
     lines = [
-        f"method:     {resolved.config.method}",
+        f"method:     {name}",
         f"labelled:   {counted(cases.labelled, kind)} ({_shown(split.labelled)})",
-        f"unlabelled: {counted(cases.unlabelled, kind) if cases.unlabelled else 'none'}",
+        f"unlabelled: {unlabelled}",
         validation,
     ]
     dump = resolved.config.model_dump(mode="json")
-    for name, origin in resolved.origins.items():
-        section, _, key = name.partition(".")
-        values = dump["options"] if section == resolved.config.method else dump[section]
-        lines.append(f"  {name} = {values[key]}  (from {origin})")
+    for option, origin in resolved.origins.items():
+        section, _, key = option.partition(".")
+        values = dump["options"] if section == name else dump[section]
+        lines.append(f"  {option} = {values[key]}  (from {origin})")
     return Description(tuple(lines))
 
 
@@ -146,10 +151,19 @@ def _shown(patients: Sequence[str], most: int = 10) -> str:
 
 
 def check_new_folder(folder: Path, overwrite: bool, what: str) -> None:
-    """Refuse to write over anything that is there.
+    """Refuse to write over anything that is there; with ``overwrite`` only a run is replaced.
 
     Raises:
-        UserError: where ``folder`` exists and is not empty.
+        UserError: where ``folder`` is a file, or holds something that may not be replaced.
     """
-    if folder.exists() and not overwrite and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} exists: continue with --resume, take --overwrite, or another {what}.")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: choose another {what}.")
+    held = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if held and not held & A_RUNS_FILES:
+        raise UserError(
+            f"{folder} exists and is no run, so it is not replaced: choose another {what}."
+        )
+    if held and not overwrite:
+        raise UserError(
+            f"{folder} exists: continue with --resume, take --overwrite, or another {what}."
+        )

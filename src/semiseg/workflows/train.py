@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -22,6 +23,7 @@ from semiseg.methods.base import Method, Step
 from semiseg.reporting.console import Console, Quiet, duration
 from semiseg.training.loop import Cases, Hooks, batch_counts, fit, seed_step
 from semiseg.training.run_folder import RunFolder, RunSplit
+from semiseg.workflows.loading import is_same, open_data, torch_device
 from semiseg.workflows.setting import (
     cases_of,
     check_new_folder,
@@ -84,7 +86,7 @@ def train(
     split = choose_patients(prepared, labelled, draw)
     run = RunFolder(out)
     # under torchrun every process comes here, and the first may already have begun the folder
-    if _rank() == 0 and not dry_run:
+    if _rank() == 0:
         check_new_folder(run.folder, overwrite, "-o")
     session = _Session(prepared, resolved.config, split, device, threads, console)
     for line in describe(prepared, resolved, split, session.cases).lines:
@@ -121,7 +123,14 @@ def resume(
             run.folder, ended["iterations"], ended["best_step"], ended["best_dice"],
             ended["seconds"], True,
         )  # fmt: skip
-    prepared = PreparedData(data or run.read_json("run.json")["data"])
+    prepared = open_data(
+        run, data, f"say where they are now with semiseg train DATA --resume -o {run.folder}"
+    )
+    if not is_same(run, prepared) or prepared.task != run.task():
+        raise UserError(
+            f"{prepared.folder} are other data than those of {run.folder} (its patients or task "
+            "differ): resume with the run's own, or begin another run."
+        )
     session = _Session(prepared, config, run.split(), device, threads, console)
     session.console.say(f"resuming {run.folder} ({config.method})")
     return session.fit(run, seconds)
@@ -146,10 +155,14 @@ class _Session:
         torch.manual_seed(config.training.seed)
         self.method: Method = methods.entry(config.method).load()(data.task, config)
         check_terms(self.method, config.method, config.training.iterations, self.cases)
+        counts = batch_counts(self.method, config)
+        if self.method.uses_unlabelled and counts[1] == 0:
+            raise UserError(
+                f"A batch of {counts[0]} images has no unlabelled one for {config.method}: make "
+                "training.batch_size larger than training.labelled_batch_size."
+            )
         self.fabric = make_fabric(device, config.training.precision)
-        for name, count in zip(
-            ("labelled", "unlabelled"), batch_counts(self.method, config), strict=True
-        ):
+        for name, count in zip(("labelled", "unlabelled"), counts, strict=True):
             if count % self.fabric.world_size:
                 raise UserError(
                     f"A batch of {count} {name} images cannot be divided among "
@@ -180,8 +193,8 @@ class _Session:
         took = duration(result.seconds)
         if not result.finished:
             self.console.say(
-                f"stopped after {result.iterations:,} iterations ({took}); go on with: "
-                f"semiseg train --resume -o {run.folder}"
+                f"stopped after {counted_iterations(result.iterations)} ({took}); go on with: "
+                f"semiseg train --resume -o {shlex.quote(str(run.folder))}"
             )
             return
         content = dataclasses.asdict(result) | {"folder": None}
@@ -190,7 +203,8 @@ class _Session:
         scored = "" if result.best_dice is None else (
             f", best validation Dice {result.best_dice:.3f} at {result.best_step:,}"
         )  # fmt: skip
-        self.console.say(f"trained {result.iterations:,} iterations in {took}{scored}: {run.folder}")
+        count = counted_iterations(result.iterations)
+        self.console.say(f"trained {count} in {took}{scored}: {run.folder}")
 
     def estimate(self, steps: int = 3) -> None:
         """Time a few steps and say how long the whole would take."""
@@ -222,6 +236,11 @@ class _Session:
         )
 
 
+def counted_iterations(count: int) -> str:
+    """``1 iteration``, ``2,000 iterations``."""
+    return f"{count:,} iteration{'' if count == 1 else 's'}"
+
+
 def _rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
@@ -232,11 +251,7 @@ def make_fabric(device: str, precision: str) -> Fabric:
     Raises:
         UserError: for an unknown device or one that is not there.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise UserError(f"--device {device} is unknown: take auto, cpu or cuda.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: no CUDA GPU is visible here; take --device cpu.")
-    on_gpu = device != "cpu" and torch.cuda.is_available()
+    on_gpu = torch_device(device).type == "cuda"
     if not on_gpu and precision == "16-mixed":
         raise UserError("training.precision 16-mixed needs a GPU; take 32-true or bf16-mixed.")
     warnings.filterwarnings("ignore", module="lightning")
@@ -255,7 +270,7 @@ def make_fabric(device: str, precision: str) -> Fabric:
 def _facts(data: PreparedData, resolved: Resolved, notes: list[str]) -> dict[str, Any]:
     return {
         "data": str(data.folder.resolve()),
-        "command": " ".join(sys.argv),
+        "command": shlex.join(sys.argv),
         "origins": resolved.origins,
         "notes": notes,
         "world_size": int(os.environ.get("WORLD_SIZE", "1")),

@@ -1,5 +1,7 @@
 """A U-Net and a Swin-Unet side by side, as cross teaching and MCSC train them."""
 
+from collections.abc import Collection
+
 from semiseg.config import RunConfig
 from semiseg.data.task import Task
 from semiseg.methods.base import ParameterGroup
@@ -16,9 +18,14 @@ def build_unet(task: Task, config: RunConfig) -> Segmenter:
     return Segmenter(backbone, len(task.classes))
 
 
-def build_swin_unet(task: Task, config: RunConfig) -> tuple[Segmenter, str]:
-    """The Transformer branch and a sentence on its initial weights."""
+def build_swin_unet(
+    task: Task, config: RunConfig, scales: Collection[int] = ()
+) -> tuple[Segmenter, str]:
+    """The Transformer branch and a sentence on its initial weights; ``scales``: taps in use."""
     backbone = SwinUnet(task.channels, config.data.size, config.swin)
+    if backbone.norm_eighth is not None and 8 not in scales:
+        # no gradient will reach it, which several processes would wait for
+        backbone.norm_eighth.requires_grad_(False)
     report = load_pretrained(backbone, config.swin.pretrained)
     return Segmenter(backbone, len(task.classes)), report.message
 
@@ -29,6 +36,7 @@ def groups(cnn: Segmenter, transformer: Segmenter, config: RunConfig) -> list[Pa
     return [
         ParameterGroup("cnn", list(cnn.parameters())),
         ParameterGroup(
-            "transformer", list(transformer.parameters()), swin.learning_rate_scale, swin.warmup
+            "transformer", [p for p in transformer.parameters() if p.requires_grad],
+            swin.learning_rate_scale, swin.warmup,
         ),
     ]

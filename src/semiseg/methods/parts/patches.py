@@ -14,8 +14,22 @@ from torch import Tensor
 Remainder = Literal["pad", "offset", "drop"]
 
 
+def draw_origin(side: int, remainder: Remainder) -> tuple[int, int]:
+    """How much of the first row and column of tiles lies outside: random for ``offset``, else 0.
+
+    Draws from torch's generator.
+    """
+    if remainder != "offset":
+        return 0, 0
+    return int(torch.randint(side, ())), int(torch.randint(side, ()))
+
+
 def deal_patches(
-    maps: Tensor, labels: Tensor, side: int, remainder: Remainder = "pad"
+    maps: Tensor,
+    labels: Tensor,
+    side: int,
+    remainder: Remainder = "pad",
+    origin: tuple[int, int] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Deal the tiles of every map out to M problems, by an own random permutation for each map.
 
@@ -28,6 +42,7 @@ def deal_patches(
         labels: [R, H, W] int64.
         side: h', the side of a tile.
         remainder: see above.
+        origin: of `draw_origin`, for calls that must agree on the number of tiles; None draws one.
 
     Returns:
         Embeddings [M, R side^2, C], labels [M, R side^2], mask [M, R side^2] or None for no padding.
@@ -39,11 +54,7 @@ def deal_patches(
         maps, labels = maps[..., :height, :width], labels[..., :height, :width]
         height, width = maps.shape[-2:]
     if height % side or width % side:
-        top, left = (
-            (int(torch.randint(side, ())), int(torch.randint(side, ())))
-            if remainder == "offset"
-            else (0, 0)
-        )
+        top, left = origin or draw_origin(side, remainder)
         bottom = math.ceil((height + top) / side) * side - height - top
         right = math.ceil((width + left) / side) * side - width - left
         pad = (left, right, top, bottom)

@@ -1,0 +1,172 @@
+"""One training iteration of MCSC against one of cross teaching, and the cost over the patch side.
+
+    python benchmarks/iteration.py [--device cuda --precision bf16-mixed]
+
+An iteration is forward, backward and the optimiser's step on 2 + 2 images with the networks of the
+paper (Swin-Unet of width 96), late in a run, so that every term is at work. The two methods take
+turns. Peak memory is that of a fresh process over one iteration, less what imports had taken.
+
+Then equation 2 at full resolution for several patch sides h'. The paper's section 5 states
+O((h/h')^2 h'^4) = O(h^2 h'^2); printed are the exponent of h' that the times give, and the law's own
+(the number of tiles is rounded up, so that it is not exactly 2).
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+
+from common import clock, in_fresh_process, in_turn, one_thread, peak_mib, verdict
+from semiseg import methods
+from semiseg.config import RunConfig
+from semiseg.data.batch import Batch
+from semiseg.data.task import Intensity, Task
+from semiseg.losses.balanced_contrast import balanced_contrast
+from semiseg.methods.base import Step
+from semiseg.methods.parts.patches import deal_patches
+from semiseg.training.optimiser import build_optimiser
+from semiseg.workflows.setting import settle
+
+TARGETS = {224: 6.0, 128: 4.0}
+TASK = Task(
+    name="benchmark", kind="volumes", channels=1, classes=("background", "RV", "Myo", "LV"),
+    intensity=Intensity(kind="minmax"), median_shape=(10, 224, 224),
+)  # fmt: skip
+
+
+def heart_like(size: int) -> Batch:
+    """2 + 2 images with a ring, a disc in it and a crescent beside it, as much of each as in ACDC."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:size, :size] / size
+    labels = np.zeros((4, size, size), np.int64)
+    for label in labels:
+        row, column = 0.5 + rng.uniform(-0.05, 0.05, 2)
+        label[np.hypot(rows - row, columns - column + 0.12) < 0.09] = 1
+        label[np.hypot(rows - row, columns - column) < 0.12] = 2
+        label[np.hypot(rows - row, columns - column) < 0.08] = 3
+    images = labels[:, None] / 3 + rng.normal(0, 0.1, (4, 1, size, size))
+    return Batch(torch.from_numpy(images).float(), torch.from_numpy(labels[:2]))
+
+
+def configuration(name: str, size: int, precision: str) -> RunConfig:
+    """The paper's setting at ``size``, from random weights, patch sides in proportion."""
+    settings = [f"data.size={size}", "swin.pretrained=none", f"training.precision={precision}"]
+    if name == "mcsc":
+        settings.append("mcsc.patch_sides=null")
+    return settle(TASK, name, "mcsc-acdc", settings).config
+
+
+def iteration(name: str, size: int, device: str, precision: str) -> Callable[[], None]:
+    """One iteration as the training loop does it."""
+    config = configuration(name, size, precision)
+    torch.manual_seed(0)
+    fabric = Fabric(accelerator=device, devices=1, precision=precision)  # type: ignore[arg-type]
+    method = methods.entry(name).load()(TASK, config)
+    optimiser: Any = build_optimiser(method.parameter_groups(), config.training)
+    model, optimiser = fabric.setup(method, optimiser)
+    model.train()
+    batch = heart_like(size).to(fabric.device)
+
+    def step() -> None:
+        terms = model(batch, Step(30_000, 40_000))
+        fabric.backward(torch.stack(list(terms.values())).sum())
+        optimiser.step()
+        optimiser.zero_grad()
+
+    return step
+
+
+def compare(size: int, device: str, precision: str, repeats: int) -> None:
+    """Both methods in turn, and their memory."""
+    names = ("cross-teaching", "mcsc")
+    calls = {name: iteration(name, size, device, precision) for name in names}
+    timings = in_turn(calls, repeats, device, warmup=5 if device == "cuda" else 1)
+    del calls
+    for name in names:
+        result = in_fresh_process(
+            __file__, "--memory-of", name, "--sizes", str(size), "--device", device,
+            "--precision", precision,
+        )  # fmt: skip
+        print(f"{size}: {name:15} {timings[name]!s:26} peak {result['peak']:7,.0f} MiB", flush=True)
+    ratio = timings["mcsc"].median / timings["cross-teaching"].median
+    note = f", {verdict(ratio, TARGETS[size], at_most=True)}" if size in TARGETS else ""
+    print(f"{size}: MCSC / cross teaching {ratio:.2f}{note}")
+    print(
+        f"{size}: peak of MCSC in MiB, {verdict(result['peak'], 6 * 1024, at_most=True)}",
+        flush=True,
+    )
+
+
+def exponent(x: Sequence[float], y: Sequence[float]) -> float:
+    """Of a power law, by least squares in logarithms."""
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
+def law(sides: Sequence[int], size: int, maps: int, device: str, repeats: int) -> None:
+    """Time of equation 2 at full resolution over the patch side."""
+    width, guides = 128, heart_like(size).labels.repeat(math.ceil(maps / 2), 1, 1)[:maps].to(device)
+    seconds, operations = [], []
+    for side in sides:
+        torch.manual_seed(0)
+        features = torch.randn(maps, 8, size, size, device=device)  # the deal carries few channels
+        pixels, labels, mask = deal_patches(features, guides, side)
+        projection = torch.randn(8, width, device=device)
+        embeddings = (pixels @ projection).requires_grad_()
+
+        def call(
+            e: torch.Tensor = embeddings, y: torch.Tensor = labels, m: torch.Tensor | None = mask
+        ) -> None:
+            e.grad = None
+            balanced_contrast(e, y, 4, 0.1, m).backward()
+
+        clock(call, device) if side < 20 else None
+        seconds.append(min(clock(call, device) for _ in range(repeats)))
+        tiles = math.ceil(size / side) ** 2
+        operations.append(tiles * side**4)
+        print(
+            f"h' = {side:2}: {tiles:5} problems of {maps * side * side:6,}: {seconds[-1]:.3g} s, "
+            f"{1e9 * seconds[-1] / operations[-1] / maps**2:.3g} ns a pair", flush=True,
+        )  # fmt: skip
+    fine = [i for i, side in enumerate(sides) if side >= 14]
+    print(
+        f"exponent of h': {exponent(sides, seconds):.2f} (the law's own on these sides "
+        f"{exponent(sides, operations):.2f}); from h' = 14 on "
+        f"{exponent([sides[i] for i in fine], [seconds[i] for i in fine]):.2f} "
+        f"({exponent([sides[i] for i in fine], [operations[i] for i in fine]):.2f})"
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--precision", default="32-true", help="32-true, bf16-mixed or 16-mixed")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument(
+        "--sizes", type=int, nargs="*", default=[224, 128], help="none: the law alone"
+    )
+    parser.add_argument("--sides", type=int, nargs="*", default=[7, 10, 14, 19, 28, 38], help="h'")
+    parser.add_argument("--maps", type=int, default=4, help="maps that the law's problems hold")
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    one_thread()
+    device, precision = options.device, options.precision
+    if options.memory_of:
+        call = iteration(options.memory_of, options.sizes[0], device, precision)
+        print(json.dumps({"peak": peak_mib(call, device)}))
+        return
+    for size in options.sizes:
+        compare(size, device, precision, options.repeats)
+    if len(options.sides) > 1:
+        law(options.sides, 224, options.maps, device, options.repeats)
+
+
+if __name__ == "__main__":
+    main()

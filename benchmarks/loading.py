@@ -1,0 +1,109 @@
+"""Batches of slices against the training step that uses them.
+
+    python benchmarks/loading.py [path/to/PREPARED]
+
+Takes a prepared data set, or writes a generated one of ACDC's shape for the time of the run. Timed
+are batches whose slices are read for the first time (cold: from memory-mapped files, normalised and
+resized), batches from the cache (warm: augmentation alone), and a training step of ``supervised``
+(U-Net of the paper, forward, backward, SGD) on as many images of the same size.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from common import Timing, clock, one_thread, summary, verdict
+from semiseg import methods
+from semiseg.config import DataConfig
+from semiseg.data.loader import BatchLoader
+from semiseg.data.manifest import Case, Manifest, PreparedData, Split, write_manifest
+from semiseg.data.task import Intensity, Task
+from semiseg.methods.base import Step
+from semiseg.training.optimiser import build_optimiser
+from semiseg.workflows.setting import settle
+
+SHAPE = (10, 1, 256, 216)
+
+
+def generated(folder: Path, cases: int) -> PreparedData:
+    """Noise in the shape of ACDC."""
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir(parents=True)
+    names = [f"case{number:03d}" for number in range(cases)]
+    rng = np.random.default_rng(0)
+    for name in names:
+        image = rng.integers(0, 1000, SHAPE).astype(np.int16)
+        np.save(folder / "images" / f"{name}.npy", image)
+        np.save(folder / "labels" / f"{name}.npy", (image[:, 0] // 250).astype(np.uint8))
+    task = Task(
+        name="noise", kind="volumes", channels=1, classes=("background", "RV", "Myo", "LV"),
+        intensity=Intensity(kind="minmax"), median_shape=(10, 256, 216),
+    )  # fmt: skip
+    listed = tuple(
+        Case(identifier=n, patient=n, shape=SHAPE, labelled=True, bounds=(0, 999)) for n in names
+    )
+    split = Split(train=tuple(names))
+    write_manifest(folder, Manifest(task=task, layout="noise", split=split, cases=listed))
+    return PreparedData(folder)
+
+
+def loading(data: PreparedData, size: int, batch: int) -> tuple[Timing, Timing]:
+    """Batches at the first reading of every slice, and once all are kept."""
+    cases = data.of_patients(data.manifest.split.train, labelled=True)
+    half = batch // 2
+    config = DataConfig(size=size, cache_mb=8192)
+    loader = BatchLoader(data, cases, cases, (batch - half, half), config, 0)
+    count = min(len(loader.labelled) // max(half, 1), 60)
+    cold = [clock(lambda s=step: loader(s)) for step in range(count)]  # type: ignore[misc]
+    warm = [clock(lambda s=step: loader(s)) for step in range(count)]  # type: ignore[misc]
+    return summary(cold), summary(warm)
+
+
+def training_step(task: Task, size: int, batch: int, repeats: int) -> Timing:
+    """Forward, backward and the optimiser's step of ``supervised``."""
+    config = settle(task, "supervised", None, [f"data.size={size}"]).config
+    method = methods.entry("supervised").load()(task, config).train()
+    optimiser: Any = build_optimiser(method.parameter_groups(), config.training)
+    from semiseg.data.batch import Batch
+
+    images = torch.rand(batch, task.channels, size, size)
+    labels = torch.randint(0, len(task.classes), (batch, size, size))
+
+    def step() -> None:
+        optimiser.zero_grad()
+        torch.stack(list(method(Batch(images, labels), Step(0, 100)).values())).sum().backward()
+        optimiser.step()
+
+    clock(step)
+    return summary([clock(step) for _ in range(repeats)])
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", nargs="?", type=Path, help="a prepared data set")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[224, 128])
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--repeats", type=int, default=7)
+    options = parser.parse_args()
+    one_thread()
+    with tempfile.TemporaryDirectory() as folder:
+        data = PreparedData(options.data) if options.data else generated(Path(folder) / "d", 24)
+        for size in options.sizes:
+            cold, warm = loading(data, size, options.batch)
+            step = training_step(data.task, size, options.batch, options.repeats)
+            print(f"{size}, batches of {options.batch}: training step {step}")
+            for name, timing in (("cold", cold), ("warm", warm)):
+                part = timing.median / (timing.median + step.median)
+                target = verdict(part, 0.1, at_most=True)
+                print(f"  {name} batch {timing}, {100 * part:.2g}% of an iteration ({target})")
+
+
+if __name__ == "__main__":
+    main()

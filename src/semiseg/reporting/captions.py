@@ -1,0 +1,223 @@
+"""The words that stand around a table: what was scored and how, what was missing, what it means."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semiseg.data.manifest import PARTS, Case, PreparedData
+from semiseg.data.splits import counted
+from semiseg.evaluation.ceiling import resize_ceiling
+
+Row = Mapping[str, Any]
+
+MOST_VOXELS = 200_000_000  # for the ceiling: half a minute; more would hardly change a digit
+
+
+def caption(
+    rows: Sequence[Row],
+    on: str,
+    prepared: PreparedData | None = None,
+    cases: Sequence[Case] = (),
+    held_out: bool = False,
+) -> list[str]:
+    """Sentences that must stand above the numbers.
+
+    Args:
+        rows: see `semiseg.reporting.tables.write_tables`.
+        on: the scored part.
+        prepared: the data; without them counts and the resize ceiling are left out.
+        cases: what was scored.
+        held_out: of each run's own labelled patients, not a part of the data's split.
+    """
+    out = [f"Scored on the {on} part."]
+    if prepared is not None and cases:
+        out = [f"Scored on the {on} part: {counted(cases, prepared.task.kind)}."]
+    if held_out:
+        out.append(
+            "The data have no such part: each run held it out of its own labelled patients, so "
+            "that different budgets are scored on different cases."
+        )
+    if on == "validation":
+        out.append(
+            "The same part chose the checkpoint of each run, which makes the numbers optimistic."
+        )
+    out += [*_definitions(rows), *_settings(rows)]
+    if prepared is not None:
+        out += _ceilings(rows, prepared, cases)
+    return [*out, *_seeds(rows)]
+
+
+def scored_cases(prepared: PreparedData, on: str, folder: Path) -> tuple[list[Case], bool]:
+    """What a benchmark scored, and whether its runs held it out of their labelled patients.
+
+    Args:
+        prepared: the data.
+        on: the scored part.
+        folder: the benchmark's, whose ``cases.csv`` are read where the data have no such part.
+    """
+    for part in PARTS:
+        cases = prepared.of_patients(prepared.manifest.split.part(part), labelled=True)
+        if part == on and cases:
+            return cases, False
+    names: dict[str, None] = {}
+    for path in sorted(folder.glob(f"runs/*/evaluation/{on}-*/cases.csv")):
+        with path.open(newline="", encoding="utf-8") as file:
+            names.update((row["case"], None) for row in csv.DictReader(file))
+    return [prepared.cases[name] for name in names if name in prepared.cases], True
+
+
+def _definitions(rows: Sequence[Row]) -> list[str]:
+    rules = {
+        "worst": "count as the image's diagonal in HD95 and ASD",
+        "zero": "count as 0 in HD95 and ASD (as in the papers: it flatters)",
+        "exclude": "are left out of HD95 and ASD",
+    }
+    said = [
+        f"Protocol {s['protocol']}: distances in {s['units']}, HD95 {s['hd95_definition']}, "
+        f"ASD {s['asd_definition']}, on {s['scored_at']}; missing structures "
+        f"{rules.get(s['missing_rule'], s['missing_rule'])}."
+        for s in (row["summary"] for row in rows)
+    ]
+    return list(dict.fromkeys(said))
+
+
+def _settings(rows: Sequence[Row]) -> list[str]:
+    sizes = " or ".join(f"{s} x {s}" for s in sorted({row["size"] for row in rows}))
+    steps = " or ".join(f"{n:,}" for n in sorted({row["iterations"] for row in rows}))
+    out = [f"Input {sizes} pixels, {steps} iterations."]
+    notes: dict[str, dict[str, None]] = {}
+    for row in rows:
+        for note in row["pretrained"]:
+            notes.setdefault(note, {})[row["variant"]] = None
+    out += [f"{', '.join(variants)}: {note}" for note, variants in notes.items()]
+    if not notes:
+        out.append("No pretrained weights were loaded.")
+    return out
+
+
+def _ceilings(rows: Sequence[Row], prepared: PreparedData, cases: Sequence[Case]) -> list[str]:
+    if not cases:
+        return []
+    voxels = sum(c.shape[0] * c.shape[2] * c.shape[3] for c in cases)
+    count = min(len(cases), max(len(cases) * MOST_VOXELS // voxels, 10))
+    chosen = [cases[round(i)] for i in np.linspace(0, len(cases) - 1, count)]
+    sample = f" (over {count} of {len(cases)} cases)" if count < len(cases) else ""
+    out = []
+    for size in sorted({row["size"] for row in rows}):
+        labels = (np.asarray(prepared.label(case.identifier)) for case in chosen)
+        best = resize_ceiling(labels, size, prepared.task.classes)
+        values = ", ".join(f"{n} {100 * v:.1f}" for n, v in best.items() if v is not None)
+        out.append(
+            f"Resizing to {size} x {size} and back alone limits DSC [%] to about {values}{sample}."
+        )
+    return out
+
+
+def _seeds(rows: Sequence[Row]) -> list[str]:
+    seeds: dict[tuple[str, str, str], set[int]] = {}
+    for row in rows:
+        key = row["variant"], row["labelled"], row["network"]
+        seeds.setdefault(key, set()).add(row["seed"])
+    counts = {len(own) for own in seeds.values()}
+    if counts == {1}:
+        return ["Means over cases, then over classes; one seed."]
+    some = "" if min(counts) > 1 else "; lines without it rest on one seed"
+    out = [f"Means over cases, then classes, then seeds; ± is the deviation over seeds{some}."]
+    budgets = {labelled for _, labelled, _ in seeds}
+    for budget in budgets:
+        if len({frozenset(own) for key, own in seeds.items() if key[1] == budget}) > 1:
+            return [
+                *out,
+                "Some lines of one budget rest on other seeds than their neighbours: they are not "
+                "comparable, and no best one is marked.",
+            ]
+    return out
+
+
+def trouble(rows: Sequence[Row]) -> list[str]:
+    """Sentences about structures that were missing or invented, and cases that were not scored."""
+    words = {
+        "missing": "in the reference but not predicted",
+        "spurious": "predicted but not in the reference",
+    }
+    out = []
+    for status, meaning in words.items():
+        counts: dict[tuple[str, str], list[int]] = {}
+        for row in rows:
+            for name, item in row["summary"]["classes"].items():
+                count = counts.setdefault((_who(row), name), [0, 0])
+                count[0] += item["cases"][status]
+                count[1] += sum(item["cases"].values())
+        found: dict[str, list[str]] = {}
+        for (who, name), (count_, total) in counts.items():
+            if count_:
+                found.setdefault(who, []).append(f"{name} in {count_} of {total}")
+        if found:
+            said = "; ".join(f"{who}: {', '.join(parts)}" for who, parts in found.items())
+            out.append(f"{status.capitalize()} structures ({meaning}). {said}.")
+    failed: dict[str, int] = {}
+    for row in rows:
+        failed[_who(row)] = failed.get(_who(row), 0) + len(row["summary"]["failed"])
+    out += [
+        f"{who}: {count} cases could not be scored and are in no mean."
+        for who, count in failed.items()
+        if count
+    ]
+    return out
+
+
+def _who(row: Row) -> str:
+    return f"{row['variant']} ({row['network']}, {row['labelled']} labelled)"
+
+
+_HD95 = {
+    "pooled": "95th percentile of the distances of both surfaces to each other, taken together",
+    "larger-direction": "95th percentile of the distances in each direction, the larger of the two",
+    "surfel-weighted": "95th percentile of the distances weighted by surface area, the larger "
+    "direction",
+}
+_ASD = {
+    "symmetric": "mean of the two directions' mean surface distances",
+    "prediction-to-reference": "mean distance of the prediction's surface to the reference's, one "
+    "direction only",
+}
+_MISSING = {
+    "worst": "a structure that only one of the two masks has counts as the image's diagonal in "
+    "HD95 and ASD, and 0 in DSC",
+    "zero": "a missing structure counts 0 in HD95 and ASD, as in the papers' code: a missed organ "
+    "improves the mean; in DSC it counts 0",
+    "exclude": "a structure that only one of the two masks has is left out of HD95 and ASD, and "
+    "counts 0 in DSC",
+}
+
+
+def definitions(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """Term and meaning of everything that the tables of these rows show."""
+    if not rows:
+        return []
+    first = rows[0]["summary"]
+    whole = "of a whole volume" if first["units"] == "mm" else "of a whole case"
+    out = [
+        ("DSC (Dice)", f"2 |P ∩ R| / (|P| + |R|) {whole}: 100 % is perfect overlap of prediction P "
+         "and reference R. A class that neither has is left out and counted."),
+    ]  # fmt: skip
+    columns = {c for row in rows for c in row["summary"]["mean_over_classes"]}
+    pictures = "mae_percent" in columns
+    if pictures:
+        out.append(("IoU", "|P ∩ R| / |P ∪ R|, 100 % is perfect."))
+    for kind, words in (("hd95_definition", _HD95), ("asd_definition", _ASD)):
+        for value in dict.fromkeys(row["summary"][kind] for row in rows):
+            name = "HD95" if kind.startswith("hd95") else "ASD"
+            unit = "mm" if first["units"] == "mm" else "voxels, blind to their size"
+            out.append((name, f"{words.get(value, value)}; in {unit}; 0 is perfect ({value})."))
+    if pictures:
+        out.append(("MAE", "100 times the mean of |p - y| over pixels; 0 is perfect."))
+    for value in dict.fromkeys(row["summary"]["missing_rule"] for row in rows):
+        out.append(("Missing structures", f"{_MISSING.get(value, value)} ({value})."))
+    out.append(
+        ("Mean over classes", "the mean of the class means, so that rare classes weigh alike.")
+    )
+    return out

@@ -1,0 +1,102 @@
+"""The commands that repeat a run or a benchmark, rebuilt from what their folders say."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from semiseg import presets
+from semiseg.data.manifest import PreparedData
+from semiseg.data.splits import draw_labelled, parse_budget
+from semiseg.errors import UserError
+from semiseg.reporting.results import Benchmark
+from semiseg.training.run_folder import RunFolder, RunSplit
+
+MOST_DRAWS = 20  # seeds of labelled patients that are tried
+
+
+def train_command(run: RunFolder, data: PreparedData | None) -> str:
+    """The command that repeats a run, rebuilt from its configuration.
+
+    Args:
+        run: the run.
+        data: its prepared data, from which the seed of the labelled patients is found again.
+    """
+    config, facts, split = run.config(), run.read_json("run.json"), run.split()
+    words = ["semiseg", "train", Path(facts["data"]).name, "--method", config.method]
+    words += ["--labelled", split.budget]
+    draw = None if data is None else _draw(data, split, config.training.seed)
+    if draw is not None:
+        words += ["--draw", str(draw)]
+    if config.preset:
+        words += ["--preset", config.preset]
+    dump = config.model_dump(mode="json")
+    for name, origin in facts.get("origins", {}).items():
+        section, _, key = name.partition(".")
+        if origin in ("--set", "the study"):
+            value = (dump["options"] if section == config.method else dump[section])[key]
+            words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    return shlex.join([*words, "-o", run.folder.name])
+
+
+def _draw(data: PreparedData, chosen: RunSplit, seed: int) -> int | None:
+    """The seed that draws a run's labelled patients; None where the default does, or none found."""
+    train = data.manifest.split.train
+    patients = [case.patient for case in data.of_patients(train, labelled=True)]
+    patients = list(dict.fromkeys(patients))
+    wanted = set(chosen.labelled)
+    if chosen.validation_from_training:
+        wanted |= set(chosen.split.validation)
+    try:
+        budget = parse_budget(chosen.budget, len(patients))
+        for draw in (None, seed, *range(MOST_DRAWS)):
+            if set(draw_labelled(data.manifest.split, patients, budget, draw)) == wanted:
+                return draw
+    except UserError:  # a list of patients that has gone
+        return None
+    return None
+
+
+def benchmark_commands(bench: Benchmark) -> list[str]:
+    """One command where the runs are a full grid, else one a budget and seed."""
+    chosen: dict[tuple[str, int], list[str]] = {}
+    for run in bench.runs:
+        chosen.setdefault((run["labelled"], run["seed"]), []).append(run["variant"]["name"])
+    grid = {(b, s) for b in {k[0] for k in chosen} for s in {k[1] for k in chosen}}
+    if set(chosen) == grid and len({frozenset(names) for names in chosen.values()}) == 1:
+        budgets, seeds = (list(dict.fromkeys(str(k[i]) for k in chosen)) for i in (0, 1))
+        return [_benchmark_command(bench, bench.variants, budgets, seeds)]
+    return [
+        _benchmark_command(bench, names, [budget], [str(seed)])
+        for (budget, seed), names in chosen.items()
+    ]
+
+
+def _benchmark_command(
+    bench: Benchmark, names: Sequence[str], budgets: Sequence[str], seeds: Sequence[str]
+) -> str:
+    plan = bench.plan
+    variants = {run["variant"]["name"]: run["variant"] for run in bench.runs}
+    plain = [n for n in names if variants[n]["method"] == n and not variants[n]["sections"]]
+    words = ["semiseg", "benchmark", Path(plan["data"]).name]
+    if plain:
+        words += ["--methods", ",".join(plain)]
+    if len(plain) < len(names):
+        words += ["--study", _study([n for n in names if n not in plain])]
+    words += ["--labelled", ",".join(budgets), "--seeds", ",".join(seeds)]
+    if plan["preset"]:
+        words += ["--preset", plan["preset"]]
+    for setting in plan["settings"]:
+        words += ["--set", setting]
+    words += ["--on", plan["on"]]
+    if plan["protocol"]:
+        words += ["--protocol", plan["protocol"]]
+    return shlex.join([*words, "-o", bench.folder.resolve().name])
+
+
+def _study(names: Sequence[str]) -> str:
+    """The study of these variants, as far as its name is known."""
+    for study in presets.study_names():
+        if set(names) <= set(map(str, presets.load_study(study)["variants"])):
+            return study
+    return "STUDY.yaml"

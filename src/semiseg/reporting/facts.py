@@ -1,0 +1,193 @@
+"""What a page says of data, methods, settings and software."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from semiseg import methods
+from semiseg.data.manifest import PreparedData
+from semiseg.data.splits import counted
+from semiseg.errors import UserError
+from semiseg.reporting.console import duration
+from semiseg.reporting.results import Benchmark
+from semiseg.training.run_folder import RunFolder
+
+
+def available_of(data: PreparedData | None) -> int:
+    """Labelled training patients, which 100% stands for; 100 where the data are gone."""
+    if data is None:
+        return 100
+    return len({c.patient for c in data.of_patients(data.manifest.split.train, labelled=True)})
+
+
+def labelled_words(budget: str) -> str:
+    """A budget in a sentence: a file is known by its name."""
+    return Path(budget).name if "/" in budget else budget
+
+
+def joined(words: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def is_phantom(name: str) -> bool:
+    """Whether a task is semiseg's generated one, whose numbers say nothing of patients."""
+    return "phantom" in name.lower()
+
+
+def benchmark_facts(bench: Benchmark) -> list[tuple[str, str]]:
+    """Counts of each budget, then what all runs share."""
+    facts: list[tuple[str, str]] = []
+    for budget in bench.budgets:
+        run = RunFolder(bench.of(budget)[0].folder)
+        split = run.split()
+        own = len({RunFolder(s.folder).split().labelled for s in bench.of(budget)}) > 1
+        for key, value in counts(
+            bench.data, split.labelled, split.split.train, split.split.validation,
+            split.validation_from_training,
+        ):  # fmt: skip
+            if own and key == "Labelled":
+                value += (
+                    f", drawn anew for each seed (these: seed {bench.of(budget)[0].row['seed']})"
+                )
+            label = f"{key} ({labelled_words(budget)})" if len(bench.budgets) > 1 else key
+            facts.append((label, value))
+    rows = [s.row for s in bench.scored]
+    seeds = sorted({row["seed"] for row in rows})
+    sizes = sorted({row["size"] for row in rows})
+    steps = sorted({row["iterations"] for row in rows})
+    facts.append(("Seeds", ", ".join(str(seed) for seed in seeds)))
+    facts.append(
+        (
+            "Training",
+            f"{' or '.join(f'{n:,}' for n in steps)} iterations, "
+            f"input {' or '.join(f'{s} x {s}' for s in sizes)} pixels",
+        )
+    )
+    first = RunFolder(bench.scored[0].folder)
+    facts += software(first.read_json("run.json"), bench.data, first.task().name)
+    return list(dict(facts).items())
+
+
+def counts(
+    data: PreparedData | None,
+    labelled: Sequence[str],
+    train: Sequence[str],
+    validation: Sequence[str],
+    held_out: bool,
+) -> list[tuple[str, str]]:
+    """What is counted is said; of data that are gone only the patients of the split are known."""
+    if data is None:
+        return [
+            ("Labelled", f"{len(labelled)} patients"),
+            ("Unlabelled", "not known: the prepared data are gone"),
+        ]
+    kind = data.task.kind
+    ours = data.of_patients(tuple(labelled), labelled=True)
+    names = {case.identifier for case in ours}
+    others = [case for case in data.of_patients(tuple(train)) if case.identifier not in names]
+    chose = data.of_patients(tuple(validation), labelled=True)
+    return [
+        ("Labelled", counted(ours, kind)),
+        ("Unlabelled", counted(others, kind) if others else "none"),
+        (
+            "Checkpoint chosen on",
+            (counted(chose, kind) + (", held out of the labelled ones" if held_out else ""))
+            if chose
+            else "nothing: too few labelled patients, the last one is taken",
+        ),
+    ]
+
+
+def software(
+    facts: Mapping[str, Any], data: PreparedData | None, name: str
+) -> list[tuple[str, str]]:
+    """Data, split, device where known, and versions.
+
+    Args:
+        facts: the run's ``run.json``.
+        data: None where they are gone.
+        name: the task's.
+    """
+    torch = str(facts.get("torch", ""))
+    device = facts.get("device") or ("CPU" if torch.endswith("+cpu") else None)
+    out = [("Data", f"{name}, {data.manifest.layout} layout" if data else name)]
+    if data is not None:
+        out.append(("Split", data.manifest.split.origin or "as prepared"))
+    if device:
+        out.append(("Device", str(device)))
+    git = f" ({facts['git']})" if facts.get("git") else ""
+    out.append(
+        (
+            "Software",
+            f"semiseg {facts.get('semiseg')}{git}, PyTorch {torch}, Python {facts.get('python')}",
+        )
+    )
+    return out
+
+
+def trained(iterations: int, size: int, ended: Mapping[str, Any] | None) -> str:
+    """How long and on what input a run was trained."""
+    text = f"{iterations:,} iterations, input {size} x {size} pixels"
+    if ended is None:
+        return f"{text}; not finished yet"
+    return f"{text}, {duration(ended['seconds'])}; best checkpoint at {ended['best_step']:,}"
+
+
+def methods_of(bench: Benchmark) -> list[dict[str, Any]]:
+    """Name, summary and citation of every variant."""
+    return described({run["variant"]["name"]: run["variant"]["method"] for run in bench.runs})
+
+
+def described(variants: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Variant -> method as name, summary and citation; of a method that is gone the name."""
+    known = methods.table()
+    return [
+        {
+            "index": index,
+            "name": variant,
+            "method": name if name != variant else "",
+            "summary": known[name].summary if name in known else "",
+            "citation": known[name].citation if name in known else "",
+        }
+        for index, (variant, name) in enumerate(variants.items())
+    ]
+
+
+def settings_of(bench: Benchmark) -> list[tuple[str, str]]:
+    """Title and whole configuration of every scored run."""
+    out = {}
+    for s in bench.scored:
+        budget = labelled_words(s.row["labelled"])
+        title = f"{s.row['variant']}, {budget} labelled, seed {s.row['seed']}"
+        took = "" if s.row["seconds"] is None else f" ({duration(s.row['seconds'])})"
+        out[title + took] = config_text(s.folder)
+    return list(out.items())
+
+
+def config_text(folder: Path) -> str:
+    """A run's configuration as it stands in its folder."""
+    return (folder / "config.yaml").read_text(encoding="utf-8")
+
+
+def budget_words(budgets: Sequence[str], noun: str) -> str:
+    """``1 and 3 labelled patients``, ``10% and all of the patients labelled``."""
+    shown = [labelled_words(budget) for budget in budgets]
+    if all(budget.isdigit() for budget in budgets):
+        return f"{joined(shown)} labelled {noun if shown != ['1'] else noun.removesuffix('s')}"
+    return f"{joined(shown)} of the {noun} labelled"
+
+
+def noun_of(data: PreparedData | None) -> str:
+    """What a budget counts."""
+    cases = [] if data is None else data.manifest.cases
+    single = len({case.patient for case in cases}) == len(cases) > 0
+    return "pictures" if data and data.task.kind == "pictures" and single else "patients"
+
+
+def ignores_unlabelled(method: str) -> bool:
+    """Whether a method, as far as it is known, learns from the labelled images alone."""
+    try:
+        return not methods.entry(method).load().uses_unlabelled
+    except (UserError, ImportError):
+        return False

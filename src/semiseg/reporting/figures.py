@@ -1,0 +1,192 @@
+"""Curves and strips as inline SVG; a page's own style gives them their colours.
+
+The colours are CSS variables (``--series-0`` ..., ``currentColor``), so
+that one figure reads well on light and on dark paper. Text stays text.
+"""
+
+import dataclasses
+import io
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+# Okabe and Ito's colours that stand out on white, and lighter ones of the same hues for dark paper
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#b0508a", "#c68a00", "#3a9bd6", "#7a6a58", "#8c1d40")
+SERIES_DARK = (
+    "#5ab4ec",
+    "#ff9a52",
+    "#3fcf9f",
+    "#e39bc8",
+    "#f2bd3c",
+    "#9ad4f7",
+    "#c9b8a3",
+    "#e57a9d",
+)
+DASHES = ("", "5 2", "2 1.5", "6 2 1.5 2")  # a second cue beside colour
+# on grey images: bright, far apart in hue and lightness
+CLASSES = (
+    "#56b4e9", "#f0e442", "#e8743b", "#2fc79b", "#d98cc0", "#ffffff", "#9f8cff", "#b5e36b",
+)  # fmt: skip
+INK, LINE = "#101112", "#c1c2c3"  # stand-ins that become CSS colours
+FONT = 8.5  # points
+WIDTH, NARROW = 3.6, 2.9  # inches; a page shows a figure in about a hundred pixels an inch
+
+
+def series_colour(index: int) -> str:
+    """The colour of one method, network or class in curves and strips, as CSS."""
+    return f"var(--series-{index % len(SERIES)})"
+
+
+def dash(index: int) -> str:
+    """The SVG dash pattern of one series."""
+    return DASHES[index % len(DASHES)]
+
+
+def class_colour(code: int) -> str:
+    """The colour of a class (code 1, 2, ...) on an image."""
+    return CLASSES[(code - 1) % len(CLASSES)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """One line. ``index`` is its series; ``minor`` draws it thin (one seed of several).
+
+    ``dots`` marks its points, which a line of one point always does.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    index: int
+    minor: bool = False
+    dots: bool = False
+
+
+def curves(
+    lines: Sequence[Curve],
+    x_label: str,
+    y_label: str,
+    *,
+    unit_interval: bool = False,
+    logarithmic: bool = False,
+) -> str:
+    """Lines over training steps as SVG.
+
+    Args:
+        lines: what to draw.
+        x_label: of the axis.
+        y_label: stands above the axis.
+        unit_interval: the y axis is 0 to 1.
+        logarithmic: the y axis, where the positive values span more than a factor 50.
+    """
+    figure, axes = _axes(WIDTH, 2.5)
+    for line in lines:
+        axes.plot(
+            line.x, line.y, color=SERIES[line.index % len(SERIES)],
+            dashes=_pattern(line.index), linewidth=0.9 if line.minor else 1.8,
+            alpha=0.55 if line.minor else 1.0,
+            marker="o" if line.dots or len(line.x) == 1 else None, markersize=4,
+            solid_capstyle="round",
+        )  # fmt: skip
+    if unit_interval:
+        axes.set_ylim(0, 1)
+    elif all(y >= 0 for line in lines for y in line.y):
+        axes.set_ylim(bottom=0)
+    if logarithmic:
+        positive = [y for line in lines for y in line.y if y > 0]
+        if positive and max(positive) > 50 * min(positive):
+            axes.set_yscale("log", nonpositive="mask")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+    axes.set_xlabel(x_label)
+    axes.set_title(y_label, loc="left", color=INK, fontsize=FONT)
+    axes.grid(axis="y", color=LINE, linewidth=0.6)
+    return _svg(figure, f"{y_label} over {x_label}: " + ", ".join(line.name for line in lines))
+
+
+def _pattern(index: int) -> tuple[float, ...]:
+    pattern = dash(index)
+    return tuple(float(part) for part in pattern.split()) if pattern else (1, 0)
+
+
+def strips(
+    groups: Mapping[str, Sequence[float]],
+    indices: Sequence[int],
+    x_label: str,
+    *,
+    unit_interval: bool = True,
+) -> str:
+    """One dot a case, with a box from quartile to quartile and the median, group under group.
+
+    Args:
+        groups: name -> values of the cases.
+        indices: the series of each group.
+        x_label: of the axis.
+        unit_interval: the axis is 0 to 1.
+    """
+    figure, axes = _axes(NARROW, 0.55 + 0.5 * len(groups))
+    for row, ((name, values), index) in enumerate(zip(groups.items(), indices, strict=True)):
+        colour = SERIES[index % len(SERIES)]
+        # a fixed low-discrepancy jitter: the same data give the same picture
+        jitter = 0.3 * ((np.arange(len(values)) * 0.618034) % 1.0 - 0.5)
+        axes.scatter(values, row + jitter, s=9, color=colour, alpha=0.65, linewidths=0)
+        if len(values) >= 4:
+            low, median, high = np.percentile(values, [25, 50, 75])
+            axes.plot([low, high, high, low, low], row + 0.22 * np.array([-1, -1, 1, 1, -1]),
+                      color=colour, linewidth=1.0)  # fmt: skip
+            axes.plot([median, median], [row - 0.22, row + 0.22], color=INK, linewidth=1.8)
+        axes.text(
+            0.0, row - 0.27, name, transform=axes.get_yaxis_transform(), va="bottom", color=INK,
+            fontsize=FONT,
+        )  # fmt: skip
+    axes.set_ylim(len(groups) - 0.6, -0.75)
+    axes.set_yticks([])
+    if unit_interval:
+        axes.set_xlim(-0.02, 1.02)
+    axes.set_xlabel(x_label)
+    axes.grid(axis="x", color=LINE, linewidth=0.6)
+    return _svg(figure, f"{x_label} of every case: " + ", ".join(groups))
+
+
+def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasSVG(figure)
+    axes = figure.subplots()
+    figure.patch.set_visible(False)
+    axes.patch.set_visible(False)
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(LINE)
+    axes.tick_params(which="both", colors=INK, length=0, labelsize=FONT)
+    for item in (axes.xaxis.label, axes.yaxis.label):
+        item.set(color=INK, fontsize=FONT)
+    return figure, axes
+
+
+def _svg(figure: Figure, description: str) -> str:
+    """The figure as an inline SVG element: its own identifiers, the page's colours and font."""
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "semiseg"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue().decode("utf-8")
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    # only identifiers that something refers to stay, under a name that no other figure has
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
+    prefix = f"figure-{zlib.crc32((text + description).encode()):x}-"
+    text = re.sub(r' id="([^"]*)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in used else "", text)
+    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", text)
+    for index, colour in enumerate(SERIES):
+        text = text.replace(colour, f"var(--series-{index})")
+    text = text.replace(INK, "currentColor").replace(LINE, "var(--line)")
+    label = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
+    return text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

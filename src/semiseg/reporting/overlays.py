@@ -1,0 +1,217 @@
+"""Pictures of an image, its reference and predictions, as a page shows them."""
+
+import base64
+import dataclasses
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from semiseg.reporting.figures import class_colour
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """One case for the pictures.
+
+    Attributes:
+        section: which comparison it belongs to, such as '3 labelled, seed 0'.
+        case: identifier.
+        why: how it was chosen.
+        image: [D, C, H, W].
+        reference: [D, H, W] class codes, or None.
+        predictions: name of a method or network -> [D, H, W] class codes.
+        scores: the same names -> Dice of the case, mean over its classes.
+        spacing: (slice, row, column) in mm, or None.
+    """
+
+    section: str
+    case: str
+    why: str
+    image: NDArray[np.generic]
+    reference: NDArray[np.generic] | None
+    predictions: Mapping[str, NDArray[np.generic]]
+    scores: Mapping[str, float]
+    spacing: tuple[float, float, float] | None = None
+
+
+Box = tuple[int, int, int, int]  # rows from, to; columns from, to
+
+
+def choose_cases(scores: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Cases to show and why: the one nearest to the median score, the best and the worst.
+
+    Args:
+        scores: case -> Dice.
+    """
+    if not scores:
+        return []
+    ranked = sorted(scores, key=lambda case: (scores[case], case))
+    median = float(np.median(list(scores.values())))
+    typical = min(ranked, key=lambda case: (abs(scores[case] - median), case))
+    reasons: dict[str, list[str]] = {}
+    for case, why in (
+        (typical, "nearest to the median"),
+        (ranked[-1], "best"),
+        (ranked[0], "worst"),
+    ):
+        reasons.setdefault(case, []).append(why)
+    return [(case, " and ".join(why)) for case, why in reasons.items()]
+
+
+def choose_slices(reference: NDArray[np.generic], count: int = 3) -> list[int]:
+    """Slices of [D, H, W] spread evenly over those that hold a structure (all where none does)."""
+    filled = np.flatnonzero(reference.reshape(len(reference), -1).any(axis=1))
+    if not len(filled):
+        filled = np.arange(len(reference))
+    if len(filled) <= count:
+        return [int(index) for index in filled]
+    # at the middles of equal thirds: neither the first nor the last slice of the structure
+    at = ((np.arange(count) + 0.5) * len(filled) / count).astype(int)
+    return [int(filled[index]) for index in at]
+
+
+def crop_box(
+    masks: Sequence[NDArray[np.generic]], spacing: tuple[float, float], margin: float = 0.3
+) -> Box:
+    """A box, square in mm where the image allows it, around everything that any mask holds.
+
+    Args:
+        masks: [N, H, W] each, reference and predictions: a stray prediction is not cut away.
+        spacing: (row, column) in mm or any unit.
+        margin: around it, as a part of its side.
+    """
+    height, width = masks[0].shape[-2:]
+    union = np.zeros((height, width), bool)
+    for mask in masks:
+        union |= mask.reshape(-1, height, width).any(axis=0)
+    if not union.any():
+        return 0, height, 0, width
+    spans = []
+    for axis, step in ((1, spacing[0]), (0, spacing[1])):
+        filled = np.flatnonzero(union.any(axis=axis))
+        spans.append((filled[0] * step, (filled[-1] + 1) * step))
+    longest = max(high - low for low, high in spans)
+    side = max(longest * (1 + 2 * margin), 0.3 * max(height * spacing[0], width * spacing[1]))
+    box: list[int] = []
+    for (low, high), step, size in zip(spans, spacing, (height, width), strict=True):
+        length = min(round(side / step), size)
+        start = round((low + high) / 2 / step - length / 2)
+        start = min(max(start, 0), size - length)
+        box += [start, start + length]
+    return box[0], box[1], box[2], box[3]
+
+
+def grey_range(image: NDArray[np.generic]) -> tuple[float, float]:
+    """The intensities shown as black and white: 0.5 and 99.5 percent of [..., H, W]."""
+    low, high = np.percentile(np.asarray(image, np.float32), [0.5, 99.5])
+    return float(low), float(high if high > low else low + 1)
+
+
+def overlay(
+    image: NDArray[np.generic],
+    label: NDArray[np.generic] | None,
+    spacing: tuple[float, float],
+    box: Box,
+    grey: tuple[float, float],
+    truth: NDArray[np.generic] | None = None,
+    side: int = 300,
+) -> bytes:
+    """One slice as JPEG, structures filled translucently, in its real proportions.
+
+    Args:
+        image: [C, H, W]; three channels are shown in colour, of others the first.
+        label: [H, W] class codes, or None for the image alone.
+        spacing: (row, column), for the proportions.
+        box: what is shown.
+        grey: intensities that become black and white.
+        truth: [H, W]; its outlines are drawn in white.
+        side: the longer side in pixels.
+    """
+    rows, columns = slice(box[0], box[1]), slice(box[2], box[3])
+    extent = ((box[1] - box[0]) * spacing[0], (box[3] - box[2]) * spacing[1])
+    scale = side / max(extent)
+    height, width = (max(round(length * scale), 1) for length in extent)
+    channels = image[:3] if image.shape[0] == 3 else np.repeat(image[:1], 3, axis=0)
+    pixels = np.asarray(channels[:, rows, columns], np.float32)
+    pixels = np.clip((pixels - grey[0]) / (grey[1] - grey[0]), 0, 1)
+    eight_bit = (255 * pixels.transpose(1, 2, 0)).astype(np.uint8)
+    resized = Image.fromarray(eight_bit).resize((width, height), Image.Resampling.BICUBIC)
+    canvas = np.asarray(resized, np.float32)
+
+    def grown(codes: NDArray[np.generic]) -> NDArray[np.uint8]:
+        part = Image.fromarray(np.ascontiguousarray(codes[rows, columns], np.uint8))
+        return np.asarray(part.resize((width, height), Image.Resampling.NEAREST))
+
+    if label is not None:
+        codes = grown(label)
+        for code in np.unique(codes[codes > 0]):
+            mask = codes == code
+            colour = np.array(_rgb(class_colour(int(code))), np.float32)
+            canvas[mask] += 0.42 * (colour - canvas[mask])
+            canvas[_outline(mask)] = colour
+    if truth is not None:
+        codes = grown(truth)
+        for code in np.unique(codes[codes > 0]):
+            canvas[_outline(codes == code, 1)] = 255
+    buffer = io.BytesIO()
+    # a sixth of a PNG's size; 4:4:4, so that thin coloured outlines stay sharp
+    Image.fromarray(canvas.astype(np.uint8)).save(buffer, "JPEG", quality=88, subsampling=0)
+    return buffer.getvalue()
+
+
+def _outline(mask: NDArray[np.bool_], thickness: int = 2) -> NDArray[np.bool_]:
+    """The inner border of a mask."""
+    return mask & ~ndimage.binary_erosion(mask, iterations=thickness, border_value=1)
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def picture_sections(shown: Sequence[Shown]) -> list[dict[str, Any]]:
+    """What the page's template shows, by section: per case rows of slices, columns of masks."""
+    sections: dict[str, list[dict[str, Any]]] = {}
+    for item in shown:
+        sections.setdefault(item.section, []).append(_pictures(item))
+    return [{"title": title, "cases": cases} for title, cases in sections.items()]
+
+
+def _pictures(item: Shown) -> dict[str, Any]:
+    reference = item.reference
+    masks = [m for m in (reference, *item.predictions.values()) if m is not None]
+    depth = item.image.shape[0]
+    guide = reference if reference is not None else masks[0] if masks else item.image[:, 0]
+    spacing = (item.spacing[1], item.spacing[2]) if item.spacing else (1.0, 1.0)
+    chosen = choose_slices(guide)
+    box = crop_box([mask[chosen] for mask in masks] or [guide[chosen]], spacing)
+    grey = grey_range(item.image)
+    rows = []
+    for index in chosen:
+        image = item.image[index]
+        truth = None if reference is None else reference[index]
+        where = f"{item.case}, slice {index + 1} of {depth}" if depth > 1 else item.case
+        cells = [(_uri(overlay(image, None, spacing, box, grey)), f"{where}: image")]
+        if truth is not None:
+            picture = overlay(image, truth, spacing, box, grey)
+            cells.append((_uri(picture), f"{where}: reference segmentation"))
+        for name, labels in item.predictions.items():
+            picture = overlay(image, labels[index], spacing, box, grey, truth)
+            cells.append((_uri(picture), f"{where}: prediction of {name}"))
+        rows.append((f"slice {index + 1} of {depth}" if depth > 1 else "", cells))
+    heads = ["image", *(["reference"] if reference is not None else [])]
+    scores = [
+        f"Dice {item.scores[name]:.3f}" if name in item.scores else "" for name in item.predictions
+    ]
+    return {
+        "case": item.case, "why": item.why, "rows": rows,
+        "heads": [*((head, "") for head in heads), *zip(item.predictions, scores, strict=True)],
+    }  # fmt: skip
+
+
+def _uri(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")

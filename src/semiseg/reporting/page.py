@@ -1,0 +1,251 @@
+"""One self-contained HTML page about a run or a benchmark: no script, nothing fetched.
+
+The page reads what stands in the folder. Predictions for its pictures come from the caller, since
+reporting knows no networks.
+"""
+
+import datetime
+import itertools
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from semiseg import __version__
+from semiseg.data.manifest import PreparedData
+from semiseg.errors import UserError
+from semiseg.reporting import charts, figures, tables
+from semiseg.reporting.captions import caption, definitions, scored_cases, trouble
+from semiseg.reporting.commands import benchmark_commands, train_command
+from semiseg.reporting.facts import (
+    available_of,
+    benchmark_facts,
+    budget_words,
+    config_text,
+    counts,
+    described,
+    ignores_unlabelled,
+    is_phantom,
+    joined,
+    methods_of,
+    noun_of,
+    settings_of,
+    software,
+    trained,
+)
+from semiseg.reporting.overlays import Shown, picture_sections
+from semiseg.reporting.results import Benchmark, Scored, open_data, read_benchmark, read_run
+from semiseg.training.run_folder import RunFolder
+
+MOST_NAMES = 4  # in a title
+
+
+def benchmark_page(
+    folder: Path | str,
+    pictures: Sequence[Shown] = (),
+    title: str | None = None,
+    intro: str | None = None,
+) -> str:
+    """The page of a benchmark as HTML.
+
+    Args:
+        folder: the benchmark's.
+        pictures: cases with the predictions of every method.
+        title: default: data, methods and budgets.
+        intro: a paragraph under the title.
+
+    Raises:
+        UserError: where the folder cannot be read, or no run of it is finished.
+    """
+    bench = read_benchmark(folder)
+    if not bench.scored:
+        raise UserError(
+            f"{bench.folder} holds no evaluated run yet: go on with "
+            f"'semiseg benchmark -o {bench.folder}'."
+        )
+    rows = [s.row for s in bench.scored]
+    first = bench.scored[0]
+    lines, keys = tables.make_lines(rows, available_of(bench.data)), tables.keys_of(rows)
+    on = bench.plan["on"]
+    cases, held_out = scored_cases(bench.data, on, bench.folder) if bench.data else ([], False)
+    task = RunFolder(first.folder).task()
+    return _render(
+        "benchmark.html.j2",
+        title=title or _title(bench, task.name),
+        intro=intro,
+        lead=_lead(bench, on),
+        phantom=is_phantom(task.name),
+        unfinished=len(bench.runs) - len({s.folder for s in bench.scored}),
+        planned=len(bench.runs),
+        tiles=charts.tiles(bench),
+        by_budget=charts.by_budget(bench),
+        heads=_heads(keys),
+        lines=[
+            {
+                "index": bench.variants.index(line.variant), "line": line,
+                "cells": [(tables.shown(k[1], line.values.get(k)), k in line.best) for k in keys],
+            }
+            for line in lines
+        ],
+        several_networks=any(not line.default for line in lines),
+        caption=caption(rows, on, bench.data, cases, held_out),
+        trouble=trouble(rows),
+        bold=any(line.best for line in lines),
+        variants=list(enumerate(bench.variants)),
+        strips=[charts.strip_section(bench, budget) for budget in bench.budgets],
+        paired=charts.paired(bench),
+        one_seed=all(len(line.seeds) == 1 for line in lines),
+        pictures=picture_sections(pictures),
+        classes=list(enumerate(task.foreground, start=1)),
+        validation=charts.validation_facets(bench),
+        losses=charts.losses(bench),
+        facts=benchmark_facts(bench),
+        methods=methods_of(bench),
+        settings=settings_of(bench),
+        commands=benchmark_commands(bench),
+        definitions=definitions(rows),
+    )  # fmt: skip
+
+
+def _title(bench: Benchmark, name: str) -> str:
+    many = len(bench.variants) > MOST_NAMES
+    who = f"{len(bench.variants)} variants" if many else joined(bench.variants)
+    return f"{who} on {name}, {budget_words(bench.budgets, noun_of(bench.data))}"
+
+
+def _lead(bench: Benchmark, on: str) -> str:
+    seen = {
+        "test": "none of which took part in a training or chose a checkpoint",
+        "validation": "which no training learned from, but which chose the checkpoints",
+    }
+    scored = {s.row["summary"]["cases"] for s in bench.scored}
+    count = " or ".join(str(number) for number in sorted(scored))
+    who = "Every training of a budget and seed" if len(bench.variants) > 1 else "Every training"
+    return f"{who} saw the same labels; all were scored on {count} {on} cases, {seen[on]}."
+
+
+def _heads(keys: Sequence[tuple[str | None, str]]) -> list[tuple[str, list[str]]]:
+    """Two rows of headings: the means over classes, then one group a metric."""
+    groups: dict[str, list[str]] = {}
+    for name, column in keys:
+        title = tables.title_of(column)
+        group, head = ("mean over classes", title) if name is None else (title, name)
+        groups.setdefault(group, []).append(head)
+    return list(groups.items())
+
+
+def run_page(folder: Path | str, pictures: Sequence[Shown] = ()) -> str:
+    """The page of one run as HTML; it may be unfinished or not yet evaluated.
+
+    Raises:
+        UserError: where the folder is no run or a file of it is damaged.
+    """
+    run = RunFolder(folder)
+    config, task, scored = run.config(), run.task(), read_run(folder)
+    facts = run.read_json("run.json")
+    data = open_data(facts["data"])
+    split, ended = run.split(), run.finished()
+    networks = list(dict.fromkeys(r["network"] for r in charts.log_of(run.folder, "validation")))
+    return _render(
+        "run.html.j2",
+        title=f"{config.method} on {task.name}, {budget_words([split.budget], noun_of(data))}",
+        phantom=is_phantom(task.name),
+        folder=run.folder.name,
+        ended=ended,
+        evaluations=[
+            _evaluation(s, data, task.foreground, split.validation_from_training) for s in scored
+        ],
+        pictures=picture_sections(pictures),
+        classes=list(enumerate(task.foreground, start=1)),
+        validation=[
+            (network, charts.class_curves(run.folder, network, task.foreground))
+            for network in networks
+        ],
+        validation_legend=list(enumerate(["mean", *task.foreground]))
+        if len(task.foreground) > 1 else [],
+        losses=charts.loss_charts(run.folder),
+        facts=[
+            *((key, f"{value} (not used by {config.method})")
+              if key == "Unlabelled" and ignores_unlabelled(config.method) else (key, value)
+              for key, value in counts(
+                  data, split.labelled, split.split.train, split.split.validation,
+                  split.validation_from_training)),
+            ("Training", trained(config.training.iterations, config.data.size, ended)),
+            *software(facts, data, task.name),
+        ],
+        methods=described({config.method: config.method}),
+        settings=[(config.method, config_text(run.folder))],
+        commands=[
+            train_command(run, data),
+            *(f"semiseg evaluate {shlex.quote(run.folder.name)} --on {s.row['on']} "
+              f"--network {s.row['network']} --protocol {s.row['summary']['protocol']}"
+              for s in scored),
+        ],
+        definitions=definitions([s.row for s in scored]),
+    )  # fmt: skip
+
+
+def _render(template: str, **context: Any) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("semiseg.reporting", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.globals |= {
+        "version": __version__,
+        "date": datetime.date.today().isoformat(),
+        "series": figures.SERIES,
+        "series_dark": figures.SERIES_DARK,
+        "series_colour": figures.series_colour,
+        "class_colour": figures.class_colour,
+        "dash": figures.dash,
+    }
+    return _numbered(environment.get_template(template).render(context))
+
+
+def _numbered(text: str) -> str:
+    """Identifiers within figures made unique: two figures of the same data would share theirs."""
+    numbers = itertools.count()
+
+    def number(match: re.Match[str]) -> str:
+        prefix = rf"\g<1>figure{next(numbers)}-"
+        return re.sub(r'(id="|href="#|url\(#)figure-', prefix, match[0])
+
+    return re.sub(r'<svg role="img".*?</svg>', number, text, flags=re.DOTALL)
+
+
+def _evaluation(
+    scored: Scored, data: PreparedData | None, classes: Sequence[str], held_out: bool
+) -> dict[str, Any]:
+    summary, row = scored.row["summary"], scored.row
+    columns = tables.shown_columns([row])
+    cases = [data.cases[c] for c in scored.dice[None] if c in data.cases] if data else []
+    table = []
+    for name, values in tables.by_class(summary).items():
+        cells = []
+        for column in columns:
+            mean = values.get(column, {})
+            spread = tables.Spread(mean["mean"], mean["deviation"], mean["count"])
+            cells.append(tables.shown(column, None if mean["mean"] is None else spread))
+        table.append((name or "mean of class means", cells))
+    groups = {
+        name or "mean over classes": list(values.values())
+        for name, values in scored.dice.items()
+        if name is not None or len(classes) > 1
+    }
+    return {
+        "title": f"{row['network']} network, {row['on']} part",
+        "heads": [tables.title_of(column) for column in columns],
+        "table": [*table[1:], table[0]] if len(table) > 2 else table[1:],
+        # what is said of seeds is said below the table
+        "caption": caption([row], row["on"], data, cases)[:-1],
+        "cases": summary["cases"], "held_out": held_out and row["on"] == "validation",
+        "trouble": trouble([row]),
+        "strip": charts.strip(groups, list(range(len(groups))), "of every case")
+        if any(groups.values()) else None,
+    }  # fmt: skip

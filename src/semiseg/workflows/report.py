@@ -1,0 +1,170 @@
+"""``semiseg report``: one HTML page about a run or a benchmark."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.data.manifest import PreparedData
+from semiseg.data.store import replacing
+from semiseg.errors import UserError
+from semiseg.evaluation.overlap import dice
+from semiseg.evaluation.protocols import PROTOCOLS, STRICT
+from semiseg.reporting.console import Console
+from semiseg.reporting.overlays import Shown, choose_cases
+from semiseg.reporting.page import benchmark_page, run_page
+from semiseg.reporting.results import Benchmark, Scored, open_data, read_benchmark, read_run
+from semiseg.training.run_folder import RunFolder
+from semiseg.workflows.loading import load_predictor
+
+UNSCORED = 3  # cases shown of a run that no evaluation has ranked
+
+
+def report(
+    folder: Path | str,
+    out: Path | str | None = None,
+    *,
+    device: str = "auto",
+    console: Console = Console(),  # noqa: B008 - holds nothing
+) -> Path:
+    """Write one self-contained HTML page.
+
+    Args:
+        folder: a run or a benchmark.
+        out: the page's file; default: ``report.html`` in ``folder``, replaced where it exists.
+        device: for the predictions in the pictures: auto, cpu or cuda.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        UserError: where ``folder`` is neither, is damaged, or the page cannot be written.
+    """
+    folder = Path(folder)
+    target = Path(out) if out is not None else folder / "report.html"
+    if out is not None and target.is_dir():
+        raise UserError(
+            f"{target} is a folder: name the page's file, such as {target}/report.html."
+        )
+    if (folder / "benchmark.json").is_file():
+        bench = read_benchmark(folder)
+        text = benchmark_page(folder, _benchmark_pictures(bench, device, console))
+    elif RunFolder(folder).exists():
+        text = run_page(folder, _run_pictures(folder, device, console))
+    else:
+        raise UserError(
+            f"{folder} is neither a run (no config.yaml) nor a benchmark (no benchmark.json): "
+            "give the folder that 'semiseg train' or 'semiseg benchmark' wrote."
+        )
+    with replacing(target) as partial:
+        partial.write_text(text, encoding="utf-8")
+    console.say(f"page: {target}")
+    return target
+
+
+def _benchmark_pictures(bench: Benchmark, device: str, console: Console) -> list[Shown]:
+    """Of each budget: three cases, with every method's prediction from its first seed."""
+    if bench.data is None:
+        console.warn(f"no pictures: the prepared data {bench.plan['data']} are no longer there.")
+        return []
+    out: list[Shown] = []
+    for budget in bench.budgets:
+        firsts: dict[str, Scored] = {}
+        for scored in bench.of(budget):
+            firsts.setdefault(scored.row["variant"], scored)
+        seeds = sorted({scored.row["seed"] for scored in firsts.values()})
+        title = f"{budget} labelled, seed {' and '.join(map(str, seeds))}"
+        out += _pictures(title, firsts, bench.data, device, console)
+    return out
+
+
+def _run_pictures(folder: Path, device: str, console: Console) -> list[Shown]:
+    """Three cases of each part that was scored; of an unscored run those for validation."""
+    run = RunFolder(folder)
+    place = str(run.read_json("run.json")["data"])
+    data = open_data(place)
+    if data is None:
+        console.warn(f"no pictures: the prepared data {place} are no longer there.")
+        return []
+    scored = read_run(folder)
+    if not scored:
+        return _unscored_pictures(run, data, device, console)
+    out: list[Shown] = []
+    for on in dict.fromkeys(s.row["on"] for s in scored):
+        chosen = {s.row["network"]: s for s in scored if s.row["on"] == on}
+        out += _pictures(f"{on} part", chosen, data, device, console)
+    return out
+
+
+def _pictures(
+    title: str,
+    chosen: Mapping[str, Scored],
+    data: PreparedData,
+    device: str,
+    console: Console,
+) -> list[Shown]:
+    """The cases that `choose_cases` takes by their mean Dice over what is compared."""
+    tracks = [s.dice[None] for s in chosen.values()]
+    common = [case for case in tracks[0] if all(case in t for t in tracks) and case in data.cases]
+    scores = {case: statistics.fmean(track[case] for track in tracks) for case in common}
+    picked = choose_cases(scores)
+    predictions: dict[str, dict[str, NDArray[np.uint8]]] = {case: {} for case, _ in picked}
+    for name, scored in console.track(list(chosen.items()), f"pictures, {title}"):
+        protocol = PROTOCOLS.get(scored.row["summary"]["protocol"], STRICT)
+        try:
+            predictor = load_predictor(
+                scored.folder, network=scored.row["network"], device=device,
+                resampling=protocol.restore,
+            )  # fmt: skip
+        except UserError as error:
+            console.warn(f"no pictures of {name}: {error}")
+            continue
+        for case, _ in picked:
+            image = np.asarray(data.image(case))
+            predictions[case][name] = predictor.labels(image, data.cases[case].bounds)
+    return [
+        Shown(
+            title, case, why, np.asarray(data.image(case)), np.asarray(data.label(case)),
+            predictions[case], {name: s.dice[None][case] for name, s in chosen.items()},
+            data.cases[case].spacing,
+        )
+        for case, why in picked
+    ]  # fmt: skip
+
+
+def _unscored_pictures(
+    run: RunFolder, data: PreparedData, device: str, console: Console
+) -> list[Shown]:
+    """Evenly spaced validation cases: without scores there is no median, best or worst."""
+    cases = data.of_patients(run.split().split.validation, labelled=True)
+    if not cases:
+        return []
+    try:
+        predictor = load_predictor(run.folder, device=device)
+    except UserError as error:
+        console.warn(f"no pictures: {error}")
+        return []
+    places = np.unique(np.linspace(0, len(cases) - 1, min(UNSCORED, len(cases))).astype(int))
+    name = run.config().method
+    out = []
+    for case in [cases[index] for index in places]:
+        image, reference = data.image(case.identifier), np.asarray(data.label(case.identifier))
+        predicted = predictor.labels(np.asarray(image), case.bounds)
+        scores = _scores(predicted, reference, len(data.task.classes))
+        out.append(
+            Shown(
+                "validation part", case.identifier, "chosen by its position in the list",
+                np.asarray(image), reference, {name: predicted},
+                {name: statistics.fmean(scores)} if scores else {}, case.spacing,
+            )
+        )  # fmt: skip
+    return out
+
+
+def _scores(
+    predicted: NDArray[np.uint8], reference: NDArray[np.uint8], classes: int
+) -> Sequence[float]:
+    values = [dice(predicted == code, reference == code) for code in range(1, classes)]
+    return [value for value in values if value is not None]

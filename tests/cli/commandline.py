@@ -1,0 +1,124 @@
+"""Calling ``semiseg`` as a person does: in this process, which is fast, or in one of its own."""
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from semiseg.cli.main import main
+
+PROGRESS = re.compile(r"[^:]+: \d+/\d+, .+")
+COMMAND = [sys.executable, "-m", "semiseg.cli.main"]
+SMALL = {
+    "data.size": "32",
+    "training.iterations": "6",
+    "training.batch_size": "4",
+    "training.labelled_batch_size": "2",
+    "training.validate_every": "3",
+    "training.checkpoint_every": "2",
+    "training.log_every": "1",
+    "unet.channels": "[4,4,4,4,4]",
+    "unet.dropout": "[0,0,0,0,0]",
+    "swin.embed_dim": "8",
+    "swin.head_dim": "4",
+    "mcsc.projector_hidden": "8",
+    "mcsc.projector_width": "4",
+}
+
+
+def small(**changed: str) -> list[str]:
+    """``--set`` options for tiny networks; ``iterations="3"`` changes one of ``training``."""
+    values = SMALL | {f"training.{name}": value for name, value in changed.items()}
+    return [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def all(self) -> str:
+        """Both streams."""
+        return self.out + self.err
+
+
+@contextlib.contextmanager
+def within(folder: Path | None) -> Iterator[None]:
+    """Another working directory for a while."""
+    if folder is None:
+        yield
+        return
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def call(*words: object, cwd: Path | None = None) -> Said:
+    """``semiseg WORDS`` in this process, through the same ``main`` as the console script."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    before, sys.argv = sys.argv, ["semiseg", *map(str, words)]
+    try:
+        with within(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main()
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    finally:
+        sys.argv = before
+    return Said(code, out.getvalue(), err.getvalue())
+
+
+def process(*words: object, cwd: Path | None = None) -> Said:
+    """``semiseg WORDS`` in a process of its own."""
+    done = subprocess.run(
+        [*COMMAND, *map(str, words)], cwd=cwd, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+def start(*words: object) -> "subprocess.Popen[str]":
+    """``semiseg WORDS`` in a process that the test stops."""
+    return subprocess.Popen(
+        [*COMMAND, *map(str, words)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def well(said: Said) -> Said:
+    """``said``, which must have ended well."""
+    assert said.code == 0, said.all
+    return said
+
+
+def refused(said: Said, *fragments: object) -> None:
+    """One sentence on the error stream that holds ``fragments``, exit code 2, no traceback."""
+    assert said.code == 2, said.all
+    lines = [line for line in said.err.splitlines() if not PROGRESS.fullmatch(line)]
+    assert len(lines) == 1, said.err
+    assert lines[0].startswith("semiseg: "), said.err
+    assert lines[0].endswith((".", "?")), said.err
+    assert "Traceback" not in said.all
+    for fragment in fragments:
+        assert str(fragment) in lines[0], f"'{fragment}' is not in: {lines[0]}"
+
+
+def tree(*folders: Path) -> dict[str, str]:
+    """A hash of every file below ``folders``, and every folder's name."""
+    return {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+        for folder in folders
+        for path in (folder, *sorted(folder.rglob("*")))
+    }

@@ -1,0 +1,349 @@
+"""Misspelt, contradictory and clumsy usage; odd paths; what is imported, and how fast."""
+
+import json
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import typer
+import yaml
+from commandline import COMMAND, call, refused, small, tree, well
+
+from semiseg import methods, presets
+from semiseg.cli.main import app
+from semiseg.config import SECTIONS
+
+VERBS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+TRAIN = ("train", "DATA", "-o", "OUT")
+BENCH = ("benchmark", "DATA", "-o", "OUT")
+
+
+@pytest.mark.parametrize(
+    ("words", "fragments"),
+    [
+        ((*TRAIN, "--lablled", "3"), ["--lablled", "did you mean --labelled?"]),
+        (("trian", "DATA"), ["'trian'", "Did you mean 'train'?"]),
+        (("frobnicate",), ["'frobnicate'", "semiseg --help"]),
+        (("train", "DATA"), ["--out", "semiseg train --help"]),
+        (("train", "DATA", "-o"), ["-o"]),
+        (("predict", "DATA", "-o", "OUT"), ["images", "semiseg predict --help"]),
+        ((*TRAIN, "extra"), ["extra"]),
+        (("train", "-o", "OUT"), ["semiseg train DATA -o RUN"]),
+        ((*TRAIN,), ["--method", "mcsc"]),
+        ((*TRAIN, "--method", "mcsk"), ["'mcsk'", "did you mean 'mcsc'?"]),
+        ((*TRAIN, "--preset", "mcsc-cpuu"), ["'mcsc-cpuu'", "did you mean 'mcsc-cpu'?"]),
+        ((*TRAIN, "--preset", "mine.yaml"), ["'mine.yaml'"]),
+        ((*TRAIN, "--method", "mcsc", "--set", "traning.iterations=3"), ["did you mean 'training'"]),
+        (
+            (*TRAIN, "--method", "mcsc", "--set", "training.iteration=3"),
+            ["training.iteration", "did you mean 'training.iterations'?"],
+        ),
+        (
+            (*TRAIN, "--method", "mcsc", "--set", "mcsc.temprature=3"),
+            ["mcsc.temprature", "did you mean 'mcsc.temperature'?"],
+        ),
+        ((*TRAIN, "--method", "mcsc", "--set", "training.iterations"), ["section.key=value"]),
+        (
+            (*TRAIN, "--method", "mcsc", "--set", "training.iterations=abc"),
+            ["training.iterations must be a valid integer", "'abc'", "(from --set)"],
+        ),
+        (
+            (*TRAIN, "--method", "mcsc", "--set", "training.iterations=0"),
+            ["training.iterations", "greater than or equal to 1"],
+        ),
+        (
+            (*TRAIN, "--method", "mcsc", "--set", "training.labelled_batch_size=40"),
+            ["labelled_batch_size (40) is larger than batch_size"],
+        ),
+        (
+            (*TRAIN, "--method", "mcsc", "--set", "unet.channels=[4,4,0,4,4]"),
+            ["unet.channels.2"],
+        ),
+        (
+            (*TRAIN, "--method", "mcsc", "--set", "unet.dropout=[0,0,0,0,7]"),
+            ["unet.dropout.4", "less than 1"],
+        ),
+        ((*TRAIN, "--method", "mcsc", "--set", "mcsc.scales=[2]"), ["mcsc.scales"]),
+        ((*TRAIN, "--method", "mcsc", "--set", "mcsc.temperature=0"), ["mcsc.temperature"]),
+        (
+            (*TRAIN, "--method", "supervised", "--set", "data.size=40"),
+            ["data.size 40", "such as 32 or 48"],
+        ),
+        (
+            (*TRAIN, "--method", "mcsc", "--set", "mcsc.labelled_contrast_until=9",
+             "--set", "training.iterations=9", "--labelled", "2"),
+            ["'contrast on unlabelled images'", "training.iterations"],
+        ),
+        ((*TRAIN, "--method", "mcsc", "--labelled", "0"), ["--labelled 0"]),
+        ((*TRAIN, "--method", "mcsc", "--labelled", "-1"), ["--labelled -1"]),
+        ((*TRAIN, "--method", "mcsc", "--labelled", "2.5"), ["--labelled 2.5"]),
+        ((*TRAIN, "--method", "mcsc", "--labelled", "0%"), ["--labelled 0%"]),
+        ((*TRAIN, "--method", "mcsc", "--labelled", "200%"), ["--labelled 200%"]),
+        ((*TRAIN, "--method", "mcsc", "--labelled", "a few"), ["--labelled", "'a few'"]),
+        ((*TRAIN, "--method", "mcsc", "--labelled", "50"), ["50 patients", "at most"]),
+        ((*TRAIN, "--method", "mcsc", "--seed", "-1"), ["training.seed"]),
+        ((*TRAIN, "--method", "mcsc", "--time", "soon"), ["--time soon", "2h"]),
+        ((*TRAIN, "--method", "mcsc", "--time", "-5"), ["--time -5"]),
+        ((*TRAIN, "--method", "mcsc", "--device", "gpu"), ["--device gpu", "cpu"]),
+        ((*TRAIN, "--method", "mcsc", "--threads", "0"), ["--threads"]),
+        ((*TRAIN, "--method", "mcsc", "--threads", "two"), ["--threads"]),
+        (("evaluate", "RUN", "--on", "tets"), ["--on tets", "validation or test"]),
+        (("evaluate", "RUN", "--network", "cnnn"), ["'cnnn'", "did you mean 'cnn'?"]),
+        (("evaluate", "RUN", "--weights", "newest"), ["--weights newest", "best or last"]),
+        (("evaluate", "RUN", "--protocol", "stric"), ["did you mean 'strict'?"]),
+        (("evaluate", "RUN", "--missing", "wors"), ["did you mean 'worst'?"]),
+        (("evaluate", "RUN", "--hd95", "pool"), ["did you mean 'pooled'?"]),
+        (("evaluate", "RUN", "--classes", "a"), ["--classes", "MASKS REFERENCES"]),
+        (("evaluate", "LABELS", "LABELS", "--on", "validation"), ["--on", "are for runs"]),
+        (("evaluate", "LABELS", "LABELS", "--missing", "no"), ["(--missing)"]),
+        (("predict", "RUN", "IMAGES", "-o", "OUT", "--network", "gru"), ["'gru'", "cnn"]),
+        (("predict", "RUN", "IMAGES", "-o", "OUT", "--device", "tpu"), ["--device tpu"]),
+        (("prepare", "SOURCE", "-o", "OUT", "--layout", "nifty"), ["did you mean 'nifti'?"]),
+        (("prepare", "SOURCE", "-o", "OUT", "--spacing", "1,2"), ["--spacing 1,2"]),
+        (("prepare", "SOURCE", "-o", "OUT", "--spacing", "0,1,1"), ["--spacing 0,1,1"]),
+        (("prepare", "SOURCE", "-o", "OUT", "--classes", "a,a"), ["--classes"]),
+        (("prepare", "SOURCE", "-o", "OUT", "--patient-pattern", "("), ["--patient-pattern"]),
+        (("prepare", "SOURCE", "-o", "OUT", "--split", "none.json"), ["none.json"]),
+        ((*BENCH,), ["--methods", "--study"]),
+        (("benchmark", "-o", "OUT", "--methods", "mcsc"), ["which prepared data set"]),
+        ((*BENCH, "--methods", "mcsk"), ["did you mean 'mcsc'?"]),
+        ((*BENCH, "--study", "mcsc-tabel3"), ["did you mean 'mcsc-table3'?"]),
+        ((*BENCH, "--methods", "mcsc", "--seeds", "a"), ["--seeds a"]),
+        ((*BENCH, "--methods", "mcsc", "--seeds", "-1"), ["training.seed"]),
+        ((*BENCH, "--methods", "mcsc", "--seeds", ","), ["--seeds"]),
+        ((*BENCH, "--methods", "mcsc", "--labelled", "1,50"), ["50 patients"]),
+        ((*BENCH, "--methods", "mcsc", "--on", "training"), ["--on training"]),
+        ((*BENCH, "--methods", "mcsc", "--protocol", "stric"), ["did you mean 'strict'?"]),
+        ((*BENCH, "--methods", "mcsc", "--device", "gpu"), ["--device gpu"]),
+        ((*BENCH, "--methods", "mcsc", "--jobs", "0"), ["--jobs"]),
+        (("demo", "-o", "OUT", "--patients", "2"), ["--patients"]),
+        (("demo", "-o", "OUT", "--seed", "-2"), ["--seed -2"]),
+        (("demo", "-o", "OUT", "--labelled", "none"), ["--labelled"]),
+    ],
+)  # fmt: skip
+def test_wrong_words_are_refused_before_anything_is_written(
+    tmp_path: Path,
+    words: tuple[str, ...],
+    fragments: list[str],
+    data: Path,
+    run: Path,
+    phantom: Path,
+) -> None:
+    places = {
+        "DATA": data, "RUN": run, "SOURCE": phantom, "IMAGES": phantom / "images",
+        "LABELS": phantom / "labels", "OUT": tmp_path / "out",
+    }  # fmt: skip
+    before = tree(run)
+    refused(call(*(places.get(word, word) for word in words)), *fragments)
+    assert list(tmp_path.iterdir()) == []
+    assert tree(run) == before
+
+
+def test_resume_takes_no_other_options(data: Path, run: Path, tmp_path: Path) -> None:
+    before = tree(run)
+    for words in (
+        ("--method", "mcsc"), ("--labelled", "3"), ("--draw", "1"), ("--seed", "1"),
+        ("--preset", "demo"), ("--set", "training.iterations=9"), ("--overwrite",), ("--dry-run",),
+    ):  # fmt: skip
+        refused(call("train", "--resume", "-o", run, *words), "--resume", words[0])
+    said = well(call("train", "--resume", "-o", run))
+    assert "is finished: nothing to do" in said.out
+    assert tree(run) == before
+    refused(call("train", "--resume", "-o", tmp_path), tmp_path, "is no run")
+
+
+def test_a_training_ends_cleanly_in_time_and_goes_on(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "a run"
+    words = ("train", data, "--method", "cross-teaching", "--labelled", "2", "-o", run)
+    said = well(call(*words, *small(iterations="4"), "--time", "0s"))
+    hint = f"semiseg train --resume -o '{run}'"
+    assert f"stopped after 1 iteration (0 s); go on with: {hint}" in said.out
+    assert not (run / "finished.json").exists()
+    well(call("evaluate", run, "--on", "validation", "-o", tmp_path / "early"))
+    well(call("train", "--resume", "-o", run, "--time", "1h30m"))
+    assert json.loads((run / "finished.json").read_text())["iterations"] == 4
+
+
+def test_overwrite_replaces_a_run_whole(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ("train", data, "--method", "supervised", "--labelled", "2", "-o", run)
+    well(call(*words, *small(iterations="2")))
+    well(call("evaluate", run))
+    refused(call(*words, *small(iterations="1"), "--dry-run"), run, "--overwrite")
+    well(call(*words, *small(iterations="1"), "--overwrite"))
+    assert json.loads((run / "finished.json").read_text())["iterations"] == 1
+    assert not (run / "evaluation").exists()
+
+
+def test_the_origin_of_each_value_is_said(data: Path, tmp_path: Path) -> None:
+    preset = tmp_path / "mine.yaml"
+    preset.write_text(
+        yaml.safe_dump(
+            {
+                "summary": "ours", "method": "mcsc", "training": {"iterations": 7, "seed": 5},
+                "mcsc": {"temperature": 0.2}, "cross-teaching": {"consistency_weight": 0.3},
+            }
+        )
+    )  # fmt: skip
+    words = ("train", data, "--preset", preset, "--labelled", "2", "-o", tmp_path / "run")
+    said = well(call(*words, *small(iterations="8"), "--dry-run"))
+    assert "method:     mcsc" in said.out
+    assert "training.iterations = 8  (from --set)" in said.out
+    assert f"training.seed = 5  (from preset '{preset}')" in said.out
+    assert f"mcsc.temperature = 0.2  (from preset '{preset}')" in said.out
+    assert "consistency_weight" not in said.out
+    said = well(call("train", data, "--method", "supervised", "-o", tmp_path / "r", "--dry-run"))
+    assert "data.size = 64  (from the data)" in said.out
+
+
+def test_paths_with_spaces_and_letters_of_any_language(phantom: Path, tmp_path: Path) -> None:
+    """Relative paths, from another directory, through links, with the source locked."""
+    home = tmp_path / "Ärzte und 患者"
+    home.mkdir()
+    (home / "früher").symlink_to(phantom, target_is_directory=True)
+    before = tree(phantom)
+    well(call("prepare", "früher", "-o", "a b/dáta", cwd=home))
+    words = ("train", "a b/dáta", "--method", "supervised", "--labelled", "2", "-o", "läufe/1")
+    well(call(*words, *small(iterations="1"), cwd=home))
+    well(call("evaluate", "läufe/1", cwd=home))
+    well(call("evaluate", home / "läufe" / "1", "--on", "validation"))  # from anywhere
+    (home / "new").mkdir()
+    scan = nibabel.load(phantom / "images" / "phantom001_ED.nii.gz")
+    nibabel.save(scan, home / "new" / "Müller, Jürgen.nii.gz")
+    (home / "new" / "link.nii.gz").symlink_to(phantom / "images" / "phantom002_ES.nii.gz")
+    well(call("predict", "läufe/1", "new", "-o", "Masken hier", cwd=home))
+    made = {path.name for path in (home / "Masken hier").iterdir()}
+    assert made == {"Müller, Jürgen.nii.gz", "link.nii.gz"}
+    well(call("report", "1", cwd=home / "läufe"))
+    assert (home / "läufe" / "1" / "report.html").is_file()
+    (home / "data-link").symlink_to(home / "a b" / "dáta", target_is_directory=True)
+    words = ("train", "data-link", "--method", "supervised", "--labelled", "2", "-o", "läufe/2")
+    well(call(*words, *small(iterations="1"), cwd=home))
+    well(call("evaluate", "läufe/2", cwd=home))
+    assert tree(phantom) == before
+
+
+def test_data_are_only_read(data: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "data"
+    shutil.copytree(data, mine)
+    for path in (mine, *mine.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = tree(mine)
+    run = tmp_path / "run"
+    words = ("train", mine, "--method", "mcsc", "--labelled", "2", "-o", run)
+    well(call(*words, *small(iterations="2")))
+    well(call("evaluate", run))
+    well(call("report", run))
+    assert tree(mine) == before
+
+
+def test_listings() -> None:
+    said = well(call("methods", "--json"))
+    listed = json.loads(said.out)
+    assert [entry["name"] for entry in listed] == list(methods.table())
+    assert all(set(entry) == {"name", "year", "summary", "citation"} for entry in listed)
+    said = well(call("methods"))
+    assert [line.split()[0] for line in said.out.splitlines()] == list(methods.table())
+    listed = json.loads(well(call("presets", "--json")).out)
+    names = {(entry["kind"], entry["name"]) for entry in listed}
+    assert names >= {("preset", name) for name in presets.names()}
+    assert names >= {("study", name) for name in presets.study_names()}
+    assert all(entry["summary"] for entry in listed)
+    said = well(call("presets"))
+    assert all(name in said.out for name in presets.names())
+
+
+@pytest.mark.parametrize("verb", list(VERBS))
+def test_the_help_of_a_verb_mentions_its_options(
+    verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    said = well(call(verb, "--help"))
+    assert f"Usage: semiseg {verb}" in said.out
+    names = [name for parameter in VERBS[verb].params for name in parameter.opts]
+    assert names
+    assert [name for name in names if name not in said.out] == []
+    helps = [getattr(parameter, "help", None) for parameter in VERBS[verb].params]
+    assert all(helps)
+
+
+def test_no_words_give_the_help() -> None:
+    said = call()
+    assert said.code == 2
+    assert all(verb in said.out for verb in VERBS)
+    assert "Traceback" not in said.all
+
+
+def test_debug_shows_the_traceback_and_else_a_failure_of_ours_is_one_line(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("semiseg.workflows.evaluate.evaluate", fail)
+    said = call("evaluate", run)
+    assert said.code == 1
+    assert len(said.err.splitlines()) == 1
+    assert "RuntimeError: a bug" in said.err
+    assert "--debug" in said.err
+    with pytest.raises(RuntimeError, match="a bug"):
+        call("evaluate", run, "--debug")
+
+
+def test_nothing_heavy_is_imported_before_it_is_used() -> None:
+    heavy = {
+        "torch", "lightning", "numpy", "scipy", "matplotlib", "nibabel", "h5py", "PIL",
+        "pydantic_settings", "jinja2", "safetensors", "semiseg.config", "semiseg.data",
+    }  # fmt: skip
+    program = (
+        "import sys, json, contextlib, io\n"
+        "from semiseg.cli.main import main\n"
+        "sys.argv = ['semiseg', 'methods']\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        "    main()\n"
+        "print(json.dumps(list(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert heavy & set(json.loads(done.stdout)) == set()
+
+
+@pytest.mark.parametrize("words", [["--help"], ["methods"], ["train", "--help"]])
+def test_help_and_methods_answer_within_half_a_second(words: list[str]) -> None:
+    """Processor time of the best of three: a busy machine does not make it slower."""
+    spent = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([*COMMAND, *words], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+    assert min(spent) < 0.5
+
+
+def test_a_closed_pipe_is_no_failure() -> None:
+    process = subprocess.Popen([*COMMAND, "presets"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert b"Traceback" not in err
+    assert b"failure of semiseg" not in err
+
+
+def test_every_section_of_a_preset_is_known() -> None:
+    for name in presets.names():
+        sections = set(presets.sections(presets.load(name)))
+        assert sections <= {*SECTIONS, *methods.table()}
+
+
+def test_probabilities_of_one_slice(run: Path, tmp_path: Path) -> None:
+    """A single slice with two axes comes back with two axes."""
+    image = np.random.default_rng(0).integers(0, 500, (40, 37)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(image, np.diag([1.5, 1.5, 8, 1])), tmp_path / "flat.nii")
+    well(call("predict", run, tmp_path / "flat.nii", "-o", tmp_path / "out"))
+    assert nibabel.load(tmp_path / "out" / "flat.nii.gz").shape == (40, 37)

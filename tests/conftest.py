@@ -1,0 +1,31 @@
+"""What all tests share: one torch thread, and a prepared data set of a few small slices."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # also for the processes that tests start
+
+import pytest
+import torch
+
+from semiseg.data.manifest import PreparedData
+from small import write_small_data
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Two threads beside another process run many times slower than one."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
+    """The small data set; nobody writes into it."""
+    return write_small_data(tmp_path_factory.mktemp("data") / "shapes")
+
+
+@pytest.fixture
+def write_data() -> Callable[[Path], PreparedData]:
+    """Writes the small data set into a folder of one's own."""
+    return write_small_data

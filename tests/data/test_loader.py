@@ -1,0 +1,176 @@
+"""Batches: a pure function of the step, with labels of labelled cases and of no other."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from semiseg.config import DataConfig
+from semiseg.data import loader as loading
+from semiseg.data.augment import draw_geometry
+from semiseg.data.batch import Batch
+from semiseg.data.loader import BatchLoader, to_input
+from semiseg.data.manifest import PreparedData
+from semiseg.data.task import Intensity, bounds_of, normalise
+
+STILL = DataConfig(size=32, quarter_turns_and_flips=0, rotation=0)
+MOVING = DataConfig(size=32)
+WriteData = Callable[[Path], PreparedData]
+
+
+def loader(
+    data: PreparedData, config: DataConfig = MOVING, rank: int = 0, ranks: int = 1
+) -> BatchLoader:
+    labelled = data.of_patients(("p1", "p2"))
+    unlabelled = data.of_patients(("p3", "p4", "p5", "p6"))
+    return BatchLoader(data, labelled, unlabelled, (2, 4), config, 7, rank, ranks)
+
+
+def equal(one: Batch, other: Batch) -> bool:
+    return torch.equal(one.images, other.images) and torch.equal(one.labels, other.labels)
+
+
+def test_a_batch_has_labelled_images_first(small_data: PreparedData) -> None:
+    batch = loader(small_data)(0)
+    assert batch.images.shape == (6, 1, 32, 32)
+    assert batch.images.dtype == torch.float32
+    assert batch.labels.shape == (2, 32, 32)
+    assert batch.labels.dtype == torch.int64
+    assert (batch.labelled, batch.unlabelled) == (2, 4)
+
+
+def test_images_and_labels_are_those_of_the_sampled_slices(small_data: PreparedData) -> None:
+    load = loader(small_data, STILL)
+    for step in range(4):
+        batch = load(step)
+        labelled, unlabelled = load.sampler(step)
+        chosen = [load.labelled[i] for i in labelled] + [load.unlabelled[i] for i in unlabelled]
+        for number, (case, index) in enumerate(chosen):
+            pixels = small_data.image(case.identifier)[index]
+            image = torch.from_numpy(normalise(pixels, small_data.task.intensity, case.bounds))
+            assert torch.equal(batch.images[number], to_input(image[None], 32)[0])
+            if number < 2:
+                codes = torch.from_numpy(np.array(small_data.label(case.identifier)[index]))
+                rows = [int((r + 0.5) * 36 / 32) for r in range(32)]  # the nearest of 36 rows
+                assert torch.equal(batch.labels[number], codes[rows].long())
+
+
+def test_a_batch_is_a_function_of_seed_step_and_rank(small_data: PreparedData) -> None:
+    load = loader(small_data)
+    history = [load(step) for step in range(6)]
+    torch.manual_seed(99)
+    for step in (5, 0, 3, 3):
+        assert equal(load(step), history[step])
+        assert equal(loader(small_data)(step), history[step])
+    assert not equal(history[0], history[1])
+
+
+def test_a_cache_of_no_size_gives_the_same_batches(small_data: PreparedData) -> None:
+    small = loader(small_data, MOVING.model_copy(update={"cache_mb": 0}))
+    large = loader(small_data)
+    for step in range(5):
+        assert equal(small(step), large(step))
+    assert len(small.cache.kept) == 1
+    assert len(large.cache.kept) > 4
+
+
+def test_using_a_batch_does_not_spoil_the_cache(small_data: PreparedData) -> None:
+    load = loader(small_data, STILL)
+    before = load(0)
+    kept = before.images.clone(), before.labels.clone()
+    before.images.zero_()
+    before.labels.zero_()
+    after = load(0)
+    assert torch.equal(after.images, kept[0])
+    assert torch.equal(after.labels, kept[1])
+
+
+def test_ranks_have_their_parts_of_the_batch(
+    small_data: PreparedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = loader(small_data, STILL)(2)
+    parts = [loader(small_data, STILL, rank, 2)(2) for rank in range(2)]
+    assert torch.equal(whole.labels, torch.stack([p.labels[0] for p in parts]))
+    labelled = torch.stack([p.images[0] for p in parts])
+    unlabelled = torch.stack([p.images[1 + i] for i in range(2) for p in parts])
+    assert torch.equal(whole.images, torch.cat([labelled, unlabelled]))
+    drawn = []
+
+    def draw(count: int, config: DataConfig, rng: np.random.Generator) -> torch.Tensor:
+        drawn.append(draw_geometry(count, config, rng))
+        return drawn[-1]
+
+    monkeypatch.setattr(loading, "draw_geometry", draw)
+    for rank, step in ((0, 1), (1, 1), (0, 2), (0, 1)):
+        loader(small_data, MOVING, rank, 2)(step)
+    assert not torch.equal(drawn[0], drawn[1])  # of its own in every rank
+    assert not torch.equal(drawn[0], drawn[2])
+    assert torch.equal(drawn[0], drawn[3])
+
+
+@pytest.mark.parametrize("poison", [True, False])
+def test_labels_of_unlabelled_cases_are_never_read(
+    small_data: PreparedData, write_data: WriteData, tmp_path: Path, poison: bool
+) -> None:
+    other = write_data(tmp_path / "copy")
+    for patient in ("p3", "p4", "p5", "p6"):
+        file = other.folder / "labels" / f"{patient}.npy"
+        if poison:
+            np.save(file, np.full((2, 36, 32), 255, np.uint8))
+        else:
+            file.unlink(missing_ok=True)
+    for step in range(6):
+        assert equal(loader(other)(step), loader(small_data)(step))
+
+
+def test_shrinking_is_antialiased_and_growing_is_not() -> None:
+    stripes = torch.zeros(1, 1, 64, 64)
+    stripes[..., ::4] = 1
+    inside = to_input(stripes, 16)[..., 1:-1]
+    torch.testing.assert_close(inside, torch.full_like(inside, 0.25), atol=0.03, rtol=0)
+    assert to_input(stripes, 64) is stripes
+    grown = to_input(stripes, 128)
+    assert torch.equal(grown, F.interpolate(stripes, (128, 128), mode="bilinear"))
+    mixed = torch.rand(1, 1, 64, 40)  # one side shrinks, the other grows
+    expected = F.interpolate(mixed, (48, 48), mode="bilinear", antialias=True)
+    assert torch.equal(to_input(mixed, 48), expected)
+
+
+@pytest.mark.parametrize(
+    ("intensity", "expected"),
+    [
+        (Intensity(kind="minmax"), (-10.0, 90.0)),
+        (Intensity(kind="percentile", low=10, high=50), (0.0, 40.0)),
+        (Intensity(kind="window", low=5, high=25), (5.0, 25.0)),
+    ],
+)
+def test_intensities(intensity: Intensity, expected: tuple[float, float]) -> None:
+    image = np.arange(-10, 91).astype(np.int16)
+    bounds = bounds_of(image, intensity)
+    assert bounds == pytest.approx(expected)
+    scaled = normalise(image, intensity, bounds)
+    assert scaled.dtype == np.float32
+    low, high = expected
+    wanted = (image - low) / (high - low)
+    np.testing.assert_allclose(scaled, np.clip(wanted, 0, 1), atol=1e-6)
+    constant = np.full(5, 3, np.int16)
+    assert np.isfinite(normalise(constant, intensity, bounds_of(constant, intensity))).all()
+
+
+def test_files_are_not_kept_open(
+    small_data: PreparedData, write_data: WriteData, tmp_path: Path
+) -> None:
+    other = write_data(tmp_path / "copy")
+    load = loader(other)
+    for step in range(3):
+        load(step)
+    folder = Path("/proc/self/fd")
+    descriptors = [f for f in folder.iterdir() if f.is_symlink()] if folder.is_dir() else []
+    opened = [os.readlink(descriptor) for descriptor in descriptors]
+    assert not [name for name in opened if name.startswith(str(other.folder))]
+    shutil.rmtree(other.folder)

@@ -1,0 +1,71 @@
+"""``cross-teaching``: the conformance checks, and equation 1 with its weight."""
+
+import math
+from typing import ClassVar
+
+import pytest
+import torch
+from conformance import MethodConformance
+from torch import Tensor
+
+from semiseg.data.manifest import PreparedData
+from semiseg.losses.dice import dice_loss, supervised_loss
+from semiseg.methods.base import Method, Step
+from semiseg.methods.parts.ramps import gaussian_rampup
+from small import SMALL
+
+
+class TestCrossTeaching(MethodConformance):
+    name = "cross-teaching"
+    settings = SMALL
+    terms: ClassVar[set[str]] = {
+        "supervised_cnn", "supervised_transformer", "cross_cnn", "cross_transformer"
+    }  # fmt: skip
+    golden: ClassVar[dict[int, float]] = {0: 1.66741, 5: 1.30515, 10: 1.13109, 19: 1.03817}
+
+    def logits(self, method: Method, images: Tensor) -> tuple[Tensor, Tensor]:
+        return method.logits(images, "cnn"), method.logits(images, "transformer")
+
+    @pytest.mark.parametrize("index", [0, 30, 99])
+    def test_the_terms_are_those_of_the_paper(self, small_data: PreparedData, index: int) -> None:
+        method = self.build(small_data, self.config(small_data)).eval()
+        batch = self.batch()
+        cnn, transformer = self.logits(method, batch.images)
+        weight = 0.1 * math.exp(-5 * (1 - index / 100) ** 2)
+        expected = {
+            "supervised_cnn": supervised_loss(cnn[:2], batch.labels),
+            "supervised_transformer": supervised_loss(transformer[:2], batch.labels),
+            "cross_cnn": weight * dice_loss(cnn[2:].softmax(1), transformer[2:].argmax(1)),
+            "cross_transformer": weight * dice_loss(transformer[2:].softmax(1), cnn[2:].argmax(1)),
+        }
+        terms = method(batch, Step(index, 100))
+        assert set(terms) == set(expected)
+        for name, value in expected.items():
+            torch.testing.assert_close(terms[name], value)
+
+    def test_a_teacher_gets_no_gradient_from_its_pupil(self, small_data: PreparedData) -> None:
+        method = self.build(small_data, self.config(small_data))
+        for learns, teaches in (("cnn", "transformer"), ("transformer", "cnn")):
+            method.zero_grad()
+            method(self.batch(), Step(99, 100))[f"cross_{learns}"].backward()
+            assert any(p.grad is not None for p in getattr(method, learns).parameters())
+            assert all(p.grad is None for p in getattr(method, teaches).parameters())
+
+    def test_consistency_from_holds_the_cross_terms_back(self, small_data: PreparedData) -> None:
+        config = self.config(small_data, "cross-teaching.consistency_from=0.5")
+        method = self.build(small_data, config)
+        assert method.active_from(100) == {"cross": 50}
+        assert method(self.batch(), Step(49, 100))["cross_cnn"].item() == 0
+        assert method(self.batch(), Step(50, 100))["cross_cnn"].item() > 0
+
+    def test_the_transformer_learns_at_its_own_rate(self, small_data: PreparedData) -> None:
+        config = self.config(small_data, "swin.learning_rate_scale=0.2", "swin.warmup=0.05")
+        groups = {g.name: g for g in self.build(small_data, config).parameter_groups()}
+        assert (groups["cnn"].scale, groups["cnn"].warmup) == (1.0, 0.0)
+        assert (groups["transformer"].scale, groups["transformer"].warmup) == (0.2, 0.05)
+
+
+def test_the_ramp_up() -> None:
+    assert gaussian_rampup(0) == pytest.approx(math.exp(-5))
+    assert gaussian_rampup(0.5) == pytest.approx(math.exp(-1.25))
+    assert gaussian_rampup(1) == gaussian_rampup(2) == 1

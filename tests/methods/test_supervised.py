@@ -1,0 +1,33 @@
+"""``supervised``: the conformance checks, and that it sees labelled images only."""
+
+from typing import ClassVar
+
+import torch
+from conformance import MethodConformance
+
+from semiseg.data.batch import Batch
+from semiseg.data.manifest import PreparedData
+from semiseg.losses.dice import supervised_loss
+from semiseg.methods.base import Step
+from semiseg.training.loop import batch_counts
+from small import SMALL
+
+
+class TestSupervised(MethodConformance):
+    name = "supervised"
+    settings = SMALL
+    terms: ClassVar[set[str]] = {"supervised"}
+    golden: ClassVar[dict[int, float]] = {0: 0.84147, 5: 0.52908, 10: 0.4119, 19: 0.34383}
+
+    def test_the_loss_is_that_of_the_labelled_images(self, small_data: PreparedData) -> None:
+        method = self.build(small_data, self.config(small_data)).eval()
+        batch = self.batch()
+        other = Batch(batch.images.clone(), batch.labels)
+        other.images[2:] = 1e9
+        expected = supervised_loss(method.logits(batch.images[:2], "cnn"), batch.labels)
+        for given in (batch, other):
+            torch.testing.assert_close(method(given, Step(0, 10))["supervised"], expected)
+
+    def test_all_images_of_a_batch_are_labelled(self, small_data: PreparedData) -> None:
+        config = self.config(small_data)
+        assert batch_counts(self.build(small_data, config), config) == (4, 0)

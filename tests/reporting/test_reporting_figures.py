@@ -1,0 +1,101 @@
+"""Figures: valid SVG without fixed colours, and overlays that neither hide nor distort."""
+
+import io
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from semiseg.reporting import figures
+from semiseg.reporting.figures import Curve, curves, strips
+from semiseg.reporting.overlays import choose_cases, choose_slices, crop_box, overlay
+
+LINES = [Curve("a & b", [1, 2], [0.2, 0.4], 0), Curve("<b>", [1, 2], [0.001, 0.9], 1, minor=True)]
+
+
+def test_svg_is_well_formed_and_takes_the_pages_colours() -> None:
+    for svg in (
+        curves(LINES, "iteration", "Dice", unit_interval=True),
+        curves(LINES, "iteration", "loss", logarithmic=True),
+        strips({"a & b": [0.1, 0.5, 0.7, 0.9], "c": [0.2]}, [0, 1], "Dice"),
+    ):
+        root = ET.fromstring(svg.replace("xlink:href", "href"))
+        assert root.get("role") == "img"
+        assert root.get("aria-label")
+        assert "var(--series-0)" in svg
+        assert "currentColor" in svg
+        assert figures.SERIES[0] not in svg
+        assert "a & b" in "".join(root.itertext()) + root.get("aria-label", "")
+
+
+def test_identifiers_of_two_figures_never_meet() -> None:
+    found = [
+        set(re.findall(r' id="([^"]+)"', curves(LINES, "iteration", name))) for name in ("x", "y")
+    ]
+    assert found[0]
+    assert not found[0] & found[1]
+    svg = curves(LINES, "iteration", "x")
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg)) <= found[0]
+
+
+def test_the_same_data_give_the_same_picture() -> None:
+    values = list(np.random.default_rng(0).random(12))
+    assert strips({"a": values}, [0], "Dice") == strips({"a": values}, [0], "Dice")
+
+
+def test_cases_are_chosen_by_rank() -> None:
+    scores = {"a": 0.9, "b": 0.1, "c": 0.55, "d": 0.5, "e": 0.2}
+    assert choose_cases(scores) == [("d", "nearest to the median"), ("a", "best"), ("b", "worst")]
+    assert choose_cases({"only": 0.3}) == [("only", "nearest to the median and best and worst")]
+    assert choose_cases({}) == []
+
+
+def test_slices_lie_within_the_structure() -> None:
+    label = np.zeros((12, 4, 4), np.uint8)
+    label[2:11, 1, 1] = 1
+    assert choose_slices(label) == [3, 6, 9]
+    assert choose_slices(label[:4]) == [2, 3]
+    assert choose_slices(np.zeros((9, 4, 4), np.uint8)) == [1, 4, 7]
+
+
+def test_a_stray_prediction_is_never_cut_away() -> None:
+    reference, prediction = np.zeros((1, 100, 100), bool), np.zeros((1, 100, 100), bool)
+    reference[0, 10:20, 10:20] = True
+    prediction[0, 95, 97] = True
+    top, bottom, left, right = crop_box([reference, prediction], (1.0, 1.0))
+    assert top <= 10 < 96 <= bottom
+    assert left <= 10 < 98 <= right
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0), (2.0, 1.0), (1.0, 3.0)])
+def test_overlay_keeps_real_proportions(spacing: tuple[float, float]) -> None:
+    image = np.random.default_rng(0).random((1, 40, 60)).astype(np.float32)
+    picture = Image.open(
+        io.BytesIO(overlay(image, None, spacing, (0, 40, 0, 60), (0, 1), side=240))
+    )
+    expected = 60 * spacing[1] / (40 * spacing[0])
+    assert picture.width / picture.height == pytest.approx(expected, rel=0.02)
+    assert max(picture.size) == 240
+
+
+def test_overlay_colours_the_label_and_outlines_the_truth_in_white() -> None:
+    image = np.zeros((1, 30, 30), np.float32)
+    label, truth = np.zeros((30, 30), np.uint8), np.zeros((30, 30), np.uint8)
+    label[5:15, 5:15], truth[18:28, 18:28] = 1, 1
+    data = overlay(image, label, (1.0, 1.0), (0, 30, 0, 30), (0, 1), truth, side=300)
+    pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), int)
+    red, _, blue = pixels[100, 100]
+    assert blue > red + 30  # class 1 is blue
+    assert pixels[180:185, 200:260].max() > 200  # the outline
+    assert pixels[230, 230].max() < 40  # the truth is not filled
+    assert pixels[20, 280].max() < 40  # nor is the background touched
+
+
+def test_colour_pictures_stay_in_colour() -> None:
+    image = np.zeros((3, 20, 20), np.uint8)
+    image[0] = 255
+    data = overlay(image, None, (1.0, 1.0), (0, 20, 0, 20), (0, 255))
+    red, green, _ = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), int)[50, 50]
+    assert red > 240 > 20 > green

@@ -1,0 +1,346 @@
+"""The loop end to end: what is written, non-finite losses, the time limit, refusals."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from semiseg import methods
+from semiseg.data.batch import Batch
+from semiseg.data.manifest import PreparedData, write_manifest
+from semiseg.errors import RunFailure, UserError
+from semiseg.losses import dice
+from semiseg.methods import cross_teaching
+from semiseg.methods.base import Method, Step
+from semiseg.reporting.console import Bar, Console, Quiet
+from semiseg.training.logs import read_csv
+from semiseg.training.loop import gradient_sizes
+from semiseg.training.run_folder import RunFolder, from_file_form, to_file_form
+from semiseg.workflows.setting import settle
+from semiseg.workflows.train import TrainResult, resume, train
+from small import CONTRAST, SMALL
+
+WriteData = Callable[[Path], PreparedData]
+
+
+class StoppedError(Exception):
+    """What a test interrupts a training with."""
+
+
+class Recorder(Quiet):
+    """Keeps what is said, and may stop a training after some steps."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.said: list[str] = []
+        self.stop_after = stop_after
+
+    def say(self, text: str = "") -> None:
+        self.said.append(text)
+
+    def warn(self, text: str) -> None:
+        self.said.append(text)
+
+    @contextmanager
+    def bar(self, label: str, total: int, done: int = 0) -> Iterator[Bar]:
+        steps, stop_after = itertools.count(1), self.stop_after
+
+        class Counting:
+            def advance(self, _: int = 1, note: str = "") -> None:
+                if next(steps) == stop_after:
+                    raise StoppedError
+
+        yield Counting()
+
+
+def run(
+    data: PreparedData, out: Path, method: str, *more: str, console: Console | None = None,
+    **options: Any,
+) -> TrainResult | None:  # fmt: skip
+    base = SMALL + CONTRAST if method == "mcsc" else SMALL
+    return train(
+        data.folder, out, method=method, settings=[*base, *more], device="cpu",
+        console=console or Quiet(), **({"labelled": "2"} | options),
+    )  # fmt: skip
+
+
+def last(out: Path) -> dict[str, Tensor]:
+    return load_file(str(out / "weights" / "last.safetensors"))
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(t, other[n]) for n, t in one.items())
+
+
+@pytest.fixture(scope="module")
+def finished(small_data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of cross teaching, never interrupted."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    result = run(small_data, out, "cross-teaching", "training.gradient_sizes_every=3")
+    assert result is not None
+    assert result.finished
+    assert result.iterations == 6
+    return out
+
+
+def test_a_run_explains_itself(small_data: PreparedData, finished: Path) -> None:
+    folder = RunFolder(finished)
+    assert folder.config().training.iterations == 6
+    assert folder.task() == small_data.task
+    assert folder.split().labelled == ("p1", "p2")
+    assert folder.read_json("run.json")["origins"]["data.size"] == "--set"
+    rows = read_csv(finished / "metrics.csv")
+    assert [row["step"] for row in rows] == [str(i) for i in range(1, 7)]
+    for row in rows:
+        terms = [
+            float(row[f"{kind}_{n}"])
+            for kind in ("supervised", "cross")
+            for n in ("cnn", "transformer")
+        ]
+        assert float(row["loss"]) == pytest.approx(sum(terms), rel=1e-4)
+    assert not list((finished).glob("checkpoints/*"))
+    assert not list(finished.rglob("*.partial"))
+
+
+def test_the_best_weights_are_those_of_the_best_validation(finished: Path) -> None:
+    rows = read_csv(finished / "validation.csv")
+    assert [row["step"] for row in rows] == ["3", "6"]
+    best = max(rows, key=lambda row: float(row["dice"]))
+    with safe_open(str(finished / "weights" / "best.safetensors"), framework="pt") as file:
+        facts = file.metadata()
+    assert facts["step"] == best["step"]
+    assert float(facts["validation_dice"]) == pytest.approx(float(best["dice"]), rel=1e-4)
+    ended = RunFolder(finished).finished()
+    assert ended is not None
+    assert str(ended["best_step"]) == best["step"]
+
+
+def test_gradient_sizes_are_logged_where_asked_for(finished: Path) -> None:
+    rows = read_csv(finished / "gradients.csv")
+    assert sorted({row["step"] for row in rows}) == ["1", "4"]
+    for row in rows:
+        learns = row["term"].split("_")[1]
+        for group in ("cnn", "transformer"):
+            assert (float(row[group]) > 0) == (group == learns)
+
+
+def test_gradient_sizes_are_the_norms(small_data: PreparedData) -> None:
+    config = settle(small_data.task, "cross-teaching", None, SMALL).config
+    method = methods.entry("cross-teaching").load()(small_data.task, config).eval()
+    batch = Batch(torch.rand(4, 1, 32, 32), torch.randint(0, 3, (2, 32, 32)))
+    terms = method(batch, Step(5, 6))
+    sizes = {row["term"]: row for row in gradient_sizes(terms, method)}
+    terms["cross_cnn"].backward()
+    squares = [p.grad.square().sum() for p in method.cnn.parameters() if p.grad is not None]  # type: ignore[union-attr]
+    expected = float(torch.stack(squares).sum().sqrt())
+    assert sizes["cross_cnn"]["cnn"] == pytest.approx(expected, rel=1e-5)
+    assert sizes["cross_cnn"]["transformer"] == 0
+
+
+def test_networks_train_in_training_mode_after_a_validation(
+    small_data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[bool] = []
+    plain = methods.entry("supervised").load().forward
+
+    def forward(self: Method, batch: Batch, step: Step) -> dict[str, Tensor]:
+        modes.append(all(module.training for module in self.modules()))
+        return plain(self, batch, step)
+
+    monkeypatch.setattr(methods.entry("supervised").load(), "forward", forward)
+    run(small_data, tmp_path / "run", "supervised", "training.validate_every=1")
+    assert modes == [True] * 6
+
+
+@pytest.mark.parametrize("rhythm", [1, 10])
+def test_a_non_finite_loss_names_its_term_and_keeps_the_last_good_checkpoint(
+    small_data: PreparedData, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    rhythm: int,
+) -> None:  # fmt: skip
+    calls = itertools.count()
+
+    def spoilt(logits: Tensor, pseudo_label: Tensor) -> Tensor:
+        value = dice.dice_loss(logits.float().softmax(1), pseudo_label)
+        return value * float("nan") if next(calls) >= 2 * 2 else value  # from the third step on
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(cross_teaching, "cross_loss", spoilt)
+        with pytest.raises(RunFailure, match=r"'cross_cnn' was no longer finite at iteration 3"):
+            run(
+                small_data, out, "cross-teaching", f"training.log_every={rhythm}",
+                "training.gradient_sizes_every=3",
+            )  # fmt: skip
+    assert [p.name for p in (out / "checkpoints").iterdir()] == ["step-0000002.pt"]
+    resume(out, device="cpu", console=Quiet())
+    assert same(last(out), last(finished))
+
+
+def test_a_time_limit_ends_cleanly_and_resume_completes(
+    small_data: PreparedData, finished: Path, tmp_path: Path
+) -> None:
+    out, console = tmp_path / "run", Recorder()
+    for turn in range(2):
+        if turn == 0:
+            result = run(small_data, out, "cross-teaching", "training.gradient_sizes_every=3",
+                         console=console, seconds=0.0)  # fmt: skip
+        else:
+            result = resume(out, device="cpu", console=console, seconds=0.0)
+        assert result is not None
+        assert (result.finished, result.iterations) == (False, turn + 1)
+        assert not (out / "finished.json").exists()
+        assert "--resume" in console.said[-1]
+        assert last(out).keys() == last(finished).keys()  # what there is can be used
+    result = resume(out, device="cpu", console=console)
+    assert (result.finished, result.iterations) == (True, 6)
+    assert same(last(out), last(finished))
+    steps = [row["step"] for row in read_csv(out / "metrics.csv")]
+    assert steps == [str(i) for i in range(1, 7)]
+    assert resume(out, device="cpu", console=console).finished
+    assert "nothing to do" in console.said[-1]
+
+
+def test_a_truncated_checkpoint_is_passed_over_and_said(
+    small_data: PreparedData, finished: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(StoppedError):
+        run(small_data, out, "cross-teaching", "training.gradient_sizes_every=3",
+            console=Recorder(stop_after=5))  # fmt: skip
+    newest = out / "checkpoints" / "step-0000004.pt"
+    newest.write_bytes(newest.read_bytes()[:-2000])
+    console = Recorder()
+    resume(out, device="cpu", console=console)
+    assert any("step-0000004.pt" in sentence for sentence in console.said)
+    assert same(last(out), last(finished))
+    for name in ("metrics.csv", "validation.csv", "gradients.csv"):
+        rows = [
+            [{k: v for k, v in row.items() if k != "seconds"} for row in read_csv(folder / name)]
+            for folder in (out, finished)
+        ]
+        assert rows[0] == rows[1]
+
+
+def test_few_labels_take_the_last_checkpoint(write_data: WriteData, tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    split = data.manifest.split.model_copy(update={"validation": ()})
+    write_manifest(data.folder, data.manifest.model_copy(update={"split": split}))
+    console = Recorder()
+    result = run(data, tmp_path / "run", "supervised", console=console)
+    assert result is not None
+    assert result.best_dice is None
+    assert result.best_step == 6
+    assert any("the last checkpoint is taken" in sentence for sentence in console.said)
+    weights = tmp_path / "run" / "weights"
+    assert same(
+        load_file(str(weights / "best.safetensors")), load_file(str(weights / "last.safetensors"))
+    )
+
+
+def test_mixed_precision_trains(small_data: PreparedData, tmp_path: Path) -> None:
+    losses = []
+    for precision in ("32-true", "bf16-mixed"):
+        out = tmp_path / precision
+        run(small_data, out, "mcsc", f"training.precision={precision}", "training.iterations=2",
+            "training.clip_gradients=1")  # fmt: skip
+        losses.append([float(row["loss"]) for row in read_csv(out / "metrics.csv")])
+        assert all(t.isfinite().all() for t in last(out).values())
+        assert all(t.dtype in (torch.float32, torch.int64) for t in last(out).values())
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    assert losses[0] != losses[1]
+
+
+def test_the_configuration_survives_its_file(small_data: PreparedData) -> None:
+    for method, settings in (("mcsc", SMALL + CONTRAST), ("supervised", SMALL)):
+        config = settle(small_data.task, method, None, settings).config
+        assert from_file_form(to_file_form(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "options", "message"),
+    [
+        ("mcsc", ["mcsc.labelled_contrast_until=6"], {}, "'contrast on unlabelled images'.* 6"),
+        ("cross-teaching", ["cross-teaching.consistency_from=9"], {}, "'cross' .* iteration 9"),
+        ("mcsc", ["training.labelled_batch_size=4"], {}, r"training\.batch_size"),
+        ("supervised", [], {"labelled": "9"}, "at most 4"),
+        ("mcsc", [], {"labelled": "5"}, "at most 4"),
+        ("mcsc", ["data.size=40"], {}, r"data\.size 40 .* 32 or 48"),
+        ("mcsc", ["data.size=48"], {}, r"data\.size 48 .* 32 or 64"),
+        ("mcsk", [], {}, "did you mean 'mcsc'"),
+        ("mcsc", ["mcsc.temprature=1"], {}, r"mcsc\.temperature"),
+        ("supervised", ["training.iterations=0"], {}, r"iterations"),
+        ("supervised", ["training.precision=16-mixed"], {}, r"training\.precision"),
+        ("mcsc", ["swin.pretrained=absent.pth"], {}, r"absent\.pth"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_written(
+    small_data: PreparedData, tmp_path: Path, method: str, more: list[str], options: dict[str, Any],
+    message: str,
+) -> None:  # fmt: skip
+    with pytest.raises(UserError, match=message):
+        run(small_data, tmp_path / "run", method, *more, **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_method_without_unlabelled_images_is_refused(
+    write_data: WriteData, tmp_path: Path
+) -> None:
+    data = write_data(tmp_path / "data")
+    split = data.manifest.split.model_copy(update={"train": ("p1", "p2")})
+    split = split.model_copy(update={"labelled_order": None})
+    write_manifest(data.folder, data.manifest.model_copy(update={"split": split}))
+    with pytest.raises(
+        UserError, match=r"No unlabelled image is left for mcsc.*--method supervised"
+    ):
+        run(data, tmp_path / "run", "mcsc")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_holds_something_is_left_alone(
+    small_data: PreparedData, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match="run exists"):
+        run(small_data, out, "supervised")
+    assert [p.name for p in out.iterdir()] == ["thesis.txt"]
+
+
+def test_a_dry_run_writes_nothing(small_data: PreparedData, tmp_path: Path) -> None:
+    console = Recorder()
+    run(small_data, tmp_path / "run", "mcsc", console=console, dry_run=True)
+    assert not (tmp_path / "run").exists()
+    assert any("6 iterations" in sentence for sentence in console.said)
+
+
+def test_another_seed_is_another_run(small_data: PreparedData, tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run(
+            small_data,
+            tmp_path / name,
+            "supervised",
+            f"training.seed={seed}",
+            "training.iterations=2",
+        )
+    assert same(last(tmp_path / "a"), last(tmp_path / "b"))
+    assert not same(last(tmp_path / "a"), last(tmp_path / "c"))
+
+
+def test_poisoned_test_patients_change_nothing(
+    small_data: PreparedData, write_data: WriteData, tmp_path: Path
+) -> None:
+    """Neither labels of unlabelled cases nor those of the held-out part guide a training."""
+    other = write_data(tmp_path / "data")
+    for patient in ("p3", "p4", "p7", "p8"):
+        np.save(other.folder / "labels" / f"{patient}.npy", np.ones((2, 36, 32), np.uint8))
+    for name, data in (("a", small_data), ("b", other)):
+        run(data, tmp_path / name, "cross-teaching", "training.iterations=2")
+    assert same(last(tmp_path / "a"), last(tmp_path / "b"))

@@ -1,0 +1,41 @@
+"""Dice of validation cases: volumes, mean over cases that have the class."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from semiseg.data.manifest import PreparedData
+from semiseg.training.validation import validation_dice
+
+
+class Answers:
+    """Stands for a predictor: the truth, with one class missed in one case."""
+
+    def __init__(self, data: PreparedData, missed: tuple[str, int] | None) -> None:
+        self.masks = []
+        for patient in ("p7", "p8"):
+            mask = np.array(data.label(patient))
+            if missed and missed[0] == patient:
+                mask[mask == missed[1]] = 0
+            self.masks.append(mask)
+
+    def labels(self, image: Any, bounds: Any) -> Any:
+        return self.masks.pop(0)
+
+
+def test_scores_are_means_over_cases_and_classes(small_data: PreparedData) -> None:
+    cases = small_data.of_patients(("p7", "p8"))
+    perfect = validation_dice(Answers(small_data, None), small_data, cases)  # type: ignore[arg-type]
+    assert perfect == {"dice": 1.0, "disc": 1.0, "square": 1.0}
+    missed = validation_dice(Answers(small_data, ("p8", 2)), small_data, cases)  # type: ignore[arg-type]
+    assert missed == pytest.approx({"dice": 0.75, "disc": 1.0, "square": 0.5})
+
+
+def test_a_volume_is_scored_as_a_whole(small_data: PreparedData) -> None:
+    answers = Answers(small_data, None)
+    truth = answers.masks[0] == 1
+    answers.masks[0][0][answers.masks[0][0] == 1] = 0  # missed in the first slice alone
+    scores = validation_dice(answers, small_data, small_data.of_patients(("p7",)))  # type: ignore[arg-type]
+    found, size = truth[1].sum(), truth.sum()
+    assert scores["disc"] == pytest.approx(2 * found / (found + size))

@@ -1,0 +1,20 @@
+"""What torchrun starts twice: ``two_processes.py DATA OUT METHOD...`` trains each method."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from semiseg.reporting.console import Quiet
+from semiseg.workflows.train import train
+from small import CONTRAST, SMALL
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    data, out, *methods = sys.argv[1:]
+    for method in methods:
+        settings = SMALL + CONTRAST if method == "mcsc" else SMALL
+        train(
+            data, Path(out) / method, method=method, labelled="2", settings=settings, device="cpu",
+            console=Quiet(),
+        )  # fmt: skip
