@@ -5,7 +5,7 @@
 Twelve problems of 2,888 embeddings (one tile of 19 x 19 of each of 8 maps), 128 wide, float32, four
 classes of which one is the background. Compared are, in the same run:
 
-printed     the printed formula, straightforwardly: all pairs, a loop over classes, log of a quotient
+printed     the printed formula as it stands: all pairs, a loop over classes, log of a quotient
 dense       the best dense autograd that we know: E = exp((A A' - 1) / tau), Z = E w, class sums for
             the positive part; one backward pass at the end
 dense, each the same, but every problem's gradient is taken at once and its matrices are freed

@@ -62,6 +62,11 @@ def in_turn(
 
 def memory_mib() -> float:
     """The largest resident size that this process has had, in MiB."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # on Linux getrusage() would still tell the size of the parent's process
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) / 1024
     unit = 1024.0 if sys.platform != "darwin" else 1024.0**2
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 

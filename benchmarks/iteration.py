@@ -7,8 +7,8 @@ paper (Swin-Unet of width 96), late in a run, so that every term is at work. The
 turns. Peak memory is that of a fresh process over one iteration, less what imports had taken.
 
 Then equation 2 at full resolution for several patch sides h'. The paper's section 5 states
-O((h/h')^2 h'^4) = O(h^2 h'^2); printed are the exponent of h' that the times give, and the law's own
-(the number of tiles is rounded up, so that it is not exactly 2).
+O((h/h')^2 h'^4) = O(h^2 h'^2); printed are the exponent of h' that the times give, and the law's
+own (the number of tiles is rounded up, so that it is not exactly 2).
 """
 
 import argparse
@@ -40,7 +40,7 @@ TASK = Task(
 
 
 def heart_like(size: int) -> Batch:
-    """2 + 2 images with a ring, a disc in it and a crescent beside it, as much of each as in ACDC."""
+    """2 + 2 images with a ring, a disc in it and a crescent beside it, large as in ACDC."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:size, :size] / size
     labels = np.zeros((4, size, size), np.int64)
@@ -124,7 +124,8 @@ def law(sides: Sequence[int], size: int, maps: int, device: str, repeats: int) -
             e.grad = None
             balanced_contrast(e, y, 4, 0.1, m).backward()
 
-        clock(call, device) if side < 20 else None
+        if side < 20:
+            clock(call, device)  # a warm-up
         seconds.append(min(clock(call, device) for _ in range(repeats)))
         tiles = math.ceil(size / side) ** 2
         operations.append(tiles * side**4)

@@ -2,11 +2,13 @@
 
     python benchmarks/startup.py
 
-Every call is a process of its own; the first of each is a warm-up.
+Every call is a process of its own; the first of each is a warm-up. Beside the wall time stands the
+processor time, which other work on the machine does not stretch.
 """
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -22,17 +24,19 @@ CALLS = {
 }
 
 
-def wall(arguments: list[str], repeats: int) -> Timing:
-    """Seconds from start to end of a process."""
+def wall(arguments: list[str], repeats: int) -> tuple[Timing, Timing]:
+    """Seconds from start to end of a process, and those that it computed."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    times = []
+    times, computed = [], []
     for _ in range(repeats + 1):
-        start = time.perf_counter()
+        start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(
             [sys.executable, *arguments], env=environment, check=True, capture_output=True
         )
         times.append(time.perf_counter() - start)
-    return summary(times[1:])
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        computed.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return summary(times[1:]), summary(computed[1:])
 
 
 def main() -> None:
@@ -43,10 +47,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
     timings = {name: wall(arguments, options.repeats) for name, arguments in CALLS.items()}
-    base = timings["python -c pass"].median
-    for name, timing in timings.items():
+    base = timings["python -c pass"][0].median
+    for name, (timing, computed) in timings.items():
         note = f", {verdict(timing.median, 0.5, at_most=True)}" if "semiseg" in name else ""
-        print(f"{name:26} {timing}, {timing.median / base:.1f} bare interpreters{note}")
+        ratio = f"{timing.median / base:.1f} bare interpreters"
+        print(f"{name:26} {timing}, computing {computed.median:.2f} s, {ratio}{note}")
 
 
 if __name__ == "__main__":

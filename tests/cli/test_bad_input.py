@@ -112,9 +112,7 @@ def _broken_description(folder: Path) -> None:
         (_broken_description, "dataset.json"),
     ],
 )
-def test_prepare_refuses(
-    tmp_path: Path, spoil: Callable[[Path], None], named: str
-) -> None:
+def test_prepare_refuses(tmp_path: Path, spoil: Callable[[Path], None], named: str) -> None:
     source, out = write_hearts(tmp_path / "hearts"), tmp_path / "data"
     well(call("prepare", source, "-o", out))
     spoil(source)
@@ -251,6 +249,17 @@ def test_an_output_inside_the_source_is_written_there_and_not_read_back(tmp_path
     assert tree(source / "images", source / "labels") == before
 
 
+def test_without_an_unlabelled_image_the_method_is_named(tmp_path: Path) -> None:
+    source, data, out = write_hearts(tmp_path / "hearts"), tmp_path / "data", tmp_path / "run"
+    well(call("prepare", source, "-o", data))
+    before = tree(tmp_path)
+    said = call("train", data, "--method", "mcsc", "-o", out, *small())
+    refused(said, "No unlabelled image is left for mcsc", "--labelled")
+    words = ("--methods", "supervised,mcsc", "--on", "test", "-o", out)
+    refused(call("benchmark", data, *words, *small()), "No unlabelled image is left for mcsc")
+    assert tree(tmp_path) == before
+
+
 def test_data_that_moved_away(data: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     shutil.copytree(data, first)
@@ -266,9 +275,7 @@ def test_data_that_moved_away(data: Path, tmp_path: Path) -> None:
     well(call("evaluate", run, "--data", second, "-o", tmp_path / "scores"))
 
 
-def test_a_run_is_not_resumed_on_other_data(
-    data: Path, picture_data: Path, tmp_path: Path
-) -> None:
+def test_a_run_is_not_resumed_on_other_data(data: Path, picture_data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = ("train", data, "--method", "supervised", "--labelled", "2", "-o", run)
     well(call(*words, *small(), "--time", "0"))
@@ -381,6 +388,7 @@ def test_a_read_only_folder(data: Path, run: Path, phantom: Path, tmp_path: Path
         ("train", data, "--method", "mcsc", "--labelled", "2", *small(), "-o", locked / "run"),
         ("evaluate", run, "-o", locked / "scores"),
         ("predict", run, phantom / "images", "-o", locked / "masks"),
+        ("predict", run, phantom / "images", "-o", locked),
         ("benchmark", data, "--methods", "supervised", *small(), "-o", locked / "bench"),
         ("report", run, "-o", locked / "page.html"),
         ("demo", "-o", locked / "demo"),
@@ -388,9 +396,7 @@ def test_a_read_only_folder(data: Path, run: Path, phantom: Path, tmp_path: Path
         refused(call(*words), locked)
 
 
-def test_a_folder_that_cannot_be_made(
-    data: Path, run: Path, phantom: Path, tmp_path: Path
-) -> None:
+def test_a_folder_that_cannot_be_made(data: Path, run: Path, phantom: Path, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("here")
     for words in (

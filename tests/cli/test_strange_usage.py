@@ -38,7 +38,7 @@ BENCH = ("benchmark", "DATA", "-o", "OUT")
         ((*TRAIN, "--method", "mcsk"), ["'mcsk'", "did you mean 'mcsc'?"]),
         ((*TRAIN, "--preset", "mcsc-cpuu"), ["'mcsc-cpuu'", "did you mean 'mcsc-cpu'?"]),
         ((*TRAIN, "--preset", "mine.yaml"), ["'mine.yaml'"]),
-        ((*TRAIN, "--method", "mcsc", "--set", "traning.iterations=3"), ["did you mean 'training'"]),
+        ((*TRAIN, "--method", "mcsc", "--set", "traning.iterations=3"), ["'training'?"]),
         (
             (*TRAIN, "--method", "mcsc", "--set", "training.iteration=3"),
             ["training.iteration", "did you mean 'training.iterations'?"],
@@ -178,6 +178,10 @@ def test_overwrite_replaces_a_run_whole(data: Path, tmp_path: Path) -> None:
     well(call(*words, *small(iterations="1"), "--overwrite"))
     assert json.loads((run / "finished.json").read_text())["iterations"] == 1
     assert not (run / "evaluation").exists()
+    link = tmp_path / "link"
+    link.symlink_to(run, target_is_directory=True)
+    well(call(*words[:-1], link, *small(iterations="3"), "--overwrite"))
+    assert json.loads((run / "finished.json").read_text())["iterations"] == 3
 
 
 def test_the_origin_of_each_value_is_said(data: Path, tmp_path: Path) -> None:
@@ -327,7 +331,9 @@ def test_help_and_methods_answer_within_half_a_second(words: list[str]) -> None:
 
 
 def test_a_closed_pipe_is_no_failure() -> None:
-    process = subprocess.Popen([*COMMAND, "presets"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [*COMMAND, "presets"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     assert process.stdout is not None
     process.stdout.close()
     _, err = process.communicate(timeout=60)

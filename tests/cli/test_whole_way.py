@@ -202,7 +202,11 @@ def test_pictures_go_the_whole_way(
     new = tmp_path / "new"
     new.mkdir()
     rng = np.random.default_rng(5)
-    for name, shape in (("rgb.png", (30, 44, 3)), ("grey.jpg", (33, 31)), ("clear.png", (30, 44, 4))):
+    for name, shape in (
+        ("rgb.png", (30, 44, 3)),
+        ("grey.jpg", (33, 31)),
+        ("clear.png", (30, 44, 4)),
+    ):
         Image.fromarray(rng.integers(0, 256, shape).astype(np.uint8)).save(new / name)
     nibabel.save(nibabel.Nifti1Image(rng.normal(size=(9, 9, 3)), np.eye(4)), new / "scan.nii.gz")
     said = call("predict", picture_run, new, "-o", tmp_path / "masks", "--probabilities")
@@ -246,6 +250,9 @@ def test_a_dry_run_says_how_long_and_writes_nothing(data: Path, tmp_path: Path) 
 
 def test_the_demo_ends_in_a_page_and_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "demo"
+    (out / "phantom" / "images").mkdir(parents=True)
+    (out / "demo.txt").write_text("patients=10 seed=0\n")  # stopped while it drew the phantom
+    (out / "phantom" / "images" / "half.nii.gz").write_bytes(b"half")
     words = ("demo", "-o", out, "--patients", "10", "--labelled", "1", "--iterations", "1")
     said = well(call(*words, "--jobs", "1"))
     page = out / "bench" / "report.html"

@@ -45,7 +45,7 @@ def printed_formula(
 
 
 def problems(size: int = 11, width: int = 4) -> tuple[Tensor, Tensor, Tensor]:
-    """Five problems: mixed classes, a lone one beside one class, one class, background, all masked."""
+    """Five problems: mixed, a lone member beside one class, one class, background, all masked."""
     generator = torch.Generator().manual_seed(5)
     embeddings = torch.randn(5, size, width, generator=generator, dtype=torch.float64)
     labels = torch.randint(0, 4, (5, size), generator=generator)

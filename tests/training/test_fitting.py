@@ -21,6 +21,7 @@ from semiseg.losses import dice
 from semiseg.methods import cross_teaching
 from semiseg.methods.base import Method, Step
 from semiseg.reporting.console import Bar, Console, Quiet
+from semiseg.training import loop
 from semiseg.training.logs import read_csv
 from semiseg.training.loop import gradient_sizes
 from semiseg.training.run_folder import RunFolder, from_file_form, to_file_form
@@ -122,6 +123,20 @@ def test_the_best_weights_are_those_of_the_best_validation(finished: Path) -> No
     assert str(ended["best_step"]) == best["step"]
 
 
+def test_the_highest_validation_dice_chooses_the_best_weights(
+    small_data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.3, 0.6, 0.5])
+    monkeypatch.setattr(loop, "validation_dice", lambda *_: {"dice": next(scores)})
+    result = run(small_data, tmp_path / "run", "supervised", "training.validate_every=2")
+    assert result is not None
+    assert (result.best_dice, result.best_step) == (0.6, 4)
+    best = tmp_path / "run" / "weights" / "best.safetensors"
+    with safe_open(str(best), framework="pt") as file:
+        assert file.metadata()["step"] == "4"
+    assert not same(load_file(str(best)), last(tmp_path / "run"))
+
+
 def test_gradient_sizes_are_logged_where_asked_for(finished: Path) -> None:
     rows = read_csv(finished / "gradients.csv")
     assert sorted({row["step"] for row in rows}) == ["1", "4"]
@@ -159,7 +174,7 @@ def test_networks_train_in_training_mode_after_a_validation(
     assert modes == [True] * 6
 
 
-@pytest.mark.parametrize("rhythm", [1, 10])
+@pytest.mark.parametrize("rhythm", [1, 10])  # noticed at once, and at the next checkpoint
 def test_a_non_finite_loss_names_its_term_and_keeps_the_last_good_checkpoint(
     small_data: PreparedData, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     rhythm: int,
@@ -176,7 +191,7 @@ def test_a_non_finite_loss_names_its_term_and_keeps_the_last_good_checkpoint(
         with pytest.raises(RunFailure, match=r"'cross_cnn' was no longer finite at iteration 3"):
             run(
                 small_data, out, "cross-teaching", f"training.log_every={rhythm}",
-                "training.gradient_sizes_every=3",
+                "training.validate_every=6",
             )  # fmt: skip
     assert [p.name for p in (out / "checkpoints").iterdir()] == ["step-0000002.pt"]
     resume(out, device="cpu", console=Quiet())

@@ -42,7 +42,8 @@ def pair(small_data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> 
         "127.0.0.1", "--master-port", str(port), str(TESTS / "two_processes.py"),
         str(small_data.folder), str(out), *METHODS,
     ]  # fmt: skip
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS.parent)}
+    path = os.pathsep.join([str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=120, check=False
     )

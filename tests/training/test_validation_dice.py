@@ -1,5 +1,7 @@
 """Dice of validation cases: volumes, mean over cases that have the class."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,19 @@ def test_scores_are_means_over_cases_and_classes(small_data: PreparedData) -> No
     assert perfect == {"dice": 1.0, "disc": 1.0, "square": 1.0}
     missed = validation_dice(Answers(small_data, ("p8", 2)), small_data, cases)  # type: ignore[arg-type]
     assert missed == pytest.approx({"dice": 0.75, "disc": 1.0, "square": 0.5})
+
+
+def test_a_case_without_a_class_does_not_count_for_it(
+    write_data: Callable[[Path], PreparedData], tmp_path: Path
+) -> None:
+    data = write_data(tmp_path / "data")
+    truth = np.array(data.label("p8"))
+    np.save(data.folder / "labels" / "p8.npy", np.where(truth == 1, 0, truth).astype(np.uint8))
+    cases = data.of_patients(("p7", "p8"))
+    perfect = validation_dice(Answers(data, None), data, cases)  # type: ignore[arg-type]
+    assert perfect == {"dice": 1.0, "disc": 1.0, "square": 1.0}
+    missed = validation_dice(Answers(data, ("p7", 1)), data, cases)  # type: ignore[arg-type]
+    assert missed == {"dice": 0.5, "disc": 0.0, "square": 1.0}
 
 
 def test_a_volume_is_scored_as_a_whole(small_data: PreparedData) -> None:

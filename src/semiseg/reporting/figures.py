@@ -95,14 +95,14 @@ def curves(
             marker="o" if line.dots or len(line.x) == 1 else None, markersize=4,
             solid_capstyle="round",
         )  # fmt: skip
+    values = [y for line in lines for y in line.y]
+    positive = [y for y in values if y > 0]
     if unit_interval:
         axes.set_ylim(0, 1)
-    elif all(y >= 0 for line in lines for y in line.y):
+    elif logarithmic and positive and max(positive) > 50 * min(positive):
+        axes.set_yscale("log", nonpositive="mask")
+    elif len(positive) == len(values):
         axes.set_ylim(bottom=0)
-    if logarithmic:
-        positive = [y for line in lines for y in line.y if y > 0]
-        if positive and max(positive) > 50 * min(positive):
-            axes.set_yscale("log", nonpositive="mask")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
     axes.set_xlabel(x_label)
     axes.set_title(y_label, loc="left", color=INK, fontsize=FONT)

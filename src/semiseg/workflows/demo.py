@@ -8,7 +8,7 @@ from pathlib import Path
 
 from semiseg.data.phantom import write_phantom
 from semiseg.data.splits import parse_budget
-from semiseg.errors import UserError
+from semiseg.errors import RunFailure, UserError
 from semiseg.reporting.console import Console, duration
 from semiseg.workflows.benchmark import benchmark
 from semiseg.workflows.prepare import prepare
@@ -49,6 +49,10 @@ def demo(
         iterations: default: those of the preset 'demo'.
         jobs: trainings at a time; default: two where there are two cores.
         overwrite: begin anew.
+
+    Raises:
+        UserError: for numbers that do not fit, or a folder that holds something else.
+        RunFailure: where a training did not finish.
     """
     folder = Path(out)
     if seed < 0:
@@ -93,7 +97,7 @@ def demo(
         console=console,
     )  # fmt: skip
     if result.failed:
-        raise UserError(
+        raise RunFailure(
             f"{', '.join(result.failed)} did not finish (see above): repeat the command to go on."
         )
     console.say("4. Writing the page")

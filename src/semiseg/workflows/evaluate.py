@@ -23,6 +23,7 @@ from semiseg.inference.predictor import Predictor
 from semiseg.reporting.console import Console
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.loading import is_same, load_predictor, open_data
+from semiseg.workflows.setting import make_folder
 
 
 def evaluate(
@@ -77,12 +78,7 @@ def evaluate(
         )
     named = network or _default_network(config.method)
     target = Path(out) if out else folder.folder / "evaluation" / f"{on}-{named}"
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{target} cannot be written ({error.strerror}): choose another -o."
-        ) from None
+    make_folder(target)
     console.say(f"{named} ({weights} weights) on {on}: {len(cases)} cases")
     scores = [
         score

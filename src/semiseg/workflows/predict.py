@@ -27,6 +27,7 @@ from semiseg.errors import UserError
 from semiseg.inference.predictor import Predictor
 from semiseg.reporting.console import Console
 from semiseg.workflows.loading import load_predictor
+from semiseg.workflows.setting import make_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,10 +86,7 @@ def predict(
     if dry_run:
         console.say(f"dry run: {len(todo)} images would be predicted into {folder}")
         return PredictResult(0, len(targets) - len(todo), ())
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder} cannot be written ({error.strerror}): choose another -o.") from error
+    make_folder(folder)
     failed = []
     for target, path in console.track(todo.items(), "predicting"):
         try:

@@ -1,6 +1,7 @@
 """From a person's words (data, method, budget, preset, settings) to everything that a training needs."""
 
 import dataclasses
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -167,3 +168,19 @@ def check_new_folder(folder: Path, overwrite: bool, what: str) -> None:
         raise UserError(
             f"{folder} exists: continue with --resume, take --overwrite, or another {what}."
         )
+
+
+def make_folder(folder: Path) -> None:
+    """Make ``folder`` where it is not there, and try to write into it before anything slow begins.
+
+    Raises:
+        UserError: where that fails.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written ({error.strerror}): choose another -o."
+        ) from None

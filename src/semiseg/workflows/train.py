@@ -21,6 +21,7 @@ from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.methods.base import Method, Step
 from semiseg.reporting.console import Console, Quiet, duration
+from semiseg.training.allocator import keep_freed_memory
 from semiseg.training.loop import Cases, Hooks, batch_counts, fit, seed_step
 from semiseg.training.run_folder import RunFolder, RunSplit
 from semiseg.workflows.loading import is_same, open_data, torch_device
@@ -98,7 +99,7 @@ def train(
         return None
     if session.fabric.is_global_zero:
         if overwrite and run.folder.exists():
-            shutil.rmtree(run.folder)
+            _clear(run.folder)
         run.create(resolved.config, prepared.task, split, _facts(prepared, resolved, session.method.notes))
     session.fabric.barrier()
     return session.fit(run, seconds)
@@ -150,6 +151,7 @@ class _Session:
     ) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
+        keep_freed_memory()
         self.data, self.config = data, config
         self.cases: Cases = cases_of(data, split)
         torch.manual_seed(config.training.seed)
@@ -239,6 +241,15 @@ class _Session:
 def counted_iterations(count: int) -> str:
     """``1 iteration``, ``2,000 iterations``."""
     return f"{count:,} iteration{'' if count == 1 else 's'}"
+
+
+def _clear(folder: Path) -> None:
+    """Remove what ``folder`` holds; the folder stays, which may be a link."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _rank() -> int:
