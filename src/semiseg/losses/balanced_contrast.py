@@ -11,13 +11,14 @@ E o (u w^T + w u^T) / tau.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-CPU_ROWS = 256  # rows of E that are worked on at a time: they stay in the core's cache
+CPU_ROWS = 512  # rows of E that are worked on at a time: they stay in the core's cache
 GPU_ELEMENTS = 1 << 28  # elements of E held at a time on an accelerator
 
 
@@ -158,9 +159,11 @@ def _solve(
     blocks = [slice(r, min(r + rows, size)) for r in range(0, size, rows)]
     scaled, keys = A / temperature, A.transpose(1, 2)
     bound = 1 / temperature  # a_i . a_k <= 1: exp() cannot overflow, and E stays symmetric
-    for block in blocks:
-        # one problem's rows are contiguous, and a group on an accelerator has one block
-        torch.bmm(scaled[:, block], keys, out=E[:, block]).sub_(bound).exp_()
+    if len(blocks) == 1:
+        torch.bmm(scaled, keys, out=E).sub_(bound).exp_()
+    else:
+        for problem, rows_of_A, columns in zip(E, scaled, keys, strict=True):
+            _fill_symmetric(problem, rows_of_A, columns, bound, blocks)
     if not anchor_in_denominator:
         E.diagonal(dim1=1, dim2=2).zero_()
     Z = torch.bmm(E, w[..., None])[..., 0].clamp(min=torch.finfo(A.dtype).tiny)
@@ -173,15 +176,34 @@ def _solve(
     if not needs_gradient:
         return loss, None
 
+    # r_i = u_i / w_i turns E o (u w^T + w u^T) into w_i E_ik (r_i + r_k) w_k, in place
     u = c / Z
     gradient = torch.empty_like(A)
+    r = u / w.clamp(min=torch.finfo(A.dtype).tiny)
+    weighted = A * w[..., None]
     for block in blocks:
-        outer = u[:, block, None] * w[:, None, :]
-        outer.addcmul_(w[:, block, None], u[:, None, :]).mul_(E[:, block])
-        gradient[:, block] = torch.bmm(outer, A)
-    gradient.div_(temperature)
+        E[:, block].mul_(r[:, block, None] + r[:, None, :])
+        torch.bmm(E[:, block], weighted, out=gradient[:, block])
+    gradient.mul_((w / temperature)[..., None])
     # c is the same for all anchors of a class, so the positive part's two sides add up to twice one
     gradient.sub_(others.mul_(2 * positive[..., None]))
     # through a = raw / |raw|: what lies along a is lost
     gradient.sub_(A.mul_((gradient * A).sum(-1, keepdim=True))).div_(norm)
     return loss, gradient
+
+
+def _fill_symmetric(
+    E: Tensor, scaled: Tensor, keys: Tensor, bound: float, blocks: Sequence[slice]
+) -> None:
+    """E = exp(scaled keys - bound), computed from the diagonal on and mirrored below it.
+
+    Args:
+        E: [N, N], written.
+        scaled: [N, D], A / tau.
+        keys: [D, N], A^T.
+        blocks: of rows.
+    """
+    for block in blocks:
+        upper = E[block, block.start :]
+        torch.mm(scaled[block], keys[:, block.start :], out=upper).sub_(bound).exp_()
+        E[block.stop :, block].copy_(E[block, block.stop :].T)
