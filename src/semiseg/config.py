@@ -140,7 +140,9 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError:
-            raise UserError(f"--set {name}: '{text}' is not a value (a number, word or list).") from None
+            raise UserError(
+                f"--set {name}: '{text}' is not a value (a number, word or list)."
+            ) from None
         if isinstance(value, str):
             value = _number(value)
         out.setdefault(section, {})[key] = value
@@ -191,8 +193,11 @@ def resolve(
             fields = _fields(name, method_options)
             for key, value in values.items():
                 if key not in fields:
-                    raise unknown(f"option ({layer.origin})", f"{section}.{key}",
-                                  [f"{section}.{field}" for field in fields])
+                    raise unknown(
+                        f"option ({layer.origin})",
+                        f"{section}.{key}",
+                        [f"{section}.{field}" for field in fields],
+                    )
                 merged.setdefault(name, {})[key] = value
                 origins[f"{name}.{key}"] = layer.origin
     where = method
@@ -200,7 +205,12 @@ def resolve(
         options = method_options.model_validate(merged.pop(method, {}))
         where = ""
         config = RunConfig.model_validate(
-            {"method": method, "preset": preset, "options": options.model_dump(mode="json"), **merged}
+            {
+                "method": method,
+                "preset": preset,
+                "options": options.model_dump(mode="json"),
+                **merged,
+            }
         )
     except ValidationError as error:
         raise UserError(readable(error, origins, where)) from None

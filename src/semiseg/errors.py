@@ -16,5 +16,5 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     return UserError(f"Unknown {what} '{name}': {hint}")
 
 
-class RunFailure(Exception):
+class RunFailure(Exception):  # noqa: N818 - a failure of a run, as the field says
     """A run that could not go on: one sentence that says what happened (exit code 1)."""

@@ -11,13 +11,16 @@ from semiseg.cli import options
 def benchmark(
     out: Annotated[Path, typer.Option("--out", "-o", help="The benchmark's folder, new or begun.")],
     data: Annotated[
-        Path | None, typer.Argument(help="A prepared data set (known where the benchmark is begun).")
+        Path | None,
+        typer.Argument(help="A prepared data set (known where the benchmark is begun)."),
     ] = None,
     methods: Annotated[str, typer.Option(help="Comma-separated: supervised,mcsc.")] = "",
     study: Annotated[
         str | None, typer.Option(help="Named variants, such as mcsc-table3, or a YAML file.")
     ] = None,
-    labelled: Annotated[str, typer.Option(help="Comma-separated budgets: 1,3,7 or 5%,10%.")] = "all",
+    labelled: Annotated[
+        str, typer.Option(help="Comma-separated budgets: 1,3,7 or 5%,10%.")
+    ] = "all",
     seeds: Annotated[str, typer.Option(help="Comma-separated: 0,1,2.")] = "0",
     preset: options.Preset = None,
     settings: options.Settings = None,

@@ -12,7 +12,9 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for all of it.")] = Path(
         "semiseg-demo"
     ),
-    seed: Annotated[int, typer.Option(help="Of the phantom, the labelled patients, the training.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Of the phantom, the labelled patients, the training.")
+    ] = 0,
     patients: Annotated[int, typer.Option(min=10, help="Patients to generate.")] = 40,
     labelled: Annotated[str, typer.Option(help="How many training patients are labelled.")] = "3",
     iterations: Annotated[

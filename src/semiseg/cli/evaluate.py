@@ -37,7 +37,9 @@ def evaluate(
     classes: Annotated[
         str | None, typer.Option(help="With masks: names of the classes 1, 2, ...")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write the scores.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Where to write the scores.")
+    ] = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
     overwrite: Annotated[
@@ -50,7 +52,9 @@ def evaluate(
     """
     if references is None:
         if classes is not None or overwrite:
-            raise UserError("--classes and --overwrite are for masks: semiseg evaluate MASKS REFERENCES.")
+            raise UserError(
+                "--classes and --overwrite are for masks: semiseg evaluate MASKS REFERENCES."
+            )
         from semiseg.workflows.evaluate import evaluate as workflow
 
         workflow(

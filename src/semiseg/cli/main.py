@@ -52,7 +52,10 @@ def main() -> None:
         if debug or error.errno not in UNWRITABLE:
             _failure(error, debug)
         where = f"{error.filename}: " if error.filename else ""
-        print(f"semiseg: {where}{error.strerror}: make room or choose another folder.", file=sys.stderr)
+        print(
+            f"semiseg: {where}{error.strerror}: make room or choose another folder.",
+            file=sys.stderr,
+        )
         sys.exit(2)
     except Exception as error:
         if hasattr(error, "format_message"):  # typer's own errors, whichever class it gives them

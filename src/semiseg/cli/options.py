@@ -17,7 +17,9 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the f
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")
 ]
-Preset = Annotated[str | None, typer.Option(help="Named settings (semiseg presets), or a YAML file.")]
+Preset = Annotated[
+    str | None, typer.Option(help="Named settings (semiseg presets), or a YAML file.")
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="E.g. training.iterations=2000. Repeatable."),

@@ -49,7 +49,9 @@ def _spacing(text: str | None) -> tuple[float, float, float] | None:
     try:
         slices, rows, columns = (float(part) for part in text.split(","))
     except ValueError:
-        raise UserError(f"--spacing {text}: give three numbers in mm, such as 10,1.5,1.5.") from None
+        raise UserError(
+            f"--spacing {text}: give three numbers in mm, such as 10,1.5,1.5."
+        ) from None
     if min(slices, rows, columns) <= 0:
         raise UserError(f"--spacing {text}: all three must be above 0.")
     return slices, rows, columns

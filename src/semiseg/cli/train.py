@@ -18,7 +18,8 @@ def train(
         str | None, typer.Option(help="See 'semiseg methods'. Default: the preset's.")
     ] = None,
     labelled: Annotated[
-        str, typer.Option(help="How many patients are labelled: 7, 10%, all, or a text file of them.")
+        str,
+        typer.Option(help="How many patients are labelled: 7, 10%, all, or a text file of them."),
     ] = "all",
     draw: Annotated[
         int | None,

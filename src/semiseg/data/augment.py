@@ -36,7 +36,9 @@ def draw_geometry(count: int, config: DataConfig, rng: np.random.Generator) -> T
     return torch.from_numpy(matrices)
 
 
-def apply_geometry(images: Tensor, labels: Tensor | None, matrices: Tensor) -> tuple[Tensor, Tensor]:
+def apply_geometry(
+    images: Tensor, labels: Tensor | None, matrices: Tensor
+) -> tuple[Tensor, Tensor]:
     """Resample square maps: images bilinearly, labels by nearest neighbour, zero outside.
 
     Args:

@@ -29,4 +29,6 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
-        return Batch(self.images.to(device, non_blocking=True), self.labels.to(device, non_blocking=True))
+        return Batch(
+            self.images.to(device, non_blocking=True), self.labels.to(device, non_blocking=True)
+        )

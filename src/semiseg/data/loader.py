@@ -79,9 +79,7 @@ class BatchLoader:
     ) -> None:
         """Args: counts: labelled and unlabelled images of a batch over all ranks."""
         self.labelled, self.unlabelled = slices_of(labelled), slices_of(unlabelled)
-        self.sampler = Sampler(
-            len(self.labelled), len(self.unlabelled), counts, seed, rank, ranks
-        )
+        self.sampler = Sampler(len(self.labelled), len(self.unlabelled), counts, seed, rank, ranks)
         self.cache = SliceCache(data, config.size, config.cache_mb)
         self.config, self.seed, self.rank = config, seed, rank
 

@@ -97,7 +97,9 @@ class PreparedData:
         try:
             self.manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
         except (ValidationError, UnicodeDecodeError):
-            raise UserError(f"{path} cannot be read as a manifest of semiseg: prepare the data again.") from None
+            raise UserError(
+                f"{path} cannot be read as a manifest of semiseg: prepare the data again."
+            ) from None
 
     @property
     def task(self) -> Task:

@@ -45,8 +45,9 @@ class Task(BaseModel):
         return self.classes[1:]
 
 
-def normalise(image: NDArray[np.generic], intensity: Intensity,
-              bounds: tuple[float, float]) -> NDArray[np.float32]:
+def normalise(
+    image: NDArray[np.generic], intensity: Intensity, bounds: tuple[float, float]
+) -> NDArray[np.float32]:
     """Scale so that ``bounds`` become 0 and 1; clipped unless the bounds are the extremes."""
     low, high = bounds
     scaled = (np.asarray(image, np.float32) - np.float32(low)) / np.float32(max(high - low, 1e-12))

@@ -61,7 +61,9 @@ class MCSCOptions(CrossTeachingOptions):
     @field_validator("patch_sides")
     @classmethod
     def _sides(cls, sides: dict[int, int] | None) -> dict[int, int] | None:
-        if sides is not None and (not set(sides) <= set(SCALES) or min(sides.values(), default=1) < 1):
+        if sides is not None and (
+            not set(sides) <= set(SCALES) or min(sides.values(), default=1) < 1
+        ):
             raise ValueError(f"patch_sides maps scales of {SCALES} to sides of at least 1")
         return sides
 
@@ -133,7 +135,9 @@ class MCSC(Method):
         guides = torch.cat([batch.labels, y_cnn, batch.labels, y_transformer])
         for scale in options.scales:
             taps = {"cnn": f_cnn[scale][:images], "transformer": f_transformer[scale][:images]}
-            terms[f"contrast_{scale}"] = options.contrast_weight * self._contrast(taps, guides, scale)
+            terms[f"contrast_{scale}"] = options.contrast_weight * self._contrast(
+                taps, guides, scale
+            )
         return terms
 
     def _contrast(self, taps: Mapping[str, Tensor], guides: Tensor, scale: int) -> Tensor:

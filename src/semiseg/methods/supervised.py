@@ -28,7 +28,9 @@ class Supervised(Method):
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """One term: ``supervised``."""
-        return {"supervised": supervised_loss(self.cnn(batch.images[: batch.labelled]), batch.labels)}
+        return {
+            "supervised": supervised_loss(self.cnn(batch.images[: batch.labelled]), batch.labels)
+        }
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """See `Method`."""

@@ -204,7 +204,13 @@ class Stage(nn.Module):
     """The blocks of one resolution, and on the way down what follows them."""
 
     def __init__(
-        self, width: int, side: int, config: SwinConfig, window: int, rates: list[float], merge: bool
+        self,
+        width: int,
+        side: int,
+        config: SwinConfig,
+        window: int,
+        rates: list[float],
+        merge: bool,
     ) -> None:
         super().__init__()
         if width % config.head_dim:

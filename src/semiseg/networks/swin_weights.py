@@ -89,7 +89,9 @@ def _encoder_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     tensors = {str(k): v for k, v in dict(inner).items() if isinstance(v, Tensor)}
     if not any(name.startswith("layers.0.downsample") for name in tensors):
         tensors = {
-            re.sub(r"^layers\.(\d)\.downsample", lambda m: f"layers.{int(m[1]) - 1}.downsample", k): v
+            re.sub(
+                r"^layers\.(\d)\.downsample", lambda m: f"layers.{int(m[1]) - 1}.downsample", k
+            ): v
             for k, v in tensors.items()
         }
     return tensors

@@ -36,7 +36,9 @@ def load_study(name: str) -> dict[str, Any]:
     if not isinstance(variants, dict) or not all(
         isinstance(v, dict) and "method" in v for v in variants.values()
     ):
-        raise UserError(f"Study '{name}' needs 'variants:', each with a 'method:' and its sections.")
+        raise UserError(
+            f"Study '{name}' needs 'variants:', each with a 'method:' and its sections."
+        )
     return study
 
 

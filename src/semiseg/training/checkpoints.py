@@ -73,9 +73,13 @@ def load_weights(path: Path, method: nn.Module) -> dict[str, str]:
         with safe_open(str(path), framework="pt") as file:
             facts = dict(file.metadata() or {})
     except (SafetensorError, OSError):
-        raise UserError(f"{path} is cut short or damaged: give --weights last, or resume the run.") from None
+        raise UserError(
+            f"{path} is cut short or damaged: give --weights last, or resume the run."
+        ) from None
     try:
         method.load_state_dict(tensors)
     except RuntimeError:
-        raise UserError(f"{path} does not fit the run's own config.yaml: was either changed?") from None
+        raise UserError(
+            f"{path} does not fit the run's own config.yaml: was either changed?"
+        ) from None
     return facts

@@ -63,7 +63,9 @@ class Logs:
         self.tables = {name: CsvLog(folder / f"{name}.csv", done) for name in names}
         self.lines = folder / "log.jsonl"
         if self.lines.is_file():
-            kept = [line for line in self.lines.read_text("utf-8").splitlines() if _step(line) <= done]
+            kept = [
+                line for line in self.lines.read_text("utf-8").splitlines() if _step(line) <= done
+            ]
             self.lines.write_text("".join(line + "\n" for line in kept), "utf-8")
         self.board = _tensorboard(folder) if tensorboard else None
 

@@ -72,7 +72,7 @@ def fit(
     cases: Cases,
     config: RunConfig,
     run: RunFolder,
-    hooks: Hooks = Hooks(),  # noqa: B008 - frozen
+    hooks: Hooks = Hooks(),
     seconds: float | None = None,
 ) -> Progress:
     """Train ``method`` until ``training.iterations``, or until ``seconds`` have passed.

@@ -26,9 +26,7 @@ def build_optimiser(
             parameters, lr=config.learning_rate, momentum=config.momentum,
             weight_decay=config.weight_decay,
         )  # fmt: skip
-    return torch.optim.AdamW(
-        parameters, lr=config.learning_rate, weight_decay=config.weight_decay
-    )
+    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
 
 
 def rate_factor(step: int, total: int, warmup: float, power: float) -> float:

@@ -51,9 +51,7 @@ class RunFolder:
         """Whether a run was begun here."""
         return (self.folder / "config.yaml").is_file()
 
-    def create(
-        self, config: RunConfig, task: Task, split: RunSplit, facts: dict[str, Any]
-    ) -> None:
+    def create(self, config: RunConfig, task: Task, split: RunSplit, facts: dict[str, Any]) -> None:
         """Write everything that is known before the first step; ``config.yaml`` comes last."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -150,7 +150,9 @@ def _plan(
     old = _load_plan(path) if path.is_file() else None
     if not names and study is None:
         if old is None:
-            raise UserError(f"Say what to run: --methods {','.join(methods.table())} or --study NAME.")
+            raise UserError(
+                f"Say what to run: --methods {','.join(methods.table())} or --study NAME."
+            )
         given = [preset, *settings, protocol, data and str(Path(data).resolve()) != old[0].data]
         if any(given) or [*labelled, *seeds] != ["all", 0] or on not in ("validation", old[0].on):
             raise UserError(
@@ -238,7 +240,9 @@ def _save_plan(folder: Path, plan: Plan, runs: Sequence[PlannedRun]) -> None:
         partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         os.replace(partial, folder / "benchmark.json")
     except OSError as error:
-        raise UserError(f"{folder} cannot be written ({error.strerror}): choose another -o.") from error
+        raise UserError(
+            f"{folder} cannot be written ({error.strerror}): choose another -o."
+        ) from error
 
 
 def _load_plan(path: Path) -> tuple[Plan, list[PlannedRun]]:
@@ -251,7 +255,9 @@ def _load_plan(path: Path) -> tuple[Plan, list[PlannedRun]]:
         ]
         return Plan(**plan), runs
     except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{path} cannot be read as a benchmark's plan: choose another -o.") from None
+        raise UserError(
+            f"{path} cannot be read as a benchmark's plan: choose another -o."
+        ) from None
 
 
 def _networks(run: PlannedRun) -> tuple[str, ...]:
@@ -282,7 +288,9 @@ def _run_all(
     failed: list[str] = []
 
     def note(run: PlannedRun, problem: str | None) -> None:
-        console.say(f"{'FAILED' if problem else 'done'}: {run.title}{f': {problem}' if problem else ''}")
+        console.say(
+            f"{'FAILED' if problem else 'done'}: {run.title}{f': {problem}' if problem else ''}"
+        )
         if problem:
             failed.append(run.title)
 

@@ -80,7 +80,9 @@ def demo(
         ) from None
     data = folder / "data"
     if not (data / "manifest.json").is_file():
-        console.say(f"1. Generating a phantom data set: {patients} patients of short-axis cardiac MRI")
+        console.say(
+            f"1. Generating a phantom data set: {patients} patients of short-axis cardiac MRI"
+        )
         images = folder / "phantom"
         if images.exists():
             shutil.rmtree(images)  # an interrupted demo left a part of it
@@ -103,7 +105,9 @@ def demo(
     console.say("4. Writing the page")
     page = report(folder / "bench", console=console)
     seconds = time.monotonic() - start
-    console.say(f"\nThe demo took {duration(seconds)}. Open this page in a browser:\n  {page.resolve()}")
+    console.say(
+        f"\nThe demo took {duration(seconds)}. Open this page in a browser:\n  {page.resolve()}"
+    )
     console.say(
         "\nOn your own data, next:\n"
         "  semiseg prepare path/to/your/images -o DATA\n"

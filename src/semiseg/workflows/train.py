@@ -100,7 +100,9 @@ def train(
     if session.fabric.is_global_zero:
         if overwrite and run.folder.exists():
             _clear(run.folder)
-        run.create(resolved.config, prepared.task, split, _facts(prepared, resolved, session.method.notes))
+        run.create(
+            resolved.config, prepared.task, split, _facts(prepared, resolved, session.method.notes)
+        )
     session.fabric.barrier()
     return session.fit(run, seconds)
 

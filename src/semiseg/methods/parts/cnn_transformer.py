@@ -36,7 +36,9 @@ def groups(cnn: Segmenter, transformer: Segmenter, config: RunConfig) -> list[Pa
     return [
         ParameterGroup("cnn", list(cnn.parameters())),
         ParameterGroup(
-            "transformer", [p for p in transformer.parameters() if p.requires_grad],
-            swin.learning_rate_scale, swin.warmup,
+            "transformer",
+            [p for p in transformer.parameters() if p.requires_grad],
+            swin.learning_rate_scale,
+            swin.warmup,
         ),
     ]
