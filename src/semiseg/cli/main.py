@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from semiseg import __version__
 from semiseg.cli import benchmark, demo, evaluate, listing, predict, prepare, report, train
 from semiseg.errors import RunFailure, UserError
 
@@ -38,6 +39,9 @@ def main() -> None:
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
+    if sys.argv[1:] == ["--version"]:
+        print(f"semiseg {__version__}")
+        return
     try:
         # typer would answer in boxes of several lines; here every error is one line
         code = app(prog_name="semiseg", standalone_mode=False)

@@ -89,6 +89,10 @@ class PreparedData:
         """
         self.folder = Path(folder)
         path = self.folder / "manifest.json"
+        if not self.folder.exists():
+            raise UserError(
+                f"{self.folder} does not exist: give a folder that 'semiseg prepare' wrote."
+            )
         if not path.is_file():
             raise UserError(
                 f"{self.folder} is no prepared data set (it has no manifest.json): "

@@ -40,6 +40,11 @@ def save_checkpoint(folder: Path, step: int, state: Mapping[str, Any]) -> None:
         old.unlink(missing_ok=True)
 
 
+def newest_step(folder: Path) -> int:
+    """How many steps lie behind by the newest checkpoint's name; 0 without any."""
+    return max((int(path.stem.partition("-")[2]) for path in folder.glob("step-*.pt")), default=0)
+
+
 def load_checkpoint(folder: Path, say: Callable[[str], None]) -> dict[str, Any] | None:
     """The newest checkpoint that can be read; a damaged one is named and passed over."""
     for path in sorted(folder.glob("step-*.pt"), reverse=True):

@@ -117,18 +117,23 @@ def fit(
         progress.done += 1
         progress.seconds = before + time.monotonic() - started
         timed_out = _timed_out(fabric, seconds, started)
-        last = progress.done == training.iterations or timed_out
+        ended = progress.done == training.iterations
+        last = ended or timed_out
         if last or progress.done % training.log_every == 0:
             means = meter.read(progress.done)
             loss = f"loss {means['loss']:.3f}"
             if logs:
                 row = {"step": progress.done, **means, "lr": optimiser.param_groups[0]["lr"]}
                 logs.write("metrics", row | {"seconds": round(progress.seconds, 3)})
-        if last or progress.done % training.validate_every == 0:
+        if ended or progress.done % training.validate_every == 0:
             # a checkpoint must never hold weights that a non-finite loss has reached
             meter.check(progress.done)
             _validate(fabric, method, data, cases, config, run, progress, logs)
             model.train()
+        elif timed_out and fabric.is_global_zero:
+            # not scored: a training that goes on chooses among the same steps as an unbroken one
+            meter.check(progress.done)
+            _save_unscored(method, run, progress)
         if last or progress.done % training.checkpoint_every == 0:
             meter.check(progress.done)
             _checkpoint(fabric, run, method, optimiser, progress)
@@ -139,6 +144,13 @@ def fit(
     if logs:
         logs.close()
     return progress
+
+
+def _save_unscored(method: Method, run: RunFolder, progress: Progress) -> None:
+    """The last weights, which also are the best where none have been scored yet."""
+    names = ["last"] if progress.best_step else ["last", "best"]
+    for name in names:
+        save_weights(run.weights / f"{name}.safetensors", method, {"step": progress.done})
 
 
 def _timed_out(fabric: Fabric, seconds: float | None, started: float) -> bool:
@@ -197,7 +209,8 @@ def _validate(
             )
             scores = validation_dice(predictor, data, cases.validation)
             logs.write("validation", {"step": progress.done, "network": network, **scores})
-            facts["validation_dice"] = scores["dice"]
+            if math.isfinite(scores["dice"]):  # no case may hold any foreground
+                facts["validation_dice"] = scores["dice"]
             method.train()
         save_weights(run.weights / "last.safetensors", method, facts)
         score = facts.get("validation_dice", -1.0)

@@ -68,7 +68,10 @@ class RunFolder:
         """The resolved configuration."""
         path = self.folder / "config.yaml"
         if not path.is_file():
-            raise UserError(f"{self.folder} is no run (it has no config.yaml).")
+            raise UserError(
+                f"{self.folder} is no run (it has no config.yaml): give a folder that "
+                "'semiseg train' wrote."
+            )
         try:
             return from_file_form(yaml.safe_load(path.read_text(encoding="utf-8")))
         except ValidationError as error:

@@ -48,6 +48,8 @@ def report(
         raise UserError(
             f"{target} is a folder: name the page's file, such as {target}/report.html."
         )
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--out {target}: name a file that ends in .html.")
     if (folder / "benchmark.json").is_file():
         bench = read_benchmark(folder)
         text = benchmark_page(folder, _benchmark_pictures(bench, device, console))

@@ -22,6 +22,7 @@ from semiseg.errors import UserError
 from semiseg.methods.base import Method, Step
 from semiseg.reporting.console import Console, Quiet, duration
 from semiseg.training.allocator import keep_freed_memory
+from semiseg.training.checkpoints import newest_step
 from semiseg.training.loop import Cases, Hooks, batch_counts, fit, seed_step
 from semiseg.training.run_folder import RunFolder, RunSplit
 from semiseg.workflows.loading import is_same, open_data, torch_device
@@ -177,7 +178,8 @@ class _Session:
 
     def fit(self, run: RunFolder, seconds: float | None) -> TrainResult:
         total = self.config.training.iterations
-        with self.console.bar(f"training {self.config.method}", total) as bar:
+        done = newest_step(run.checkpoints)
+        with self.console.bar(f"training {self.config.method}", total, done) as bar:
             self.fabric.launch()
             progress = fit(
                 self.fabric, self.method, self.data, self.cases, self.config, run,
