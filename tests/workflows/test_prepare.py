@@ -1,5 +1,6 @@
 """``prepare`` from folder to prepared data set, its refusals, and that it never destroys."""
 
+import contextlib
 import json
 import os
 import resource
@@ -278,19 +279,23 @@ def test_differences_among_the_images_are_said(hearts: Path, tmp_path: Path) -> 
     assert "class 'd' (code 4) occurs in no label." in notes
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_files() -> Iterator[None]:
-    """No file may grow beyond 600 bytes: what a full disk does to a writer."""
+    """No file may grow beyond 600 bytes: what a full disk does to a writer.
+
+    Only within the block: the test runner's own log is a file as well.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (600, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(
-    hearts: Path, tmp_path: Path, small_files: None
-) -> None:
-    with pytest.raises(UserError, match=r"data cannot be written \(.*\): free space"):
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(hearts: Path, tmp_path: Path) -> None:
+    refusal = pytest.raises(UserError, match=r"data cannot be written \(.*\): free space")
+    with refusal, small_files():
         run(hearts, tmp_path / "deep" / "data")
     assert [path.name for path in tmp_path.iterdir()] == ["hearts"]
 
