@@ -31,7 +31,7 @@ from semiseg.evaluation.protocols import find_protocol
 from semiseg.methods.base import Method
 from semiseg.reporting.console import Console, Quiet
 from semiseg.training.run_folder import RunFolder
-from semiseg.workflows.loading import torch_device
+from semiseg.workflows.loading import torch_device, without_pretrained
 from semiseg.workflows.setting import cases_of, check_terms, choose_patients, settle
 
 
@@ -215,8 +215,7 @@ def _check(data: PreparedData, plan: Plan, runs: Sequence[PlannedRun], device: s
             )
         if run.variant.name not in built:
             if config.swin.pretrained == "hub":  # nothing is fetched to check a plan
-                swin = config.swin.model_copy(update={"pretrained": "none"})
-                config = config.model_copy(update={"swin": swin})
+                config = without_pretrained(config)
             built[run.variant.name] = methods.entry(name).load()(data.task, config)
         check_terms(built[run.variant.name], name, config.training.iterations, cases)
 

@@ -22,7 +22,7 @@ from semiseg.evaluation.table import table_lines
 from semiseg.inference.predictor import Predictor
 from semiseg.reporting.console import Console
 from semiseg.training.run_folder import RunFolder
-from semiseg.workflows.loading import is_same, load_predictor, open_data
+from semiseg.workflows.loading import choose_network, is_same, load_predictor, open_data
 from semiseg.workflows.setting import make_folder
 
 
@@ -76,7 +76,7 @@ def evaluate(
             f"{prepared.folder} has the classes {', '.join(prepared.task.classes)}, the run was trained "
             f"for {', '.join(predictor.task.classes)}."
         )
-    named = network or _default_network(config.method)
+    _, named = choose_network(config.method, network)
     target = Path(out) if out else folder.folder / "evaluation" / f"{on}-{named}"
     make_folder(target)
     console.say(f"{named} ({weights} weights) on {on}: {len(cases)} cases")
@@ -92,12 +92,6 @@ def evaluate(
         console.say(line)
     console.say(f"per case: {target / 'cases.csv'}")
     return summary
-
-
-def _default_network(method: str) -> str:
-    from semiseg import methods
-
-    return methods.entry(method).load().networks[0]
 
 
 def _cases(folder: RunFolder, data: PreparedData, on: str) -> Sequence[Case]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from semiseg import methods
+from semiseg.config import RunConfig
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError, unknown
 from semiseg.inference.predictor import Predictor, Resampling
@@ -41,15 +42,11 @@ def load_predictor(
     """
     folder = RunFolder(run)
     config, task = folder.config(), folder.task()
-    method, network = _choose(config.method, network)
+    method, network = choose_network(config.method, network)
     if weights not in ("best", "last"):
         raise UserError(f"--weights {weights}: take best or last.")
     where = torch_device(device)
-    # the file's weights replace all others: nothing has to be fetched first
-    offline = config.model_copy(
-        update={"swin": config.swin.model_copy(update={"pretrained": "none"})}
-    )
-    model = method(task, offline)
+    model = method(task, without_pretrained(config))  # the file's weights replace all others
     load_weights(folder.weights / f"{weights}.safetensors", model)
     model.to(where).eval()
 
@@ -83,7 +80,18 @@ def is_same(run: RunFolder, data: PreparedData) -> bool:
     return data.task.classes == run.task().classes and known >= patients
 
 
-def _choose(name: str, network: str | None) -> tuple[type[Method], str]:
+def without_pretrained(config: RunConfig) -> RunConfig:
+    """The same networks from random weights: nothing is fetched to build them."""
+    swin = config.swin.model_copy(update={"pretrained": "none"})
+    return config.model_copy(update={"swin": swin})
+
+
+def choose_network(name: str, network: str | None) -> tuple[type[Method], str]:
+    """The class of the method ``name`` and one of its networks; None: the one for inference.
+
+    Raises:
+        UserError: for a network that the method lacks.
+    """
     method = methods.entry(name).load()
     if network is not None and network not in method.networks:
         raise unknown(f"network of {name}", network, method.networks)

@@ -1,6 +1,5 @@
 """From a person's words (data, method, budget, preset, settings) to everything that a training needs."""
 
-import dataclasses
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -112,14 +111,7 @@ def check_terms(method: Method, name: str, iterations: int, cases: Cases) -> Non
             )
 
 
-@dataclasses.dataclass(frozen=True)
-class Description:
-    """What a training is about to do, in lines for the person."""
-
-    lines: tuple[str, ...]
-
-
-def describe(data: PreparedData, resolved: Resolved, split: RunSplit, cases: Cases) -> Description:
+def describe(data: PreparedData, resolved: Resolved, split: RunSplit, cases: Cases) -> list[str]:
     """Counts of what is counted, and every value that is not a default with its origin."""
     kind, name = data.task.kind, resolved.config.method
     unlabelled = counted(cases.unlabelled, kind) if cases.unlabelled else "none"
@@ -143,7 +135,7 @@ def describe(data: PreparedData, resolved: Resolved, split: RunSplit, cases: Cas
         section, _, key = option.partition(".")
         values = dump["options"] if section == name else dump[section]
         lines.append(f"  {option} = {values[key]}  (from {origin})")
-    return Description(tuple(lines))
+    return lines
 
 
 def _shown(patients: Sequence[str], most: int = 10) -> str:

@@ -91,7 +91,7 @@ def train(
     if _rank() == 0:
         check_new_folder(run.folder, overwrite, "-o")
     session = _Session(prepared, resolved.config, split, device, threads, console)
-    for line in describe(prepared, resolved, split, session.cases).lines:
+    for line in describe(prepared, resolved, split, session.cases):
         session.console.say(line)
     for note in session.method.notes:
         session.console.say(note)
@@ -203,8 +203,9 @@ class _Session:
                 f"semiseg train --resume -o {shlex.quote(str(run.folder))}"
             )
             return
-        content = dataclasses.asdict(result) | {"folder": None}
-        run.write_json("finished.json", {k: v for k, v in content.items() if k != "folder"})
+        content = dataclasses.asdict(result)
+        del content["folder"]  # a run may be moved
+        run.write_json("finished.json", content)
         shutil.rmtree(run.checkpoints, ignore_errors=True)  # the weights stay
         scored = "" if result.best_dice is None else (
             f", best validation Dice {result.best_dice:.3f} at {result.best_step:,}"
