@@ -11,7 +11,11 @@ from semiseg.methods.base import ParameterGroup
 def build_optimiser(
     groups: Sequence[ParameterGroup], config: TrainingConfig
 ) -> torch.optim.Optimizer:
-    """SGD with momentum, or AdamW, at each group's own rate."""
+    """SGD with momentum, or AdamW, at each group's own rate.
+
+    Fused into one kernel: on a CPU the loop over a Swin-Unet's hundreds of small tensors was a quarter
+    of a cross-teaching step. Not with 16-mixed, whose gradients could then not be clipped.
+    """
     parameters = [
         {
             "params": group.parameters,
@@ -21,12 +25,15 @@ def build_optimiser(
         }
         for group in groups
     ]
+    fused = config.precision != "16-mixed"
     if config.optimiser == "sgd":
         return torch.optim.SGD(
             parameters, lr=config.learning_rate, momentum=config.momentum,
-            weight_decay=config.weight_decay,
+            weight_decay=config.weight_decay, fused=fused,
         )  # fmt: skip
-    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+    return torch.optim.AdamW(
+        parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=fused
+    )
 
 
 def rate_factor(step: int, total: int, warmup: float, power: float) -> float:
