@@ -69,3 +69,15 @@ def write_small_data(folder: Path) -> PreparedData:
     manifest = Manifest(task=task, layout="written", split=split, cases=tuple(cases))
     write_manifest(folder, manifest)
     return PreparedData(folder)
+
+
+OPTIONS = {
+    "mcsc": CONTRAST,
+    "cross-level": ("cross-level.patches=2", "cross-level.projector_widths=[8, 8, 8]"),
+    "plgcl": ("data.size=64", "plgcl.head_hidden=16", "plgcl.head_width=8", "plgcl.average=0.9"),
+}
+
+
+def small_settings(method: str) -> tuple[str, ...]:
+    """Settings that make a run of ``method`` small."""
+    return SMALL + OPTIONS.get(method, ())

@@ -38,15 +38,22 @@ class TrainingConfig(Strict):
     """One training's budget, optimiser and rhythm."""
 
     iterations: int = Field(30_000, ge=1)
+    epochs: int | None = Field(
+        None, ge=1, description="passes over the labelled images, in place of iterations"
+    )
     batch_size: int = Field(24, ge=1, description="labelled and unlabelled images together")
     labelled_batch_size: int = Field(12, ge=1)
-    optimiser: Literal["sgd", "adamw"] = "sgd"
+    optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
     learning_rate: float = Field(0.01, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(1e-4, ge=0)
+    schedule: Literal["polynomial", "cosine"] = "polynomial"
     power: float = Field(0.9, ge=0, description="of the polynomial decay (1 - t/T)^power")
+    warmup: float = Field(0.0, ge=0, lt=1, description="linear, as a part of the run")
     clip_gradients: float | None = Field(None, gt=0, description="largest norm of all gradients")
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
+        "auto", description="auto: mixed on a GPU, single on a CPU"
+    )
     seed: int = Field(0, ge=0)
     validate_every: int = Field(200, ge=1)
     checkpoint_every: int = Field(200, ge=1)
@@ -69,6 +76,10 @@ class UNetConfig(Strict):
 
     channels: tuple[Annotated[int, Field(ge=1)], ...] = Field((16, 32, 64, 128, 256), min_length=2)
     dropout: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = (0.05, 0.1, 0.2, 0.3, 0.5)
+    head_kernel: Literal[1, 3] = 3
+    standardise: Literal["none", "imagenet"] = Field(
+        "none", description="of inputs in [0, 1]: by ImageNet's mean and deviation a channel"
+    )
 
     @model_validator(mode="after")
     def _lengths(self) -> "UNetConfig":
@@ -111,6 +122,9 @@ class RunConfig(Strict):
         default_factory=dict, description="the method's own section, under its own name in files"
     )
 
+
+RIVALS = {"training.iterations": "epochs", "training.epochs": "iterations"}
+"""The later layer's word on how long a training is replaces the earlier one's."""
 
 SECTIONS = ("data", "training", "unet", "swin", "evaluation")
 
@@ -200,6 +214,10 @@ def resolve(
                     )
                 merged.setdefault(name, {})[key] = value
                 origins[f"{name}.{key}"] = layer.origin
+                rival = RIVALS.get(f"{name}.{key}")
+                if rival is not None and rival not in values:
+                    merged[name].pop(rival, None)
+                    origins.pop(f"{name}.{rival}", None)
     where = method
     try:
         options = method_options.model_validate(merged.pop(method, {}))

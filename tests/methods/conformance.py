@@ -44,6 +44,7 @@ class MethodConformance:
     golden: ClassVar[dict[int, float]]
     """The loss at some of 20 steps (see `test_the_golden_curve`)."""
     overfit_steps: ClassVar[int] = 60
+    size: ClassVar[int] = 32
 
     def config(self, data: PreparedData, *more: str) -> RunConfig:
         return settle(data.task, self.name, None, [*self.settings, *more]).config
@@ -55,8 +56,9 @@ class MethodConformance:
     def batch(self, seed: int = 0, labelled: int = 2, unlabelled: int = 2) -> Batch:
         """Blocks of grey, labelled by their grey value."""
         rng = np.random.default_rng(seed)
-        codes = np.kron(rng.integers(0, 3, (labelled + unlabelled, 4, 4)), np.ones((8, 8)))
-        images = codes[:, None] / 2 + rng.normal(0, 0.05, (labelled + unlabelled, 1, 32, 32))
+        count, block = labelled + unlabelled, np.ones((self.size // 4, self.size // 4))
+        codes = np.kron(rng.integers(0, 3, (count, 4, 4)), block)
+        images = codes[:, None] / 2 + rng.normal(0, 0.05, (count, 1, *codes.shape[1:]))
         return Batch(torch.from_numpy(images).float(), torch.from_numpy(codes[:labelled]).long())
 
     def train(
@@ -88,7 +90,8 @@ class MethodConformance:
 
     def test_flat_images_give_finite_losses(self, small_data: PreparedData) -> None:
         method = self.build(small_data, self.config(small_data))
-        flat = Batch(torch.zeros(4, 1, 32, 32), torch.zeros(2, 32, 32, dtype=torch.long))
+        side = (self.size, self.size)
+        flat = Batch(torch.zeros(4, 1, *side), torch.zeros(2, *side, dtype=torch.long))
         terms = method(flat, Step(99, 100))
         torch.stack(list(terms.values())).sum().backward()
         assert all(torch.isfinite(term) for term in terms.values())
@@ -113,12 +116,15 @@ class MethodConformance:
             assert moved > 0.8 * len(gradients)
 
     def test_every_network_predicts(self, small_data: PreparedData) -> None:
-        method = self.build(small_data, self.config(small_data)).eval()
+        config = self.config(small_data)
+        method = self.build(small_data, config)
+        self.steps(method, config, [self.batch()], 1)  # a teacher begins as its student
+        method.eval()
         images = self.batch().images
         with torch.no_grad():
             outputs = [method.logits(images, network) for network in method.networks]
         for output in outputs:
-            assert output.shape == (4, 3, 32, 32)
+            assert output.shape == (4, 3, self.size, self.size)
         assert len({float(output.sum()) for output in outputs}) == len(method.networks)
 
     @pytest.mark.parametrize("poison", [True, False])
@@ -186,6 +192,7 @@ class MethodConformance:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
+            method.after_step(Step(index, count))
             losses.append(loss.item())
         return losses
 

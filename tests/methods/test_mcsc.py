@@ -18,12 +18,13 @@ from semiseg.methods.base import Method, Step
 from semiseg.methods.mcsc import default_sides
 from semiseg.training.loop import seed_step
 from semiseg.workflows.setting import settle
-from small import CONTRAST, SMALL
+from small import CONTRAST, SMALL, small_settings
 
 LABELLED_PHASE, LATE = Step(3, 100), Step(50, 100)
 STUDIES = [
     (study, variant)
     for study in presets.study_names()
+    if study.startswith("mcsc")
     for variant in presets.load_study(study)["variants"]
 ]
 
@@ -232,7 +233,7 @@ def test_every_row_of_the_papers_tables_runs(
 ) -> None:
     sections: dict[str, Any] = dict(presets.load_study(study)["variants"][variant])
     name = sections.pop("method")
-    settings = SMALL + CONTRAST if name == "mcsc" else SMALL
+    settings = small_settings(name)
     config: RunConfig = settle(small_data.task, name, None, settings, sections).config
     method = methods.entry(name).load()(small_data.task, config)
     batch = MethodConformance().batch()

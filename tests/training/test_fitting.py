@@ -1,6 +1,7 @@
 """The loop end to end: what is written, non-finite losses, the time limit, refusals."""
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ from semiseg.training import loop
 from semiseg.training.logs import read_csv
 from semiseg.training.loop import gradient_sizes
 from semiseg.training.run_folder import RunFolder, from_file_form, to_file_form
-from semiseg.workflows.setting import settle
+from semiseg.workflows.setting import choose_precision, settle
 from semiseg.workflows.train import TrainResult, resume, train
 from small import CONTRAST, SMALL
 
@@ -107,7 +108,7 @@ def test_a_run_explains_itself(small_data: PreparedData, finished: Path) -> None
         ]
         assert float(row["loss"]) == pytest.approx(sum(terms), rel=1e-4)
     assert not list((finished).glob("checkpoints/*"))
-    assert not list(finished.rglob("*.partial"))
+    assert not list(finished.rglob(".partial*"))
 
 
 def test_the_best_weights_are_those_of_the_best_validation(finished: Path) -> None:
@@ -359,3 +360,60 @@ def test_poisoned_test_patients_change_nothing(
     for name, data in (("a", small_data), ("b", other)):
         run(data, tmp_path / name, "cross-teaching", "training.iterations=2")
     assert same(last(tmp_path / "a"), last(tmp_path / "b"))
+
+
+def test_epochs_are_passes_over_the_labelled_images(
+    small_data: PreparedData, tmp_path: Path
+) -> None:
+    """Two patients are four slices, two of them a step: two iterations an epoch."""
+    settings = [s for s in SMALL if not s.startswith("training.iterations")]
+    for method in ("supervised", "cross-teaching"):  # whatever part of a batch is labelled
+        out = tmp_path / method
+        train(small_data.folder, out, method=method, labelled="2", console=Quiet(),
+              settings=[*settings, "training.epochs=2"])  # fmt: skip
+        assert len(read_csv(out / "metrics.csv")) == 4
+        facts = json.loads((out / "run.json").read_text())
+        assert facts["origins"]["training.iterations"] == "2 passes over 4 labelled images"
+
+
+def test_the_later_word_on_the_length_counts(small_data: PreparedData, tmp_path: Path) -> None:
+    preset = tmp_path / "long.yaml"
+    preset.write_text("training: {epochs: 9}\n")
+    for setting, expected in (("iterations=5", (5, None)), ("epochs=2", (30_000, 2))):
+        config = settle(small_data.task, "supervised", str(preset), [f"training.{setting}"]).config
+        assert (config.training.iterations, config.training.epochs) == expected
+
+
+def test_a_run_folder_is_trained_by_one_process_at_a_time(
+    small_data: PreparedData, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    train(small_data.folder, out, method="supervised", labelled="2", settings=SMALL, seconds=0,
+          console=Quiet())  # fmt: skip
+    before = sorted(out.rglob("*"))
+    with (
+        RunFolder(out).held(),
+        pytest.raises(UserError, match="is being trained by another process"),
+    ):
+        resume(out, console=Quiet())
+    assert sorted(out.rglob("*")) == before
+    assert resume(out, console=Quiet()).finished
+
+
+@pytest.mark.parametrize(
+    ("device", "bf16", "expected"),
+    [("cpu", True, "32-true"), ("cuda", True, "bf16-mixed"), ("cuda", False, "16-mixed")],
+)
+def test_precision_follows_the_device(
+    small_data: PreparedData,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    bf16: bool,
+    expected: str,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
+    resolved = choose_precision(settle(small_data.task, "supervised", None), torch.device(device))
+    assert resolved.config.training.precision == expected
+    assert resolved.origins["training.precision"] == f"the device, {device}"
+    said = settle(small_data.task, "supervised", None, ["training.precision=32-true"])
+    assert choose_precision(said, torch.device(device)) == said

@@ -1,5 +1,7 @@
 """Rates are a function of the step, and every group has its own."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -63,3 +65,35 @@ def test_rates_survive_a_checkpoint() -> None:
     set_rates(second, 31, config)
     rates = [[g["lr"] for g in o.param_groups] for o in (first, second)]
     assert rates[0] == rates[1]
+
+
+def test_half_a_cosine_after_the_warm_up() -> None:
+    values = [rate_factor(step, 100, 0.2, None) for step in (0, 19, 20, 60, 99)]
+    end = (1 + math.cos(math.pi * 79 / 80)) / 2
+    assert values == pytest.approx([0.05, 1, 1, 0.5, end])
+
+
+def test_the_warm_up_of_a_run_is_every_groups_at_least() -> None:
+    config = TrainingConfig(iterations=100, optimiser="adam", warmup=0.05, schedule="cosine")
+    optimiser = build_optimiser(groups(), config)
+    assert type(optimiser) is torch.optim.Adam
+    assert [g["warmup"] for g in optimiser.param_groups] == [0.05, 0.1]
+    set_rates(optimiser, 0, config)
+    assert [g["lr"] for g in optimiser.param_groups] == pytest.approx([0.01 / 5, 0.002 / 10])
+
+
+def test_a_fused_step_is_the_step() -> None:
+    """But not where gradients are scaled, which could then not be clipped."""
+    for name in ("sgd", "adam", "adamw"):
+        weights = []
+        for precision in ("32-true", "16-mixed"):
+            torch.manual_seed(0)
+            layer = nn.Linear(3, 2)
+            config = TrainingConfig(optimiser=name, precision=precision)
+            optimiser = build_optimiser([ParameterGroup("a", list(layer.parameters()))], config)
+            assert optimiser.defaults["fused"] is (precision == "32-true")
+            for _ in range(3):
+                layer(torch.ones(2, 3)).square().sum().backward()
+                optimiser.step()
+            weights.append(layer.weight.detach())
+        torch.testing.assert_close(weights[0], weights[1])

@@ -24,9 +24,9 @@ from semiseg.training.logs import read_csv
 from semiseg.training.loop import batch_counts, seed_step
 from semiseg.training.optimiser import build_optimiser, set_rates
 from semiseg.workflows.setting import cases_of, choose_patients, settle
-from small import CONTRAST, SMALL
+from small import small_settings
 
-METHODS = ("supervised", "cross-teaching", "mcsc")
+METHODS = tuple(methods.table())
 TESTS = Path(__file__).parent
 
 
@@ -45,7 +45,7 @@ def pair(small_data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> 
     path = os.pathsep.join([str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return out
@@ -53,8 +53,7 @@ def pair(small_data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def emulate(data: PreparedData, name: str) -> tuple[dict[str, Tensor], list[float]]:
     """Weights after the run, and the first process's loss of every step."""
-    settings = SMALL + CONTRAST if name == "mcsc" else SMALL
-    config = settle(data.task, name, None, settings).config
+    config = settle(data.task, name, None, small_settings(name)).config
     cases = cases_of(data, choose_patients(data, "2", None))
     torch.manual_seed(config.training.seed)
     method = methods.entry(name).load()(data.task, config)
@@ -83,6 +82,7 @@ def emulate(data: PreparedData, name: str) -> tuple[dict[str, Tensor], list[floa
             if own.grad is not None and other.grad is not None:
                 own.grad.add_(other.grad).div_(2)
         optimiser.step()
+        method.after_step(Step(index, total))
     return method.state_dict(), losses
 
 
@@ -106,4 +106,4 @@ def test_the_first_process_alone_writes(pair: Path, name: str) -> None:
     assert (run / "finished.json").is_file()
     assert '"world_size": 2' in (run / "run.json").read_text()
     assert [row["step"] for row in read_csv(run / "validation.csv")] == ["3", "6"]
-    assert not list(run.rglob("*.partial"))
+    assert not list(run.rglob(".partial*"))

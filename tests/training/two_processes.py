@@ -7,14 +7,13 @@ import torch
 
 from semiseg.reporting.console import Quiet
 from semiseg.workflows.train import train
-from small import CONTRAST, SMALL
+from small import small_settings
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     data, out, *methods = sys.argv[1:]
     for method in methods:
-        settings = SMALL + CONTRAST if method == "mcsc" else SMALL
         train(
-            data, Path(out) / method, method=method, labelled="2", settings=settings, device="cpu",
-            console=Quiet(),
+            data, Path(out) / method, method=method, labelled="2",
+            settings=small_settings(method), device="cpu", console=Quiet(),
         )  # fmt: skip

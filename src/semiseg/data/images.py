@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.store import replacing
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
+from semiseg.files import replacing
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

@@ -9,7 +9,6 @@
 
 import functools
 import json
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semiseg.data.task import Task
 from semiseg.errors import UserError
+from semiseg.files import whole
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
@@ -142,7 +142,6 @@ class PreparedData:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write ``manifest.json`` so that a half-written one is never seen."""
-    partial = folder / "manifest.json.partial"
     text = json.dumps(manifest.model_dump(mode="json"), indent=1)
-    partial.write_text(text + "\n", encoding="utf-8")
-    os.replace(partial, folder / "manifest.json")
+    with whole(folder / "manifest.json") as partial:
+        partial.write_text(text + "\n", encoding="utf-8")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from semiseg.data.manifest import PARTS, Case, Split
-from semiseg.data.store import replacing
 from semiseg.errors import UserError
+from semiseg.files import replacing
 
 FEWEST_TO_DIVIDE = 5  # labelled patients; with fewer, holding some back costs more than it tells
 

@@ -1,10 +1,9 @@
-"""Writing: single files and whole prepared data sets, never seen half-written."""
+"""Writing prepared data sets, never seen half-written."""
 
 import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,25 +14,7 @@ from numpy.typing import NDArray
 from semiseg.data.manifest import Manifest, write_manifest
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file beside ``path`` that takes its place once the block has ended well.
-
-    Raises:
-        UserError: where the file cannot be written.
-    """
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        os.replace(partial, path)
-    except OSError as error:
-        raise _unwritable(path, error) from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+from semiseg.files import unwritable
 
 
 def check_output(out: Path, source: Path, *, overwrite: bool) -> None:
@@ -94,7 +75,7 @@ class DataWriter:
                 folder.mkdir()
         except OSError as error:
             self._remove()
-            raise _unwritable(self.out, error) from None
+            raise unwritable(self.out, error) from None
         return self
 
     def __exit__(
@@ -136,7 +117,7 @@ class DataWriter:
                     os.rename(aside, self._final)
                 raise
         except OSError as error:
-            raise _unwritable(self.out, error) from None
+            raise unwritable(self.out, error) from None
         self._made = []
         if replaces:
             shutil.rmtree(aside, ignore_errors=True)
@@ -146,17 +127,10 @@ class DataWriter:
         try:
             np.save(self._partial / kind / f"{identifier}.npy", array, allow_pickle=False)
         except OSError as error:
-            raise _unwritable(self.out, error) from None
+            raise unwritable(self.out, error) from None
 
     def _remove(self) -> None:
         shutil.rmtree(self._partial, ignore_errors=True)
         for folder in reversed(self._made):
             with contextlib.suppress(OSError):  # somebody else's files keep a folder alive
                 folder.rmdir()
-
-
-def _unwritable(path: Path, error: OSError) -> UserError:
-    return UserError(
-        f"{path} cannot be written ({error.strerror or error}): "
-        "free space or choose another folder."
-    )

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from semiseg.data.store import replacing
 from semiseg.errors import UserError
 from semiseg.evaluation.protocols import CaseScore, Missing, Protocol, Status, Units
+from semiseg.files import replacing
 
 METRICS = ("dice", "iou", "hd95", "asd", "mae")
 STATUSES: tuple[Status, ...] = ("ok", "missing", "spurious", "absent")

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from semiseg.losses.precision import at_least_single
+
 CPU_ROWS = 512  # rows of E that are worked on at a time: they stay in the core's cache
 GPU_ELEMENTS = 1 << 28  # elements of E held at a time on an accelerator
 
@@ -67,8 +69,7 @@ def balanced_contrast(
     Returns:
         A scalar of the embeddings' dtype (float32 where that is narrower).
     """
-    if embeddings.dtype in (torch.float16, torch.bfloat16):
-        embeddings = embeddings.float()
+    embeddings = at_least_single(embeddings)
     weights = _anchor_weights(labels, classes, mask, variant, embeddings.dtype)
     loss: Tensor = _BalancedContrast.apply(
         embeddings, labels, *weights, classes, temperature, variant.anchor_in_denominator

@@ -1,12 +1,15 @@
 """Soft Dice, and the supervised loss of the field: half cross entropy, half Dice."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from semiseg.losses.precision import at_least_single
 
-def dice_loss(probabilities: Tensor, target: Tensor, smooth: float = 1e-5) -> Tensor:
-    """Soft Dice with squared denominators, mean over all classes with background.
+
+def dice_loss(
+    probabilities: Tensor, target: Tensor, smooth: float = 1e-5, background: bool = True
+) -> Tensor:
+    """Soft Dice with squared denominators, mean over all classes (``background``: with class 0).
 
     ``1/K sum_k [1 - (2 sum p_k t_k + s) / (sum p_k^2 + sum t_k^2 + s)]``, where the inner sums run
     over batch and pixels (MCSC, equation 1's ``L_dice``; Milletari et al. 2016 for the squares).
@@ -24,15 +27,19 @@ def dice_loss(probabilities: Tensor, target: Tensor, smooth: float = 1e-5) -> Te
     dims = [0, *range(2, probabilities.ndim)]
     overlap = (probabilities * one_hot).sum(dims)
     size = (probabilities * probabilities).sum(dims) + one_hot.sum(dims)
-    return (1 - (2 * overlap + smooth) / (size + smooth)).mean()
+    losses = 1 - (2 * overlap + smooth) / (size + smooth)
+    return (losses if background else losses[1:]).mean()
 
 
-def supervised_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """``0.5 (CE + Dice)``, the supervised loss of MCSC and of the methods it compares with.
+def supervised_loss(logits: Tensor, target: Tensor, background: bool = True) -> Tensor:
+    """``0.5 (CE + Dice)``: MCSC, section 3.1; Zhao et al. 2022, equation 4.
 
     Args:
         logits: [B, K, ...].
         target: [B, ...] int64 class codes.
+        background: whether class 0 has a part in the Dice loss. A network with one sigmoid channel
+            (Zhao et al.) has no background to be scored.
     """
-    logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-    return 0.5 * (F.cross_entropy(logits, target) + dice_loss(logits.softmax(1), target))
+    logits = at_least_single(logits)
+    dice = dice_loss(logits.softmax(1), target, background=background)
+    return 0.5 * (F.cross_entropy(logits, target) + dice)

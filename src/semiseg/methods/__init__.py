@@ -48,6 +48,17 @@ BUILT_IN = (
         "scales", "Liu, Gu, Henderson, Deligianni. Multi-scale cross contrastive learning for "
         "semi-supervised medical image segmentation. BMVC 2023.", "semiseg.methods.mcsc:MCSC",
     ),
+    Entry(
+        "cross-level", 2022, "contrast and consistency between an image and its patches",
+        "Zhao, Fang, Fan, Lin, Gao, Li. Cross-level contrastive learning and consistency constraint for "
+        "semi-supervised medical image segmentation. ISBI 2022.",
+        "semiseg.methods.cross_level:CrossLevel",
+    ),
+    Entry(
+        "plgcl", 2023, "mean teacher plus contrast of class-attended patches guided by pseudo-labels",
+        "Basak, Yin. Pseudo-label guided contrastive learning for semi-supervised medical image "
+        "segmentation. CVPR 2023.", "semiseg.methods.plgcl:PLGCL",
+    ),
 )  # fmt: skip
 
 

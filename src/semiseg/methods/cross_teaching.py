@@ -16,7 +16,8 @@ from semiseg.data.task import Task
 from semiseg.losses.dice import dice_loss, supervised_loss
 from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step, start_of
-from semiseg.methods.parts.cnn_transformer import build_swin_unet, build_unet, groups
+from semiseg.methods.parts.cnn import build_unet
+from semiseg.methods.parts.cnn_transformer import build_swin_unet, groups
 from semiseg.methods.parts.ramps import gaussian_rampup
 
 

@@ -25,7 +25,8 @@ from semiseg.losses.dice import supervised_loss
 from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step, start_of
 from semiseg.methods.cross_teaching import CrossTeachingOptions, consistency_weight, cross_loss
-from semiseg.methods.parts.cnn_transformer import build_swin_unet, build_unet, groups
+from semiseg.methods.parts.cnn import build_unet
+from semiseg.methods.parts.cnn_transformer import build_swin_unet, groups
 from semiseg.methods.parts.patches import Remainder, deal_patches, draw_origin
 from semiseg.networks.projector import SharedProjector
 

@@ -1,36 +1,52 @@
 """`supervised`: a U-Net on the labelled images alone ("UNet-LS"; "UNet-FS" with all labels).
 
-L = 0.5 (CE + Dice), every image of a batch is labelled.
+L = 0.5 (CE + Dice), every image of a batch is labelled. Compared with a method that trains by cross
+entropy alone (PLGCL), or that has no background channel (cross-level), so does the baseline.
 """
 
 from typing import ClassVar
 
+import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
 from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
 from semiseg.data.task import Task
 from semiseg.losses.dice import supervised_loss
+from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step
-from semiseg.methods.parts.cnn_transformer import build_unet
+from semiseg.methods.parts.cnn import build_unet
+
+
+class SupervisedOptions(base.Options):
+    """Options of ``supervised``."""
+
+    dice: bool = Field(True, description="false: cross entropy alone")
+    background: bool = Field(True, description="whether the background has a part in the Dice loss")
 
 
 class Supervised(Method):
     """The baseline of every table."""
 
+    Options: ClassVar[type[base.Options]] = SupervisedOptions
     uses_unlabelled = False
     networks: ClassVar[tuple[str, ...]] = ("cnn",)
 
     def __init__(self, task: Task, config: RunConfig) -> None:
         """See `Method`."""
         super().__init__(task, config)
+        self.options = SupervisedOptions.model_validate(config.options)
         self.cnn = build_unet(task, config)
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """One term: ``supervised``."""
-        return {
-            "supervised": supervised_loss(self.cnn(batch.images[: batch.labelled]), batch.labels)
-        }
+        logits = self.cnn(batch.images[: batch.labelled])
+        if self.options.dice:
+            loss = supervised_loss(logits, batch.labels, self.options.background)
+        else:
+            loss = F.cross_entropy(logits.float(), batch.labels)
+        return {"supervised": loss}
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """See `Method`."""

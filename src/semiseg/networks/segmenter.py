@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol, cast
 
+import torch
 from torch import Tensor, nn
 
 
@@ -17,14 +18,19 @@ class Backbone(Protocol):
 
 
 class Segmenter(nn.Module):
-    """A backbone and a 3x3 convolution on its full-resolution map."""
+    """A backbone and one convolution on its full-resolution map."""
 
-    def __init__(self, backbone: nn.Module, classes: int) -> None:
+    def __init__(
+        self, backbone: nn.Module, classes: int, kernel: int = 3, sigmoid: bool = False
+    ) -> None:
+        """Args: kernel: of the head; sigmoid: of two classes only one gets a channel (see `classify`)."""
         super().__init__()
         self.backbone = backbone
         taps = cast(Backbone, backbone)
         self.out_channels = dict(zip(taps.reductions, taps.out_channels, strict=True))
-        self.head = nn.Conv2d(self.out_channels[1], classes, 3, padding=1)
+        self.sigmoid = sigmoid and classes == 2
+        outputs = 1 if self.sigmoid else classes
+        self.head = nn.Conv2d(self.out_channels[1], outputs, kernel, padding=kernel // 2)
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
         """[B, C, H, W] -> maps by reduction (1: full resolution, 4: a quarter, ...)."""
@@ -32,9 +38,13 @@ class Segmenter(nn.Module):
         return dict(zip(backbone.reductions, backbone.features(x), strict=True))
 
     def classify(self, features: dict[int, Tensor]) -> Tensor:
-        """The logits [B, K, H, W] of a forward pass's features."""
+        """The logits [B, K, H, W] of a forward pass's features.
+
+        A sigmoid's one logit z becomes (0, z), whose softmax is that sigmoid: two classes are then
+        what any number of classes is.
+        """
         logits: Tensor = self.head(features[1])
-        return logits
+        return torch.cat([torch.zeros_like(logits), logits], 1) if self.sigmoid else logits
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> logits [B, K, H, W]."""

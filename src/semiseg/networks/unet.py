@@ -36,6 +36,22 @@ class Up(nn.Module):
         return fused
 
 
+class Standardise(nn.Module):
+    """Pictures in [0, 1] less ImageNet's mean, by its deviation, a channel."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, values in (("mean", [0.485, 0.456, 0.406]), ("deviation", [0.229, 0.224, 0.225])):
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, 3, H, W] -> the same shape."""
+        return (x - self.mean) / self.deviation
+
+
 class UNet(nn.Module):
     """U-Net without its head (Ronneberger et al. 2015; widths and dropout of the field's benchmark).
 
@@ -43,8 +59,18 @@ class UNet(nn.Module):
     """
 
     def __init__(self, channels: int, config: UNetConfig) -> None:
-        """Args: channels: of the input; config: width and dropout of each level."""
+        """Args: channels: of the input; config: width and dropout of each level.
+
+        Raises:
+            UserError: for ImageNet's statistics and an input that is not red, green and blue.
+        """
         super().__init__()
+        if config.standardise == "imagenet" and channels != 3:
+            raise UserError(
+                f"unet.standardise imagenet is for colour pictures; these images have {channels} "
+                f"channel{'' if channels == 1 else 's'}: take none."
+            )
+        self.standardise = Standardise() if config.standardise == "imagenet" else nn.Identity()
         widths = config.channels
         inputs = (channels, *widths[:-1])
         self.encoder = nn.ModuleList(
@@ -67,13 +93,19 @@ class UNet(nn.Module):
                 f"take a multiple of {factor}, such as {max(lower, factor)} or {lower + factor}."
             )
 
-    def features(self, x: Tensor) -> list[Tensor]:
-        """[B, C, H, W] -> the decoder's maps, coarse to fine, the last at full resolution."""
-        skips: list[Tensor] = []
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """[B, C, H, W] -> the encoder's maps, from full resolution to the bottleneck."""
+        x = self.standardise(x)
+        maps: list[Tensor] = []
         for i, block in enumerate(self.encoder):
             x = block(self.pool(x) if i else x)
-            skips.append(x)
-        skips.pop()
+            maps.append(x)
+        return maps
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """[B, C, H, W] -> the decoder's maps, coarse to fine, the last at full resolution."""
+        skips = self.encode(x)
+        x = skips.pop()
         maps = []
         for block in self.decoder:
             x = block(x, skips.pop())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.data.manifest import PreparedData
-from semiseg.data.store import replacing
+from semiseg.files import replacing
 from semiseg.reporting.captions import Row, caption, scored_cases, trouble
 
 # metric -> (title, better is larger, factor to what is shown, decimals)

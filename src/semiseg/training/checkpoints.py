@@ -1,6 +1,5 @@
 """Checkpoints that a crash cannot spoil, and the weights that inference reads."""
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,17 +10,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from semiseg.errors import UserError
+from semiseg.files import whole
 
 KEEP = 2
 
 
 def _atomically(path: Path, write: Callable[[Path], None]) -> None:
-    partial = path.with_name(path.name + ".partial")
     try:
-        write(partial)
-        os.replace(partial, path)
+        with whole(path) as partial:
+            write(partial)
     except (OSError, RuntimeError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
         raise UserError(
             f"{path} could not be written ({_reason(error)}): make room or choose another folder, "
             "then go on with --resume."

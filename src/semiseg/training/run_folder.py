@@ -11,14 +11,16 @@
     RUN/finished.json     written last
 """
 
+import contextlib
 import json
-import os
 import platform
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semiseg import __version__
@@ -26,6 +28,7 @@ from semiseg.config import SECTIONS, RunConfig, readable
 from semiseg.data.manifest import Split
 from semiseg.data.task import Task
 from semiseg.errors import UserError
+from semiseg.files import whole
 
 
 class RunSplit(BaseModel):
@@ -63,6 +66,25 @@ class RunFolder:
             raise UserError(
                 f"{self.folder} cannot be written ({error.strerror}): choose another folder with -o."
             ) from error
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder while training into it: two processes would spoil each other's files.
+
+        Raises:
+            UserError: where another process holds it.
+        """
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise UserError(
+                f"{self.folder} is being trained by another process: wait for it, or take another -o."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def config(self) -> RunConfig:
         """The resolved configuration."""
@@ -107,9 +129,8 @@ class RunFolder:
         self._write(name, json.dumps(content, indent=1) + "\n")
 
     def _write(self, name: str, text: str) -> None:
-        partial = self.folder / f"{name}.partial"
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, self.folder / name)
+        with whole(self.folder / name) as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
 def to_file_form(config: RunConfig) -> dict[str, Any]:

@@ -28,11 +28,18 @@ from semiseg import methods, presets
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import RunFailure, UserError
 from semiseg.evaluation.protocols import find_protocol
+from semiseg.files import is_partial, whole
 from semiseg.methods.base import Method
 from semiseg.reporting.console import Console, Quiet
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.loading import torch_device, without_pretrained
-from semiseg.workflows.setting import cases_of, check_terms, choose_patients, settle
+from semiseg.workflows.setting import (
+    cases_of,
+    check_terms,
+    choose_patients,
+    count_iterations,
+    settle,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +172,7 @@ def _plan(
     if old is None and folder.exists():
         if not folder.is_dir():
             raise UserError(f"{folder} is a file: choose another -o.")
-        if {p.name for p in folder.iterdir()} - {f"{path.name}.partial"}:
+        if not all(is_partial(p) for p in folder.iterdir()):
             raise UserError(f"{folder} exists and is no benchmark: choose another -o.")
     if data is None and old is None:
         raise UserError("Say which prepared data set the benchmark runs on.")
@@ -175,14 +182,14 @@ def _plan(
             sections = {k: v for k, v in content.items() if k != "method"}
             variants.append(Variant(str(name), methods.entry(content["method"]).name, sections))
     where = str(Path(data).resolve()) if data is not None else old[0].data if old else ""
-    plan = Plan(where, preset, tuple(settings), on, protocol)
+    plan = Plan(where, preset and _absolute(preset), tuple(settings), on, protocol)
     if old is not None and old[0] != plan:
         raise UserError(
             f"{folder} holds a benchmark of other data, preset, settings or evaluation, which would not "
             "be comparable: give the same ones, or another -o."
         )
     runs = [
-        PlannedRun(v, budget, seed, folder / "runs" / _slug(f"{v.name}-{budget}-s{seed}"))
+        PlannedRun(v, _absolute(budget), seed, folder / "runs" / _slug(v.name, budget, seed))
         for seed in seeds
         for budget in labelled
         for v in variants
@@ -206,8 +213,9 @@ def _check(data: PreparedData, plan: Plan, runs: Sequence[PlannedRun], device: s
     for run in runs:
         settings = [*plan.settings, f"training.seed={run.seed}"]
         name, sections = run.variant.method, run.variant.sections
-        config = settle(data.task, name, plan.preset, settings, sections).config
+        resolved = settle(data.task, name, plan.preset, settings, sections)
         cases = cases_of(data, choose_patients(data, run.labelled, _draw(plan, run.seed)))
+        config = count_iterations(resolved, cases).config
         if not cases.validation and plan.on == "validation":
             raise UserError(
                 f"{run.title}: {data.folder} has no labelled validation case to score on: take "
@@ -220,8 +228,14 @@ def _check(data: PreparedData, plan: Plan, runs: Sequence[PlannedRun], device: s
         check_terms(built[run.variant.name], name, config.training.iterations, cases)
 
 
-def _slug(text: str) -> str:
-    """A folder's name; a budget in a file is known by the file's name."""
+def _absolute(word: str) -> str:
+    """A file, of patients or a preset, as a path that holds from anywhere; other words as they are."""
+    return str(Path(word).resolve()) if Path(word).is_file() else word
+
+
+def _slug(variant: str, budget: str, seed: int) -> str:
+    """A run's folder; a budget in a file is known by the file's name."""
+    text = f"{variant}-{Path(budget).stem if Path(budget).is_file() else budget}-s{seed}"
     return re.sub(r"[^A-Za-z0-9.%]+", "-", text.replace("+", "plus")).strip("-").lower()
 
 
@@ -235,9 +249,8 @@ def _save_plan(folder: Path, plan: Plan, runs: Sequence[PlannedRun]) -> None:
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / "benchmark.json.partial"
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, folder / "benchmark.json")
+        with whole(folder / "benchmark.json") as partial:
+            partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"{folder} cannot be written ({error.strerror}): choose another -o."

@@ -20,10 +20,10 @@ from semiseg.data.images import (
     write_nifti_probabilities,
     write_picture_mask,
 )
-from semiseg.data.store import replacing
 from semiseg.data.task import Task
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
+from semiseg.files import replacing
 from semiseg.inference.predictor import Predictor
 from semiseg.reporting.console import Console
 from semiseg.workflows.loading import load_predictor

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.data.manifest import PreparedData
-from semiseg.data.store import replacing
 from semiseg.errors import UserError
 from semiseg.evaluation.overlap import dice
 from semiseg.evaluation.protocols import PROTOCOLS, STRICT
+from semiseg.files import replacing
 from semiseg.reporting.console import Console
 from semiseg.reporting.overlays import Shown, choose_cases
 from semiseg.reporting.page import benchmark_page, run_page

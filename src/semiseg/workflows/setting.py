@@ -1,9 +1,12 @@
 """From a person's words (data, method, budget, preset, settings) to everything that a training needs."""
 
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from semiseg import methods, presets
 from semiseg.config import Layer, Resolved, parse_assignments, resolve
@@ -11,13 +14,14 @@ from semiseg.data.manifest import Case, PreparedData
 from semiseg.data.splits import counted, draw_labelled, parse_budget
 from semiseg.data.task import Task
 from semiseg.errors import UserError
+from semiseg.files import is_partial
 from semiseg.methods.base import Method
 from semiseg.training.loop import Cases
 from semiseg.training.run_folder import RunSplit
 
 FEWEST_FOR_VALIDATION = 5
 # one of them is in every run's folder, also in one whose beginning was interrupted
-A_RUNS_FILES = {"config.yaml", "run.json", "run.json.partial", "error.txt"}
+A_RUNS_FILES = {"config.yaml", "run.json", "error.txt"}
 
 
 def suggest(task: Task) -> Mapping[str, Any]:
@@ -50,6 +54,38 @@ def settle(
         layers.append(Layer("the study", sections))
     layers.append(Layer("--set", parse_assignments(settings)))
     return resolve(name, entry.load().Options, list(methods.table()), layers, preset)
+
+
+def count_iterations(resolved: Resolved, cases: Cases) -> Resolved:
+    """Turn ``training.epochs`` into iterations: an epoch is one pass over the labelled images.
+
+    All methods of a comparison then have as many iterations, whatever part of a batch they fill
+    with labelled images.
+    """
+    training = resolved.config.training
+    if training.epochs is None:
+        return resolved
+    images = sum(case.slices for case in cases.labelled)
+    iterations = training.epochs * math.ceil(images / training.labelled_batch_size)
+    config = resolved.config.model_copy(
+        update={"training": training.model_copy(update={"iterations": iterations})}
+    )
+    origin = f"{training.epochs:,} passes over {images:,} labelled images"
+    return Resolved(config, resolved.origins | {"training.iterations": origin})
+
+
+def choose_precision(resolved: Resolved, device: torch.device) -> Resolved:
+    """Turn ``training.precision`` auto into what it means on ``device``, for resuming anywhere."""
+    training = resolved.config.training
+    if training.precision != "auto":
+        return resolved
+    precision = "32-true"
+    if device.type == "cuda":
+        precision = "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+    config = resolved.config.model_copy(
+        update={"training": training.model_copy(update={"precision": precision})}
+    )
+    return Resolved(config, resolved.origins | {"training.precision": f"the device, {device.type}"})
 
 
 def choose_patients(data: PreparedData, labelled: str, draw: int | None) -> RunSplit:
@@ -151,7 +187,7 @@ def check_new_folder(folder: Path, overwrite: bool, what: str) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file: choose another {what}.")
-    held = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    held = {p.name for p in folder.iterdir() if not is_partial(p)} if folder.exists() else set()
     if held and not held & A_RUNS_FILES:
         raise UserError(
             f"{folder} exists and is no run, so it is not replaced: choose another {what}."

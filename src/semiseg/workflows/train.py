@@ -1,6 +1,8 @@
 """``semiseg train``: one run, from a prepared data set to weights and curves."""
 
+import contextlib
 import dataclasses
+import logging
 import os
 import shlex
 import shutil
@@ -13,6 +15,7 @@ from typing import Any
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.strategies import DDPStrategy
 
 from semiseg import methods
 from semiseg.config import Resolved, RunConfig
@@ -31,6 +34,8 @@ from semiseg.workflows.setting import (
     check_new_folder,
     check_terms,
     choose_patients,
+    choose_precision,
+    count_iterations,
     describe,
     settle,
 )
@@ -86,6 +91,8 @@ def train(
     prepared = PreparedData(data)
     resolved = settle(prepared.task, method, preset, settings, sections)
     split = choose_patients(prepared, labelled, draw)
+    resolved = count_iterations(resolved, cases_of(prepared, split))
+    resolved = choose_precision(resolved, torch_device(device))
     run = RunFolder(out)
     # under torchrun every process comes here, and the first may already have begun the folder
     if _rank() == 0:
@@ -101,9 +108,7 @@ def train(
     if session.fabric.is_global_zero:
         if overwrite and run.folder.exists():
             _clear(run.folder)
-        run.create(
-            resolved.config, prepared.task, split, _facts(prepared, resolved, session.method.notes)
-        )
+        run.create(resolved.config, prepared.task, split, _facts(prepared, resolved, session))
     session.fabric.barrier()
     return session.fit(run, seconds)
 
@@ -179,7 +184,11 @@ class _Session:
     def fit(self, run: RunFolder, seconds: float | None) -> TrainResult:
         total = self.config.training.iterations
         done = newest_step(run.checkpoints)
-        with self.console.bar(f"training {self.config.method}", total, done) as bar:
+        first = self.fabric.is_global_zero
+        with (
+            run.held() if first else contextlib.nullcontext(),
+            self.console.bar(f"training {self.config.method}", total, done) as bar,
+        ):
             self.fabric.launch()
             progress = fit(
                 self.fabric, self.method, self.data, self.cases, self.config, run,
@@ -271,23 +280,27 @@ def make_fabric(device: str, precision: str) -> Fabric:
     if not on_gpu and precision == "16-mixed":
         raise UserError("training.precision 16-mixed needs a GPU; take 32-true or bf16-mixed.")
     warnings.filterwarnings("ignore", module="lightning")
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it announces the precision
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if processes == 1:
         return Fabric(accelerator="cuda" if on_gpu else "cpu", devices=1, precision=precision)  # type: ignore[arg-type]
     here = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
     fabric = Fabric(
         accelerator="cuda" if on_gpu else "cpu", devices=here, num_nodes=processes // here,
-        strategy="ddp", precision=precision,  # type: ignore[arg-type]
+        # a term that is not at work yet, or no more, leaves its projector without a gradient
+        strategy=DDPStrategy(find_unused_parameters=True), precision=precision,  # type: ignore[arg-type]
     )  # fmt: skip
     fabric.launch()
     return fabric
 
 
-def _facts(data: PreparedData, resolved: Resolved, notes: list[str]) -> dict[str, Any]:
+def _facts(data: PreparedData, resolved: Resolved, session: _Session) -> dict[str, Any]:
     return {
         "data": str(data.folder.resolve()),
         "command": shlex.join(sys.argv),
         "origins": resolved.origins,
-        "notes": notes,
+        "notes": session.method.notes,
+        "device": str(session.fabric.device),
+        "threads": torch.get_num_threads(),
         "world_size": int(os.environ.get("WORLD_SIZE", "1")),
     }

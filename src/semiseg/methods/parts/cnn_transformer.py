@@ -8,14 +8,6 @@ from semiseg.methods.base import ParameterGroup
 from semiseg.networks.segmenter import Segmenter
 from semiseg.networks.swin_unet import SwinUnet
 from semiseg.networks.swin_weights import load_pretrained
-from semiseg.networks.unet import UNet
-
-
-def build_unet(task: Task, config: RunConfig) -> Segmenter:
-    """The U-Net branch (raises `UserError` where ``data.size`` does not fit)."""
-    backbone = UNet(task.channels, config.unet)
-    backbone.check_size(config.data.size)
-    return Segmenter(backbone, len(task.classes))
 
 
 def build_swin_unet(

@@ -1,0 +1,165 @@
+"""`cross-level`: Zhao, Fang, Fan, Lin, Gao, Li. Cross-level contrastive learning and consistency
+constraint for semi-supervised medical image segmentation (ISBI 2022).
+
+An image is cut into n x n patches that go through the same network. What the network finds in a
+patch alone must agree with what it finds there in the whole image: its features first (contrast,
+equation 1), then its predictions (consistency, equation 2). L = L_sup + alpha L_contrast +
+beta L_consist (equation 3), with (alpha, beta) = (1, 0) in the first stage and (0, 1) in the second.
+"""
+
+from typing import ClassVar, Literal
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from semiseg.config import RunConfig
+from semiseg.data.batch import Batch
+from semiseg.data.task import Task
+from semiseg.errors import UserError
+from semiseg.losses.cross_level import cross_level_consistency, cross_level_contrast
+from semiseg.losses.dice import supervised_loss
+from semiseg.methods import base
+from semiseg.methods.base import Method, ParameterGroup, Step, start_of
+from semiseg.methods.parts.cnn import build_unet
+from semiseg.methods.parts.statistics import batch_statistics
+
+
+class CrossLevelOptions(base.Options):
+    """Options of ``cross-level``."""
+
+    patches: int = Field(5, ge=2, description="n: an image is cut into n x n patches")
+    contrast_weight: float = Field(1.0, ge=0, description="alpha")
+    consistency_weight: float = Field(1.0, ge=0, description="beta")
+    stages: Literal["two", "joint"] = Field(
+        "two", description="'joint': both terms all the time, without stages"
+    )
+    first_stage: float = Field(
+        1 / 3,
+        gt=0,
+        description="its end: part of the run, or iteration if >= 1 (100 of 300 epochs)",
+    )
+    temperature: float = Field(0.07, gt=0)
+    projector_widths: tuple[int, int, int] = (64, 64, 128)
+    negatives: int | None = Field(None, ge=1, description="drawn for each query; default: all")
+    negatives_from: Literal["full", "patches"] = "full"
+    gradient: Literal["both", "patches", "full"] = Field(
+        "both", description="the side that learns from the consistency"
+    )
+
+
+class Projector(nn.Sequential):
+    """p: three convolutions whose cells do not overlap, [B, C, S, S] -> [B, D, n, n]."""
+
+    def __init__(self, channels: int, widths: tuple[int, int, int], cell: int) -> None:
+        """Args: cell: S/n, the pixels that one embedding sees, a multiple of 16."""
+        first, second, third = widths
+        super().__init__(
+            nn.Conv2d(channels, first, 4, stride=4),
+            nn.BatchNorm2d(first),
+            nn.ReLU(),
+            nn.Conv2d(first, second, 4, stride=4),
+            nn.BatchNorm2d(second),
+            nn.ReLU(),
+            nn.Conv2d(second, third, cell // 16, stride=cell // 16),
+        )
+
+    def embed(self, features: Tensor) -> Tensor:
+        """[B, C, S, S] -> [B, n^2, D] of length 1, row by row."""
+        return F.normalize(self(features).flatten(2).mT.float(), dim=-1)
+
+
+def cut(x: Tensor, n: int) -> Tensor:
+    """[B, C, S, S] -> its n x n cells, row by row: [B, n^2, C, S/n, S/n]."""
+    batch, channels, side, _ = x.shape
+    cells = x.reshape(batch, channels, n, side // n, n, side // n)
+    return cells.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
+
+
+class CrossLevel(Method):
+    """One U-Net, on images and on their patches."""
+
+    Options: ClassVar[type[base.Options]] = CrossLevelOptions
+    networks: ClassVar[tuple[str, ...]] = ("cnn",)
+
+    def __init__(self, task: Task, config: RunConfig) -> None:
+        """See `Method`. Raises `UserError` for a size that n does not divide into whole cells."""
+        super().__init__(task, config)
+        self.options = o = CrossLevelOptions.model_validate(config.options)
+        check_size(config.data.size, o.patches)
+        # h: one sigmoid channel for two classes, which then has no background to be scored
+        self.cnn = build_unet(task, config, sigmoid=True)
+        self.binary = len(task.classes) == 2
+        cell = config.data.size // o.patches
+        self.projector = Projector(self.cnn.out_channels[1], o.projector_widths, cell)
+        if not o.contrast_weight:
+            self.projector.requires_grad_(False)
+
+    def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Terms: ``supervised``, ``contrast`` and ``consistency`` where they are at work."""
+        o, labelled = self.options, batch.labelled
+        features = self.cnn.features(batch.images)
+        logits = self.cnn.classify(features)
+        loss = supervised_loss(logits[:labelled], batch.labels, background=not self.binary)
+        terms = {"supervised": loss}
+        first = step.index < start_of(o.first_stage, step.total)
+        contrast = o.contrast_weight if first or o.stages == "joint" else 0.0
+        consistency = o.consistency_weight if not first or o.stages == "joint" else 0.0
+        if not (contrast or consistency):
+            return terms
+        with batch_statistics(self.cnn):
+            patches = self.cnn.features(cut(batch.images, o.patches).flatten(0, 1))
+        if contrast:
+            queries = self.projector.embed(features[1])
+            with batch_statistics(self.projector):
+                keys = self.projector.embed(patches[1]).reshape_as(queries)
+            terms["contrast"] = contrast * cross_level_contrast(
+                queries, keys, o.temperature, o.negatives, o.negatives_from
+            )
+        if consistency:
+            full = cut(self._probabilities(logits), o.patches)
+            local = self._probabilities(self.cnn.classify(patches)).reshape_as(full)
+            if o.gradient == "patches":
+                full = full.detach()
+            elif o.gradient == "full":
+                local = local.detach()
+            terms["consistency"] = consistency * cross_level_consistency(full, local)
+        return terms
+
+    def _probabilities(self, logits: Tensor) -> Tensor:
+        probabilities = logits.float().softmax(1)
+        return probabilities[:, 1:] if self.binary else probabilities
+
+    def active_from(self, iterations: int) -> dict[str, int]:
+        """See `Method`."""
+        o = self.options
+        staged = o.stages == "two" and o.consistency_weight > 0
+        return {"consistency": start_of(o.first_stage, iterations)} if staged else {}
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """See `Method`."""
+        groups = [ParameterGroup("cnn", list(self.cnn.parameters()))]
+        if self.options.contrast_weight:
+            groups.append(ParameterGroup("projector", list(self.projector.parameters())))
+        return groups
+
+
+def check_size(size: int, n: int) -> None:
+    """Refuse a size that n x n patches whose side is a multiple of 16 (four poolings) do not fill.
+
+    Raises:
+        UserError: naming sizes, and numbers of patches, that fit.
+    """
+    unit = 16 * n
+    if size % unit == 0:
+        return
+    lower = size // unit * unit
+    sizes = " or ".join(str(s) for s in (lower, lower + unit) if s)
+    fitting = [str(k) for k in range(2, size // 16 + 1) if size % (16 * k) == 0]
+    also = (
+        f"; at size {size}, cross-level.patches {', '.join(fitting)} would fit" if fitting else ""
+    )
+    raise UserError(
+        f"data.size {size} cannot be cut into {n} x {n} patches of a multiple of 16 pixels: take "
+        f"{sizes}{also}."
+    )

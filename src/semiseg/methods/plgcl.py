@@ -1,0 +1,236 @@
+"""`plgcl`: Basak and Yin. Pseudo-label guided contrastive learning for semi-supervised medical image
+segmentation (CVPR 2023).
+
+A student and its average, the teacher, agree on weak and strong views of unlabelled images
+(equation 6). Guided by the truth or by the student's pseudo-labels, patches of class-attended images
+(section 3.1) are embedded by the student's encoder and a head and contrasted by the Gaussian bound
+of equation 5: nearest in entropy are positives, patches of other classes negatives.
+L = L_sup + beta L_reg + gamma L_plgcl (equation 8), the last after a warm-up (section 3.4).
+
+The public code does not run; this reading, step by step, is argued in docs/plgcl.md.
+"""
+
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from semiseg.config import RunConfig
+from semiseg.data.batch import Batch
+from semiseg.data.task import Task
+from semiseg.errors import UserError
+from semiseg.losses.plgcl import binary_entropy, gaussian_contrast, nearest
+from semiseg.losses.precision import at_least_single
+from semiseg.methods import base
+from semiseg.methods.base import Method, ParameterGroup, Step, start_of
+from semiseg.methods.parts.cnn import build_unet
+from semiseg.methods.parts.statistics import batch_statistics
+from semiseg.methods.parts.strong import strong_view
+from semiseg.methods.parts.teacher import frozen_copy, update_average
+from semiseg.networks.segmenter import Segmenter
+from semiseg.networks.unet import UNet
+
+Similarity = Literal["entropy", "confidence", "cosine", "class"]
+
+
+class PLGCLOptions(base.Options):
+    """Options of ``plgcl``; every row of the paper's tables 2 and 3 is a choice of them."""
+
+    regularisation_weight: float = Field(0.25, ge=0, description="beta, of equation 6")
+    weight: float = Field(0.2, ge=0, description="gamma, of equation 5")
+    warmup: float = Field(
+        1 / 6, ge=0, description="equation 5 begins: part of the run, or iteration if >= 1"
+    )
+    refine: bool = Field(True, description="false: pseudo-labels of the warm-up's last student")
+    average: float = Field(0.999, ge=0, lt=1, description="alpha, of equations 9 and 10")
+    temperature: float = Field(0.2, gt=0, description="tau")
+    covariance: float = Field(4.0, ge=0, description="lambda of equation 5")
+    covariance_ramp: bool = Field(False, description="lambda grows with t/T")
+    similarity: Similarity = Field("entropy", description="of positives; 'class': all of it")
+    neighbours: int = Field(20, ge=1, description="n, the positives of an anchor")
+    rest: Literal["ignored", "negative"] = Field("ignored", description="farther ones of the class")
+    patches: int = Field(64, ge=2, description="drawn from the batch for each class")
+    least_confidence: float = Field(0.01, ge=0, le=1, description="of a patch, equation 1")
+    head_hidden: int = Field(256, ge=1)
+    head_width: int = Field(128, ge=1)
+
+
+class Windows(NamedTuple):
+    """The patches of one step: V of them, with what equations 1 to 3 say of each."""
+
+    pixels: Tensor
+    """[V, C, w, w] of the attended images."""
+    classes: Tensor
+    """[V] int64."""
+    confidence: Tensor
+    """[V], equation 1."""
+    entropy: Tensor
+    """[V], equation 2."""
+
+
+class Head(nn.Sequential):
+    """H: the paper's "shallow FC layer"."""
+
+    def __init__(self, channels: int, hidden: int, width: int) -> None:
+        super().__init__(
+            nn.Linear(channels, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, width)
+        )
+
+    def embed(self, pooled: Tensor) -> Tensor:
+        """[V, C] -> [V, D] of length 1."""
+        return F.normalize(self(pooled).float(), dim=1)
+
+
+class PLGCL(Method):
+    """Student and teacher. The student is used for inference."""
+
+    Options: ClassVar[type[base.Options]] = PLGCLOptions
+    networks: ClassVar[tuple[str, ...]] = ("student", "teacher")
+
+    def __init__(self, task: Task, config: RunConfig) -> None:
+        """See `Method`. Raises `UserError` for a size whose windows the encoder cannot pool."""
+        super().__init__(task, config)
+        self.options = o = PLGCLOptions.model_validate(config.options)
+        check_size(config.data.size, len(config.unet.channels))
+        self.classes = len(task.classes)
+        self.student = build_unet(task, config)
+        self.teacher = frozen_copy(self.student)
+        # the network whose pseudo-labels guide the patches, where they are no longer refined
+        self.guide: Segmenter | None = None if o.refine else frozen_copy(self.student)
+        self.head = Head(config.unet.channels[-1], o.head_hidden, o.head_width)
+        if not o.weight:
+            self.head.requires_grad_(False)
+
+    def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Terms: ``supervised`` (equation 7), ``regularisation`` (6), ``plgcl`` (5), weighted (8)."""
+        o, labelled = self.options, batch.labelled
+        weak = batch.images[labelled:]
+        regularised = o.regularisation_weight > 0 and batch.unlabelled > 0
+        images = batch.images[:labelled]
+        if regularised:
+            images = torch.cat([images, strong_view(weak)])
+        logits = at_least_single(self.student(images))
+        terms = {"supervised": F.cross_entropy(logits[:labelled], batch.labels)}
+        if regularised:
+            target = pseudo_label(self.teacher, weak)
+            # soft targets; the student sees the strong view (page 5's sentence swaps the two)
+            loss = F.cross_entropy(logits[labelled:], target)
+            terms["regularisation"] = o.regularisation_weight * loss
+        start = start_of(o.warmup, step.total)
+        if o.weight and step.index >= start:
+            if self.guide is not None and step.index == start:
+                self.guide.load_state_dict(self.student.state_dict())
+            windows = self._windows(batch)
+            terms["plgcl"] = o.weight * self._contrast(windows, step)
+        return terms
+
+    def _windows(self, batch: Batch) -> Windows:
+        """Section 3.1: candidates of every class over the whole batch, and up to P of each."""
+        o, labelled = self.options, batch.labelled
+        confidence = F.one_hot(batch.labels, self.classes).movedim(-1, 1).float()
+        if batch.unlabelled:
+            guide = self.guide if self.guide is not None else self.student
+            guessed = pseudo_label(guide, batch.images[labelled:])
+            confidence = torch.cat([confidence, guessed])  # C: [B, K, S, S]
+        images = batch.images.clamp(0, 1)  # x: [B, C, S, S]
+        side = images.shape[-1] // 4
+        stride = side // 2
+        attended = images[:, None] * confidence[:, :, None]  # [B, K, C, S, S]
+        disorder = binary_entropy(attended).mean(2)
+        average, entropy = (  # [K, B * W * W] each
+            F.avg_pool2d(x, side, stride).transpose(0, 1).flatten(1) for x in (confidence, disorder)
+        )
+        candidates = average >= o.least_confidence
+        draw = torch.rand_like(average).masked_fill(~candidates, -1)
+        drawn = draw.topk(min(o.patches, draw.shape[1]), dim=1)
+        classes, rank = (drawn.values >= 0).nonzero(as_tuple=True)
+        position = drawn.indices[classes, rank]
+        per_image = average.shape[1] // len(images)
+        image, place = position // per_image, position % per_image
+        across = (images.shape[-1] - side) // stride + 1
+        row, column = place // across, place % across
+        pixels = tiles(images, side, stride)[image, :, row, column]
+        weights = tiles(confidence, side, stride)[image, classes, row, column]
+        return Windows(
+            pixels * weights[:, None], classes, average[classes, position],
+            entropy[classes, position],
+        )  # fmt: skip
+
+    def _contrast(self, windows: Windows, step: Step) -> Tensor:
+        """Equation 5 for patches of one step; 0 where there are too few to be normalised."""
+        o = self.options
+        if len(windows.classes) < 2:
+            return 0.0 * torch.stack([p.sum() for p in self.head.parameters()]).sum()
+        _, embeddings = self.embed(windows.pixels)
+        positives = nearest(
+            distances(windows, o.similarity), windows.classes,
+            len(windows.classes) if o.similarity == "class" else o.neighbours,
+        )  # fmt: skip
+        return gaussian_contrast(
+            embeddings, windows.classes, positives, self.classes, o.temperature,
+            o.covariance * (step.fraction if o.covariance_ramp else 1.0), o.rest == "negative",
+        )  # fmt: skip
+
+    def embed(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Patches [V, C, w, w] -> the encoder's pooled maps [V, E] and f = H(E(patch)), [V, D]."""
+        backbone = self.student.backbone
+        assert isinstance(backbone, UNet)
+        with batch_statistics(backbone):
+            pooled = backbone.encode(pixels)[-1].float().mean((2, 3))
+        return pooled, self.head.embed(pooled)
+
+    def after_step(self, step: Step) -> None:
+        """Equations 9 and 10."""
+        update_average(self.teacher, self.student, self.options.average)
+
+    def active_from(self, iterations: int) -> dict[str, int]:
+        """See `Method`."""
+        return {"plgcl": start_of(self.options.warmup, iterations)} if self.options.weight else {}
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """See `Method`."""
+        groups = [ParameterGroup("student", list(self.student.parameters()))]
+        if self.options.weight:
+            groups.append(ParameterGroup("head", list(self.head.parameters())))
+        return groups
+
+
+@torch.no_grad()
+def pseudo_label(network: Segmenter, images: Tensor) -> Tensor:
+    """The class confidence [U, K, S, S] that ``network`` gives, without dropout or a gradient."""
+    with batch_statistics(network, dropout=False):
+        probabilities: Tensor = at_least_single(network(images)).softmax(1)
+    return probabilities
+
+
+def tiles(x: Tensor, side: int, stride: int) -> Tensor:
+    """[B, C, S, S] -> a view of its windows, [B, C, W, W, side, side]."""
+    return x.unfold(2, side, stride).unfold(3, side, stride)
+
+
+def distances(windows: Windows, similarity: Similarity) -> Tensor:
+    """[V, V], smaller is more alike: what ranks the patches of a class (table 3)."""
+    if similarity == "cosine":  # of vectorised patches, pixel by pixel
+        vectors = F.normalize(windows.pixels.flatten(1), dim=1)
+        return 1 - vectors @ vectors.T
+    if similarity == "class":
+        return windows.entropy.new_zeros(len(windows.entropy), len(windows.entropy))
+    values = windows.entropy if similarity == "entropy" else windows.confidence
+    return (values[:, None] - values).abs()
+
+
+def check_size(size: int, levels: int) -> None:
+    """Refuse a size that has no windows of a quarter of it in steps of an eighth.
+
+    Raises:
+        UserError: naming sizes that fit.
+    """
+    unit, least = 8, 4 * 2 ** (levels - 1)
+    if size % unit or size < least:
+        lower = max(size // unit * unit, least)
+        raise UserError(
+            f"data.size {size} does not fit plgcl, whose patches are a quarter of the image in steps of "
+            f"an eighth: take a multiple of 8 from {least} on, such as {lower} or {lower + unit}."
+        )

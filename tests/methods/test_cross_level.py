@@ -1,0 +1,180 @@
+"""``cross-level``: the conformance checks, its stages, what its cells see, the size."""
+
+from typing import ClassVar
+
+import pytest
+import torch
+from conformance import MethodConformance
+
+from semiseg import methods
+from semiseg.config import RunConfig
+from semiseg.data.batch import Batch
+from semiseg.data.manifest import PreparedData
+from semiseg.errors import UserError
+from semiseg.losses.cross_level import cross_level_consistency, cross_level_contrast
+from semiseg.losses.dice import supervised_loss
+from semiseg.methods.base import Step
+from semiseg.methods.cross_level import CrossLevel, check_size, cut
+from semiseg.workflows.setting import settle
+from small import small_settings
+
+FIRST, SECOND = Step(10, 100), Step(90, 100)
+
+
+class TestCrossLevel(MethodConformance):
+    name = "cross-level"
+    # joint stages, so that a late step has every term; the stages have tests of their own
+    settings = (*small_settings("cross-level"), "cross-level.stages=joint")
+    terms: ClassVar[set[str]] = {"supervised", "contrast", "consistency"}
+    golden: ClassVar[dict[int, float]] = {0: 1.85658, 5: 0.7922, 10: 0.62813, 19: 0.58834}
+
+    def method(self, data: PreparedData, *more: str) -> CrossLevel:
+        method = self.build(data, self.config(data, *more))
+        assert isinstance(method, CrossLevel)
+        return method
+
+    def test_the_terms_are_those_of_the_paper(self, small_data: PreparedData) -> None:
+        method = self.method(small_data).eval()
+        batch = self.batch()
+        terms = method(batch, SECOND)
+        logits = method.cnn(batch.images)
+        torch.testing.assert_close(terms["supervised"], supervised_loss(logits[:2], batch.labels))
+        # patch by patch, each of them alone
+        quarters = [(slice(i, i + 16), slice(j, j + 16)) for i in (0, 16) for j in (0, 16)]
+        method.train()
+        method.cnn.eval()
+        for norm in method.cnn.modules():
+            if isinstance(norm, torch.nn.BatchNorm2d):
+                norm.train()
+                norm.momentum = 0.0
+        terms = method(batch, SECOND)
+        full = method.cnn.features(batch.images)
+        stack = torch.stack([batch.images[:, :, r, c] for r, c in quarters], 1).flatten(0, 1)
+        local = method.cnn.features(stack)
+        whole = method.cnn.classify(full).softmax(1)
+        parts = method.cnn.classify(local).softmax(1).reshape(4, 4, 3, 16, 16)
+        cells = torch.stack([whole[:, :, r, c] for r, c in quarters], 1)
+        torch.testing.assert_close(terms["consistency"], cross_level_consistency(cells, parts))
+        queries = method.projector.embed(full[1])
+        keys = method.projector.embed(local[1]).reshape(4, 4, -1)
+        torch.testing.assert_close(terms["contrast"], cross_level_contrast(queries, keys, 0.07))
+
+    def test_an_embedding_sees_its_own_cell_and_no_other(self, small_data: PreparedData) -> None:
+        projector = self.method(small_data).projector.eval()
+        features = torch.rand(1, 8, 32, 32)
+        changed = features.clone()
+        changed[:, :, :16, 16:] += 1
+        moved = (projector.embed(features) != projector.embed(changed)).any(-1)
+        assert moved.tolist() == [[False, True, False, False]]
+        assert projector.embed(features).shape == (1, 4, 8)
+        alone = projector.embed(cut(features, 2).flatten(0, 1))
+        torch.testing.assert_close(alone[:, 0], projector.embed(features)[0])
+
+    def test_the_stages(self, small_data: PreparedData) -> None:
+        method = self.method(small_data, "cross-level.stages=two", "cross-level.first_stage=0.5")
+        assert method.active_from(100) == {"consistency": 50}
+        for index, second in ((0, "contrast"), (49, "contrast"), (50, "consistency")):
+            assert set(method(self.batch(), Step(index, 100))) == {"supervised", second}
+
+    @pytest.mark.parametrize("without", ["contrast", "consistency"])
+    def test_a_term_is_left_out(self, small_data: PreparedData, without: str) -> None:
+        method = self.method(small_data, f"cross-level.{without}_weight=0")
+        assert set(method(self.batch(), SECOND)) == self.terms - {without}
+        if without == "contrast":
+            assert [g.name for g in method.parameter_groups()] == ["cnn"]
+
+    def test_weights(self, small_data: PreparedData) -> None:
+        weights = ("cross-level.contrast_weight=3", "cross-level.consistency_weight=5")
+        terms = []
+        for more in ((), weights):
+            torch.manual_seed(1)
+            terms.append(self.method(small_data, "unet.dropout=[0, 0, 0, 0, 0]", *more)(
+                self.batch(), SECOND))  # fmt: skip
+        for name, factor in (("contrast", 3), ("consistency", 5), ("supervised", 1)):
+            torch.testing.assert_close(terms[1][name], factor * terms[0][name])
+
+    @pytest.mark.parametrize("side", ["both", "patches", "full"])
+    def test_the_side_that_learns_from_the_consistency(
+        self, small_data: PreparedData, side: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from semiseg.methods import cross_level
+
+        seen = {}
+
+        def record(full: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+            seen.update(full=full.requires_grad, patches=patches.requires_grad)
+            return cross_level_consistency(full, patches)
+
+        monkeypatch.setattr(cross_level, "cross_level_consistency", record)
+        self.method(small_data, f"cross-level.gradient={side}")(self.batch(), SECOND)
+        assert seen == {"full": side != "patches", "patches": side != "full"}
+
+    def test_only_full_images_reach_the_averages(self, small_data: PreparedData) -> None:
+        quiet = "unet.dropout=[0, 0, 0, 0, 0]"
+        counted, plain = (self.method(small_data, quiet).train() for _ in range(2))
+        counted(self.batch(), SECOND)
+        plain.cnn(self.batch().images)
+        for name, value in plain.cnn.named_buffers():
+            torch.testing.assert_close(dict(counted.cnn.named_buffers())[name], value)
+        assert all(m.training for m in counted.modules())
+
+    def test_drawn_negatives_and_negatives_from_patches(self, small_data: PreparedData) -> None:
+        quiet = "unet.dropout=[0, 0, 0, 0, 0]"
+        losses = {
+            self.method(small_data, quiet, more)(self.batch(), SECOND)["contrast"].item()
+            for more in ("cross-level.negatives=3", "cross-level.negatives=1",
+                         "cross-level.negatives_from=patches")
+        }  # fmt: skip
+        assert len(losses) == 3
+
+
+def binary(data: PreparedData) -> CrossLevel:
+    task = data.task.model_copy(update={"classes": ("background", "polyp")})
+    config: RunConfig = settle(task, "cross-level", None, small_settings("cross-level")).config
+    torch.manual_seed(0)
+    method = methods.entry("cross-level").load()(task, config)
+    assert isinstance(method, CrossLevel)
+    return method
+
+
+def test_two_classes_are_one_sigmoid_channel(small_data: PreparedData) -> None:
+    method = binary(small_data).eval()
+    images = torch.rand(3, 1, 32, 32)
+    z = method.cnn.head(method.cnn.features(images)[1])
+    assert z.shape == (3, 1, 32, 32)
+    probabilities = method.logits(images, "cnn").softmax(1)
+    torch.testing.assert_close(probabilities[:, 1:], z.sigmoid())
+
+
+def test_the_loss_of_two_classes_scores_the_foreground(small_data: PreparedData) -> None:
+    method = binary(small_data).eval()
+    labels = torch.randint(0, 2, (2, 32, 32))
+    batch = Batch(torch.rand(4, 1, 32, 32), labels)
+    p = method.logits(batch.images, "cnn").softmax(1)[:2, 1]
+    y = labels.float()
+    dice = 1 - (2 * (p * y).sum() + 1e-5) / (p.square().sum() + y.sum() + 1e-5)
+    cross_entropy = torch.nn.functional.binary_cross_entropy(p, y)
+    torch.testing.assert_close(method(batch, FIRST)["supervised"], 0.5 * (dice + cross_entropy))
+
+
+def test_a_cell_is_a_part_of_the_image() -> None:
+    x = torch.arange(2 * 36.0).reshape(2, 1, 6, 6)
+    cells = cut(x, 3)
+    assert cells.shape == (2, 9, 1, 2, 2)
+    assert torch.equal(cells[1, 5, 0], x[1, 0, 2:4, 4:6])
+
+
+@pytest.mark.parametrize(("size", "n"), [(320, 5), (160, 5), (96, 6), (96, 3), (64, 2)])
+def test_sizes_that_fit(size: int, n: int) -> None:
+    check_size(size, n)
+
+
+@pytest.mark.parametrize(("size", "n", "words"), [
+    (256, 5, "take 240 or 320; at size 256, cross-level.patches 2, 4, 8, 16 would fit."),
+    (48, 5, "take 80; at size 48, cross-level.patches 3 would fit."),
+    (100, 5, "take 80 or 160."),
+])  # fmt: skip
+def test_a_size_that_does_not_fit_says_what_does(size: int, n: int, words: str) -> None:
+    with pytest.raises(UserError, match=rf"{size} cannot be cut into {n} x {n}") as error:
+        check_size(size, n)
+    assert str(error.value).endswith(words)

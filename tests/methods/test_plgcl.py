@@ -1,0 +1,279 @@
+"""``plgcl``: the conformance checks, its patches against loops, its schedule and its teacher."""
+
+from typing import Any, ClassVar
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conformance import MethodConformance
+from torch import Tensor
+
+from semiseg.config import RunConfig
+from semiseg.data.batch import Batch
+from semiseg.data.manifest import PreparedData
+from semiseg.errors import UserError
+from semiseg.losses.plgcl import binary_entropy, gaussian_contrast
+from semiseg.methods import plgcl
+from semiseg.methods.base import Step
+from semiseg.methods.plgcl import PLGCL, Windows, check_size, distances, pseudo_label
+from small import small_settings
+
+LATE = Step(99, 100)
+QUIET = "unet.dropout=[0, 0, 0, 0, 0]"
+
+
+class TestPLGCL(MethodConformance):
+    name = "plgcl"
+    settings = small_settings("plgcl")
+    terms: ClassVar[set[str]] = {"supervised", "regularisation", "plgcl"}
+    golden: ClassVar[dict[int, float]] = {0: 1.44811, 5: 1.96776, 10: 1.57306, 19: 1.47685}
+    size = 64
+
+    def method(self, data: PreparedData, *more: str) -> PLGCL:
+        method = self.build(data, self.config(data, *more))
+        assert isinstance(method, PLGCL)
+        return method
+
+    def test_equations_6_and_7(
+        self, small_data: PreparedData, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(plgcl, "strong_view", lambda x: 1 - x)
+        method = self.method(small_data, QUIET).eval()
+        with torch.no_grad():
+            method.teacher.head.bias.add_(torch.tensor([0.3, -0.2, 0.1]))
+        batch = self.batch()
+        terms = method(batch, Step(0, 100))
+        labelled = F.cross_entropy(method.student(batch.images[:2]), batch.labels)
+        torch.testing.assert_close(terms["supervised"], labelled)
+        teacher = pseudo_label(method.teacher, batch.images[2:])  # weak
+        student = method.student(1 - batch.images[2:]).log_softmax(1)  # strong
+        torch.testing.assert_close(
+            terms["regularisation"], -0.25 * (teacher * student).sum(1).mean()
+        )
+
+    def test_equation_5_is_given_the_nearest_in_entropy(
+        self, small_data: PreparedData, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        method = self.method(small_data, "plgcl.neighbours=3")
+        calls: list[tuple[Any, ...]] = []
+        windows: list[Windows] = []
+        make = method._windows
+
+        def keep(batch: Batch) -> Windows:
+            windows.append(make(batch))
+            return windows[-1]
+
+        def record(*arguments: Any) -> Tensor:
+            calls.append(arguments)
+            return gaussian_contrast(*arguments)
+
+        monkeypatch.setattr(method, "_windows", keep)
+        monkeypatch.setattr(plgcl, "gaussian_contrast", record)
+        term = method(self.batch(), LATE)["plgcl"]
+        embeddings, classes, positives, *rest = calls[0]
+        assert rest == [3, 0.2, 4.0, False]
+        assert torch.equal(classes, windows[0].classes)
+        torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(len(classes)))
+        torch.testing.assert_close(term, 0.2 * gaussian_contrast(*calls[0]))
+        entropy = windows[0].entropy
+        for u, row in enumerate(positives):
+            own = [v for v in range(len(classes)) if v != u and classes[v] == classes[u]]
+            own.sort(key=lambda v: abs(float(entropy[v] - entropy[u])))
+            assert row.sum() == min(3, len(own))
+            farthest = max((abs(float(entropy[v] - entropy[u])) for v in own[:3]), default=0)
+            assert all(abs(float(entropy[v] - entropy[u])) <= farthest for v in row.nonzero())
+
+    def test_windows_are_those_of_equations_1_to_3(self, small_data: PreparedData) -> None:
+        method = self.method(small_data, QUIET, "plgcl.patches=5000", "plgcl.least_confidence=0.2")
+        batch = self.batch()
+        found = method._windows(batch)
+        truth = F.one_hot(batch.labels, 3).movedim(-1, 1).float()
+        guess = pseudo_label(method.student, batch.images[2:])
+        confidence = torch.cat([truth, guess])
+        images = batch.images.clamp(0, 1)
+        expected = []
+        for b in range(4):
+            for k in range(3):
+                for top in range(0, 49, 8):
+                    for left in range(0, 49, 8):
+                        place = (slice(top, top + 16), slice(left, left + 16))
+                        c, x = confidence[b, k][place], images[b, 0][place]
+                        if c.mean() >= 0.2:
+                            expected.append((k, float(c.mean()),
+                                             float(binary_entropy(c * x).mean()),
+                                             float((c * x).sum())))  # fmt: skip
+        rows = zip(found.classes.tolist(), found.confidence.tolist(), found.entropy.tolist(),
+                   found.pixels.sum((1, 2, 3)).tolist(), strict=True)  # fmt: skip
+        assert found.pixels.shape[1:] == (1, 16, 16)
+        flat = [value for row in sorted(rows) for value in row]
+        wanted = [value for row in sorted(expected) for value in row]
+        assert flat == pytest.approx(wanted, rel=1e-4, abs=1e-4)
+
+    def test_up_to_p_patches_of_a_class_each_once(self, small_data: PreparedData) -> None:
+        method = self.method(small_data, "plgcl.patches=7")
+        rare = self.batch()
+        rare.labels.zero_()
+        rare.labels[0, 32:40, 32:40] = 2
+        with torch.no_grad():  # a student that never sees class 2
+            method.student.head.bias.copy_(torch.tensor([0.0, 0.0, -50.0]))
+        draws = set()
+        for seed in range(5):
+            torch.manual_seed(seed)
+            windows = method._windows(rare)
+            counts = windows.classes.bincount(minlength=3).tolist()
+            assert counts[0] == 7
+            assert 0 < counts[2] <= 7
+            of_rare = windows.pixels[windows.classes == 2].flatten(1)
+            assert len(of_rare.unique(dim=0)) >= counts[2] - 1  # one may be black
+            draws.add(round(float(windows.entropy[:7].sum()), 6))
+        assert len(draws) > 1
+
+    def test_the_warm_up(self, small_data: PreparedData) -> None:
+        method = self.method(small_data)
+        assert method.active_from(300) == {"plgcl": 50}
+        assert "plgcl" not in method(self.batch(), Step(49, 300))
+        assert "plgcl" in method(self.batch(), Step(50, 300))
+        at_once = self.method(small_data, "plgcl.warmup=17")
+        assert at_once.active_from(300) == {"plgcl": 17}
+
+    @pytest.mark.parametrize(("more", "terms"), [
+        (("plgcl.weight=0", "plgcl.regularisation_weight=0"), {"supervised"}),
+        (("plgcl.weight=0",), {"supervised", "regularisation"}),
+        (("plgcl.regularisation_weight=0",), {"supervised", "plgcl"}),
+    ])  # fmt: skip
+    def test_rows_of_table_2(
+        self, small_data: PreparedData, more: tuple[str, ...], terms: set[str]
+    ) -> None:
+        method = self.method(small_data, *more)
+        assert set(method(self.batch(), LATE)) == terms
+
+    @pytest.mark.parametrize("similarity", ["entropy", "confidence", "cosine", "class"])
+    def test_rows_of_table_3(self, small_data: PreparedData, similarity: str) -> None:
+        method = self.method(small_data, f"plgcl.similarity={similarity}", "plgcl.neighbours=2")
+        loss = method(self.batch(), LATE)["plgcl"]
+        assert torch.isfinite(loss)
+        loss.backward()
+
+    def test_the_teacher_is_an_average(self, small_data: PreparedData) -> None:
+        method = self.method(small_data, "plgcl.average=0.75")
+        before = {n: x.clone() for n, x in method.teacher.state_dict().items()}
+        with torch.no_grad():
+            for p in method.student.parameters():
+                p.add_(1.0)
+            for name, buffer in method.student.named_buffers():
+                buffer.add_(4 if "num" in name else 1.0)
+        method.after_step(LATE)
+        for name, value in method.teacher.state_dict().items():
+            new = method.student.state_dict()[name]
+            if value.is_floating_point():
+                torch.testing.assert_close(value, 0.75 * before[name] + 0.25 * new)
+            else:
+                assert torch.equal(value, new)
+
+    def test_neither_teacher_nor_guide_changes_in_a_forward_pass(
+        self, small_data: PreparedData
+    ) -> None:
+        method = self.method(small_data, "plgcl.refine=false").train()
+        method(self.batch(), Step(17, 100))
+        for network in (method.teacher, method.guide):
+            assert network is not None
+            before = {n: x.clone() for n, x in network.state_dict().items()}
+            method(self.batch(), LATE)
+            assert all(torch.equal(x, before[n]) for n, x in network.state_dict().items())
+
+    def test_frozen_pseudo_labels_are_those_of_the_warm_ups_end(
+        self, small_data: PreparedData
+    ) -> None:
+        method = self.method(small_data, "plgcl.refine=false", "plgcl.warmup=0.5")
+        assert method.guide is not None
+        with torch.no_grad():
+            method.student.head.bias.add_(1)
+        method(self.batch(), Step(50, 100))
+        kept = method.guide.head.bias.clone()
+        assert torch.equal(kept, method.student.head.bias)
+        with torch.no_grad():
+            method.student.head.bias.add_(1)
+        method(self.batch(), Step(51, 100))
+        assert torch.equal(method.guide.head.bias, kept)
+
+    def test_lambda_ramps(self, small_data: PreparedData, monkeypatch: pytest.MonkeyPatch) -> None:
+        scales = []
+
+        def record(*arguments: Any) -> Tensor:
+            scales.append(arguments[5])
+            return gaussian_contrast(*arguments)
+
+        monkeypatch.setattr(plgcl, "gaussian_contrast", record)
+        for more in ("plgcl.covariance_ramp=true", "plgcl.covariance_ramp=false"):
+            method = self.method(small_data, more)
+            for index in (25, 50):
+                method(self.batch(), Step(index, 100))
+        assert scales == [1.0, 2.0, 4.0, 4.0]
+
+    @pytest.mark.parametrize("labels", [0, 1])
+    def test_one_class_alone_is_finite(self, small_data: PreparedData, labels: int) -> None:
+        method = self.method(small_data)
+        batch = self.batch()
+        batch.labels.fill_(labels)
+        with torch.no_grad():
+            method.student.head.bias.copy_(100 * F.one_hot(torch.tensor(labels), 3))
+        for images in (batch.images, torch.zeros_like(batch.images)):
+            loss = method(Batch(images, batch.labels), LATE)["plgcl"]
+            loss.backward()
+            assert torch.isfinite(loss)
+
+    def test_no_candidate_at_all_is_zero(self, small_data: PreparedData) -> None:
+        method = self.method(small_data, "plgcl.least_confidence=1")
+        batch = self.batch()
+        batch.labels.copy_(torch.arange(64).expand(2, 64, 64) % 2)
+        loss = method(batch, LATE)["plgcl"]
+        assert loss.item() == 0
+        loss.backward()
+
+    def test_strong_views_are_other_looks_at_the_same_view(self) -> None:
+        images = torch.rand(64, 1, 16, 16)
+        torch.manual_seed(0)
+        views = plgcl.strong_view(images)
+        assert views.shape == images.shape
+        assert views.min() >= 0
+        assert views.max() <= 1
+        assert (views != images).flatten(1).any(1).all()
+        # a bright square stays where it is
+        square = torch.zeros(64, 1, 16, 16)
+        square[:, :, 4:10, 6:12] = 1
+        seen = plgcl.strong_view(square)
+        inside, outside = seen[:, :, 5:9, 7:11], seen[:, :, 12:]
+        assert (inside.amin((1, 2, 3)) > outside.amax((1, 2, 3))).all()
+
+
+def test_distances() -> None:
+    pixels = torch.zeros(3, 1, 2, 2)
+    pixels[0, 0, 0, 0], pixels[1, 0, 0, 0], pixels[2, 0, 1, 1] = 1.0, 5.0, 1.0
+    windows = Windows(
+        pixels, torch.zeros(3, dtype=torch.long), torch.tensor([0.1, 0.4, 0.2]),
+        torch.tensor([0.5, 0.5, 0.2]),
+    )  # fmt: skip
+    torch.testing.assert_close(distances(windows, "entropy")[0], torch.tensor([0.0, 0.0, 0.3]))
+    torch.testing.assert_close(distances(windows, "confidence")[0], torch.tensor([0.0, 0.3, 0.1]))
+    torch.testing.assert_close(distances(windows, "cosine")[0], torch.tensor([0.0, 0.0, 1.0]))
+    assert not distances(windows, "class").any()
+
+
+@pytest.mark.parametrize("size", [100, 32, 48])
+def test_a_size_without_windows_says_what_fits(size: int) -> None:
+    with pytest.raises(UserError, match=rf"data.size {size} does not fit plgcl.*such as \d+"):
+        check_size(size, 5)
+    check_size(64, 5)
+    check_size(96, 5)
+
+
+def test_presets_say_what_is_printed(small_data: PreparedData) -> None:
+    from semiseg.workflows.setting import settle
+
+    for name in ("plgcl-acdc", "plgcl-kits19", "plgcl-crag"):
+        config: RunConfig = settle(small_data.task, None, name).config
+        assert config.method == "plgcl"
+        o, t = config.options, config.training
+        assert (o["temperature"], o["covariance"], o["average"]) == (0.2, 4.0, 0.999)
+        assert (o["regularisation_weight"], o["weight"], o["neighbours"]) == (0.25, 0.2, 20)
+        assert (t.batch_size, t.optimiser, t.learning_rate) == (16, "adam", 1e-4)

@@ -1,0 +1,58 @@
+"""Every row of every study that comes with semiseg, and every preset, takes a step."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from semiseg import methods, presets
+from semiseg.data.batch import Batch
+from semiseg.data.manifest import PreparedData
+from semiseg.methods.base import Step
+from semiseg.workflows.setting import settle
+from small import small_settings
+
+ROWS = [
+    (study, row)
+    for study in presets.study_names()
+    for row in presets.load_study(study)["variants"]
+    if not study.startswith("mcsc")  # its rows are looked at in test_mcsc.py
+]
+
+
+@pytest.mark.parametrize(("study", "row"), ROWS)
+def test_every_row_of_the_papers_tables_runs(
+    small_data: PreparedData, study: str, row: str
+) -> None:
+    sections: dict[str, Any] = dict(presets.load_study(study)["variants"][row])
+    name = sections.pop("method")
+    config = settle(small_data.task, name, None, small_settings(name), sections).config
+    method = methods.entry(name).load()(small_data.task, config)
+    side = config.data.size
+    batch = Batch(torch.rand(4, 1, side, side), torch.randint(0, 3, (2, side, side)))
+    for index in (0, 50, 99):
+        terms = method(batch, Step(index, 100))
+        torch.stack(list(terms.values())).sum().backward()
+        assert all(torch.isfinite(term) for term in terms.values())
+        method.after_step(Step(index, 100))
+    written = sections.get(name, {})
+    assert {k: config.options[k] for k in written} == written
+
+
+@pytest.mark.parametrize("preset", presets.names())
+def test_every_preset_says_what_is_known(small_data: PreparedData, preset: str) -> None:
+    """With every method that it has a section for, so that a comparison can use it."""
+    content = presets.load(preset)
+    assert content["summary"]
+    assert content["source"]
+    task = small_data.task
+    if content.get("unet", {}).get("standardise") == "imagenet":
+        task = task.model_copy(update={"channels": 3, "kind": "pictures"})
+    for name in {content["method"], *(set(content) & set(methods.table()))}:
+        config = settle(task, name, preset).config
+        if config.swin.pretrained == "hub":
+            config = settle(task, name, preset, ["swin.pretrained=none"]).config
+        method = methods.entry(name).load()(task, config)
+        assert method.active_from(10_000) == {
+            term: start for term, start in method.active_from(10_000).items() if start < 10_000
+        }
