@@ -15,42 +15,18 @@ import argparse
 import json
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
 
 from common import clock, in_fresh_process, in_turn, one_thread, peak_mib, verdict
-from semiseg import methods
 from semiseg.config import RunConfig
-from semiseg.data.batch import Batch
-from semiseg.data.task import Intensity, Task
 from semiseg.losses.balanced_contrast import balanced_contrast
-from semiseg.methods.base import Step
 from semiseg.methods.parts.patches import deal_patches
-from semiseg.training.optimiser import build_optimiser
 from semiseg.workflows.setting import settle
+from stepping import TASK, heart_like, training_step
 
 TARGETS = {224: 6.0, 128: 4.0}
-TASK = Task(
-    name="benchmark", kind="volumes", channels=1, classes=("background", "RV", "Myo", "LV"),
-    intensity=Intensity(kind="minmax"), median_shape=(10, 224, 224),
-)  # fmt: skip
-
-
-def heart_like(size: int) -> Batch:
-    """2 + 2 images with a ring, a disc in it and a crescent beside it, large as in ACDC."""
-    rng = np.random.default_rng(0)
-    rows, columns = np.mgrid[:size, :size] / size
-    labels = np.zeros((4, size, size), np.int64)
-    for label in labels:
-        row, column = 0.5 + rng.uniform(-0.05, 0.05, 2)
-        label[np.hypot(rows - row, columns - column + 0.12) < 0.09] = 1
-        label[np.hypot(rows - row, columns - column) < 0.12] = 2
-        label[np.hypot(rows - row, columns - column) < 0.08] = 3
-    images = labels[:, None] / 3 + rng.normal(0, 0.1, (4, 1, size, size))
-    return Batch(torch.from_numpy(images).float(), torch.from_numpy(labels[:2]))
 
 
 def configuration(name: str, size: int, precision: str) -> RunConfig:
@@ -63,22 +39,7 @@ def configuration(name: str, size: int, precision: str) -> RunConfig:
 
 def iteration(name: str, size: int, device: str, precision: str) -> Callable[[], None]:
     """One iteration as the training loop does it."""
-    config = configuration(name, size, precision)
-    torch.manual_seed(0)
-    fabric = Fabric(accelerator=device, devices=1, precision=precision)  # type: ignore[arg-type]
-    method = methods.entry(name).load()(TASK, config)
-    optimiser: Any = build_optimiser(method.parameter_groups(), config.training)
-    model, optimiser = fabric.setup(method, optimiser)
-    model.train()
-    batch = heart_like(size).to(fabric.device)
-
-    def step() -> None:
-        terms = model(batch, Step(30_000, 40_000))
-        fabric.backward(torch.stack(list(terms.values())).sum())
-        optimiser.step()
-        optimiser.zero_grad()
-
-    return step
+    return training_step(configuration(name, size, precision), heart_like(size), device)
 
 
 def compare(size: int, device: str, precision: str, repeats: int) -> None:
