@@ -59,6 +59,9 @@ class TrainingConfig(Strict):
     checkpoint_every: int = Field(200, ge=1)
     log_every: int = Field(10, ge=1)
     gradient_sizes_every: int = Field(0, ge=0, description="0: never")
+    keep_weights_at: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (), description="iterations whose weights stay, as weights/step-N"
+    )
     tensorboard: bool = False
 
     @model_validator(mode="after")

@@ -196,6 +196,17 @@ class MethodConformance:
             losses.append(loss.item())
         return losses
 
+    def test_embeddings_are_points_with_true_classes(self, small_data: PreparedData) -> None:
+        method = self.build(small_data, self.config(small_data)).eval()
+        batch = self.batch(labelled=4, unlabelled=0)
+        with torch.no_grad():
+            spaces = method.embeddings(batch.images, batch.labels)
+        assert len(spaces) >= len(method.networks)
+        for points, classes in spaces.values():
+            assert points.shape[0] == classes.shape[0] > 0
+            assert torch.isfinite(points).all()
+            assert set(classes.unique().tolist()) <= set(batch.labels.unique().tolist())
+
     def test_the_golden_curve(self, small_data: PreparedData) -> None:
         """A change that is meant to keep the mathematics must keep these numbers.
 

@@ -21,7 +21,7 @@ def evaluate(
     network: Annotated[
         str | None, typer.Option(help="One of the method's networks, such as transformer.")
     ] = None,
-    weights: Annotated[str, typer.Option(help="best or last.")] = "best",
+    weights: Annotated[str, typer.Option(help="best, last, or step-N where kept.")] = "best",
     protocol: Annotated[
         str | None,
         typer.Option(help="strict, paper, paper-plgcl, paper-cross-level. Default: the run's."),

@@ -7,7 +7,17 @@ from typing import Any, NoReturn
 import typer
 
 from semiseg import __version__
-from semiseg.cli import benchmark, demo, evaluate, listing, predict, prepare, report, train
+from semiseg.cli import (
+    benchmark,
+    demo,
+    embeddings,
+    evaluate,
+    listing,
+    predict,
+    prepare,
+    report,
+    train,
+)
 from semiseg.errors import RunFailure, UserError
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
@@ -30,6 +40,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("benchmark")(benchmark.benchmark)
 app.command("report")(report.report)
+app.command("embeddings")(embeddings.embeddings)
 app.command("methods")(listing.methods)
 app.command("presets")(listing.presets)
 

@@ -15,7 +15,7 @@ def predict(
     network: Annotated[
         str | None, typer.Option(help="One of the method's networks, such as transformer.")
     ] = None,
-    weights: Annotated[str, typer.Option(help="best or last.")] = "best",
+    weights: Annotated[str, typer.Option(help="best, last, or step-N where kept.")] = "best",
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write class probabilities beside the masks.")
     ] = False,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
 from semiseg.data.task import Task
+from semiseg.methods.parts.points import Points, sample_pixels
 
 
 class Options(BaseModel):
@@ -66,6 +67,20 @@ class Method(nn.Module):
         """[B, C, S, S] -> [B, K, S, S] of one of ``networks``."""
         out: Tensor = getattr(self, network)(images)
         return out
+
+    def embeddings(self, images: Tensor, labels: Tensor) -> dict[str, Points]:
+        """Named spaces with points and their true classes, for figures and for measuring.
+
+        Here: pixels of each network's last decoder map. A method adds the spaces that it contrasts.
+
+        Args:
+            images: [B, C, S, S].
+            labels: [B, S, S] int64.
+        """
+        return {
+            f"{name}, decoder": sample_pixels(getattr(self, name).features(images)[1], labels)
+            for name in self.networks
+        }
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """All trainable parameters, each once."""

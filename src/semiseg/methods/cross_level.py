@@ -22,6 +22,7 @@ from semiseg.losses.dice import supervised_loss
 from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step, start_of
 from semiseg.methods.parts.cnn import build_unet
+from semiseg.methods.parts.points import Points
 from semiseg.methods.parts.statistics import batch_statistics
 
 
@@ -129,6 +130,13 @@ class CrossLevel(Method):
     def _probabilities(self, logits: Tensor) -> Tensor:
         probabilities = logits.float().softmax(1)
         return probabilities[:, 1:] if self.binary else probabilities
+
+    def embeddings(self, images: Tensor, labels: Tensor) -> dict[str, Points]:
+        """See `Method`: also the projected cells, by the class that most of a cell's pixels have."""
+        spaces = super().embeddings(images, labels)
+        cells = self.projector.embed(self.cnn.features(images)[1]).flatten(0, 1)
+        classes = cut(labels[:, None], self.options.patches).flatten(0, 1).flatten(1).mode(1).values
+        return spaces | {"cells": (cells, classes)}
 
     def active_from(self, iterations: int) -> dict[str, int]:
         """See `Method`."""

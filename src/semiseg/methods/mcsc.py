@@ -28,6 +28,7 @@ from semiseg.methods.cross_teaching import CrossTeachingOptions, consistency_wei
 from semiseg.methods.parts.cnn import build_unet
 from semiseg.methods.parts.cnn_transformer import build_swin_unet, groups
 from semiseg.methods.parts.patches import Remainder, deal_patches, draw_origin
+from semiseg.methods.parts.points import Points, sample_pixels, shrink_labels
 from semiseg.networks.projector import SharedProjector
 
 SCALES = (1, 4, 8)  # the paper's "256", 56 and 28: full resolution, a quarter, an eighth
@@ -148,11 +149,8 @@ class MCSC(Method):
             taps: [N, C, h, w] of each network.
             guides: [2N, H, W] labels at full resolution, the CNN's N first.
         """
-        height, width = next(iter(taps.values())).shape[-2:]
-        if guides.shape[-2:] != (height, width):
-            # 'nearest' would shift by half a cell; argmax of coarse logits is another label
-            guides = F.interpolate(guides[:, None].float(), (height, width), mode="nearest-exact")
-            guides = guides[:, 0].long()
+        # the argmax of coarse logits would be another label
+        guides = shrink_labels(guides, next(iter(taps.values())).shape[-1])
         side, remainder = self.sides[scale], self.options.remainder
         origin = draw_origin(side, remainder)  # one grid for both networks: as many problems
         dealt = [
@@ -168,6 +166,17 @@ class MCSC(Method):
             embeddings, labels, self.classes, self.options.temperature,
             torch.cat(masks, 1) if masks else None, self.variant,
         )  # fmt: skip
+
+    def embeddings(self, images: Tensor, labels: Tensor) -> dict[str, Points]:
+        """See `Method`: also the projected pixels of each scale and network."""
+        spaces = super().embeddings(images, labels)
+        for name in self.networks:
+            features = getattr(self, name).features(images)
+            for scale in self.options.scales:
+                pixels, classes = sample_pixels(features[scale], labels)
+                projected = self.projectors[str(scale)](pixels, name)
+                spaces[f"{name}, projected at 1/{scale}"] = F.normalize(projected, dim=1), classes
+        return spaces
 
     def active_from(self, iterations: int) -> dict[str, int]:
         """See `Method`."""

@@ -26,6 +26,7 @@ from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step, start_of
 from semiseg.methods.parts.cnn import build_unet
+from semiseg.methods.parts.points import Points
 from semiseg.methods.parts.statistics import batch_statistics
 from semiseg.methods.parts.strong import strong_view
 from semiseg.methods.parts.teacher import frozen_copy, update_average
@@ -180,6 +181,15 @@ class PLGCL(Method):
         with batch_statistics(backbone):
             pooled = backbone.encode(pixels)[-1].float().mean((2, 3))
         return pooled, self.head.embed(pooled)
+
+    def embeddings(self, images: Tensor, labels: Tensor) -> dict[str, Points]:
+        """See `Method`: also patches of the truth's attended images, as figure 3 has them."""
+        windows = self._windows(Batch(images, labels))
+        pooled, embedded = self.embed(windows.pixels)
+        return super().embeddings(images, labels) | {
+            "encoder": (pooled, windows.classes),
+            "head": (embedded, windows.classes),
+        }
 
     def after_step(self, step: Step) -> None:
         """Equations 9 and 10."""

@@ -134,6 +134,9 @@ def fit(
             # not scored: a training that goes on chooses among the same steps as an unbroken one
             meter.check(progress.done)
             _save_unscored(method, run, progress)
+        if progress.done in training.keep_weights_at and fabric.is_global_zero:
+            name = f"step-{progress.done}.safetensors"
+            save_weights(run.weights / name, method, {"step": progress.done})
         if last or progress.done % training.checkpoint_every == 0:
             meter.check(progress.done)
             _checkpoint(fabric, run, method, optimiser, progress)

@@ -1,7 +1,6 @@
 """From a run's folder to a network that predicts."""
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,8 +13,6 @@ from semiseg.inference.predictor import Predictor, Resampling
 from semiseg.methods.base import Method
 from semiseg.training.checkpoints import load_weights
 from semiseg.training.run_folder import RunFolder
-
-Weights = Literal["best", "last"]
 
 
 def load_predictor(
@@ -32,7 +29,7 @@ def load_predictor(
     Args:
         run: the run's folder.
         network: one of the method's networks; default: the one meant for inference.
-        weights: 'best' (on validation cases; the last without any) or 'last'.
+        weights: 'best' (on validation cases; the last without any), 'last' or 'step-N'.
         device: auto, cpu or cuda.
         flips: average over mirrored copies.
         resampling: see `Predictor`.
@@ -42,18 +39,30 @@ def load_predictor(
     """
     folder = RunFolder(run)
     config, task = folder.config(), folder.task()
-    method, network = choose_network(config.method, network)
-    if weights not in ("best", "last"):
-        raise UserError(f"--weights {weights}: take best or last.")
+    _, network = choose_network(config.method, network)
     where = torch_device(device)
-    model = method(task, without_pretrained(config))  # the file's weights replace all others
-    load_weights(folder.weights / f"{weights}.safetensors", model)
-    model.to(where).eval()
+    model = load_method(folder, weights, where)
 
     def logits(images: Tensor) -> Tensor:
         return model.logits(images, network)
 
     return Predictor(logits, task, config.data.size, where, flips, resampling)
+
+
+def load_method(folder: RunFolder, weights: str, device: torch.device) -> Method:
+    """A run's method with its trained weights, in evaluation mode.
+
+    Raises:
+        UserError: for weights that the run has not kept, or damaged ones.
+    """
+    config, path = folder.config(), folder.weights / f"{weights}.safetensors"
+    kept = sorted(file.stem for file in folder.weights.glob("*.safetensors"))
+    if kept and weights not in kept:
+        raise UserError(f"{folder.folder} has no weights '{weights}': take {' or '.join(kept)}.")
+    method = methods.entry(config.method).load()
+    model = method(folder.task(), without_pretrained(config))  # the file's replace all others
+    load_weights(path, model)
+    return model.to(device).eval()
 
 
 def open_data(run: RunFolder, data: Path | str | None, remedy: str) -> PreparedData:

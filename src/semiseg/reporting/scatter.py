@@ -1,0 +1,50 @@
+"""Embeddings in the plane: one panel a space and stage, one colour a class."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from semiseg.reporting.figures import SERIES
+
+BACKGROUND = "#9aa0a6"
+SIDE = 2.6  # inches of a panel
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """Points [V, 2] of one space, their classes [V], and a line of text above."""
+
+    points: NDArray[np.floating]
+    classes: NDArray[np.integer]
+    title: str
+
+
+def scatter_grid(
+    rows: Sequence[tuple[str, Sequence[Panel | None]]], names: Sequence[str]
+) -> Figure:
+    """A grid of named rows of panels; ``names`` are the classes, the background first."""
+    across = max(len(panels) for _, panels in rows)
+    figure = Figure((SIDE * across + 0.4, SIDE * len(rows) + 0.5), layout="constrained")
+    grid = figure.subplots(len(rows), across, squeeze=False)
+    for axes_row, (name, panels) in zip(grid, rows, strict=True):
+        for axes, panel in itertools.zip_longest(axes_row, panels):
+            axes.set(xticks=[], yticks=[])
+            if panel is None:
+                axes.set_axis_off()
+                continue
+            for code, label in enumerate(names):
+                of = panel.points[panel.classes == code]
+                colour = BACKGROUND if code == 0 else SERIES[(code - 1) % len(SERIES)]
+                axes.scatter(of[:, 0], of[:, 1], s=4, color=colour, label=label, linewidths=0)
+            axes.set_title(panel.title, fontsize=8)
+        axes_row[0].set_ylabel(name, fontsize=8)
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(len(labels), 2 * across), fontsize=8, markerscale=3,
+        frameon=False,
+    )  # fmt: skip
+    return figure

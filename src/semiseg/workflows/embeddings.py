@@ -1,0 +1,148 @@
+"""``semiseg embeddings``: how well classes lie apart in a run's feature spaces, as figure and numbers.
+
+The figure is of the kind of PLGCL's figure 3: t-SNE of several spaces at several stages.
+"""
+
+import csv
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from semiseg.data.loader import SliceCache, slices_of
+from semiseg.data.manifest import PreparedData
+from semiseg.errors import UserError
+from semiseg.files import replacing
+from semiseg.reporting.console import Console
+from semiseg.reporting.scatter import Panel, scatter_grid
+from semiseg.training.run_folder import RunFolder
+from semiseg.workflows.loading import load_method, open_data, torch_device
+
+Space = tuple[NDArray[np.float32], NDArray[np.int64]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Separation:
+    """One space of a run at one stage. ``silhouette`` is in [-1, 1]; None where one class is there."""
+
+    run: str
+    space: str
+    weights: str
+    points: int
+    silhouette: float | None
+
+
+def embeddings(
+    runs: Sequence[Path | str],
+    out: Path | str,
+    *,
+    at: Sequence[str] = ("best",),
+    on: str = "validation",
+    images: int = 32,
+    device: str = "auto",
+    console: Console = Console(),  # noqa: B008 - holds nothing
+) -> list[Separation]:
+    """Embed images of held-out cases, colour the points by the truth, and measure the separation.
+
+    Args:
+        runs: run folders; all of the same data.
+        out: the figure (.png, .svg or .pdf); a CSV of the same name holds the numbers.
+        at: weights: 'best', 'last', or 'step-N' where ``training.keep_weights_at`` kept them.
+        on: validation or test.
+        images: slices or pictures with foreground, evenly over the part.
+        device: auto, cpu or cuda.
+
+    Raises:
+        UserError: for missing weights or labels, or where scikit-learn is not installed.
+    """
+    try:
+        from sklearn.manifold import TSNE
+        from sklearn.metrics import silhouette_score
+    except ImportError:
+        raise UserError(
+            "semiseg embeddings needs scikit-learn: pip install 'semiseg[figures]'."
+        ) from None
+    target = Path(out)
+    if target.suffix not in (".png", ".svg", ".pdf"):
+        raise UserError(f"{target}: the figure's name ends in .png, .svg or .pdf.")
+    folders = [RunFolder(run) for run in runs]
+    spaces: dict[tuple[str, str], list[Space | None]] = {}
+    names: tuple[str, ...] = ()
+    for folder in folders:
+        data = open_data(folder, None, "move them back")
+        names = data.task.classes
+        for column, weights in enumerate(at):
+            for name, space in _spaces(folder, data, weights, on, images, device).items():
+                key = (folder.folder.resolve().name, name)
+                spaces.setdefault(key, [None] * len(at))[column] = space
+    found: list[Separation] = []
+    rows: list[tuple[str, list[Panel | None]]] = []
+    for (run, name), stages in spaces.items():
+        panels: list[Panel | None] = []
+        for weights, stage in zip(at, stages, strict=True):
+            if stage is None:
+                panels.append(None)
+                continue
+            points, classes = stage
+            several = 1 < len(np.unique(classes)) < len(classes)
+            score = (
+                float(silhouette_score(points, classes, metric="cosine")) if several else math.nan
+            )
+            row = Separation(run, name, weights, len(points), score if several else None)
+            found.append(row)
+            shown = "" if row.silhouette is None else f", silhouette {row.silhouette:.2f}"
+            perplexity = min(30.0, (len(points) - 1) / 3)
+            flat = TSNE(
+                metric="cosine", init="random", perplexity=perplexity, random_state=0
+            ).fit_transform(points)
+            panels.append(Panel(flat, classes, f"{name if len(at) == 1 else weights}{shown}"))
+            console.say(f"{run}, {name}, {weights}: {len(points)} points{shown}")
+        rows.append((run if len(at) == 1 else f"{run}\n{name}", panels))
+    if len(at) == 1:  # a row a run, its spaces side by side
+        by_run: dict[str, list[Panel | None]] = {}
+        for run, panels in rows:
+            by_run.setdefault(run, []).extend(panels)
+        rows = list(by_run.items())
+    with replacing(target) as partial:
+        scatter_grid(rows, names).savefig(partial, format=target.suffix[1:], dpi=150)
+    table = target.with_suffix(".csv")
+    with replacing(table) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([field.name for field in dataclasses.fields(Separation)])
+        writer.writerows(dataclasses.astuple(row) for row in found)
+    console.say(f"figure: {target}; numbers: {table}")
+    return found
+
+
+@torch.no_grad()
+def _spaces(
+    run: RunFolder, data: PreparedData, weights: str, on: str, images: int, device: str
+) -> dict[str, Space]:
+    """The method's spaces on evenly chosen images with foreground."""
+    where = torch_device(device)
+    config = run.config()
+    method = load_method(run, weights, where)
+    if on not in ("validation", "test"):
+        raise UserError(f"--on {on}: take validation or test.")
+    split = run.split().split
+    patients = split.validation if on == "validation" else split.test
+    cases = data.of_patients(patients, labelled=True)
+    with_foreground = [
+        (case, index)
+        for case, index in slices_of(cases)
+        if np.any(np.asarray(data.label(case.identifier)[index]))
+    ]
+    if not with_foreground:
+        raise UserError(f"{run.folder} has no labelled {on} case to embed: take another --on.")
+    steps = np.linspace(0, len(with_foreground) - 1, min(images, len(with_foreground)))
+    cache = SliceCache(data, config.data.size, config.data.cache_mb)
+    chosen = [cache.get(*with_foreground[round(float(step))], True) for step in steps]
+    pixels = torch.stack([image for image, _ in chosen]).to(where)
+    labels = torch.stack([label for _, label in chosen if label is not None]).long().to(where)
+    torch.manual_seed(0)  # the same pixels for every run and stage
+    found = method.embeddings(pixels, labels)
+    return {name: (x.cpu().numpy(), y.cpu().numpy()) for name, (x, y) in found.items()}

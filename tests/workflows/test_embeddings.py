@@ -1,0 +1,60 @@
+"""``embeddings``: separation of classes in a run's spaces, as figure and numbers."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from semiseg.data.manifest import PreparedData
+from semiseg.errors import UserError
+from semiseg.reporting.console import Quiet
+from semiseg.workflows.embeddings import embeddings
+from semiseg.workflows.train import train
+from small import small_settings
+
+
+@pytest.fixture(scope="module")
+def run(small_data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "plgcl"
+    settings = [*small_settings("plgcl"), "training.keep_weights_at=[2, 5]"]
+    train(small_data.folder, out, method="plgcl", labelled="2", settings=settings, console=Quiet())
+    return out
+
+
+def test_a_figure_and_its_numbers(run: Path, tmp_path: Path) -> None:
+    found = embeddings([run], tmp_path / "f.png", at=["step-2", "step-5", "best"], console=Quiet())
+    assert (tmp_path / "f.png").stat().st_size > 10_000
+    with (tmp_path / "f.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(found) == 4 * 3
+    assert {row["space"] for row in rows} == {
+        "student, decoder", "teacher, decoder", "encoder", "head"
+    }  # fmt: skip
+    for row in rows:
+        assert -1 <= float(row["silhouette"]) <= 1
+        assert int(row["points"]) > 3
+    by_stage = {row.weights: row.silhouette for row in found if row.space == "encoder"}
+    assert len(set(by_stage.values())) > 1  # other weights, other features
+
+
+def test_the_same_run_twice_gives_the_same_numbers(run: Path, tmp_path: Path) -> None:
+    first = embeddings([run], tmp_path / "a.svg", console=Quiet())
+    assert embeddings([run], tmp_path / "b.svg", console=Quiet()) == first
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"at": ["step-3"]}, "has no weights 'step-3': take best or last or step-2 or step-5"),
+        ({"on": "test"}, "no labelled test case"),
+        ({"on": "training"}, "take validation or test"),
+        ({"out": "f.jpeg"}, r"\.png, \.svg or \.pdf"),
+    ],
+)
+def test_what_cannot_be_drawn(
+    run: Path, tmp_path: Path, options: dict[str, object], message: str
+) -> None:
+    out = tmp_path / str(options.pop("out", "f.png"))
+    with pytest.raises(UserError, match=message):
+        embeddings([run], out, console=Quiet(), **options)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
