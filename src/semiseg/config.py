@@ -31,6 +31,9 @@ class DataConfig(Strict):
     )
     rotation_degrees: float = Field(20.0, ge=0, le=180)
     scaling: float = Field(0.0, ge=0, lt=1, description="random zoom in 1 - s to 1 + s")
+    crop: float = Field(
+        0.0, ge=0, lt=1, description="random crop: a window of 1 - c to 1 of the side, anywhere"
+    )
     cache_mb: int = Field(1024, ge=0, description="memory for resized slices, in MiB")
 
 

@@ -135,3 +135,32 @@ def test_what_is_not_moved_is_not_touched_and_inputs_stay() -> None:
     assert torch.equal(images, before[0])
     assert torch.equal(labels, before[1])
     assert codes.shape[0] == 2  # the third image has no label
+
+
+def test_a_crop_is_a_window_anywhere_in_the_image() -> None:
+    config = NEVER.model_copy(update={"crop": 0.5})
+    matrices = draw(config, 300)
+    sides = matrices[:, 0, 0]
+    torch.testing.assert_close(matrices[:, 1, 1], sides)
+    assert not matrices[:, 0, 1].any()
+    assert 0.5 <= float(sides.min()) < 0.55
+    assert 0.95 < float(sides.max()) <= 1
+    for axis in (0, 1):  # the window's edges, in -1 to 1
+        low, high = matrices[:, axis, 2] - sides, matrices[:, axis, 2] + sides
+        assert -1 - 1e-6 <= float(low.min()) < -0.98
+        assert 0.98 < float(high.max()) <= 1 + 1e-6
+        assert float(low.max()) > -0.1  # not always in the middle
+    images, labels = coded(300)
+    moved, codes = apply_geometry(images, labels, matrices)
+    assert bool((codes > 0).all())  # nothing from outside
+    assert len({int(code[0, 0]) for code in codes}) > 5
+    assert float((moved[:, 0] - codes).abs().median()) < 5.5  # they moved together
+
+
+def test_a_crop_shifts_no_other_draw() -> None:
+    plain, cropped = (
+        draw(ALWAYS_ROTATE, 20),
+        draw(ALWAYS_ROTATE.model_copy(update={"crop": 0.3}), 20),
+    )
+    angles = [torch.atan2(m[:, 1, 0], m[:, 0, 0]) for m in (plain, cropped)]
+    torch.testing.assert_close(*angles)

@@ -191,6 +191,19 @@ def test_picture_mae_per_class_and_of_empty_masks() -> None:
     assert score_picture(r, r, CLASSES)[1].mae == 0.0
 
 
+def test_cross_level_takes_masks_from_the_probabilities_at_320() -> None:
+    r = np.zeros((10, 20), np.uint8)
+    r[:, :10] = 1
+    values = np.full((2, 16, 16), 0.4)
+    values[1] = 0.6  # everywhere a little for the class
+    (score,) = score_picture(
+        r * 0, r, ("background", "x"), protocol=PROTOCOLS["paper-cross-level"], probability=values
+    )
+    assert score.predicted_voxels == 320 * 320
+    assert score.dice == pytest.approx(2 / 3)
+    assert score.mae == pytest.approx(50.0)  # 0.4 on one half, 0.6 on the other
+
+
 def test_cross_level_pictures_are_scored_at_320() -> None:
     r = np.zeros((10, 20), np.uint8)
     r[:, :10] = 1

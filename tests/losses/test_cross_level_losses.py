@@ -1,5 +1,6 @@
 """Equations 1 and 2 of cross-level against plain loops in double precision."""
 
+import itertools
 import math
 
 import numpy as np
@@ -54,7 +55,6 @@ def test_a_draw_of_all_negatives_is_all_of_them() -> None:
 
 
 def test_drawn_negatives_are_others_of_the_same_image_each_once() -> None:
-    """With orthogonal cells of different lengths the denominator tells which were drawn."""
     cells = 5
     full = torch.eye(cells, dtype=torch.float64)[None]
     weights = torch.tensor([1.0, 2.0, 4.0, 8.0, 16.0], dtype=torch.float64)
@@ -66,10 +66,18 @@ def test_drawn_negatives_are_others_of_the_same_image_each_once() -> None:
         loss = cross_level_contrast(full, patches, 1.0, negatives=2, negatives_from="patches")
         expected = (torch.log(weights.exp() + 2) - weights).mean()
         assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
-        q = torch.ones(1, cells, 1, dtype=torch.float64)
-        k = weights[None, :, None] / 16
-        loss = cross_level_contrast(q, k, 1.0, negatives=1, negatives_from="patches")
-        seen.add(round(loss.item(), 10))
+        # with unequal keys the denominator tells which were drawn: all pairs of the four others
+        q, k = torch.ones(1, cells, 1, dtype=torch.float64), weights.log()[None, :, None]
+        loss = cross_level_contrast(q, k, 1.0, negatives=2, negatives_from="patches")
+        total = (5 * loss).exp() * weights.prod()  # the product over queries of w_i + w_j + w_k
+        seen.add(round(total.item()))
+    others = [[w for w in weights.tolist() if w != own] for own in weights.tolist()]
+    sums = [
+        {own + a + b for a, b in itertools.combinations(rest, 2)}
+        for own, rest in zip(weights.tolist(), others, strict=True)
+    ]
+    possible = {round(math.prod(choice)) for choice in itertools.product(*sums)}
+    assert seen <= possible
     assert len(seen) > 20  # another draw each time
 
 

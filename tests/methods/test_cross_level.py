@@ -113,9 +113,9 @@ class TestCrossLevel(MethodConformance):
         quiet = "unet.dropout=[0, 0, 0, 0, 0]"
         counted, plain = (self.method(small_data, quiet).train() for _ in range(2))
         counted(self.batch(), SECOND)
-        plain.cnn(self.batch().images)
-        for name, value in plain.cnn.named_buffers():
-            torch.testing.assert_close(dict(counted.cnn.named_buffers())[name], value)
+        plain.projector.embed(plain.cnn.features(self.batch().images)[1])
+        for name, value in plain.named_buffers():
+            torch.testing.assert_close(dict(counted.named_buffers())[name], value)
         assert all(m.training for m in counted.modules())
 
     def test_drawn_negatives_and_negatives_from_patches(self, small_data: PreparedData) -> None:
@@ -169,6 +169,12 @@ def test_sizes_that_fit(size: int, n: int) -> None:
     check_size(size, n)
 
 
+def test_deeper_networks_need_larger_patches() -> None:
+    check_size(192, 6, levels=6)
+    with pytest.raises(UserError, match="multiple of 32 pixels: take 192; at size 96"):
+        check_size(96, 6, levels=6)
+
+
 @pytest.mark.parametrize(("size", "n", "words"), [
     (256, 5, "take 240 or 320; at size 256, cross-level.patches 2, 4, 8, 16 would fit."),
     (48, 5, "take 80; at size 48, cross-level.patches 3 would fit."),
@@ -178,3 +184,21 @@ def test_a_size_that_does_not_fit_says_what_does(size: int, n: int, words: str) 
     with pytest.raises(UserError, match=rf"{size} cannot be cut into {n} x {n}") as error:
         check_size(size, n)
     assert str(error.value).endswith(words)
+
+
+@pytest.mark.parametrize("name", ["cross-level-kvasir", "cross-level-isic2018"])
+def test_presets_say_what_is_printed(small_data: PreparedData, name: str) -> None:
+    task = small_data.task.model_copy(update={"channels": 3})
+    config = settle(task, None, name).config
+    t, o = config.training, config.options
+    assert (config.method, config.data.size, o["patches"]) == ("cross-level", 320, 5)
+    assert (t.batch_size, t.labelled_batch_size, t.epochs) == (8, 4, 300)
+    assert (t.optimiser, t.learning_rate, t.weight_decay) == ("adamw", 1e-3, 1e-2)
+    assert (t.schedule, round(300 * t.warmup), round(300 * o["first_stage"])) == (
+        "cosine",
+        100,
+        100,
+    )
+    assert (o["contrast_weight"], o["consistency_weight"], o["stages"]) == (1, 1, "two")
+    assert (o["temperature"], config.unet.head_kernel) == (0.07, 1)
+    assert config.unet.standardise == "imagenet"

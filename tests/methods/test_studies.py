@@ -53,6 +53,4 @@ def test_every_preset_says_what_is_known(small_data: PreparedData, preset: str) 
         if config.swin.pretrained == "hub":
             config = settle(task, name, preset, ["swin.pretrained=none"]).config
         method = methods.entry(name).load()(task, config)
-        assert method.active_from(10_000) == {
-            term: start for term, start in method.active_from(10_000).items() if start < 10_000
-        }
+        assert all(start < 10_000 for start in method.active_from(10_000).values())

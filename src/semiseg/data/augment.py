@@ -17,7 +17,7 @@ def draw_geometry(count: int, config: DataConfig, rng: np.random.Generator) -> T
     """[count, 2, 3] matrices for `apply_geometry`.
 
     As in the field's benchmark: with one probability a quarter turn and a flip; otherwise, with
-    another, a rotation by up to ``rotation_degrees``; zoom on top where asked for.
+    another, a rotation by up to ``rotation_degrees``; zoom and crop on top where asked for.
     """
     matrices = np.zeros((count, 2, 3), np.float32)
     for matrix in matrices:
@@ -33,6 +33,11 @@ def draw_geometry(count: int, config: DataConfig, rng: np.random.Generator) -> T
             cos_, sin_ = math.cos(radians), math.sin(radians)
             linear = np.array([[cos_, -sin_], [sin_, cos_]])
         matrix[:, :2] = linear / (1 + (2 * zoom - 1) * config.scaling)
+    # drawn after all others, for the same reason
+    part, *place = rng.random((3, count)).astype(np.float32)
+    side = 1 - config.crop * part
+    matrices[:, :, :2] *= side[:, None, None]
+    matrices[:, :, 2] = (1 - side)[:, None] * (2 * np.stack(place, 1) - 1)
     return torch.from_numpy(matrices)
 
 

@@ -28,7 +28,8 @@ def score_picture(
 
     MAE is defined for every status (an empty mask is one more picture to be right or wrong on).
     Under a protocol with a ``picture_size`` everything is brought to that side first: masks by
-    nearest neighbour, probabilities linearly; they may then differ in size before.
+    nearest neighbour, probabilities linearly; they may then differ in size before, and the largest
+    of the probabilities of all codes, where given, takes the prediction's place.
 
     Args:
         prediction: [H, W] or [1, H, W] class codes.
@@ -52,7 +53,10 @@ def score_picture(
     if protocol.picture_size is not None:
         size = (protocol.picture_size, protocol.picture_size)
         pair = [resize_nearest(array, size) for array in pair]
-        probability = None if probability is None else _resize_linear(probability, size)
+        if probability is not None:
+            probability = _resize_linear(probability, size)
+            if probability.ndim == 3:
+                pair[0] = probability.argmax(0)[None]
     p, r = pair
     scores = score_case(p, r, classes, spacing, protocol, missing, case)
     return [

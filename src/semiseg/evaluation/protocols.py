@@ -88,7 +88,9 @@ PROTOCOLS = {
     "strict": STRICT,
     "paper": PAPER,  # MCSC and its kin
     "paper-plgcl": dataclasses.replace(PAPER, name="paper-plgcl", symmetric_asd=True),
-    "paper-cross-level": dataclasses.replace(PAPER, name="paper-cross-level", picture_size=320),
+    "paper-cross-level": dataclasses.replace(
+        PAPER, name="paper-cross-level", picture_size=320, restore="probabilities"
+    ),
 }
 
 

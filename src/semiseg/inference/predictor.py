@@ -55,15 +55,21 @@ class Predictor:
         return np.concatenate(parts)
 
     def probabilities(
-        self, image: NDArray[np.generic], bounds: tuple[float, float] | None = None
+        self,
+        image: NDArray[np.generic],
+        bounds: tuple[float, float] | None = None,
+        restored: bool = True,
     ) -> NDArray[np.float32]:
-        """[D, C, H, W] -> class probabilities [D, K, H, W]."""
-        parts = [p.float().cpu().numpy() for p in self._batches(image, bounds)]
+        """[D, C, H, W] -> class probabilities [D, K, H, W]; not ``restored``: [D, K, size, size]."""
+        parts = [p.float().cpu().numpy() for p in self._batches(image, bounds, restored)]
         return np.concatenate(parts)
 
     @torch.inference_mode()
     def _batches(
-        self, image: NDArray[np.generic], bounds: tuple[float, float] | None
+        self,
+        image: NDArray[np.generic],
+        bounds: tuple[float, float] | None,
+        restored: bool = True,
     ) -> Iterator[Tensor]:
         if image.shape[1] != self.task.channels:
             raise UserError(
@@ -78,7 +84,9 @@ class Predictor:
             probabilities = torch.stack(
                 [self.logits(x.flip(dims)).float().softmax(1).flip(dims) for dims in self.flips]
             ).mean(0)
-            if self.resampling == "labels":
+            if not restored:
+                yield probabilities
+            elif self.resampling == "labels":
                 classes = probabilities.shape[1]
                 codes = probabilities.argmax(1, keepdim=True).float()
                 codes = F.interpolate(codes, (height, width), mode="nearest-exact")[:, 0].long()

@@ -87,7 +87,7 @@ class CrossLevel(Method):
         """See `Method`. Raises `UserError` for a size that n does not divide into whole cells."""
         super().__init__(task, config)
         self.options = o = CrossLevelOptions.model_validate(config.options)
-        check_size(config.data.size, o.patches)
+        check_size(config.data.size, o.patches, len(config.unet.channels))
         # h: one sigmoid channel for two classes, which then has no background to be scored
         self.cnn = build_unet(task, config, sigmoid=True)
         self.binary = len(task.classes) == 2
@@ -152,22 +152,26 @@ class CrossLevel(Method):
         return groups
 
 
-def check_size(size: int, n: int) -> None:
-    """Refuse a size that n x n patches whose side is a multiple of 16 (four poolings) do not fill.
+def check_size(size: int, n: int, levels: int = 5) -> None:
+    """Refuse a size that n x n patches do not fill.
+
+    A patch's side is a multiple of 16, for the projector and the four poolings of five levels; of
+    more where the network has more levels.
 
     Raises:
         UserError: naming sizes, and numbers of patches, that fit.
     """
-    unit = 16 * n
+    cell = max(16, 2 ** (levels - 1))
+    unit = cell * n
     if size % unit == 0:
         return
     lower = size // unit * unit
     sizes = " or ".join(str(s) for s in (lower, lower + unit) if s)
-    fitting = [str(k) for k in range(2, size // 16 + 1) if size % (16 * k) == 0]
+    fitting = [str(k) for k in range(2, size // cell + 1) if size % (cell * k) == 0]
     also = (
         f"; at size {size}, cross-level.patches {', '.join(fitting)} would fit" if fitting else ""
     )
     raise UserError(
-        f"data.size {size} cannot be cut into {n} x {n} patches of a multiple of 16 pixels: take "
-        f"{sizes}{also}."
+        f"data.size {size} cannot be cut into {n} x {n} patches of a multiple of {cell} pixels: "
+        f"take {sizes}{also}."
     )

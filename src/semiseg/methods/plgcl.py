@@ -47,8 +47,8 @@ class PLGCLOptions(base.Options):
     refine: bool = Field(True, description="false: pseudo-labels of the warm-up's last student")
     average: float = Field(0.999, ge=0, lt=1, description="alpha, of equations 9 and 10")
     temperature: float = Field(0.2, gt=0, description="tau")
-    covariance: float = Field(4.0, ge=0, description="lambda of equation 5")
-    covariance_ramp: bool = Field(False, description="lambda grows with t/T")
+    lambda_weight: float = Field(4.0, ge=0, description="lambda of equation 5")
+    lambda_ramp: bool = Field(False, description="lambda grows with t/T")
     similarity: Similarity = Field("entropy", description="of positives; 'class': all of it")
     neighbours: int = Field(20, ge=1, description="n, the positives of an anchor")
     rest: Literal["ignored", "negative"] = Field("ignored", description="farther ones of the class")
@@ -171,7 +171,7 @@ class PLGCL(Method):
         )  # fmt: skip
         return gaussian_contrast(
             embeddings, windows.classes, positives, self.classes, o.temperature,
-            o.covariance * (step.fraction if o.covariance_ramp else 1.0), o.rest == "negative",
+            o.lambda_weight * (step.fraction if o.lambda_ramp else 1.0), o.rest == "negative",
         )  # fmt: skip
 
     def embed(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -237,10 +237,10 @@ def check_size(size: int, levels: int) -> None:
     Raises:
         UserError: naming sizes that fit.
     """
-    unit, least = 8, 4 * 2 ** (levels - 1)
+    unit, least = max(8, 2 ** (levels - 1)), 4 * 2 ** (levels - 1)  # the U-Net halves it as often
     if size % unit or size < least:
         lower = max(size // unit * unit, least)
         raise UserError(
             f"data.size {size} does not fit plgcl, whose patches are a quarter of the image in steps of "
-            f"an eighth: take a multiple of 8 from {least} on, such as {lower} or {lower + unit}."
+            f"an eighth: take a multiple of {unit} from {least} on, such as {lower} or {lower + unit}."
         )

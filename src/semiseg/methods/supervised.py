@@ -23,7 +23,9 @@ class SupervisedOptions(base.Options):
     """Options of ``supervised``."""
 
     dice: bool = Field(True, description="false: cross entropy alone")
-    background: bool = Field(True, description="whether the background has a part in the Dice loss")
+    background: bool = Field(
+        True, description="false: of two classes the Dice loss scores the foreground alone"
+    )
 
 
 class Supervised(Method):
@@ -43,7 +45,8 @@ class Supervised(Method):
         """One term: ``supervised``."""
         logits = self.cnn(batch.images[: batch.labelled])
         if self.options.dice:
-            loss = supervised_loss(logits, batch.labels, self.options.background)
+            background = self.options.background or logits.shape[1] > 2
+            loss = supervised_loss(logits, batch.labels, background)
         else:
             loss = F.cross_entropy(logits.float(), batch.labels)
         return {"supervised": loss}

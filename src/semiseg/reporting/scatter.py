@@ -44,7 +44,7 @@ def scatter_grid(
         axes_row[0].set_ylabel(name, fontsize=8)
     handles, labels = grid[0][0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=min(len(labels), 2 * across), fontsize=8, markerscale=3,
-        frameon=False,
+        handles, labels, loc="outside lower center", ncols=min(len(labels), 2 * across),
+        fontsize=8, markerscale=3, frameon=False,
     )  # fmt: skip
     return figure

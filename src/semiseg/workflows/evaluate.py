@@ -120,7 +120,9 @@ def score_prepared(
         return score_case(
             prediction, reference, classes, case.spacing, protocol, missing, case.identifier
         )
-    values = predictor.probabilities(image, case.bounds)[0]  # [K, H, W]
+    # MAE is of probabilities, which a protocol with a size of its own takes from the network as they are
+    restored = protocol.picture_size is None
+    values = predictor.probabilities(image, case.bounds, restored)[0]  # [K, H, W]
     return score_picture(
         values.argmax(0)[None], reference, classes, case.spacing, protocol, missing,
         case.identifier, values,
