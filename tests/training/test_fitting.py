@@ -28,7 +28,7 @@ from semiseg.training.loop import gradient_sizes
 from semiseg.training.run_folder import RunFolder, from_file_form, to_file_form
 from semiseg.workflows.setting import choose_precision, settle
 from semiseg.workflows.train import TrainResult, resume, train
-from small import CONTRAST, SMALL
+from small import CONTRAST, SMALL, small_settings
 
 WriteData = Callable[[Path], PreparedData]
 
@@ -417,3 +417,30 @@ def test_precision_follows_the_device(
     assert resolved.origins["training.precision"] == f"the device, {device}"
     said = settle(small_data.task, "supervised", None, ["training.precision=32-true"])
     assert choose_precision(said, torch.device(device)) == said
+
+
+def test_a_class_that_no_labelled_case_shows_is_named(
+    write_data: WriteData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_data(tmp_path / "data")
+    for patient in ("p1", "p2"):
+        file = data.folder / "labels" / f"{patient}.npy"
+        label = np.load(file)
+        np.save(file, np.where(label == 2, 0, label))
+    for number, method in enumerate(methods.table()):
+        out = tmp_path / str(number)
+        settings = [*small_settings(method), "training.iterations=2"]
+        train(data.folder, out, method=method, labelled="2", settings=settings)
+        said = capsys.readouterr()
+        assert "no labelled case shows square" in " ".join((said.out + said.err).split())
+        losses = [float(row["loss"]) for row in read_csv(out / "metrics.csv")]
+        assert np.isfinite(losses).all()
+
+
+def test_labels_of_background_alone_are_refused(write_data: WriteData, tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    for patient in ("p1", "p2"):
+        np.save(data.folder / "labels" / f"{patient}.npy", np.zeros((2, 36, 32), np.uint8))
+    with pytest.raises(UserError, match="nothing but background"):
+        run(data, tmp_path / "run", "supervised")
+    assert not (tmp_path / "run").exists()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from semiseg import methods, presets
@@ -126,6 +127,31 @@ def cases_of(data: PreparedData, split: RunSplit) -> Cases:
     if not labelled:
         raise UserError("None of the chosen patients has a label: choose others with --labelled.")
     return Cases(labelled, unlabelled, validation)
+
+
+def check_classes(data: PreparedData, cases: Cases) -> list[str]:
+    """Sentences on classes that no labelled case shows, which nothing can then learn.
+
+    Raises:
+        UserError: where that holds for all of them.
+    """
+    seen: set[int] = set()
+    for case in cases.labelled:
+        if len(seen) == len(data.task.foreground):
+            break
+        seen |= set(np.unique(np.asarray(data.label(case.identifier))).tolist()) - {0}
+    missing = [n for code, n in enumerate(data.task.foreground, start=1) if code not in seen]
+    if not missing:
+        return []
+    if len(missing) == len(data.task.foreground):
+        raise UserError(
+            "The labels of the labelled cases hold nothing but background: choose other cases with "
+            "--labelled, or draw them anew with --draw."
+        )
+    return [
+        f"no labelled case shows {' or '.join(missing)}, which therefore will not be learned: choose "
+        "other cases with --labelled or --draw"
+    ]
 
 
 def check_terms(method: Method, name: str, iterations: int, cases: Cases) -> None:

@@ -31,6 +31,7 @@ from semiseg.training.run_folder import RunFolder, RunSplit
 from semiseg.workflows.loading import is_same, open_data, torch_device
 from semiseg.workflows.setting import (
     cases_of,
+    check_classes,
     check_new_folder,
     check_terms,
     choose_patients,
@@ -102,6 +103,8 @@ def train(
         session.console.say(line)
     for note in session.method.notes:
         session.console.say(note)
+    for warning in session.warnings:
+        session.console.warn(warning)
     if dry_run:
         session.estimate()
         return None
@@ -162,6 +165,7 @@ class _Session:
         keep_freed_memory()
         self.data, self.config = data, config
         self.cases: Cases = cases_of(data, split)
+        self.warnings = check_classes(data, self.cases)
         torch.manual_seed(config.training.seed)
         self.method: Method = methods.entry(config.method).load()(data.task, config)
         check_terms(self.method, config.method, config.training.iterations, self.cases)
