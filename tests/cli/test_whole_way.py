@@ -227,6 +227,30 @@ def test_pictures_go_the_whole_way(
     assert "<html" in (tmp_path / "page.html").read_text()
 
 
+@pytest.mark.parametrize("kind", ["volumes", "pictures"])
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("cross-level", ["cross-level.patches=2", "unet.head_kernel=1"]),
+        ("plgcl", ["plgcl.patches=8", "data.size=64"]),
+    ],
+)
+def test_methods_of_patches_go_the_whole_way(
+    method: str, options: list[str], kind: str, data: Path, phantom: Path, picture_data: Path,
+    pictures: Path, tmp_path: Path,
+) -> None:  # fmt: skip
+    """Each on the other's kind of data too."""
+    source, prepared = (phantom, data) if kind == "volumes" else (pictures, picture_data)
+    run, sets = tmp_path / "run", [word for option in options for word in ("--set", option)]
+    well(call("train", prepared, "--method", method, "--labelled", "2", "-o", run, *small(), *sets))
+    scored = well(call("evaluate", run, "--on", "test"))
+    assert ("MAE" in scored.out) == (kind == "pictures")
+    well(call("predict", run, source / "images", "-o", tmp_path / "masks"))
+    assert len(list((tmp_path / "masks").iterdir())) == len(list((source / "images").iterdir()))
+    well(call("report", run))
+    assert (run / "report.html").stat().st_size > 10_000
+
+
 def test_labelled_patients_can_be_a_list(data: Path, tmp_path: Path) -> None:
     train = PreparedData(data).manifest.split.train
     chosen = [patient for patient in train if patient not in ("phantom009", "phantom010")][:2]
