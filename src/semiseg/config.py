@@ -72,7 +72,7 @@ class TrainingConfig(Strict):
         if self.labelled_batch_size > self.batch_size:
             raise ValueError(
                 f"labelled_batch_size ({self.labelled_batch_size}) is larger than "
-                f"batch_size ({self.batch_size})"
+                f"batch_size ({self.batch_size}): set both"
             )
         return self
 

@@ -28,8 +28,6 @@ SMALL = {
     "unet.dropout": "[0,0,0,0,0]",
     "swin.embed_dim": "8",
     "swin.head_dim": "4",
-    "mcsc.projector_hidden": "8",
-    "mcsc.projector_width": "4",
 }
 
 

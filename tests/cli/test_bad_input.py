@@ -265,7 +265,7 @@ def test_data_that_moved_away(data: Path, tmp_path: Path) -> None:
     shutil.copytree(data, first)
     run = tmp_path / "run"
     words = ("train", first, "--method", "supervised", "--labelled", "2", "-o", run)
-    well(call(*words, *small(), "--time", "0"))
+    well(call(*words, *small(), "--time", "0s"))
     first.rename(second)
     before = tree(tmp_path)
     refused(call("evaluate", run), first, "--data")
@@ -278,7 +278,7 @@ def test_data_that_moved_away(data: Path, tmp_path: Path) -> None:
 def test_a_run_is_not_resumed_on_other_data(data: Path, picture_data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = ("train", data, "--method", "supervised", "--labelled", "2", "-o", run)
-    well(call(*words, *small(), "--time", "0"))
+    well(call(*words, *small(), "--time", "0s"))
     before = tree(run, picture_data)
     refused(call("train", picture_data, "--resume", "-o", run), picture_data, "other data")
     refused(call("evaluate", run, "--data", picture_data), "classes")
@@ -301,8 +301,8 @@ def test_a_copy_split_anew_is_scored_by_the_split_of_the_run(
 def unfinished(data: Path, run: Path) -> Path:
     """A run stopped after its second checkpoint."""
     words = ("train", data, "--method", "supervised", "--labelled", "2", "-o", run)
-    well(call(*words, *small(), "--time", "0"))
-    well(call("train", "--resume", "-o", run, "--time", "0"))
+    well(call(*words, *small(), "--time", "0s"))
+    well(call("train", "--resume", "-o", run, "--time", "0s"))
     return run
 
 
@@ -370,12 +370,52 @@ def test_a_full_disk_stops_a_training_that_then_goes_on(data: Path, tmp_path: Pa
 
 def test_a_full_disk_fails_masks_one_by_one(run: Path, phantom: Path, tmp_path: Path) -> None:
     out = tmp_path / "masks"
-    images = sorted((phantom / "images").iterdir())[:2]
+    images = sorted((phantom / "images").iterdir())[:3]
+    with files_of_at_most(20):
+        refused(call("predict", run, *images, "-o", out), "cannot be written")
+    assert list(out.iterdir()) == []
+    well(call("predict", run, images[0], "-o", out))
+    before = tree(out)
     with files_of_at_most(20):
         said = call("predict", run, *images, "-o", out)
     assert said.code == 1
     assert said.out.count("cannot be written") == 2
-    assert list(out.iterdir()) == []
+    assert tree(out) == before
+
+
+def test_masks_of_another_run_are_not_taken_for_ones_own(
+    run: Path, phantom: Path, tmp_path: Path
+) -> None:
+    out, moved = tmp_path / "masks", tmp_path / "moved"
+    images = sorted((phantom / "images").iterdir())[:2]
+    well(call("predict", run, images[0], "-o", out))
+    before = tree(out)
+    shutil.copytree(run, moved)  # the same weights elsewhere are the same run
+    assert "kept: 1 mask already" in well(call("predict", moved, images[0], "-o", out)).out
+    for words in (("--network", "transformer"), ("--flips",)):
+        said = call("predict", run, *images, "-o", out, *words)
+        refused(said, "holds other masks", moved, "network cnn", "--overwrite")
+    masks = [path for path in before if path.endswith(".nii.gz")]
+    assert [tree(out)[path] for path in masks] == [before[path] for path in masks]
+    well(call("predict", run, *images, "-o", out, "--flips", "--overwrite"))
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    shutil.copy(out / images[0].name, foreign)
+    refused(call("predict", run, images[0], "-o", foreign), "nothing says whose")
+
+
+def test_scores_do_not_take_the_place_of_others(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores"
+    well(call("evaluate", run, "--on", "test", "-o", out))
+    before = tree(out)
+    refused(call("evaluate", run, "--on", "validation", "-o", out), out, "part test")
+    refused(call("evaluate", run, "-o", out, "--flips"), out, "flips False")
+    assert tree(out) == before
+    well(call("evaluate", run, "--on", "test", "-o", out))  # the same scores anew
+    well(call("evaluate", run, "--on", "validation", "-o", out, "--overwrite"))
+    of = json.loads((out / "summary.json").read_text())["of"]
+    assert (of["part"], of["network"], of["weights"]) == ("validation", "cnn", "best")
+    refused(call("evaluate", run, "-o", run), "is a run")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")

@@ -27,7 +27,7 @@ from semiseg.workflows.train import resume, train
 # Words of the command line -> names in Python, where they differ.
 RENAMED = {"time": "seconds", "methods": "methods_"}
 # --seed is training.seed; --resume is a function of its own; the rest is for two folders of masks.
-ELSEWHERE = {"train": {"seed", "resume"}, "evaluate": {"references", "classes", "overwrite"}}
+ELSEWHERE = {"train": {"seed", "resume"}, "evaluate": {"references", "classes"}}
 
 
 @pytest.mark.parametrize(

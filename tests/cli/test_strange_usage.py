@@ -94,7 +94,7 @@ BENCH = ("benchmark", "DATA", "-o", "OUT")
         ((*TRAIN, "--method", "mcsc", "--threads", "two"), ["--threads"]),
         (("evaluate", "RUN", "--on", "tets"), ["--on tets", "validation or test"]),
         (("evaluate", "RUN", "--network", "cnnn"), ["'cnnn'", "did you mean 'cnn'?"]),
-        (("evaluate", "RUN", "--weights", "newest"), ["--weights newest", "best or last"]),
+        (("evaluate", "RUN", "--weights", "newest"), ["--weights newest", "best and last"]),
         (("evaluate", "RUN", "--protocol", "stric"), ["did you mean 'strict'?"]),
         (("evaluate", "RUN", "--missing", "wors"), ["did you mean 'worst'?"]),
         (("evaluate", "RUN", "--hd95", "pool"), ["did you mean 'pooled'?"]),
@@ -221,7 +221,7 @@ def test_paths_with_spaces_and_letters_of_any_language(phantom: Path, tmp_path: 
     nibabel.save(scan, home / "new" / "Müller, Jürgen.nii.gz")
     (home / "new" / "link.nii.gz").symlink_to(phantom / "images" / "phantom002_ES.nii.gz")
     well(call("predict", "läufe/1", "new", "-o", "Masken hier", cwd=home))
-    made = {path.name for path in (home / "Masken hier").iterdir()}
+    made = {path.name for path in (home / "Masken hier").glob("[!.]*")}
     assert made == {"Müller, Jürgen.nii.gz", "link.nii.gz"}
     well(call("report", "1", cwd=home / "läufe"))
     assert (home / "läufe" / "1" / "report.html").is_file()
@@ -353,3 +353,31 @@ def test_probabilities_of_one_slice(run: Path, tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(image, np.diag([1.5, 1.5, 8, 1])), tmp_path / "flat.nii")
     well(call("predict", run, tmp_path / "flat.nii", "-o", tmp_path / "out"))
     assert nibabel.load(tmp_path / "out" / "flat.nii.gz").shape == (40, 37)
+
+
+def test_one_method_and_one_preset_are_shown_whole() -> None:
+    said = well(call("methods", "plgcl"))
+    assert "Basak" in said.out
+    for option in ("plgcl.neighbours", "training.epochs", "unet.head_kernel"):
+        assert option in said.out
+    assert "mcsc." not in said.out
+    rows = json.loads(well(call("methods", "mcsc", "--json")).out)
+    assert {"option": "mcsc.temperature", "default": 0.1, "description": ""} in rows
+    assert "scales: [4]" in well(call("presets", "mcsc-table4")).out.replace("\n      - 4", " [4]")
+    assert json.loads(well(call("presets", "plgcl-acdc", "--json")).out)["method"] == "plgcl"
+    refused(call("methods", "plgc"), "did you mean 'plgcl'")
+    refused(call("presets", "mcsc-cpo"), "mcsc-cpu")
+
+
+def test_settings_of_another_method_are_refused(data: Path, tmp_path: Path) -> None:
+    words = ("train", data, "--method", "supervised", "-o", tmp_path / "run")
+    refused(call(*words, "--set", "mcsc.temperature=1"), "option of mcsc", "supervised is trained")
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_a_preset_one_is_suggested(data: Path, tmp_path: Path) -> None:
+    words = ("train", data, "--method", "supervised", "-o", tmp_path / "run", "--dry-run")
+    sizes = ("--set", "data.size=32", "--set", "training.batch_size=2",
+             "--set", "training.labelled_batch_size=1")  # fmt: skip
+    assert "no preset: 30,000 iterations of 2 images" in well(call(*words, *sizes)).out
+    assert "no preset" not in well(call(*words, *small())).out

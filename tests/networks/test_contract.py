@@ -91,7 +91,7 @@ def test_messages_name_sizes_that_fit() -> None:
         UNet(1, UNET).check_size(100)
     with pytest.raises(UserError, match=r"data\.size 100 .* 96 or 128"):
         SwinUnet(1, 100, SWIN)
-    with pytest.raises(UserError, match=r"swin\.window 5 .* take 7"):
+    with pytest.raises(UserError, match=r"swin\.window 5 .* swin\.window=7"):
         SwinUnet(1, 224, SwinConfig(embed_dim=8, head_dim=4, window=5))
     with pytest.raises(UserError, match=r"swin\.embed_dim 10 .* swin\.head_dim 4"):
         SwinUnet(1, 32, SwinConfig(embed_dim=10, head_dim=4))

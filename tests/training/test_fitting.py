@@ -287,7 +287,7 @@ def test_the_configuration_survives_its_file(small_data: PreparedData) -> None:
         ("mcsc", ["training.labelled_batch_size=4"], {}, r"training\.batch_size"),
         ("supervised", [], {"labelled": "9"}, "at most 4"),
         ("mcsc", [], {"labelled": "5"}, "at most 4"),
-        ("mcsc", ["data.size=40"], {}, r"data\.size 40 .* 32 or 48"),
+        ("mcsc", ["data.size=40"], {}, r"data\.size 40 .* 32 or 64"),
         ("mcsc", ["data.size=48"], {}, r"data\.size 48 .* 32 or 64"),
         ("mcsk", [], {}, "did you mean 'mcsc'"),
         ("mcsc", ["mcsc.temprature=1"], {}, r"mcsc\.temperature"),

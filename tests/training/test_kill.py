@@ -7,11 +7,13 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from semiseg.data.manifest import PreparedData
 from semiseg.reporting.console import Quiet
+from semiseg.training.checkpoints import newest_step
 from semiseg.training.logs import read_csv
 from semiseg.workflows.train import resume, train
 from small import CONTRAST, SMALL
@@ -19,24 +21,60 @@ from small import CONTRAST, SMALL
 SETTINGS = (*SMALL, *CONTRAST, "training.iterations=24", "training.validate_every=12")
 
 
-def test_kill_nine_and_resume(small_data: PreparedData, tmp_path: Path) -> None:
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
+def begin(data: PreparedData, out: Path, *more: str) -> "subprocess.Popen[str]":
+    """``semiseg train`` in a process of its own."""
     command = [
-        sys.executable, "-m", "semiseg.cli.main", "train", str(small_data.folder),
-        "-o", str(killed), "--method", "mcsc", "--labelled", "2", "--device", "cpu",
+        sys.executable, "-m", "semiseg.cli.main", "train", str(data.folder),
+        "-o", str(out), "--method", "mcsc", "--labelled", "2", "--device", "cpu",
         "--threads", "1",
     ]  # fmt: skip
-    for setting in SETTINGS:
+    for setting in (*SETTINGS, *more):
         command += ["--set", setting]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    return subprocess.Popen(
+        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # a shell's background job, which the tests may be, ignores Ctrl-C and hands that on
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+
+
+def wait_for(process: "subprocess.Popen[str]", pattern: str, folder: Path) -> None:
     deadline = time.monotonic() + 90
-    while not list((killed / "checkpoints").glob("step-*.pt")):
+    while not list(folder.glob(pattern)):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_step_at_hand_and_loses_nothing(
+    small_data: PreparedData, tmp_path: Path, number: signal.Signals
+) -> None:
+    out = tmp_path / "a run"
+    process = begin(
+        small_data, out, "training.iterations=100000", "training.checkpoint_every=100000"
+    )
+    wait_for(process, "metrics.csv", out)
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + number
+    assert "Traceback" not in said
+    (checkpoint,) = (out / "checkpoints").glob("step-*.pt")
+    done = int(checkpoint.stem.partition("-")[2])
+    assert 0 < done < 100_000
+    assert f"stopped after {done:,} iteration" in said
+    assert f"semiseg train --resume -o '{out}'" in said
+    assert not (out / "finished.json").exists()
+    steps = [int(row["step"]) for row in read_csv(out / "metrics.csv")]
+    assert steps == list(range(1, done + 1))
+    resume(out, device="cpu", threads=1, seconds=0, console=Quiet())
+    assert newest_step(out / "checkpoints") == done + 1
+
+
+def test_kill_nine_and_resume(small_data: PreparedData, tmp_path: Path) -> None:
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    process = begin(small_data, killed)
+    wait_for(process, "step-*.pt", killed / "checkpoints")
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL

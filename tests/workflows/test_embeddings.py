@@ -45,7 +45,10 @@ def test_the_same_run_twice_gives_the_same_numbers(run: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"at": ["step-3"]}, "has no weights 'step-3': take best or last or step-2 or step-5"),
+        (
+            {"at": ["step-3"]},
+            "step-3.* does not exist; this run has best and last and step-2 and step-5",
+        ),
         ({"on": "test"}, "no labelled test case"),
         ({"on": "training"}, "take validation or test"),
         ({"out": "f.jpeg"}, r"\.png, \.svg or \.pdf"),

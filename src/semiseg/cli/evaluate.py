@@ -43,7 +43,7 @@ def evaluate(
     device: options.Device = "auto",
     threads: options.Threads = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="With masks: replace scores in -o.")
+        bool, typer.Option("--overwrite", help="Replace the scores that -o holds.")
     ] = False,
 ) -> None:
     """Score a run on its validation or test cases, or masks against reference masks.
@@ -51,15 +51,14 @@ def evaluate(
     Dice, HD95 and ASD per case and class (and MAE for pictures), with counts and definitions.
     """
     if references is None:
-        if classes is not None or overwrite:
-            raise UserError(
-                "--classes and --overwrite are for masks: semiseg evaluate MASKS REFERENCES."
-            )
+        if classes is not None:
+            raise UserError("--classes is for masks: semiseg evaluate MASKS REFERENCES.")
         from semiseg.workflows.evaluate import evaluate as workflow
 
         workflow(
             run, on=on, data=data, network=network, weights=weights, protocol=protocol,
             missing=missing, hd95=hd95, flips=flips, out=out, device=device, threads=threads,
+            overwrite=overwrite,
         )  # fmt: skip
         return
     if data is not None or network is not None or flips or on != "test" or weights != "best":

@@ -8,10 +8,18 @@ import typer
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
-def methods(json: Json = False) -> None:
-    """List the methods, with year, summary and source."""
+def methods(
+    name: Annotated[
+        str | None, typer.Argument(help="One method: its source and all its options.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the methods; or show one, with its source and what --set may change."""
     from semiseg.methods import table
 
+    if name is not None:
+        _method(name, json)
+        return
     entries = table()
     if json:
         fields = ("name", "year", "summary", "citation")
@@ -23,10 +31,50 @@ def methods(json: Json = False) -> None:
         print(f"{entry.name:{width}}  {entry.year}  {entry.summary}")
 
 
-def presets(json: Json = False) -> None:
-    """List the presets, and the studies of 'semiseg benchmark --study'."""
+def _method(name: str, json: bool) -> None:
+    from pydantic import BaseModel
+
+    from semiseg.config import SECTIONS, RunConfig
+    from semiseg.methods import entry
+
+    line = entry(name)
+    sections: list[tuple[str, type[BaseModel]]] = [(name, line.load().Options)]
+    sections += [(s, type(RunConfig.model_fields[s].default)) for s in SECTIONS]
+    rows = [
+        (f"{section}.{key}", field.get_default(), field.description or "")
+        for section, model in sections
+        for key, field in model.model_fields.items()
+    ]
+    if json:
+        keys = ("option", "default", "description")
+        print(json_module.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
+        return
+    print(f"{line.name} ({line.year}): {line.summary}\n{line.citation}\n")
+    print("Options for --set, their defaults (presets and data may say otherwise), what they are:")
+    shown = [(option, json_module.dumps(default), text) for option, default, text in rows]
+    width, deep = max(len(o) for o, _, _ in shown), max(len(d) for _, d, _ in shown)
+    for option, default, text in shown:
+        print(f"  {option:{width}}  {default:{deep}}  {text}".rstrip())
+
+
+def presets(
+    name: Annotated[
+        str | None, typer.Argument(help="One preset or study: all that it sets.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the presets, and the studies of 'semiseg benchmark --study'; or show one."""
     from semiseg import presets as ground
 
+    if name is not None:
+        content = ground.load_study(name) if name in ground.study_names() else ground.load(name)
+        if json:
+            print(json_module.dumps(content, indent=1))
+            return
+        import yaml
+
+        print(yaml.safe_dump(content, sort_keys=False, width=100).rstrip())
+        return
     rows = [("preset", name, ground.load(name).get("summary", "")) for name in ground.names()]
     rows += [("study", n, ground.load_study(n).get("summary", "")) for n in ground.study_names()]
     if json:

@@ -21,6 +21,7 @@ from semiseg.cli import (
 from semiseg.errors import RunFailure, UserError
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+RESUMABLE = ("demo", "predict", "benchmark")  # train says itself how it goes on
 INTERRUPTED = 130  # what a shell says of a command stopped by Ctrl-C
 
 app = typer.Typer(
@@ -77,10 +78,8 @@ def main() -> None:
             _misuse(error)
         _failure(error, debug)
     if code == INTERRUPTED:
-        print(
-            "semiseg: stopped; the same command goes on (semiseg train: with --resume).",
-            file=sys.stderr,
-        )
+        goes_on = "; the same command goes on" if sys.argv[1:2] and sys.argv[1] in RESUMABLE else ""
+        print(f"semiseg: stopped{goes_on}.", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
 
 

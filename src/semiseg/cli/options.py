@@ -30,7 +30,7 @@ def seconds(text: str | None) -> float | None:
     """``2h``, ``90m``, ``45s``, ``1h30m`` -> seconds; None stays None."""
     if text is None:
         return None
-    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text)
+    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text)
     if not match or not any(match.groups()):
         raise UserError(f"--time {text} is no duration: write 2h, 30m, 90s or 1h30m.")
     hours, minutes, rest = (float(part or 0) for part in match.groups())

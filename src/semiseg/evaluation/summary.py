@@ -220,13 +220,16 @@ def write_csv(path: Path, summary: Summary) -> None:
             writer.writerow([*head, *numbers, *sizes, *fixed.values()])
 
 
-def write_json(path: Path, summary: Summary) -> None:
-    """Means with counts, definitions, and what was not scored.
+def write_json(
+    path: Path, summary: Summary, origin: Mapping[str, str | bool] | None = None
+) -> None:
+    """Means with counts, definitions, what was not scored, and ``of``: whose scores these are.
 
     Raises:
         UserError: where the file cannot be written.
     """
-    text = json.dumps(summary.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
+    content = ({"of": dict(origin)} if origin else {}) | summary.to_json()
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     with replacing(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
 

@@ -12,6 +12,7 @@ def table_lines(summary: Summary) -> list[str]:
     """
     protocol = summary.protocol
     asd = "symmetric" if protocol.symmetric_asd else "from prediction to reference"
+    at = f", at {protocol.picture_size} x {protocol.picture_size}" if protocol.picture_size else ""
     rows = [["class", *(_title(summary, metric) for metric in summary.metrics), "not ok"]]
     for item in summary.classes:
         troubles = [f"{n} {status}" for status, n in item.statuses.items() if n and status != "ok"]
@@ -22,7 +23,7 @@ def table_lines(summary: Summary) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         f"{summary.cases} {'case' if summary.cases == 1 else 'cases'}, "
-        f"protocol {protocol.name}: distances in {summary.units}, HD95 {protocol.hd95}, "
+        f"protocol {protocol.name}{at}: distances in {summary.units}, HD95 {protocol.hd95}, "
         f"ASD {asd}, missing structures: {summary.missing}"
     ]
     for row in rows:

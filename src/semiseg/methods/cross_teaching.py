@@ -17,7 +17,7 @@ from semiseg.losses.dice import dice_loss, supervised_loss
 from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step, start_of
 from semiseg.methods.parts.cnn import build_unet
-from semiseg.methods.parts.cnn_transformer import build_swin_unet, groups
+from semiseg.methods.parts.cnn_transformer import build_swin_unet, check_size, groups
 from semiseg.methods.parts.ramps import gaussian_rampup
 
 
@@ -58,6 +58,7 @@ class CrossTeaching(Method):
         super().__init__(task, config)
         self.options = CrossTeachingOptions.model_validate(config.options)
         self.config = config
+        check_size(config)
         self.cnn = build_unet(task, config)
         self.transformer, note = build_swin_unet(task, config)
         self.notes.append(note)

@@ -26,7 +26,7 @@ from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step, start_of
 from semiseg.methods.cross_teaching import CrossTeachingOptions, consistency_weight, cross_loss
 from semiseg.methods.parts.cnn import build_unet
-from semiseg.methods.parts.cnn_transformer import build_swin_unet, groups
+from semiseg.methods.parts.cnn_transformer import build_swin_unet, check_size, groups
 from semiseg.methods.parts.patches import Remainder, deal_patches, draw_origin
 from semiseg.methods.parts.points import Points, sample_pixels, shrink_labels
 from semiseg.networks.projector import SharedProjector
@@ -87,6 +87,7 @@ class MCSC(Method):
         self.options = o = MCSCOptions.model_validate(config.options)
         self.config = config
         self.classes = len(task.classes)
+        check_size(config)
         self.cnn = build_unet(task, config)
         self.transformer, note = build_swin_unet(task, config, o.scales)
         self.notes.append(note)

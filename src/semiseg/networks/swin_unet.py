@@ -241,8 +241,7 @@ class SwinUnet(nn.Module):
         """Args: channels: of the input, a grey image is repeated to three; size: the input's side."""
         super().__init__()
         stages = len(config.depths)
-        window = config.window or default_window(size, stages)
-        self._check(size, stages, window)
+        window = self.check_size(size, config)
         self.channels = 3 if channels == 1 else channels
         widths = [config.embed_dim * 2**i for i in range(stages)]
         sides = [size // PATCH // 2**i for i in range(stages)]
@@ -273,14 +272,22 @@ class SwinUnet(nn.Module):
         self.size = size
 
     @staticmethod
-    def _check(size: int, stages: int, window: int) -> None:
+    def check_size(size: int, config: SwinConfig) -> int:
+        """The window in use.
+
+        Raises:
+            UserError: for a size, or a window, that does not fit; naming those that do.
+        """
+        stages = len(config.depths)
+        window = config.window or default_window(size, stages)
         default_window(size, stages)
         sides = [size // PATCH // 2**i for i in range(stages)]
         if any(side > window and side % window for side in sides):
             raise UserError(
                 f"swin.window {window} does not tile the stages of data.size {size} "
-                f"(sides {sides}): take {default_window(size, stages)}."
+                f"(sides {sides}): --set swin.window={default_window(size, stages)} does."
             )
+        return window
 
     def features(self, x: Tensor) -> list[Tensor]:
         """[B, C, S, S] -> maps [B, width, s, s] at 1/8, 1/4 and full resolution."""

@@ -1,5 +1,6 @@
 """Checkpoints that a crash cannot spoil, and the weights that inference reads."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,12 @@ def save_weights(path: Path, method: nn.Module, facts: Mapping[str, Any]) -> Non
     tensors = {name: t.detach().contiguous().cpu() for name, t in method.state_dict().items()}
     metadata = {key: str(value) for key, value in facts.items()}
     _atomically(path, lambda partial: save_file(tensors, str(partial), metadata=metadata))
+
+
+def digest(path: Path) -> str:
+    """What tells one file of weights from another, wherever it lies."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def load_weights(path: Path, method: nn.Module) -> dict[str, str]:

@@ -45,10 +45,15 @@ class Progress:
 
 @dataclasses.dataclass(frozen=True)
 class Hooks:
-    """How the loop speaks: ``advance(steps, note)`` moves a bar, ``say`` prints a sentence."""
+    """How the loop speaks and is spoken to.
+
+    ``advance(steps, note)`` moves a bar, ``say`` prints a sentence, ``stop()`` asks for the end after
+    the step at hand (of one process).
+    """
 
     advance: Callable[[int, str], None] = lambda steps, note: None
     say: Callable[[str], None] = lambda text: None
+    stop: Callable[[], bool] = lambda: False
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:
@@ -116,9 +121,9 @@ def fit(
 
         progress.done += 1
         progress.seconds = before + time.monotonic() - started
-        timed_out = _timed_out(fabric, seconds, started)
+        stopped = hooks.stop() or _timed_out(fabric, seconds, started)
         ended = progress.done == training.iterations
-        last = ended or timed_out
+        last = ended or stopped
         if last or progress.done % training.log_every == 0:
             means = meter.read(progress.done)
             loss = f"loss {means['loss']:.3f}"
@@ -130,7 +135,7 @@ def fit(
             meter.check(progress.done)
             _validate(fabric, method, data, cases, config, run, progress, logs)
             model.train()
-        elif timed_out and fabric.is_global_zero:
+        elif stopped and fabric.is_global_zero:
             # not scored: a training that goes on chooses among the same steps as an unbroken one
             meter.check(progress.done)
             _save_unscored(method, run, progress)
@@ -142,7 +147,7 @@ def fit(
             _checkpoint(fabric, run, method, optimiser, progress)
         dice = f", best Dice {progress.best_dice:.3f}" if progress.best_dice >= 0 else ""
         hooks.advance(1, loss + dice)
-        if timed_out:
+        if stopped:
             break
     if logs:
         logs.close()
@@ -277,9 +282,10 @@ class _Meter:
             name = min(bad, key=lambda n: bad[n])
             at = done - self.steps + int(bad[name])
             raise RunFailure(
-                f"The loss term '{name}' was no longer finite at iteration {at}: the run stops. Its "
-                "last good checkpoint is kept; try a lower training.learning_rate, "
-                "training.clip_gradients=1 or training.precision=32-true."
+                f"The loss term '{name}' was no longer finite at iteration {at}: the run stops. What "
+                "was good is kept; begin anew (another -o, or --overwrite) with a lower "
+                "training.learning_rate or training.clip_gradients=1, and on a GPU "
+                "training.precision=32-true."
             )
 
     def read(self, done: int) -> dict[str, float]:

@@ -218,8 +218,9 @@ def _check(data: PreparedData, plan: Plan, runs: Sequence[PlannedRun], device: s
         config = count_iterations(resolved, cases).config
         if not cases.validation and plan.on == "validation":
             raise UserError(
-                f"{run.title}: {data.folder} has no labelled validation case to score on: take "
-                "--on test, or five labelled patients or more."
+                f"{run.title}: {data.folder} has no labelled validation case to score on: "
+                "take --on test where there is a test part, five labelled patients or more, or prepare "
+                "the data with --split."
             )
         if run.variant.name not in built:
             if config.swin.pretrained == "hub":  # nothing is fetched to check a plan

@@ -144,6 +144,8 @@ def compare(
         console.say(line)
     if failed:
         console.warn(f"{len(failed)} of {len(pairs)} pairs could not be scored.")
+    if not summary.complete:
+        console.warn("not all files are in the means, so the exit code is 1.")
     if out is not None:
         write_csv(out / "cases.csv", summary)
         write_json(out / "summary.json", summary)

@@ -1,6 +1,7 @@
 """``semiseg evaluate RUN``: a run's network on the validation or test cases of its data."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ def evaluate(
     out: Path | str | None = None,
     device: str = "auto",
     threads: int | None = None,
+    overwrite: bool = False,
     console: Console = Console(),  # noqa: B008 - holds nothing
 ) -> Summary:
     """Score a run on one part of its data, and write ``cases.csv`` and ``summary.json``.
@@ -54,7 +56,9 @@ def evaluate(
         protocol, missing: default: those of the run's configuration.
         hd95: another definition of HD95 (docs/evaluation.md).
         flips: average over mirrored copies.
-        out: where to write; default: RUN/evaluation/PART-NETWORK.
+        out: where to write; default: RUN/evaluation/PART-NETWORK, with the name of everything that
+            is not the run's default after it, so that no scores take the place of others.
+        overwrite: replace what other scores ``out`` holds.
 
     Raises:
         UserError: where nothing can be scored, or something does not fit.
@@ -77,7 +81,18 @@ def evaluate(
             f"for {', '.join(predictor.task.classes)}."
         )
     _, named = choose_network(config.method, network)
-    target = Path(out) if out else folder.folder / "evaluation" / f"{on}-{named}"
+    origin: dict[str, str | bool] = {
+        "run": str(folder.folder.resolve()), "data": str(prepared.folder.resolve()), "part": on,
+        "network": named, "weights": weights, "flips": flips,
+    }  # fmt: skip
+    words = [
+        on, named, weights if weights != "best" else "", "flips" if flips else "",
+        definitions.name if definitions.name != config.evaluation.protocol else "",
+        rule if rule != config.evaluation.missing else "", hd95 or "",
+        prepared.folder.resolve().name if data is not None and not is_same(folder, prepared) else "",
+    ]  # fmt: skip
+    target = Path(out) if out else folder.folder / "evaluation" / "-".join(filter(None, words))
+    check_scores(target, origin, overwrite)
     make_folder(target)
     console.say(f"{named} ({weights} weights) on {on}: {len(cases)} cases")
     scores = [
@@ -87,11 +102,34 @@ def evaluate(
     ]
     summary = summarise(scores, definitions, rule)
     write_csv(target / "cases.csv", summary)
-    write_json(target / "summary.json", summary)
+    write_json(target / "summary.json", summary, origin)
     for line in table_lines(summary):
         console.say(line)
     console.say(f"per case: {target / 'cases.csv'}")
     return summary
+
+
+def check_scores(folder: Path, origin: Mapping[str, str | bool], overwrite: bool) -> None:
+    """Refuse to put scores where a run lies, or in the place of other scores.
+
+    Raises:
+        UserError: saying whose scores are there.
+    """
+    if RunFolder(folder).exists():
+        raise UserError(f"{folder} is a run: leave -o out to put the scores into its evaluation/.")
+    path = folder / "summary.json"
+    if overwrite or not path.is_file():
+        return
+    try:
+        held = json.loads(path.read_text(encoding="utf-8")).get("of", {})
+    except (OSError, ValueError, AttributeError):
+        held = {}
+    other = [f"{key} {held[key]}" for key in origin if key in held and held[key] != origin[key]]
+    if other or not held:
+        raise UserError(
+            f"{folder} holds other scores ({', '.join(other) or 'of masks'}): choose another -o, or "
+            "replace them with --overwrite."
+        )
 
 
 def _cases(folder: RunFolder, data: PreparedData, on: str) -> Sequence[Case]:
@@ -101,9 +139,16 @@ def _cases(folder: RunFolder, data: PreparedData, on: str) -> Sequence[Case]:
     split = folder.split().split if is_same(folder, data) else data.manifest.split
     cases = data.of_patients(split.validation if on == "validation" else split.test, labelled=True)
     if not cases:
+        other = "test" if on == "validation" else "validation"
+        there = data.of_patients(split.test if other == "test" else split.validation, labelled=True)
+        remedy = (
+            f"score with --on {other}, or other data with --data"
+            if there
+            else f"nor a {other} case; prepare with such a part (semiseg prepare --split), or score "
+            "masks: semiseg predict, then semiseg evaluate MASKS REFERENCES"
+        )
         raise UserError(
-            f"{data.folder} has no labelled {on} case: score on the other part with --on, or on other "
-            "data with --data."
+            f"{data.folder} has no labelled {on} case{': ' if there else ', '}{remedy}."
         )
     return cases
 

@@ -58,7 +58,9 @@ def load_method(folder: RunFolder, weights: str, device: torch.device) -> Method
     config, path = folder.config(), folder.weights / f"{weights}.safetensors"
     kept = sorted(file.stem for file in folder.weights.glob("*.safetensors"))
     if kept and weights not in kept:
-        raise UserError(f"{folder.folder} has no weights '{weights}': take {' or '.join(kept)}.")
+        raise UserError(
+            f"--weights {weights}: {path} does not exist; this run has {' and '.join(kept)}."
+        )
     method = methods.entry(config.method).load()
     model = method(folder.task(), without_pretrained(config))  # the file's replace all others
     load_weights(path, model)

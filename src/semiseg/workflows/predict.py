@@ -1,7 +1,8 @@
 """``semiseg predict``: masks of new images on their own grids."""
 
 import dataclasses
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,12 @@ from semiseg.errors import UserError
 from semiseg.files import replacing
 from semiseg.inference.predictor import Predictor
 from semiseg.reporting.console import Console
-from semiseg.workflows.loading import load_predictor
+from semiseg.training.checkpoints import digest
+from semiseg.training.run_folder import RunFolder
+from semiseg.workflows.loading import choose_network, load_predictor
 from semiseg.workflows.setting import make_folder
+
+ORIGIN = ".predicted-by.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,11 +63,13 @@ def predict(
 
     NIfTI gives NIfTI on the input's grid, affine and header; a picture gives a PNG. One bad file is
     reported and passed over. Masks that are already there are kept, so that a stopped prediction goes
-    on, unless ``overwrite``. ``probabilities`` writes them beside the mask (NAME_prob: a 4D NIfTI;
-    for pictures one grey PNG per class).
+    on, unless ``overwrite``; masks of another run, network or weights are refused
+    (``.predicted-by.json`` says whose they are). ``probabilities`` writes them beside the mask
+    (NAME_prob: a 4D NIfTI; for pictures one grey PNG per class).
 
     Raises:
-        UserError: where the run cannot be loaded, nothing is found or two inputs share a name.
+        UserError: where the run cannot be loaded, nothing is found, two inputs share a name, or the
+            folder holds others' masks.
     """
     files = find_images(images)
     folder = Path(out)
@@ -79,6 +86,9 @@ def predict(
     if threads is not None:
         torch.set_num_threads(threads)
     predictor = load_predictor(run, network=network, weights=weights, device=device, flips=flips)
+    origin = _origin(RunFolder(run), network, weights, flips)
+    if not overwrite:
+        _check_origin(folder, [t for t in targets if t.exists()], origin)
     todo = {t: p for t, p in targets.items() if overwrite or not t.exists()}
     if len(todo) < len(targets):
         kept = _masks(len(targets) - len(todo))
@@ -87,6 +97,7 @@ def predict(
         console.say(f"dry run: {len(todo)} images would be predicted into {folder}")
         return PredictResult(0, len(targets) - len(todo), ())
     make_folder(folder)
+    _write_origin(folder / ORIGIN, origin)
     failed = []
     for target, path in console.track(todo.items(), "predicting"):
         try:
@@ -97,6 +108,47 @@ def predict(
     written = len(todo) - len(failed)
     console.say(f"{_masks(written)} written to {folder}; {len(failed)} failed")
     return PredictResult(written, len(targets) - len(todo), tuple(failed))
+
+
+def _origin(run: RunFolder, network: str | None, weights: str, flips: bool) -> dict[str, str]:
+    """What decides on a mask; ``run`` is said, but a run that was moved is the same run."""
+    return {
+        "run": str(run.folder.resolve()),
+        "network": choose_network(run.config().method, network)[1],
+        "weights": f"{weights} ({digest(run.weights / f'{weights}.safetensors')})",
+        "flips": "yes" if flips else "no",
+    }
+
+
+def _write_origin(path: Path, origin: Mapping[str, str]) -> None:
+    text = json.dumps(origin, indent=1) + "\n"
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return  # also on a full disk a prediction goes on
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _check_origin(folder: Path, masks: Sequence[Path], origin: Mapping[str, str]) -> None:
+    """Masks that are kept must be those that would be made.
+
+    Raises:
+        UserError: saying whose masks are there.
+    """
+    if not masks:
+        return
+    try:
+        held = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+        same = all(held[key] == origin[key] for key in origin if key != "run")
+        whose = f"of {held['run']}, network {held['network']}, weights {held['weights']}, " + (
+            f"flips {held['flips']}"
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        same, whose = False, "and nothing says whose"
+    if not same:
+        raise UserError(
+            f"{folder} holds other masks ({whose}), such as {masks[0].name}: choose another -o, or "
+            "replace them with --overwrite."
+        )
 
 
 def _masks(count: int) -> str:

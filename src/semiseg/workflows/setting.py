@@ -38,10 +38,11 @@ def settle(
     settings: Sequence[str] = (),
     sections: Mapping[str, Any] | None = None,
 ) -> Resolved:
-    """Resolve the configuration; ``sections`` (of a study) come after the preset.
+    """Resolve the configuration; ``sections`` (of a benchmark's variant) come after the preset.
 
     Raises:
-        UserError: for an unknown method, preset or option, with the nearest name.
+        UserError: for an unknown method, preset or option, with the nearest name; for a setting of
+            another method, where no ``sections`` say that several are compared.
     """
     content = presets.load(preset) if preset else {}
     name = method or content.get("method")
@@ -53,7 +54,14 @@ def settle(
         layers.append(Layer(f"preset '{preset}'", presets.sections(content)))
     if sections:
         layers.append(Layer("the study", sections))
-    layers.append(Layer("--set", parse_assignments(settings)))
+    given = parse_assignments(settings)
+    others = [section for section in given if section in methods.table() and section != name]
+    if others and sections is None:
+        raise UserError(
+            f"--set {others[0]}.{next(iter(given[others[0]]))}: that is an option of {others[0]}, but "
+            f"{name} is trained."
+        )
+    layers.append(Layer("--set", given))
     return resolve(name, entry.load().Options, list(methods.table()), layers, preset)
 
 
@@ -197,6 +205,12 @@ def describe(data: PreparedData, resolved: Resolved, split: RunSplit, cases: Cas
         section, _, key = option.partition(".")
         values = dump["options"] if section == name else dump[section]
         lines.append(f"  {option} = {values[key]}  (from {origin})")
+    training = resolved.config.training
+    if resolved.config.preset is None and "training.iterations" not in resolved.origins:
+        lines.append(
+            f"no preset: {training.iterations:,} iterations of {training.batch_size} images, which is "
+            "meant for a GPU; --preset mcsc-cpu, or another of 'semiseg presets', suits a small machine"
+        )
     return lines
 
 

@@ -28,6 +28,7 @@ from semiseg.training.allocator import keep_freed_memory
 from semiseg.training.checkpoints import newest_step
 from semiseg.training.loop import Cases, Hooks, batch_counts, fit, seed_step
 from semiseg.training.run_folder import RunFolder, RunSplit
+from semiseg.training.stopping import Stop, listening
 from semiseg.workflows.loading import is_same, open_data, torch_device
 from semiseg.workflows.setting import (
     cases_of,
@@ -88,6 +89,7 @@ def train(
     Raises:
         UserError: for anything in the input that does not fit, before anything is written.
         RunFailure: where a loss term is no longer finite.
+        KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM, once a checkpoint is written.
     """
     prepared = PreparedData(data)
     resolved = settle(prepared.task, method, preset, settings, sections)
@@ -144,7 +146,8 @@ def resume(
             "differ): resume with the run's own, or begin another run."
         )
     session = _Session(prepared, config, run.split(), device, threads, console)
-    session.console.say(f"resuming {run.folder} ({config.method})")
+    done = counted_iterations(newest_step(run.checkpoints))
+    session.console.say(f"resuming {run.folder} ({config.method}) after {done}")
     return session.fit(run, seconds)
 
 
@@ -189,14 +192,17 @@ class _Session:
         total = self.config.training.iterations
         done = newest_step(run.checkpoints)
         first = self.fabric.is_global_zero
+        alone = self.fabric.world_size == 1  # of several processes the launcher hears signals
         with (
             run.held() if first else contextlib.nullcontext(),
+            listening() if alone else contextlib.nullcontext(Stop()) as stop,
             self.console.bar(f"training {self.config.method}", total, done) as bar,
         ):
             self.fabric.launch()
             progress = fit(
                 self.fabric, self.method, self.data, self.cases, self.config, run,
-                Hooks(lambda steps, note: bar.advance(steps, note), self.console.warn), seconds,
+                Hooks(lambda steps, note: bar.advance(steps, note), self.console.warn, stop),
+                seconds,
             )  # fmt: skip
         best = progress.best_dice if self.cases.validation else None
         result = TrainResult(
@@ -206,6 +212,8 @@ class _Session:
         if self.fabric.is_global_zero:
             self._close(run, result)
         self.fabric.barrier()
+        if not result.finished:
+            stop.pass_on()
         return result
 
     def _close(self, run: RunFolder, result: TrainResult) -> None:

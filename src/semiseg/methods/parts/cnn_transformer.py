@@ -10,6 +10,15 @@ from semiseg.networks.swin_unet import SwinUnet
 from semiseg.networks.swin_weights import load_pretrained
 
 
+def check_size(config: RunConfig) -> None:
+    """Refuse a size that the Transformer does not take, whose demands hold for the U-Net too.
+
+    Raises:
+        UserError: naming sizes that fit both.
+    """
+    SwinUnet.check_size(config.data.size, config.swin)
+
+
 def build_swin_unet(
     task: Task, config: RunConfig, scales: Collection[int] = ()
 ) -> tuple[Segmenter, str]:
