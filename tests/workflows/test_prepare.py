@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import resource
+import signal
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from semiseg.data.manifest import Manifest, PreparedData
+from semiseg.data.store import DataWriter
+from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.reporting.console import Console, Quiet
 from semiseg.workflows.prepare import prepare
@@ -310,6 +313,34 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(hearts: Path, tmp_path: Pa
         with pytest.raises(UserError, match="cannot be written"):
             run(hearts, locked / "data")
     assert list(locked.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "ends"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+)
+def test_a_signal_ends_it_after_the_case_at_hand_and_leaves_nothing(
+    hearts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int,
+    ends: type[BaseException],
+) -> None:  # fmt: skip
+    # a shell's background job, which the tests may be, ignores Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    added = []
+    add = DataWriter.add
+
+    def interrupted(self: DataWriter, identifier: str, volume: Volume) -> None:
+        add(self, identifier, volume)
+        added.append(identifier)
+        if len(added) == 3:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(DataWriter, "add", interrupted)
+    before = tree(tmp_path)
+    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(ends):
+        run(hearts, tmp_path / "data")
+    assert len(added) == 3
+    assert tree(tmp_path) == before
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
 def test_leftovers_of_an_interrupted_run_are_said(

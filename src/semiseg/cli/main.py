@@ -78,7 +78,8 @@ def main() -> None:
             _misuse(error)
         _failure(error, debug)
     if code == INTERRUPTED:
-        goes_on = "; the same command goes on" if sys.argv[1:2] and sys.argv[1] in RESUMABLE else ""
+        verb = sys.argv[1] if len(sys.argv) > 1 else ""
+        goes_on = "; the same command goes on" if verb in RESUMABLE else ""
         print(f"semiseg: stopped{goes_on}.", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
 

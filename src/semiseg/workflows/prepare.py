@@ -20,6 +20,7 @@ from semiseg.data.task import Task, bounds_of
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.reporting.console import Console
+from semiseg.workflows.stopping import listening
 
 
 def prepare(
@@ -95,13 +96,18 @@ def prepare(
 
 
 def _read_all(scan: Scan, tally: "_Tally", writer: DataWriter | None, console: Console) -> None:
-    with console.bar("checking" if writer is None else "preparing", len(scan.cases)) as bar:
+    # a KeyboardInterrupt that falls into one of HDF5's callbacks would be lost
+    with (
+        listening() as stop,
+        console.bar("checking" if writer is None else "preparing", len(scan.cases)) as bar,
+    ):
         for case in scan.cases:
             volume = case.read()
             tally.add(case, volume)
             if writer is not None:
                 writer.add(case.identifier, volume)
             bar.advance()
+            stop.pass_on()
 
 
 def _check_cases(scan: Scan, source: Path) -> None:

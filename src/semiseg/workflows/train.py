@@ -28,7 +28,6 @@ from semiseg.training.allocator import keep_freed_memory
 from semiseg.training.checkpoints import newest_step
 from semiseg.training.loop import Cases, Hooks, batch_counts, fit, seed_step
 from semiseg.training.run_folder import RunFolder, RunSplit
-from semiseg.training.stopping import Stop, listening
 from semiseg.workflows.loading import is_same, open_data, torch_device
 from semiseg.workflows.setting import (
     cases_of,
@@ -41,6 +40,7 @@ from semiseg.workflows.setting import (
     describe,
     settle,
 )
+from semiseg.workflows.stopping import Stop, listening
 
 
 @dataclasses.dataclass(frozen=True)

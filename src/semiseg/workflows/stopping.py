@@ -1,4 +1,4 @@
-"""Ctrl-C and a scheduler's SIGTERM end a training after the step at hand, with a checkpoint."""
+"""Ctrl-C and a scheduler's SIGTERM end long work after the step at hand."""
 
 import contextlib
 import signal
@@ -13,7 +13,7 @@ class Stop:
     number: int = 0
 
     def __call__(self) -> bool:
-        """Whether the training is to end."""
+        """Whether the work is to end."""
         return self.number != 0
 
     def pass_on(self) -> None:
