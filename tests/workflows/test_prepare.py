@@ -257,7 +257,9 @@ def test_a_given_split_and_spacing_are_kept(hearts: Path, tmp_path: Path) -> Non
     assert manifest.split.train == ("phantom002", "phantom007", "phantom008")
     assert manifest.split.validation == ("phantom001",)
     assert manifest.task.spacing == (5.0, 2.0, 2.0)
-    assert any("4 patients are in no part" in note for note in manifest.notes)
+    assert any(
+        "in no part of the split, and so unused: 4 patients" in note for note in manifest.notes
+    )
 
 
 def test_unnamed_classes_are_counted(hearts: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def benchmark(
         str | None, typer.Option(help="strict or paper. Default: the preset's.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, each with --threads.")] = 1,
-    threads: options.Threads = 1,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of each run.")] = 1,
     device: options.Device = "auto",
     dry_run: options.DryRun = False,
 ) -> None:

@@ -32,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="A few labelled medical images and many unlabelled ones, turned into a trained, measured, "
     "usable segmenter. Every verb explains itself: semiseg VERB --help. With --debug an error "
-    "shows its traceback.",
+    "shows its traceback; semiseg --version says which this is.",
 )
 app.command("demo")(demo.demo)
 app.command("prepare")(prepare.prepare)

@@ -241,10 +241,10 @@ def counted(cases: Sequence[Case], kind: Literal["volumes", "pictures"]) -> str:
     """``7 patients = 14 volumes = 136 slices``, or ``12 pictures``."""
     patients = len({case.patient for case in cases})
     if kind == "pictures":
-        pictures = _plural(len(cases), "picture")
+        pictures = plural(len(cases), "picture")
         return pictures if patients == len(cases) else f"{_patients(patients)} = {pictures}"
     slices = sum(case.slices for case in cases)
-    return f"{_patients(patients)} = {_plural(len(cases), 'volume')} = {_plural(slices, 'slice')}"
+    return f"{_patients(patients)} = {plural(len(cases), 'volume')} = {plural(slices, 'slice')}"
 
 
 def _at_most(budget: int, available: int) -> int:
@@ -257,8 +257,9 @@ def _at_most(budget: int, available: int) -> int:
 
 
 def _patients(count: int) -> str:
-    return _plural(count, "patient")
+    return plural(count, "patient")
 
 
-def _plural(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
+    """``1 image``, ``1,312 images``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from semiseg.data.manifest import Case, PreparedData
+from semiseg.data.splits import plural
 from semiseg.errors import UserError
 from semiseg.evaluation.pictures import score_picture
 from semiseg.evaluation.protocols import (
@@ -94,7 +95,7 @@ def evaluate(
     target = Path(out) if out else folder.folder / "evaluation" / "-".join(filter(None, words))
     check_scores(target, origin, overwrite)
     make_folder(target)
-    console.say(f"{named} ({weights} weights) on {on}: {len(cases)} cases")
+    console.say(f"{named} ({weights} weights) on {on}: {plural(len(cases), 'case')}")
     scores = [
         score
         for case in console.track(cases, "evaluating")

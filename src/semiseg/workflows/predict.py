@@ -21,6 +21,7 @@ from semiseg.data.images import (
     write_nifti_probabilities,
     write_picture_mask,
 )
+from semiseg.data.splits import plural
 from semiseg.data.task import Task
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
@@ -94,7 +95,7 @@ def predict(
         kept = _masks(len(targets) - len(todo))
         console.say(f"kept: {kept} already in {folder} (--overwrite predicts anew)")
     if dry_run:
-        console.say(f"dry run: {len(todo)} images would be predicted into {folder}")
+        console.say(f"dry run: {plural(len(todo), 'image')} would be predicted into {folder}")
         return PredictResult(0, len(targets) - len(todo), ())
     make_folder(folder)
     _write_origin(folder / ORIGIN, origin)
@@ -152,7 +153,7 @@ def _check_origin(folder: Path, masks: Sequence[Path], origin: Mapping[str, str]
 
 
 def _masks(count: int) -> str:
-    return f"{count:,} mask{'' if count == 1 else 's'}"
+    return plural(count, "mask")
 
 
 def find_images(images: Sequence[Path | str]) -> list[Path]:
@@ -174,10 +175,17 @@ def find_images(images: Sequence[Path | str]) -> list[Path]:
             files.append(entry)
     if not files:
         raise UserError(
-            f"No image found in {', '.join(map(str, images))} (sub-folders are not searched): "
-            f"files must end in {', '.join(IMAGE_SUFFIXES)}."
+            f"No image found in {', '.join(map(str, images))}: files must end in "
+            f"{', '.join(IMAGE_SUFFIXES)}, and sub-folders are not searched{_hint(images)}."
         )
     return list(dict.fromkeys(files))
+
+
+def _hint(images: Sequence[Path | str]) -> str:
+    """The sub-folder that was probably meant."""
+    folders = [Path(entry) / "images" for entry in images]
+    there = next((folder for folder in folders if folder.is_dir()), None)
+    return f" (did you mean {there}?)" if there else ""
 
 
 def _is_nifti(path: Path) -> bool:

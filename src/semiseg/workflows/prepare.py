@@ -14,7 +14,7 @@ from semiseg.data.images import orientation
 from semiseg.data.layouts import check_source, detect, named
 from semiseg.data.layouts.base import Options, Scan, SourceCase, with_background
 from semiseg.data.manifest import PARTS, Case, Manifest, Split
-from semiseg.data.splits import check_split, counted, make_split, read_split
+from semiseg.data.splits import check_split, counted, make_split, plural, read_split
 from semiseg.data.store import DataWriter, check_output, leftovers
 from semiseg.data.task import Task, bounds_of
 from semiseg.data.volume import Volume
@@ -126,7 +126,7 @@ def _check_cases(scan: Scan, source: Path) -> None:
         raise UserError(f"{source}: '{twice}' is listed twice: name each image once.")
     if not any(case.has_label for case in scan.cases):
         raise UserError(
-            f"{source} has {len(scan.cases):,} images but no label at all: add at least one, "
+            f"{source} has {plural(len(scan.cases), 'image')} but no label at all: add at least one, "
             "named like its image, in a folder 'labels' (or 'masks')."
         )
 
@@ -256,7 +256,9 @@ class _Tally:
             notes.append(f"the slices lie along different axes of the files: {listed}.")
         outside = {case.patient for case in self.cases}.difference(*(split.part(p) for p in PARTS))
         if outside:
-            notes.append(f"{len(outside):,} patients are in no part of the split and stay unused.")
+            notes.append(
+                f"in no part of the split, and so unused: {plural(len(outside), 'patient')}."
+            )
         return notes
 
 

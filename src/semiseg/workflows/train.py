@@ -21,6 +21,7 @@ from semiseg import methods
 from semiseg.config import Resolved, RunConfig
 from semiseg.data.loader import BatchLoader
 from semiseg.data.manifest import PreparedData
+from semiseg.data.splits import plural
 from semiseg.errors import UserError
 from semiseg.methods.base import Method, Step
 from semiseg.reporting.console import Console, Quiet, duration
@@ -146,7 +147,7 @@ def resume(
             "differ): resume with the run's own, or begin another run."
         )
     session = _Session(prepared, config, run.split(), device, threads, console)
-    done = counted_iterations(newest_step(run.checkpoints))
+    done = plural(newest_step(run.checkpoints), "iteration")
     session.console.say(f"resuming {run.folder} ({config.method}) after {done}")
     return session.fit(run, seconds)
 
@@ -220,7 +221,7 @@ class _Session:
         took = duration(result.seconds)
         if not result.finished:
             self.console.say(
-                f"stopped after {counted_iterations(result.iterations)} ({took}); go on with: "
+                f"stopped after {plural(result.iterations, 'iteration')} ({took}); go on with: "
                 f"semiseg train --resume -o {shlex.quote(str(run.folder))}"
             )
             return
@@ -231,7 +232,7 @@ class _Session:
         scored = "" if result.best_dice is None else (
             f", best validation Dice {result.best_dice:.3f} at {result.best_step:,}"
         )  # fmt: skip
-        count = counted_iterations(result.iterations)
+        count = plural(result.iterations, "iteration")
         self.console.say(f"trained {count} in {took}{scored}: {run.folder}")
 
     def estimate(self, steps: int = 3) -> None:
@@ -262,11 +263,6 @@ class _Session:
             f"dry run: {training.iterations:,} iterations of about {each:.2f} s, "
             f"{duration(each * training.iterations)} without validation; nothing was written"
         )
-
-
-def counted_iterations(count: int) -> str:
-    """``1 iteration``, ``2,000 iterations``."""
-    return f"{count:,} iteration{'' if count == 1 else 's'}"
 
 
 def _clear(folder: Path) -> None:
