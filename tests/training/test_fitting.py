@@ -444,3 +444,22 @@ def test_labels_of_background_alone_are_refused(write_data: WriteData, tmp_path:
     with pytest.raises(UserError, match="nothing but background"):
         run(data, tmp_path / "run", "supervised")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("method", ["mcsc", "plgcl"])
+def test_measuring_gradients_changes_nothing(
+    small_data: PreparedData, tmp_path: Path, method: str, precision: str
+) -> None:
+    weights = []
+    for every in (0, 2):
+        out = tmp_path / str(every)
+        settings = [*small_settings(method), f"training.gradient_sizes_every={every}",
+                    f"training.precision={precision}"]  # fmt: skip
+        train(small_data.folder, out, method=method, labelled="2", settings=settings,
+              console=Quiet())  # fmt: skip
+        weights.append(last(out))
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    rows = read_csv(tmp_path / "2" / "gradients.csv")
+    assert {row["step"] for row in rows} == {"1", "3", "5"}
+    assert all(float(value) >= 0 for row in rows for key, value in row.items() if key != "term")

@@ -12,6 +12,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from semiseg.config import RunConfig
+from semiseg.data.batch import Batch
 from semiseg.data.loader import BatchLoader
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.errors import RunFailure
@@ -105,12 +106,15 @@ def fit(
         seed_step(training.seed, step.index, fabric.global_rank)
         set_rates(optimiser, step.index, training)
         batch = loader(step.index).to(fabric.device)
+        if (
+            training.gradient_sizes_every
+            and step.index % training.gradient_sizes_every == 0
+            and logs
+        ):
+            for row in measured_gradients(fabric, method, batch, step):
+                logs.write("gradients", {"step": step.index + 1, **row})
+            seed_step(training.seed, step.index, fabric.global_rank)
         terms: dict[str, Tensor] = model(batch, step)
-        if training.gradient_sizes_every and step.index % training.gradient_sizes_every == 0:
-            sizes = gradient_sizes(terms, method)
-            if logs:
-                for row in sizes:
-                    logs.write("gradients", {"step": step.index + 1, **row})
         fabric.backward(torch.stack(list(terms.values())).sum())
         if training.clip_gradients is not None:
             fabric.clip_gradients(model, optimiser, max_norm=training.clip_gradients)
@@ -227,6 +231,22 @@ def _validate(
             save_weights(run.weights / "best.safetensors", method, facts)
     best = fabric.broadcast((progress.best_dice, progress.best_step))
     progress.best_dice, progress.best_step = best
+
+
+def measured_gradients(
+    fabric: Fabric, method: Method, batch: Batch, step: Step
+) -> list[dict[str, Any]]:
+    """`gradient_sizes` of a step, in a forward pass of their own that leaves the method as it was.
+
+    Fabric's wrapper takes no other backward pass than its own where precision is mixed.
+    """
+    before = {name: buffer.clone() for name, buffer in method.named_buffers()}
+    with fabric.autocast():
+        rows = gradient_sizes(method(batch, step), method)
+    with torch.no_grad():
+        for name, buffer in method.named_buffers():
+            buffer.copy_(before[name])
+    return rows
 
 
 def gradient_sizes(terms: dict[str, Tensor], method: Method) -> list[dict[str, Any]]:
