@@ -14,7 +14,10 @@ def prepare(
     out: options.Out,
     layout: Annotated[str | None, typer.Option(help="Default: recognised by itself.")] = None,
     classes: Annotated[
-        str | None, typer.Option(help="Names of the classes 1, 2, ...: RV,Myo,LV.")
+        str | None,
+        typer.Option(
+            help="Names of the classes 1, 2, ...: RV,Myo,LV; or of codes: 3=liver,7=tumour."
+        ),
     ] = None,
     patient_pattern: Annotated[
         str | None, typer.Option(help="Regular expression whose first group is the patient.")
@@ -27,6 +30,12 @@ def prepare(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the drawn split.")] = 0,
     max_side: Annotated[int, typer.Option(min=32, help="Larger pictures are reduced to it.")] = 512,
+    all_frames: Annotated[
+        bool,
+        typer.Option(
+            "--all-frames", help="ACDC: frames without annotation too, as unlabelled images."
+        ),
+    ] = False,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -39,7 +48,7 @@ def prepare(
     workflow(
         source, out, layout=layout, classes=options.words(classes) or None,
         patient_pattern=patient_pattern, spacing=_spacing(spacing), split=split, seed=seed,
-        max_side=max_side, overwrite=overwrite, dry_run=dry_run,
+        max_side=max_side, all_frames=all_frames, overwrite=overwrite, dry_run=dry_run,
     )  # fmt: skip
 
 

@@ -106,12 +106,25 @@ def slice_axis_of(shape: tuple[int, ...], spacing: tuple[float, ...]) -> int:
     return widest if spacing[widest] > CLEARLY_LARGER * max(others) else 2
 
 
-def read_nifti(path: Path | str, channels: int = 1) -> Volume:
+def time_points(path: Path | str) -> int:
+    """How many 3D images a 4D file holds; reads the header only.
+
+    Raises:
+        UserError: for a file that is unreadable, or has no fourth axis.
+    """
+    shape = _open_nifti(Path(path)).shape
+    if len(shape) != 4:
+        raise UserError(f"{path} has {len(shape)} axes where a series of 3D images is meant.")
+    return int(shape[3])
+
+
+def read_nifti(path: Path | str, channels: int = 1, time_point: int | None = None) -> Volume:
     """Read an image (no label) with its geometry.
 
     Args:
         path: a .nii or .nii.gz file; two axes (one slice) or three, and a fourth for channels.
         channels: what the fourth axis must count; with 1 it may be absent.
+        time_point: this one (from 0) of a series, whose fourth axis is time; no other is read.
 
     Returns:
         image [D, C, H, W] int16 where exact, else float32; slices along :func:`slice_axis_of`.
@@ -121,7 +134,7 @@ def read_nifti(path: Path | str, channels: int = 1) -> Volume:
             other axes.
     """
     path = Path(path)
-    header, data = _load_nifti(path)
+    header, data = _load_nifti(path, time_point)
     data = _four_axes(data, path, channels)
     affine = np.asarray(header.affine, np.float64)
     source = _nifti_spacing(header, path)
@@ -232,10 +245,11 @@ def _open_nifti(path: Path) -> Any:
         raise damaged(path, "a NIfTI image") from None
 
 
-def _load_nifti(path: Path) -> tuple[Any, NDArray[Any]]:
+def _load_nifti(path: Path, time_point: int | None = None) -> tuple[Any, NDArray[Any]]:
     header = _open_nifti(path)
     try:
-        return header, np.asanyarray(header.dataobj)
+        proxy = header.dataobj
+        return header, np.asanyarray(proxy if time_point is None else proxy[..., time_point])
     except (OSError, EOFError, ValueError, zlib.error):
         raise damaged(path, "a NIfTI image") from None
 

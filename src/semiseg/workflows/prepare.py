@@ -3,6 +3,7 @@
 Every case is read once, checked and written, with one case in memory at a time.
 """
 
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from semiseg.data.images import orientation
 from semiseg.data.layouts import check_source, detect, named
-from semiseg.data.layouts.base import Options, Scan, SourceCase, with_background
+from semiseg.data.layouts.base import Options, Scan, SourceCase, named_codes
 from semiseg.data.manifest import PARTS, Case, Manifest, Split
 from semiseg.data.splits import check_split, counted, make_split, plural, read_split
 from semiseg.data.store import DataWriter, check_output, leftovers
@@ -34,6 +35,7 @@ def prepare(
     split: Path | str | None = None,
     seed: int = 0,
     max_side: int = 512,
+    all_frames: bool = False,
     overwrite: bool = False,
     dry_run: bool = False,
     console: Console | None = None,
@@ -63,17 +65,17 @@ def prepare(
     source, out, console = Path(source), Path(out), console or Console()
     if spacing is not None and not (len(spacing) == 3 and all(0 < s < np.inf for s in spacing)):
         raise UserError("--spacing takes three distances in mm above 0: slice, row, column.")
-    if classes is not None:
-        with_background(classes)
+    names, codes = named_codes(classes) if classes is not None else (None, None)
     check_source(source)
     check_output(out, source, overwrite=overwrite)
     if layout is None:
         chosen, evidence = detect(source)
     else:
         chosen, evidence = named(layout), "as asked for"
-    names = tuple(classes) if classes is not None else None
-    options = Options(names, patient_pattern, spacing, max_side)
+    options = Options(names, patient_pattern, spacing, max_side, all_frames)
     scan = chosen.scan(source, options)
+    if codes is not None:
+        scan = dataclasses.replace(scan, classes=names, codes=codes)
     _check_cases(scan, source)
     parts = _split(scan, split, seed)
     console.say(f"{source}: layout '{chosen.name}' ({evidence})")
@@ -102,7 +104,7 @@ def _read_all(scan: Scan, tally: "_Tally", writer: DataWriter | None, console: C
         console.bar("checking" if writer is None else "preparing", len(scan.cases)) as bar,
     ):
         for case in scan.cases:
-            volume = case.read()
+            volume = tally.recoded(case.read())
             tally.add(case, volume)
             if writer is not None:
                 writer.add(case.identifier, volume)
@@ -157,6 +159,18 @@ class _Tally:
         self.voxels: NDArray[np.int64] = np.zeros(256, np.int64)
         self.channels: int | None = None
         self._highest = (0, "")
+        self._unnamed: set[int] = set()
+
+    def recoded(self, volume: Volume) -> Volume:
+        """The volume with class codes of its own set's numbering."""
+        if self.scan.codes is None or volume.label is None:
+            return volume
+        table = np.zeros(256, np.uint8)
+        for source, code in self.scan.codes.items():
+            table[source] = code
+        found = np.flatnonzero(np.bincount(volume.label.ravel(), minlength=256))
+        self._unnamed.update(int(code) for code in found if code and not table[code])
+        return dataclasses.replace(volume, label=table[volume.label])
 
     def add(self, case: SourceCase, volume: Volume) -> None:
         """Check one case against the others and remember its geometry and statistics."""
@@ -196,7 +210,7 @@ class _Tally:
             raise UserError(
                 f"The label of {case.source} holds class code {highest}, but there are only "
                 f"{len(classes)} classes ({', '.join(classes)}): "
-                "correct it or name all with --classes."
+                "correct it or name all with --classes (3=liver,7=tumour gives codes)."
             )
         self._highest = max(self._highest, (highest, case.source))
 
@@ -213,7 +227,8 @@ class _Tally:
         if absent:
             raise UserError(
                 f"The label of {where} holds class code {highest}, but code {absent[0]} "
-                "occurs nowhere: number the classes 1, 2, 3, ... or name all with --classes."
+                f"occurs nowhere: name those that occur, such as --classes {highest}=NAME, or number "
+                "them 1, 2, 3, ..."
             )
         if highest == 1 and self.scan.kind == "pictures":
             return ("background", "foreground")
@@ -240,6 +255,9 @@ class _Tally:
 
     def _notes(self, classes: tuple[str, ...], split: Split) -> list[str]:
         notes = []
+        if self._unnamed:
+            listed = ", ".join(str(code) for code in sorted(self._unnamed))
+            notes.append(f"codes that no class names count as background: {listed}.")
         for code, name in enumerate(classes):
             if self.voxels[code] == 0:
                 notes.append(f"class '{name}' (code {code}) occurs in no label.")

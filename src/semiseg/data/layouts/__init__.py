@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+from semiseg.data.layouts.acdc import Acdc
 from semiseg.data.layouts.acdc_hdf5 import AcdcHdf5
 from semiseg.data.layouts.base import Layout
+from semiseg.data.layouts.btcv import Btcv
+from semiseg.data.layouts.kits19 import Kits19
 from semiseg.data.layouts.nifti import NiftiFolder
 from semiseg.data.layouts.pictures import PictureFolder
 from semiseg.errors import UserError, unknown
@@ -11,6 +14,9 @@ from semiseg.errors import UserError, unknown
 # The first that recognises a folder is taken, so special ones stand before general ones.
 LAYOUTS: dict[str, Layout] = {
     "acdc-hdf5": AcdcHdf5(),
+    "acdc": Acdc(),
+    "btcv": Btcv(),
+    "kits19": Kits19(),
     "nifti": NiftiFolder(),
     "pictures": PictureFolder(),
 }

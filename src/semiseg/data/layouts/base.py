@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -27,12 +27,14 @@ class Options:
             match) is the patient.
         spacing: (slice, row, column) in mm, in place of what the files say.
         max_side: larger pictures are reduced to this longer side.
+        all_frames: of a time series, also the frames without annotation, as unlabelled images.
     """
 
     classes: tuple[str, ...] | None = None
     patient_pattern: str | None = None
     spacing: tuple[float, float, float] | None = None
     max_side: int = 512
+    all_frames: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Scan:
         classes: background first, or None where only the labels can tell.
         kind: volumes or pictures.
         intensity: how intensities are scaled.
+        codes: source code -> class code, where the labels' own are others; what is not in it is
+            background.
         split: where the source brings one.
         notes: what a person should know.
         afterwards: notes that are known once every case has been read.
@@ -81,6 +85,7 @@ class Scan:
     classes: tuple[str, ...] | None
     kind: Literal["volumes", "pictures"]
     intensity: Intensity
+    codes: Mapping[int, int] | None = None
     split: Split | None = None
     notes: tuple[str, ...] = ()
     afterwards: Callable[[], Sequence[str]] = no_notes
@@ -137,6 +142,31 @@ def with_background(names: Sequence[str]) -> tuple[str, ...]:
             f"--classes '{','.join(names)}' does not name each class once: for example RV,Myo,LV."
         )
     return ("background", *foreground)
+
+
+def named_codes(words: Sequence[str]) -> tuple[tuple[str, ...], dict[int, int] | None]:
+    """``["3=liver", "7=tumour"]`` -> names with the background first, and source code -> own code.
+
+    Codes of the same name become one class; plain names give no table: they are the codes 1, 2, ...
+
+    Raises:
+        UserError: where some words have a code and others none, or a code stands twice.
+    """
+    if not any("=" in word for word in words):
+        return with_background(words), None
+    names: list[str] = []
+    table: dict[int, int] = {}
+    for word in words:
+        code, _, name = (part.strip() for part in word.partition("="))
+        if not (code.isdecimal() and 0 < int(code) < 256 and name) or int(code) in table:
+            raise UserError(
+                f"--classes '{word}': write every class as CODE=NAME with codes from 1 to 255, each "
+                "once, such as 3=liver,7=tumour."
+            )
+        if name not in names:
+            names.append(name)
+        table[int(code)] = names.index(name) + 1
+    return with_background(names), table
 
 
 def split_of_parts(
