@@ -1,10 +1,12 @@
 """Small replicas of official data sets: their names, codes, dtypes, axis order and oddities."""
 
+import json
 from pathlib import Path
 
 import nibabel
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 OBLIQUE = np.array([[1.4, 0.1, 0, -80], [-0.1, 1.4, 0.5, 20], [0, -0.1, 9.9, 5], [0, 0, 0, 1.0]])
 
@@ -75,3 +77,65 @@ def btcv(folder: Path, numbers: tuple[int, ...], testing: tuple[int, ...] = ()) 
         save(place / "img" / f"img{number:04d}.nii.gz", image, left_handed)
         if part == "Training":
             save(place / "label" / f"label{number:04d}.nii.gz", label, left_handed)
+
+
+def photograph(
+    seed: int, height: int = 40, width: int = 52
+) -> tuple[Image.Image, NDArray[np.bool_]]:
+    """A picture of a dark disc, and where it is."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:height, :width]
+    disc = np.hypot(rows - rng.integers(14, 26), columns - rng.integers(14, 38)) < 9
+    colours = np.where(disc[..., None], (90, 40, 40), (200, 150, 140))
+    noisy = np.clip(colours + rng.normal(0, 12, colours.shape), 0, 255).astype(np.uint8)
+    return Image.fromarray(noisy), disc
+
+
+def kvasir(folder: Path, count: int = 10) -> None:
+    """images and masks as JPEG, so that masks have grey rims; the misspelt file of boxes."""
+    boxes = {}
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    for number in range(count):
+        picture, disc = photograph(number, 40 + number, 52)
+        name = f"cju0qkwl35piu0993l0dewe{number:02d}"
+        picture.save(folder / "images" / f"{name}.jpg")
+        mask = np.repeat(np.where(disc, 255, 0).astype(np.uint8)[..., None], 3, 2)
+        Image.fromarray(mask).save(folder / "masks" / f"{name}.jpg", quality=60)
+        boxes[name] = {"height": 40 + number, "width": 52, "bbox": []}
+    (folder / "kavsir_bboxes.json").write_text(json.dumps(boxes))
+
+
+def isic2018(folder: Path, training: int = 10, testing: int = 0) -> None:
+    """Input and ground truth a part, licences among the pictures."""
+    for word, numbers in (("Training", range(training)), ("Test", range(100, 100 + testing))):
+        if not numbers:
+            continue
+        images = folder / f"ISIC2018_Task1-2_{word}_Input"
+        masks = folder / f"ISIC2018_Task1_{word}_GroundTruth"
+        for place in (images, masks):
+            place.mkdir(parents=True)
+            (place / "LICENSE.txt").write_text("CC0")
+            (place / "ATTRIBUTION.txt").write_text("Codella et al.")
+        for number in numbers:
+            picture, disc = photograph(number)
+            picture.save(images / f"ISIC_{number:07d}.jpg")
+            mask = Image.fromarray(np.where(disc, 255, 0).astype(np.uint8))
+            mask.save(masks / f"ISIC_{number:07d}_segmentation.png")
+
+
+def crag(folder: Path, train: int = 6, valid: int = 2) -> None:
+    """Images, Annotation with numbered glands (16 bits in one), Overlay."""
+    for word, count in (("train", train), ("valid", valid)):
+        for name in ("Images", "Annotation", "Overlay"):
+            (folder / word / name).mkdir(parents=True)
+        for number in range(1, count + 1):
+            picture, disc = photograph(100 * count + number)
+            glands = disc.astype(np.uint16)
+            glands[:6, :6] = 2
+            glands[-5:, -5:] = 300 if number == 1 else 7
+            kind = np.uint16 if number == 1 else np.uint8
+            name = f"{word}_{number}.png"
+            picture.save(folder / word / "Images" / name)
+            picture.save(folder / word / "Overlay" / name)
+            Image.fromarray(glands.astype(kind)).save(folder / word / "Annotation" / name)

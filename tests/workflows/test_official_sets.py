@@ -112,6 +112,74 @@ def test_a_part_of_btcv_is_split_anew(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_kvasir_as_downloaded(tmp_path: Path) -> None:
+    replicas.kvasir(tmp_path / "Kvasir-SEG")
+    assert detect(tmp_path / "Kvasir-SEG")[0].name == "kvasir-seg"
+    manifest = prepared(tmp_path / "Kvasir-SEG", tmp_path / "data")
+    assert manifest.task.classes == ("background", "polyp")
+    assert [len(part) for part in (manifest.split.train, manifest.split.validation,
+                                   manifest.split.test)] == [6, 2, 2]  # fmt: skip
+    data = PreparedData(tmp_path / "data")
+    for number in range(10):
+        _, disc = replicas.photograph(number, 40 + number, 52)
+        label = data.label(f"cju0qkwl35piu0993l0dewe{number:02d}")[0]
+        assert np.mean((label > 0) == disc) > 0.98  # lossy rims, cut at half
+    (tmp_path / "Kvasir-SEG" / "kavsir_bboxes.json").unlink()
+    layout, evidence = detect(tmp_path / "Kvasir-SEG")
+    assert layout.name == "kvasir-seg"
+    assert "cju0qkwl35piu0993l0dewe00.jpg" in evidence
+
+
+def test_isic_as_downloaded(tmp_path: Path) -> None:
+    replicas.isic2018(tmp_path / "isic")
+    manifest = prepared(tmp_path / "isic", tmp_path / "data")
+    assert manifest.layout == "isic2018"
+    assert manifest.task.classes == ("background", "lesion")
+    assert len(manifest.cases) == 10
+    assert (len(manifest.split.train), len(manifest.split.test)) == (6, 2)
+    np.testing.assert_array_equal(
+        PreparedData(tmp_path / "data").label("ISIC_0000003")[0] > 0, replicas.photograph(3)[1]
+    )
+    halves = prepared(tmp_path / "isic", tmp_path / "halves", parts=(0.5, 0.2, 0.3))
+    assert [len(halves.split.train), len(halves.split.test)] == [5, 3]
+
+
+def test_isic_with_its_own_parts(tmp_path: Path) -> None:
+    replicas.isic2018(tmp_path / "isic", testing=3)
+    manifest = prepared(tmp_path / "isic", tmp_path / "data")
+    assert manifest.split.test == ("ISIC_0000100", "ISIC_0000101", "ISIC_0000102")
+    assert len(manifest.split.train) == 10
+
+
+def test_crag_as_downloaded(tmp_path: Path) -> None:
+    replicas.crag(tmp_path / "CRAG")
+    manifest = prepared(tmp_path / "CRAG", tmp_path / "data")
+    assert manifest.layout == "crag"
+    assert manifest.task.classes == ("background", "gland")
+    assert manifest.split.validation == ("valid_1", "valid_2")
+    assert len(manifest.cases) == 8  # no overlays
+    data = PreparedData(tmp_path / "data")
+    for number in (1, 2):
+        _, disc = replicas.photograph(600 + number)
+        label = data.label(f"train_{number}")[0]
+        assert set(np.unique(label)) == {0, 1}
+        np.testing.assert_array_equal(label[8:-6, 8:-6] > 0, disc[8:-6, 8:-6])
+        assert label[2, 2] == label[-2, -2] == 1  # other numbers are glands too
+
+
+@pytest.mark.parametrize("write", [replicas.kvasir, replicas.isic2018, replicas.crag])
+def test_pictures_the_whole_way(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    source, run = tmp_path / "source", tmp_path / "run"
+    write(source)
+    prepared(source, tmp_path / "data")
+    settings = [*small_settings("supervised"), "training.iterations=3"]
+    train(tmp_path / "data", run, method="supervised", labelled="2", settings=settings,
+          console=Quiet())  # fmt: skip
+    assert evaluate(run, on="validation", console=Quiet()).cases == 2
+    image = source / PreparedData(tmp_path / "data").manifest.cases[0].source
+    assert predict(run, [image], tmp_path / "masks", console=Quiet()).written == 1
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

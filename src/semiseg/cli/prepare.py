@@ -28,6 +28,10 @@ def prepare(
     split: Annotated[
         Path | None, typer.Option(help="JSON: {train: [...], validation: [...], test: [...]}.")
     ] = None,
+    parts: Annotated[
+        str | None,
+        typer.Option(help="Of a drawn split: training,validation,test. Default: 0.7,0.1,0.2."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the drawn split.")] = 0,
     max_side: Annotated[int, typer.Option(min=32, help="Larger pictures are reduced to it.")] = 512,
     all_frames: Annotated[
@@ -47,9 +51,20 @@ def prepare(
 
     workflow(
         source, out, layout=layout, classes=options.words(classes) or None,
-        patient_pattern=patient_pattern, spacing=_spacing(spacing), split=split, seed=seed,
+        patient_pattern=patient_pattern, spacing=_spacing(spacing), split=split,
+        parts=_parts(parts), seed=seed,
         max_side=max_side, all_frames=all_frames, overwrite=overwrite, dry_run=dry_run,
     )  # fmt: skip
+
+
+def _parts(text: str | None) -> tuple[float, float, float] | None:
+    if text is None:
+        return None
+    try:
+        train, validation, test = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--parts {text}: give three parts of 1, such as 0.6,0.2,0.2.") from None
+    return train, validation, test
 
 
 def _spacing(text: str | None) -> tuple[float, float, float] | None:

@@ -385,6 +385,31 @@ def read_picture_mask(
     return PictureMask(np.asarray(small, np.uint8), decoded.encoding)
 
 
+def read_instances(
+    path: Path | str, shape: tuple[int, int], max_side: int | None = None
+) -> NDArray[np.uint8]:
+    """A mask that numbers single objects (of 8 or 16 bits) as 0 and 1: [H, W] uint8.
+
+    Raises:
+        UserError: for an unreadable or coloured mask, or another shape than the picture's.
+    """
+    from PIL import Image
+
+    path = Path(path)
+    picture, _ = _open_picture(path)
+    if picture.size != (shape[1], shape[0]):
+        raise UserError(
+            f"{path} has {picture.height} x {picture.width} pixels but its picture has "
+            f"{shape[0]} x {shape[1]}: export the mask at the picture's size."
+        )
+    values = np.asarray(picture)
+    if values.ndim != 2:
+        raise UserError(f"{path} is coloured: a mask of numbered objects has one value a pixel.")
+    codes = Image.fromarray((values > 0).astype(np.uint8))
+    size = _reduced(codes.size, max_side)
+    return np.asarray(codes.resize(size, Image.Resampling.NEAREST), np.uint8)
+
+
 def picture_shape(path: Path | str) -> tuple[int, int]:
     """(height, width) of a picture after its EXIF turn; reads the header only."""
     from PIL import Image, UnidentifiedImageError

@@ -33,6 +33,7 @@ def prepare(
     patient_pattern: str | None = None,
     spacing: tuple[float, float, float] | None = None,
     split: Path | str | None = None,
+    parts: tuple[float, float, float] | None = None,
     seed: int = 0,
     max_side: int = 512,
     all_frames: bool = False,
@@ -46,12 +47,15 @@ def prepare(
         source: the folder of images.
         out: the folder to write; it appears only once it is whole.
         layout: its name; default: recognised by itself.
-        classes: names of the classes without the background; default: what the source says.
+        classes: names of the classes without the background, or CODE=NAME each; default: what the
+            source says.
         patient_pattern: regular expression whose first group (or match) is an image's patient.
         spacing: (slice, row, column) in mm, in place of what the files say.
         split: a JSON file of patients; default: the source's split, else drawn by ``seed``.
+        parts: training, validation and test parts of a drawn split; default: the layout's.
         seed: of the drawn split.
         max_side: larger pictures are reduced to this longer side, in pixels.
+        all_frames: of a time series, also the frames without annotation, as unlabelled images.
         overwrite: replace a prepared data set at ``out`` once the new one is whole.
         dry_run: read and check everything, print the same, write nothing.
         console: where sentences and progress go.
@@ -77,12 +81,12 @@ def prepare(
     if codes is not None:
         scan = dataclasses.replace(scan, classes=names, codes=codes)
     _check_cases(scan, source)
-    parts = _split(scan, split, seed)
+    divided = _split(scan, split, parts, seed)
     console.say(f"{source}: layout '{chosen.name}' ({evidence})")
     tally = _Tally(scan, spacing)
     if dry_run:
         _read_all(scan, tally, None, console)
-        manifest = tally.manifest(chosen.name, parts, source)
+        manifest = tally.manifest(chosen.name, divided, source)
         _describe(manifest, tally, console)
         console.say(f"Dry run: every image was read and checked; {out} was not written.")
         return manifest
@@ -90,7 +94,7 @@ def prepare(
         console.warn(f"{left} was left by an interrupted preparation and may be deleted.")
     with DataWriter(out) as writer:
         _read_all(scan, tally, writer, console)
-        manifest = tally.manifest(chosen.name, parts, source)
+        manifest = tally.manifest(chosen.name, divided, source)
         size = writer.finish(manifest)
     _describe(manifest, tally, console)
     console.say(f"Written to {out} ({size / 1e6:,.1f} MB).")
@@ -133,13 +137,18 @@ def _check_cases(scan: Scan, source: Path) -> None:
         )
 
 
-def _split(scan: Scan, path: Path | str | None, seed: int) -> Split:
+def _split(
+    scan: Scan,
+    path: Path | str | None,
+    parts: tuple[float, float, float] | None,
+    seed: int,
+) -> Split:
     patients = list(dict.fromkeys(case.patient for case in scan.cases))
     labelled = list(dict.fromkeys(case.patient for case in scan.cases if case.has_label))
     if path is not None:
         split = read_split(path, patients, labelled)
     else:
-        split = scan.split or make_split(patients, labelled, seed=seed)
+        split = scan.split or make_split(patients, labelled, parts or scan.parts, seed)
         check_split(split, patients, f"The split ({split.origin})")
     if not set(split.train) & set(labelled):
         raise UserError(

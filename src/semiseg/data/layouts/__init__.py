@@ -6,7 +6,10 @@ from semiseg.data.layouts.acdc import Acdc
 from semiseg.data.layouts.acdc_hdf5 import AcdcHdf5
 from semiseg.data.layouts.base import Layout
 from semiseg.data.layouts.btcv import Btcv
+from semiseg.data.layouts.crag import Crag
+from semiseg.data.layouts.isic2018 import Isic2018
 from semiseg.data.layouts.kits19 import Kits19
+from semiseg.data.layouts.kvasir import KvasirSeg
 from semiseg.data.layouts.nifti import NiftiFolder
 from semiseg.data.layouts.pictures import PictureFolder
 from semiseg.errors import UserError, unknown
@@ -18,6 +21,9 @@ LAYOUTS: dict[str, Layout] = {
     "btcv": Btcv(),
     "kits19": Kits19(),
     "nifti": NiftiFolder(),
+    "kvasir-seg": KvasirSeg(),
+    "isic2018": Isic2018(),
+    "crag": Crag(),
     "pictures": PictureFolder(),
 }
 

@@ -76,6 +76,8 @@ class Scan:
         codes: source code -> class code, where the labels' own are others; what is not in it is
             background.
         split: where the source brings one.
+        parts: training, validation and test parts of a drawn split, where the papers draw others than
+            usual.
         notes: what a person should know.
         afterwards: notes that are known once every case has been read.
     """
@@ -87,6 +89,7 @@ class Scan:
     intensity: Intensity
     codes: Mapping[int, int] | None = None
     split: Split | None = None
+    parts: tuple[float, float, float] = (0.7, 0.1, 0.2)
     notes: tuple[str, ...] = ()
     afterwards: Callable[[], Sequence[str]] = no_notes
 

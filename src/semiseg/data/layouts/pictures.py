@@ -13,6 +13,7 @@ from semiseg.data.images import (
     PICTURE_SUFFIXES,
     picture_channels,
     picture_shape,
+    read_instances,
     read_picture,
     read_picture_mask,
 )
@@ -24,7 +25,7 @@ from semiseg.data.layouts.base import (
     split_of_parts,
     with_background,
 )
-from semiseg.data.layouts.pairing import Pair, any_with, left_over, pair_files
+from semiseg.data.layouts.pairing import Found, Pair, any_with, left_over, pair_files
 from semiseg.data.task import Intensity
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
@@ -47,48 +48,79 @@ class PictureFolder:
         Raises:
             UserError: for an unreadable picture, and as :func:`pair_files`.
         """
-        if options.max_side < 1:
-            raise UserError(f"--max-side {options.max_side}: give a number of pixels such as 512.")
         found = pair_files(folder, PICTURE_SUFFIXES)
-        channels = {pair.image: picture_channels(pair.image) for pair in found.pairs}
-        kinds = set(channels.values())
-        notes = []
-        if len(kinds) > 1:
-            grey = sum(count == 1 for count in channels.values())
-            notes.append(f"{grey:,} of {len(channels):,} pictures are grey: all are stored as RGB.")
-        classes = with_background(options.classes) if options.classes else None
-        masks = MaskReader(classes, options.max_side)
-        cases = tuple(
-            SourceCase(
-                identifier=pair.identifier,
-                # A name tells a picture's patient only where somebody says how.
-                patient=patient_of(pair.identifier, options.patient_pattern or ".+"),
-                has_label=pair.label is not None,
-                part=pair.part,
-                source=str(pair.image.relative_to(folder)),
-                read=functools.partial(masks.read, pair, max(kinds, default=3)),
-            )
-            for pair in found.pairs
+        return scan_pictures(folder, found, options, folder.resolve().name)
+
+
+def scan_pictures(
+    folder: Path,
+    found: Found,
+    options: Options,
+    name: str,
+    classes: tuple[str, ...] | None = None,
+    parts: tuple[float, float, float] = (0.7, 0.1, 0.2),
+    instances: bool = False,
+) -> Scan:
+    """The cases of pictures and masks that have been paired.
+
+    Args:
+        folder: the source.
+        found: pictures and masks.
+        options: as a person gives them; their classes come before ``classes``.
+        name: of the data set.
+        classes: names, without the background.
+        parts: of a drawn split.
+        instances: masks number single objects: every value above 0 is the one class.
+
+    Raises:
+        UserError: for an unreadable picture.
+    """
+    if options.max_side < 1:
+        raise UserError(f"--max-side {options.max_side}: give a number of pixels such as 512.")
+    channels = {pair.image: picture_channels(pair.image) for pair in found.pairs}
+    kinds = set(channels.values())
+    notes = []
+    if len(kinds) > 1:
+        grey = sum(count == 1 for count in channels.values())
+        notes.append(f"{grey:,} of {len(channels):,} pictures are grey: all are stored as RGB.")
+    chosen = options.classes or classes
+    named = with_background(chosen) if chosen else None
+    masks = MaskReader(named, options.max_side, instances)
+    cases = tuple(
+        SourceCase(
+            identifier=pair.identifier,
+            # A name tells a picture's patient only where somebody says how.
+            patient=patient_of(pair.identifier, options.patient_pattern or ".+"),
+            has_label=pair.label is not None,
+            part=pair.part,
+            source=str(pair.image.relative_to(folder)),
+            read=functools.partial(masks.read, pair, max(kinds, default=3)),
         )
-        split, moved = split_of_parts(cases, "the names of the source's folders")
-        return Scan(
-            name=folder.resolve().name,
-            cases=cases,
-            classes=classes,
-            kind="pictures",
-            intensity=Intensity(kind="window", low=0.0, high=255.0),
-            split=split,
-            notes=(*notes, *moved, *left_over(folder, found, found.pairs)),
-            afterwards=masks.notes,
-        )
+        for pair in found.pairs
+    )
+    split, moved = split_of_parts(cases, "the names of the source's folders")
+    return Scan(
+        name=name,
+        cases=cases,
+        classes=named,
+        kind="pictures",
+        intensity=Intensity(kind="window", low=0.0, high=255.0),
+        split=split,
+        parts=parts,
+        notes=(*notes, *moved, *left_over(folder, found, found.pairs)),
+        afterwards=masks.notes,
+    )
 
 
 class MaskReader:
     """Reads pictures and masks, and remembers how the masks were written."""
 
-    def __init__(self, classes: tuple[str, ...] | None, max_side: int) -> None:
-        """``classes`` where they are known, background first."""
+    def __init__(
+        self, classes: tuple[str, ...] | None, max_side: int, instances: bool = False
+    ) -> None:
+        """``classes`` where they are known, background first; ``instances``: see `scan_pictures`."""
         self.classes = classes
+        self.instances = instances
         self.max_side = max_side
         self.lossy: list[Path] = []
         self.reduced = 0
@@ -106,6 +138,9 @@ class MaskReader:
         self.reduced += max(shape) > self.max_side
         if pair.label is None:
             return volume
+        if self.instances:
+            codes = read_instances(pair.label, shape, self.max_side)
+            return dataclasses.replace(volume, label=codes[None])
         mask = read_picture_mask(pair.label, shape, self.max_side)
         if mask.encoding in ("binary", "lossy"):
             self._two_valued = self._two_valued or pair.label
