@@ -56,6 +56,19 @@ def test_frames_without_annotation_are_unlabelled_images(tmp_path: Path) -> None
     assert len(affines) == 1  # of the series as of the frames
 
 
+def test_the_papers_split_of_acdc(tmp_path: Path) -> None:
+    replicas.acdc(tmp_path / "ACDC", patients=100, frames=2)
+    manifest = prepared(tmp_path / "ACDC", tmp_path / "data", split="acdc-papers")
+    split = manifest.split
+    assert [len(split.train), len(split.validation), len(split.test)] == [70, 10, 20]
+    assert split.labelled_order is not None
+    assert split.labelled_order[0] == "patient099"
+    assert set(split.labelled_order) == set(split.train)
+    assert any("so unused: 1 patient." in note for note in manifest.notes)  # of the testing folder
+    with pytest.raises(UserError, match="did you mean 'acdc-papers'"):
+        prepared(tmp_path / "ACDC", tmp_path / "other", split="acdc-paper")
+
+
 def test_acdc_without_a_frame_says_so(tmp_path: Path) -> None:
     replicas.acdc(tmp_path / "ACDC", patients=2)
     for path in (tmp_path / "ACDC" / "training" / "patient002").glob("*frame*"):

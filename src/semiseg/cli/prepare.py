@@ -26,7 +26,10 @@ def prepare(
         str | None, typer.Option(help="Slice,row,column spacing in mm, in place of the files'.")
     ] = None,
     split: Annotated[
-        Path | None, typer.Option(help="JSON: {train: [...], validation: [...], test: [...]}.")
+        str | None,
+        typer.Option(
+            help="JSON: {train: [...], validation: [...], test: [...]}; or a name: acdc-papers."
+        ),
     ] = None,
     parts: Annotated[
         str | None,

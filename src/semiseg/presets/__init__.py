@@ -1,7 +1,8 @@
 """The papers' settings and ours for small machines, one YAML file each, and named studies.
 
 A preset has ``summary``, ``source`` and sections as in ``--set``; sections of other methods than the
-one that is trained are left out. A study (``studies/*.yaml``) has named variants of such sections.
+one that is trained are left out. A study (``studies/*.yaml``) has named variants of such sections. A
+split (``splits/*.json``) names the patients of each part of a data set.
 """
 
 from pathlib import Path
@@ -22,6 +23,20 @@ def names() -> list[str]:
 def study_names() -> list[str]:
     """All studies."""
     return sorted(path.stem for path in (HERE / "studies").glob("*.yaml"))
+
+
+def split_names() -> list[str]:
+    """All splits that comparisons in print have in common."""
+    return sorted(path.stem for path in (HERE / "splits").glob("*.json"))
+
+
+def split_file(name: str) -> Path:
+    """The file of a named split, or the file that ``name`` is; raises `UserError` for neither."""
+    if Path(name).is_file():
+        return Path(name)
+    if name not in split_names():
+        raise unknown("split (a JSON file, or a name)", name, split_names())
+    return HERE / "splits" / f"{name}.json"
 
 
 def load(name: str) -> dict[str, Any]:

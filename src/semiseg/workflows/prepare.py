@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg import presets
 from semiseg.data.images import orientation
 from semiseg.data.layouts import check_source, detect, named
 from semiseg.data.layouts.base import Options, Scan, SourceCase, named_codes
@@ -51,7 +52,8 @@ def prepare(
             source says.
         patient_pattern: regular expression whose first group (or match) is an image's patient.
         spacing: (slice, row, column) in mm, in place of what the files say.
-        split: a JSON file of patients; default: the source's split, else drawn by ``seed``.
+        split: a JSON file of patients, or the name of a split ('acdc-papers'); default: the source's
+            split, else drawn by ``seed``.
         parts: training, validation and test parts of a drawn split; default: the layout's.
         seed: of the drawn split.
         max_side: larger pictures are reduced to this longer side, in pixels.
@@ -146,7 +148,7 @@ def _split(
     patients = list(dict.fromkeys(case.patient for case in scan.cases))
     labelled = list(dict.fromkeys(case.patient for case in scan.cases if case.has_label))
     if path is not None:
-        split = read_split(path, patients, labelled)
+        split = read_split(presets.split_file(str(path)), patients, labelled)
     else:
         split = scan.split or make_split(patients, labelled, parts or scan.parts, seed)
         check_split(split, patients, f"The split ({split.origin})")
