@@ -381,3 +381,11 @@ def test_without_a_preset_one_is_suggested(data: Path, tmp_path: Path) -> None:
              "--set", "training.labelled_batch_size=1")  # fmt: skip
     assert "no preset: 30,000 iterations of 2 images" in well(call(*words, *sizes)).out
     assert "no preset" not in well(call(*words, *small())).out
+
+
+def test_data_sets_are_listed() -> None:
+    said = well(call("datasets"))
+    for name in ("acdc-hdf5", "acdc", "btcv", "kits19", "crag", "kvasir-seg", "isic2018", "nifti"):
+        assert name in said.out
+    rows = json.loads(well(call("datasets", "--json")).out)
+    assert all(row["layout"] and row["where"] for row in rows)

@@ -84,3 +84,17 @@ def presets(
     width = max(len(name) for _, name, _ in rows)
     for kind, name, summary in rows:
         print(f"{kind:6}  {name:{width}}  {summary}")
+
+
+def datasets(json: Json = False) -> None:
+    """List the layouts that 'semiseg prepare' recognises, and where the public sets come from."""
+    from semiseg.data.layouts import LAYOUTS
+
+    rows = [(layout.name, layout.summary, layout.where) for layout in LAYOUTS.values()]
+    if json:
+        keys = ("name", "layout", "where")
+        print(json_module.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
+        return
+    width = max(len(name) for name, _, _ in rows)
+    for name, summary, where in rows:
+        print(f"{name:{width}}  {summary}\n{'':{width}}  from: {where}")

@@ -43,6 +43,7 @@ app.command("benchmark")(benchmark.benchmark)
 app.command("report")(report.report)
 app.command("embeddings")(embeddings.embeddings)
 app.command("methods")(listing.methods)
+app.command("datasets")(listing.datasets)
 app.command("presets")(listing.presets)
 
 

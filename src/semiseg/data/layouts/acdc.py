@@ -27,6 +27,7 @@ class Acdc:
 
     name = "acdc"
     summary = "ACDC as downloaded: training/patient001/patient001_frame01.nii.gz with _gt beside it"
+    where = "creatis.insa-lyon.fr/Challenge/acdc (registration; CC BY-NC-SA 4.0)"
 
     def detect(self, folder: Path) -> str | None:
         """A patient's folder with ``Info.cfg``."""

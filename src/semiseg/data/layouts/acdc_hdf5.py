@@ -34,6 +34,7 @@ class AcdcHdf5:
 
     name = "acdc-hdf5"
     summary = "ACDC in the field's HDF5 form: data/*.h5 with train_slices.list and val.list"
+    where = "made of ACDC by the field's benchmark code; ACDC's terms hold"
 
     def detect(self, folder: Path) -> str | None:
         """Lists or a folder of slices, and HDF5 files."""

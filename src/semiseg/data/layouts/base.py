@@ -99,6 +99,8 @@ class Layout(Protocol):
 
     name: str
     summary: str
+    where: str
+    """Where such data come from, and their terms."""
 
     def detect(self, folder: Path) -> str | None:
         """The evidence that ``folder`` has this layout, or None."""

@@ -32,6 +32,7 @@ class Btcv:
     summary = (
         "Synapse/BTCV as downloaded: RawData/Training/img/img0001.nii.gz, label/label0001.nii.gz"
     )
+    where = "synapse.org, project syn3193805 (registration; its own terms of use)"
 
     def detect(self, folder: Path) -> str | None:
         """``img0001`` beside ``label0001``."""

@@ -19,6 +19,7 @@ class Crag:
 
     name = "crag"
     summary = "CRAG: train/Images/*.png beside train/Annotation/*.png, valid alike"
+    where = "warwick.ac.uk, TIA Centre, page of MILD-Net (research)"
 
     def detect(self, folder: Path) -> str | None:
         """Folders Images and Annotation in train."""

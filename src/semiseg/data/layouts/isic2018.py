@@ -22,6 +22,7 @@ class Isic2018:
     summary = (
         "ISIC 2018 task 1: ISIC2018_Task1-2_Training_Input, ISIC2018_Task1_Training_GroundTruth"
     )
+    where = "challenge.isic-archive.com/data (CC BY-NC 4.0)"
 
     def detect(self, folder: Path) -> str | None:
         """The folder of training pictures."""

@@ -21,6 +21,7 @@ class Kits19:
 
     name = "kits19"
     summary = "KiTS19: data/case_00000/imaging.nii.gz and segmentation.nii.gz"
+    where = "github.com/neheller/kits19 (CC BY-NC-SA 4.0)"
 
     def detect(self, folder: Path) -> str | None:
         """A case's folder with ``imaging``."""

@@ -19,6 +19,7 @@ class KvasirSeg(PictureFolder):
 
     name = "kvasir-seg"
     summary = "Kvasir-SEG: images/*.jpg beside masks/*.jpg, kavsir_bboxes.json"
+    where = "datasets.simula.no/kvasir-seg (research and education)"
 
     def detect(self, folder: Path) -> str | None:
         """The file of boxes, or names as this set has them."""

@@ -32,6 +32,9 @@ class NiftiFolder:
 
     name = "nifti"
     summary = "NIfTI: images/*.nii.gz beside labels/*.nii.gz, or NAME.nii.gz beside NAME_seg.nii.gz"
+    where = (
+        "anybody's own images; Medical Segmentation Decathlon: medicaldecathlon.com (CC BY-SA 4.0)"
+    )
 
     def detect(self, folder: Path) -> str | None:
         """Any NIfTI file below the folder."""

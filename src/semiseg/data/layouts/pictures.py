@@ -36,6 +36,7 @@ class PictureFolder:
 
     name = "pictures"
     summary = "pictures: images/*.jpg beside masks/*.png, or NAME.jpg beside NAME_mask.png"
+    where = "anybody's own pictures"
 
     def detect(self, folder: Path) -> str | None:
         """Any picture below the folder."""
