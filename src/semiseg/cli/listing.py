@@ -1,11 +1,16 @@
 """``semiseg methods`` and ``semiseg presets``: what there is, one line each."""
 
 import json as json_module
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+def _print_json(keys: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    print(json_module.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
 
 
 def methods(
@@ -46,8 +51,7 @@ def _method(name: str, json: bool) -> None:
         for key, field in model.model_fields.items()
     ]
     if json:
-        keys = ("option", "default", "description")
-        print(json_module.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
+        _print_json(("option", "default", "description"), rows)
         return
     print(f"{line.name} ({line.year}): {line.summary}\n{line.citation}\n")
     print("Options for --set, their defaults (presets and data may say otherwise), what they are:")
@@ -78,8 +82,7 @@ def presets(
     rows = [("preset", name, ground.load(name).get("summary", "")) for name in ground.names()]
     rows += [("study", n, ground.load_study(n).get("summary", "")) for n in ground.study_names()]
     if json:
-        keys = ("kind", "name", "summary")
-        print(json_module.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
+        _print_json(("kind", "name", "summary"), rows)
         return
     width = max(len(name) for _, name, _ in rows)
     for kind, name, summary in rows:
@@ -92,8 +95,7 @@ def datasets(json: Json = False) -> None:
 
     rows = [(layout.name, layout.summary, layout.where) for layout in LAYOUTS.values()]
     if json:
-        keys = ("name", "layout", "where")
-        print(json_module.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=1))
+        _print_json(("name", "layout", "where"), rows)
         return
     width = max(len(name) for name, _, _ in rows)
     for name, summary, where in rows:

@@ -372,11 +372,8 @@ def read_picture_mask(
 
     path = Path(path)
     picture, file_format = _open_picture(path)
-    if shape is not None and picture.size != (shape[1], shape[0]):
-        raise UserError(
-            f"{path} has {picture.height} x {picture.width} pixels but its picture has "
-            f"{shape[0]} x {shape[1]}: export the mask at the picture's size."
-        )
+    if shape is not None:
+        _check_mask_size(picture, shape, path)
     decoded = _decode(_grey(picture, path), path, lossy=file_format in ("JPEG", "MPO"))
     size = _reduced(picture.size, max_side)
     if size == picture.size:
@@ -397,17 +394,21 @@ def read_instances(
 
     path = Path(path)
     picture, _ = _open_picture(path)
-    if picture.size != (shape[1], shape[0]):
-        raise UserError(
-            f"{path} has {picture.height} x {picture.width} pixels but its picture has "
-            f"{shape[0]} x {shape[1]}: export the mask at the picture's size."
-        )
+    _check_mask_size(picture, shape, path)
     values = np.asarray(picture)
     if values.ndim != 2:
         raise UserError(f"{path} is coloured: a mask of numbered objects has one value a pixel.")
     codes = Image.fromarray((values > 0).astype(np.uint8))
     size = _reduced(codes.size, max_side)
     return np.asarray(codes.resize(size, Image.Resampling.NEAREST), np.uint8)
+
+
+def _check_mask_size(picture: "Picture", shape: tuple[int, int], path: Path) -> None:
+    if picture.size != (shape[1], shape[0]):
+        raise UserError(
+            f"{path} has {picture.height} x {picture.width} pixels but its picture has "
+            f"{shape[0]} x {shape[1]}: export the mask at the picture's size."
+        )
 
 
 def picture_shape(path: Path | str) -> tuple[int, int]:

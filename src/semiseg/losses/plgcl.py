@@ -69,19 +69,22 @@ def gaussian_contrast(
         one_hot = F.one_hot(classes, number_of_classes).to(f.dtype)  # [V, K]
         own = one_hot.bool()
 
+        def exponent(mean: Tensor, variance: Tensor) -> Tensor:
+            return mean / temperature + scale * variance / (2 * temperature**2)
+
         m_positive, v_positive, counted = _moments(similarity, positives)
-        term_positive = m_positive / temperature + scale * v_positive / (2 * temperature**2)
+        term_positive = exponent(m_positive, v_positive)
 
         sizes = one_hot.sum(0)  # zeta of each class
         means = similarity @ one_hot / sizes.clamp(min=1)
         spread = (similarity - means[:, classes]).square() @ one_hot / sizes.clamp(min=1)
-        terms = sizes.log() + means / temperature + scale * spread / (2 * temperature**2)
+        terms = sizes.log() + exponent(means, spread)
         terms = terms.masked_fill(own | (sizes == 0), -torch.inf)
         if rest_is_negative:
             rest = (one_hot @ one_hot.T).bool() & ~positives
             rest.fill_diagonal_(False)
             m_rest, v_rest, left = _moments(similarity, rest)
-            term = left.log() + m_rest / temperature + scale * v_rest / (2 * temperature**2)
+            term = left.log() + exponent(m_rest, v_rest)
             terms = torch.cat([terms, term.masked_fill(left == 0, -torch.inf)[:, None]], 1)
 
         losses = torch.cat([term_positive[:, None], terms], 1).logsumexp(1)

@@ -15,7 +15,9 @@ def batch_statistics(module: nn.Module, dropout: bool = True) -> Iterator[None]:
     ``dropout``: as the module's mode has it; false: none.
     """
     modes = {m: m.training for m in module.modules()}
-    norms = [m for m in modes if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    norms = {
+        m: m.track_running_stats for m in modes if isinstance(m, nn.modules.batchnorm._BatchNorm)
+    }
     try:
         if not dropout:
             module.eval()
@@ -23,7 +25,7 @@ def batch_statistics(module: nn.Module, dropout: bool = True) -> Iterator[None]:
             norm.training, norm.track_running_stats = True, False
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, tracked in norms.items():
+            norm.track_running_stats = tracked
         for m, training in modes.items():
             m.training = training
