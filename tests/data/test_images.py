@@ -12,15 +12,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from semiseg.data.images import (
-    picture_shape,
+from semiseg.data.images.nifti import (
     read_nifti,
     read_nifti_label,
-    read_picture,
-    read_picture_mask,
     slice_axis_of,
     write_nifti_mask,
     write_nifti_probabilities,
+)
+from semiseg.data.images.pictures import (
+    picture_shape,
+    read_picture,
+    read_picture_mask,
     write_picture_mask,
 )
 from semiseg.errors import UserError

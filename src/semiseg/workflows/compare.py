@@ -10,18 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.images import (
-    GRID_TOLERANCE,
-    NIFTI_SUFFIXES,
-    PICTURE_SUFFIXES,
-    as_codes,
-    damaged,
-    read_picture_mask,
-    slice_axis_of,
-    stem_of,
-    suffix_of,
-    times,
-)
+from semiseg.data.images.names import NIFTI_SUFFIXES, PICTURE_SUFFIXES, stem_of, suffix_of
+from semiseg.data.images.nifti import GRID_TOLERANCE, slice_axis_of
+from semiseg.data.images.pictures import read_picture_mask
+from semiseg.data.images.values import as_codes, damaged, times
 from semiseg.errors import UserError
 from semiseg.evaluation.classes import Classes, check_codes, codes_in, foreground
 from semiseg.evaluation.pictures import score_picture

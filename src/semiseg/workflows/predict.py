@@ -10,17 +10,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from semiseg.data.images import (
-    IMAGE_SUFFIXES,
-    NIFTI_SUFFIXES,
-    read_nifti,
-    read_picture,
-    stem_of,
-    suffix_of,
-    write_nifti_mask,
-    write_nifti_probabilities,
-    write_picture_mask,
-)
+from semiseg.data.images.names import IMAGE_SUFFIXES, NIFTI_SUFFIXES, stem_of, suffix_of
+from semiseg.data.images.nifti import read_nifti, write_nifti_mask, write_nifti_probabilities
+from semiseg.data.images.pictures import read_picture, write_picture_mask
 from semiseg.data.splits import plural
 from semiseg.data.task import Task
 from semiseg.data.volume import Volume

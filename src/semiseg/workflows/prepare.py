@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg import presets
-from semiseg.data.images import orientation
+from semiseg.data.images.nifti import orientation
 from semiseg.data.layouts import check_source, detect, named
 from semiseg.data.layouts.base import Options, Scan, SourceCase, named_codes
 from semiseg.data.manifest import PARTS, Case, Manifest, Split

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from semiseg.data.images import read_nifti, stem_of, time_points
+from semiseg.data.images.names import stem_of
+from semiseg.data.images.nifti import read_nifti, time_points
 from semiseg.data.layouts.base import Options, Scan, SourceCase, split_of_parts, with_background
 from semiseg.data.layouts.nifti import read_pair
 from semiseg.data.layouts.pairing import Pair

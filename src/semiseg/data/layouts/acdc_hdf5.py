@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semiseg.data.images import as_codes, compact, damaged, times
+from semiseg.data.images.values import as_codes, compact, damaged, times
 from semiseg.data.layouts.base import Options, Scan, SourceCase, patient_of, with_background
 from semiseg.data.manifest import Part, Split
 from semiseg.data.task import Intensity

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from semiseg.data.images import stem_of
+from semiseg.data.images.names import stem_of
 from semiseg.data.layouts.base import Options, Scan, SourceCase, with_background
 from semiseg.data.layouts.nifti import read_pair
 from semiseg.data.layouts.pairing import Pair

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from semiseg.data.images import NIFTI_SUFFIXES, read_nifti, read_nifti_label
+from semiseg.data.images.names import NIFTI_SUFFIXES
+from semiseg.data.images.nifti import read_nifti, read_nifti_label
 from semiseg.data.layouts.base import (
     Options,
     Scan,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from semiseg.data.images import stem_of, suffix_of
+from semiseg.data.images.names import stem_of, suffix_of
 from semiseg.data.manifest import Part
 from semiseg.errors import UserError
 

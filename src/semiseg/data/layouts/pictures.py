@@ -9,8 +9,8 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-from semiseg.data.images import (
-    PICTURE_SUFFIXES,
+from semiseg.data.images.names import PICTURE_SUFFIXES
+from semiseg.data.images.pictures import (
     picture_channels,
     picture_shape,
     read_instances,

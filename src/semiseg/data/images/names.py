@@ -1,0 +1,18 @@
+"""Which files are images, by their names."""
+
+from pathlib import Path
+
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = NIFTI_SUFFIXES + PICTURE_SUFFIXES
+
+
+def suffix_of(path: Path) -> str:
+    """The image suffix in lower case (``.nii.gz`` as a whole), or an empty string."""
+    name = path.name.lower()
+    return next((s for s in sorted(IMAGE_SUFFIXES, key=len, reverse=True) if name.endswith(s)), "")
+
+
+def stem_of(path: Path) -> str:
+    """The file's name without its image suffix."""
+    return path.name[: len(path.name) - len(suffix_of(path))]
