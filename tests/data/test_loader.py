@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -142,24 +143,45 @@ def test_shrinking_is_antialiased_and_growing_is_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("intensity", "expected"),
+    ("intensity", "expected", "clipped"),
     [
-        (Intensity(kind="minmax"), (-10.0, 90.0)),
-        (Intensity(kind="percentile", low=10, high=50), (0.0, 40.0)),
-        (Intensity(kind="window", low=5, high=25), (5.0, 25.0)),
+        (Intensity(kind="minmax"), (-10.0, 90.0), True),
+        (Intensity(kind="percentile", low=10, high=50), (0.0, 40.0), True),
+        (Intensity(kind="window", low=5, high=25), (5.0, 25.0), True),
+        (Intensity(kind="zscore"), (40.0, 40.0 + np.sqrt((101**2 - 1) / 12)), False),
     ],
 )
-def test_intensities(intensity: Intensity, expected: tuple[float, float]) -> None:
-    image = np.arange(-10, 91).astype(np.int16)
+def test_intensities(intensity: Intensity, expected: tuple[float, float], clipped: bool) -> None:
+    image = np.arange(-10, 91).astype(np.int16).reshape(1, 1, 1, -1)
     bounds = bounds_of(image, intensity)
     assert bounds == pytest.approx(expected)
     scaled = normalise(image, intensity, bounds)
     assert scaled.dtype == np.float32
     low, high = expected
     wanted = (image - low) / (high - low)
-    np.testing.assert_allclose(scaled, np.clip(wanted, 0, 1), atol=1e-6)
-    constant = np.full(5, 3, np.int16)
+    np.testing.assert_allclose(scaled, np.clip(wanted, 0, 1) if clipped else wanted, atol=1e-6)
+    constant = np.full((1, 1, 1, 5), 3, np.int16)
     assert np.isfinite(normalise(constant, intensity, bounds_of(constant, intensity))).all()
+
+
+@pytest.mark.parametrize("kind", ["minmax", "percentile", "zscore"])
+def test_each_channel_is_scaled_by_itself(kind: Literal["minmax", "percentile", "zscore"]) -> None:
+    intensity = Intensity(kind=kind, low=0.5, high=99.5)
+    one = np.random.default_rng(0).normal(0, 1, (3, 1, 8, 8))
+    both = np.concatenate([one, 1000 + 50 * one], 1)
+    bounds = bounds_of(both, intensity)
+    assert np.array(bounds).shape == (2, 2)
+    scaled = normalise(both, intensity, bounds)
+    np.testing.assert_allclose(scaled[:, 0], scaled[:, 1], atol=1e-3)
+    alone = normalise(one, intensity, bounds_of(one, intensity))
+    np.testing.assert_array_equal(scaled[:, :1], alone)
+
+
+def test_a_window_is_one_for_all_channels() -> None:
+    intensity = Intensity(kind="window", low=0, high=255)
+    picture = np.random.default_rng(0).integers(0, 256, (1, 3, 4, 4))
+    assert bounds_of(picture, intensity) == (0, 255)
+    np.testing.assert_allclose(normalise(picture, intensity, (0, 255)), picture / 255, atol=1e-6)
 
 
 def test_files_are_not_kept_open(

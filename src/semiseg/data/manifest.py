@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from semiseg.data.task import Task
+from semiseg.data.task import Bounds, Task
 from semiseg.errors import UserError
 from semiseg.files import whole
 
@@ -33,7 +33,7 @@ class Case(BaseModel):
     patient: str
     shape: tuple[int, int, int, int]
     labelled: bool
-    bounds: tuple[float, float]
+    bounds: Bounds
     spacing: tuple[float, float, float] | None = None
     affine: tuple[tuple[float, ...], ...] | None = None
     slice_axis: int = 0

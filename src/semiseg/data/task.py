@@ -6,17 +6,22 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+Bounds = tuple[float, float] | tuple[tuple[float, float], ...]
+"""The intensities of one case that become 0 and 1: one pair for all channels, or a pair a channel."""
+
 
 class Intensity(BaseModel):
     """How stored intensities become the network's input, in about [0, 1].
 
     ``minmax``: of the volume (the papers' ACDC); ``percentile``: of the volume, ``low`` and
-    ``high`` are percentiles, clipped; ``window``: ``low`` and ``high`` are intensities, clipped.
+    ``high`` are percentiles, clipped; ``window``: ``low`` and ``high`` are intensities, clipped;
+    ``zscore``: the volume's mean becomes 0 and its deviation 1. Each channel has its own, but for
+    ``window``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["minmax", "percentile", "window"]
+    kind: Literal["minmax", "percentile", "window", "zscore"]
     low: float = 0.0
     high: float = 1.0
 
@@ -46,19 +51,29 @@ class Task(BaseModel):
 
 
 def normalise(
-    image: NDArray[np.generic], intensity: Intensity, bounds: tuple[float, float]
+    image: NDArray[np.generic], intensity: Intensity, bounds: Bounds
 ) -> NDArray[np.float32]:
-    """Scale so that ``bounds`` become 0 and 1; clipped unless the bounds are the extremes."""
-    low, high = bounds
-    scaled = (np.asarray(image, np.float32) - np.float32(low)) / np.float32(max(high - low, 1e-12))
-    return scaled if intensity.kind == "minmax" else np.clip(scaled, 0.0, 1.0)
+    """[..., C, H, W] scaled so that ``bounds`` become 0 and 1, clipped by ``percentile`` and ``window``."""
+    low, high = np.array(bounds, np.float64).reshape(-1, 2).T[..., None, None]
+    width = np.maximum(high - low, 1e-12).astype(np.float32)
+    scaled: NDArray[np.float32] = (np.asarray(image, np.float32) - low.astype(np.float32)) / width
+    return np.clip(scaled, 0.0, 1.0) if intensity.kind in ("percentile", "window") else scaled
 
 
-def bounds_of(image: NDArray[np.generic], intensity: Intensity) -> tuple[float, float]:
-    """The intensities that become 0 and 1 for one case (all its slices and channels)."""
+def bounds_of(image: NDArray[np.generic], intensity: Intensity) -> Bounds:
+    """The intensities of [D, C, H, W] that become 0 and 1: a pair for each of several channels."""
     if intensity.kind == "window":
         return intensity.low, intensity.high
-    if intensity.kind == "minmax":
-        return float(image.min()), float(image.max())
-    low, high = np.percentile(np.asarray(image, np.float32), [intensity.low, intensity.high])
-    return (float(low), float(high)) if high > low else (float(image.min()), float(image.max()))
+    pairs = tuple(_bounds(image[:, channel], intensity) for channel in range(image.shape[1]))
+    return pairs if len(pairs) > 1 else pairs[0]
+
+
+def _bounds(values: NDArray[np.generic], intensity: Intensity) -> tuple[float, float]:
+    if intensity.kind == "zscore":
+        mean, deviation = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+        return mean, mean + deviation
+    if intensity.kind == "percentile":
+        low, high = np.percentile(np.asarray(values, np.float32), [intensity.low, intensity.high])
+        if high > low:
+            return float(low), float(high)
+    return float(values.min()), float(values.max())

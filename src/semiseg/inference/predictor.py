@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semiseg.data.loader import to_input
-from semiseg.data.task import Task, bounds_of, normalise
+from semiseg.data.task import Bounds, Task, bounds_of, normalise
 from semiseg.errors import UserError
 
 Resampling = Literal["probabilities", "labels"]
@@ -43,9 +43,7 @@ class Predictor:
         self.flips = FLIPS if flips else FLIPS[:1]
         self.resampling, self.batch_size = resampling, batch_size
 
-    def labels(
-        self, image: NDArray[np.generic], bounds: tuple[float, float] | None = None
-    ) -> NDArray[np.uint8]:
+    def labels(self, image: NDArray[np.generic], bounds: Bounds | None = None) -> NDArray[np.uint8]:
         """[D, C, H, W] -> class codes [D, H, W]; ``bounds`` default to those of the image itself."""
         parts = [
             # on a CPU max() is ten times faster than argmax() over a strided dimension
@@ -57,7 +55,7 @@ class Predictor:
     def probabilities(
         self,
         image: NDArray[np.generic],
-        bounds: tuple[float, float] | None = None,
+        bounds: Bounds | None = None,
         restored: bool = True,
     ) -> NDArray[np.float32]:
         """[D, C, H, W] -> class probabilities [D, K, H, W]; not ``restored``: [D, K, size, size]."""
@@ -68,7 +66,7 @@ class Predictor:
     def _batches(
         self,
         image: NDArray[np.generic],
-        bounds: tuple[float, float] | None,
+        bounds: Bounds | None,
         restored: bool = True,
     ) -> Iterator[Tensor]:
         if image.shape[1] != self.task.channels:

@@ -1,0 +1,185 @@
+"""What a data set is like, measured case by case while it is prepared (nnU-Net's "fingerprint").
+
+Of each case a few numbers are kept; those of the set are medians over cases, so that neither one odd
+case nor one large case decides.
+"""
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from semiseg.data.volume import Volume
+
+PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
+SAMPLE = 200_000  # voxels of a case whose percentiles are taken: their error is far below a percent
+AIR, BONE = -900.0, 300.0  # HU: a CT shows air below the one and bone above the other
+
+
+class Frozen(BaseModel):
+    """A record that is read from JSON and never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Intensities(Frozen):
+    """Of one channel: extremes, mean, deviation, and the percentiles 0.5, 5, 50, 95, 99.5."""
+
+    low: float
+    high: float
+    mean: float
+    deviation: float
+    percentiles: tuple[float, float, float, float, float]
+
+    @classmethod
+    def of(cls, values: NDArray[np.generic]) -> Self:
+        """Of any array that is not empty; percentiles of evenly spaced voxels of a large one."""
+        flat = values.reshape(-1)
+        some = flat[:: max(flat.size // SAMPLE, 1)].astype(np.float64)
+        return cls(
+            low=float(flat.min()),
+            high=float(flat.max()),
+            mean=float(some.mean()),
+            deviation=float(some.std()),
+            percentiles=_five(np.percentile(some, PERCENTILES)),
+        )
+
+    @classmethod
+    def median(cls, many: Sequence[Self]) -> Self:
+        """The median over cases of each number."""
+        low, high, mean, deviation, *rest = np.median(
+            [(i.low, i.high, i.mean, i.deviation, *i.percentiles) for i in many], axis=0
+        )
+        return cls(
+            low=float(low), high=float(high), mean=float(mean), deviation=float(deviation),
+            percentiles=_five(np.array(rest)),
+        )  # fmt: skip
+
+
+class CaseMeasures(Frozen):
+    """Of one case: intensities of each channel, also under the mask, and voxels of each code.
+
+    ``foreground`` and ``voxels`` are None for an unlabelled case, ``foreground`` also where nothing
+    is marked. ``integers``: every intensity is a whole number.
+    """
+
+    image: tuple[Intensities, ...]
+    foreground: tuple[Intensities, ...] | None = None
+    voxels: tuple[int, ...] | None = None
+    integers: bool = False
+
+
+def measure(volume: Volume) -> CaseMeasures:
+    """The measures of one case, each array read once."""
+    image, label = volume.image, volume.label
+    channels = range(image.shape[1])
+    foreground = voxels = None
+    if label is not None:
+        counts = np.bincount(label.ravel(), minlength=1)
+        voxels = tuple(int(count) for count in counts)
+        marked = (label > 0) & (label < 255)
+        if marked.any():
+            foreground = tuple(Intensities.of(image[:, c][marked]) for c in channels)
+    return CaseMeasures(
+        image=tuple(Intensities.of(image[:, c]) for c in channels),
+        foreground=foreground,
+        voxels=voxels,
+        integers=image.dtype.kind in "iu",
+    )
+
+
+class Spread(Frozen):
+    """(slice, row, column) or [D, H, W]: the smallest, the median and the largest over cases."""
+
+    low: tuple[float, float, float]
+    median: tuple[float, float, float]
+    high: tuple[float, float, float]
+
+    @classmethod
+    def of(cls, triples: Sequence[tuple[float, ...]]) -> Self:
+        """Axis by axis."""
+        table = np.array(triples, np.float64)
+        low, median, high = table.min(0), np.median(table, 0), table.max(0)
+        return cls(low=_three(low), median=_three(median), high=_three(high))
+
+
+class Fingerprint(Frozen):
+    """What decides on how a data set is trained on.
+
+    Attributes:
+        shape: [D, H, W] in voxels.
+        spacing: in mm; None where the format carries none.
+        anisotropy: the median slice distance by the median spacing within slices.
+        image: of each channel, medians over cases.
+        foreground: the same under the masks; None where nothing is marked.
+        shares: of the labelled voxels, by class.
+        present: labelled cases that hold each class.
+        hounsfield: intensities are those of a CT (whole numbers; air and bone are there).
+    """
+
+    shape: Spread
+    spacing: Spread | None
+    anisotropy: float | None
+    image: tuple[Intensities, ...]
+    foreground: tuple[Intensities, ...] | None
+    shares: tuple[float, ...]
+    present: tuple[int, ...]
+    hounsfield: bool
+
+
+def summarise(
+    measures: Sequence[CaseMeasures],
+    shapes: Sequence[tuple[int, int, int]],
+    spacings: Sequence[tuple[float, float, float] | None],
+    classes: int,
+) -> Fingerprint:
+    """The fingerprint of a set.
+
+    Args:
+        measures: of each case.
+        shapes: [D, H, W] of each case.
+        spacings: (slice, row, column) in mm of each case.
+        classes: how many there are, with the background.
+    """
+    known = [spacing for spacing in spacings if spacing is not None]
+    spacing = Spread.of(known) if known else None
+    anisotropy = None
+    if spacing is not None:
+        between, *within = spacing.median
+        anisotropy = between / (sum(within) / 2)
+    drawn = [m.foreground for m in measures if m.foreground is not None]
+    counts = np.zeros((len(measures), classes), np.int64)
+    for row, one in zip(counts, measures, strict=True):
+        held = (one.voxels or ())[:classes]
+        row[: len(held)] = held
+    voxels = counts.sum(0)
+    middle = tuple(Intensities.median(c) for c in zip(*(m.image for m in measures), strict=True))
+    return Fingerprint(
+        shape=Spread.of(shapes),
+        spacing=spacing,
+        anisotropy=anisotropy,
+        image=middle,
+        foreground=(
+            tuple(Intensities.median(c) for c in zip(*drawn, strict=True)) if drawn else None
+        ),
+        shares=tuple(float(v) for v in voxels / max(int(voxels.sum()), 1)),
+        present=tuple(int(n) for n in (counts > 0).sum(0)),
+        hounsfield=(
+            all(m.integers for m in measures)
+            and len(middle) == 1
+            and middle[0].low <= AIR
+            and middle[0].high >= BONE
+        ),
+    )
+
+
+def _three(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    one, two, three = (float(f"{v:.6g}") for v in values)
+    return one, two, three
+
+
+def _five(values: NDArray[np.float64]) -> tuple[float, float, float, float, float]:
+    a, b, c, d, e = (float(v) for v in values)
+    return a, b, c, d, e
