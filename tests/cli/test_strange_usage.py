@@ -202,7 +202,7 @@ def test_the_origin_of_each_value_is_said(data: Path, tmp_path: Path) -> None:
     assert f"mcsc.temperature = 0.2  (from preset '{preset}')" in said.out
     assert "consistency_weight" not in said.out
     said = well(call("train", data, "--method", "supervised", "-o", tmp_path / "r", "--dry-run"))
-    assert "data.size = 64  (from the data)" in said.out
+    assert "data.size = 64  (from the data: the median slice is " in said.out
 
 
 def test_paths_with_spaces_and_letters_of_any_language(phantom: Path, tmp_path: Path) -> None:
@@ -375,12 +375,17 @@ def test_settings_of_another_method_are_refused(data: Path, tmp_path: Path) -> N
     assert not (tmp_path / "run").exists()
 
 
-def test_without_a_preset_one_is_suggested(data: Path, tmp_path: Path) -> None:
-    words = ("train", data, "--method", "supervised", "-o", tmp_path / "run", "--dry-run")
-    sizes = ("--set", "data.size=32", "--set", "training.batch_size=2",
-             "--set", "training.labelled_batch_size=1")  # fmt: skip
-    assert "no preset: 30,000 iterations of 2 images" in well(call(*words, *sizes)).out
-    assert "no preset" not in well(call(*words, *small())).out
+def test_without_a_preset_a_small_machine_takes_its_own(data: Path, tmp_path: Path) -> None:
+    words = ("train", data, "-o", tmp_path / "run", "--dry-run", "--device", "cpu")
+    few = ("--set", "training.batch_size=2", "--set", "training.labelled_batch_size=1")
+    said = well(call(*words, *few, "--method", "supervised", "--set", "data.size=32")).out
+    assert "training.iterations = 2000  (from preset 'mcsc-cpu', as there is no GPU)" in said
+    said = well(call(*words, *few, "--method", "cross-level")).out
+    assert "data.size = 80  (from the data: the median slice is" in said
+    assert "training.epochs = 60  (from preset 'cross-level-cpu', as there is no GPU)" in said
+    said = well(call(*words, *few, "--method", "mcsc", "--preset", "mcsc-acdc",
+                     "--set", "data.size=32", "--set", "swin.pretrained=none")).out  # fmt: skip
+    assert "no GPU" not in said
 
 
 def test_data_sets_are_listed() -> None:

@@ -47,7 +47,7 @@ class MethodConformance:
     size: ClassVar[int] = 32
 
     def config(self, data: PreparedData, *more: str) -> RunConfig:
-        return settle(data.task, self.name, None, [*self.settings, *more]).config
+        return settle(data.manifest, self.name, None, [*self.settings, *more]).config
 
     def build(self, data: PreparedData, config: RunConfig, seed: int = 0) -> Method:
         torch.manual_seed(seed)

@@ -319,7 +319,7 @@ def test_presets_say_what_is_printed(small_data: PreparedData) -> None:
     from semiseg.workflows.setting import settle
 
     for name in ("plgcl-acdc", "plgcl-kits19", "plgcl-crag"):
-        config: RunConfig = settle(small_data.task, None, name).config
+        config: RunConfig = settle(small_data.manifest, None, name).config
         assert config.method == "plgcl"
         o, t = config.options, config.training
         assert (o["temperature"], o["lambda_weight"], o["average"]) == (0.2, 4.0, 0.999)

@@ -26,7 +26,7 @@ def test_every_row_of_the_papers_tables_runs(
 ) -> None:
     sections: dict[str, Any] = dict(presets.load_study(study)["variants"][row])
     name = sections.pop("method")
-    config = settle(small_data.task, name, None, small_settings(name), sections).config
+    config = settle(small_data.manifest, name, None, small_settings(name), sections).config
     method = methods.entry(name).load()(small_data.task, config)
     side = config.data.size
     batch = Batch(torch.rand(4, 1, side, side), torch.randint(0, 3, (2, side, side)))

@@ -148,7 +148,7 @@ def test_gradient_sizes_are_logged_where_asked_for(finished: Path) -> None:
 
 
 def test_gradient_sizes_are_the_norms(small_data: PreparedData) -> None:
-    config = settle(small_data.task, "cross-teaching", None, SMALL).config
+    config = settle(small_data.manifest, "cross-teaching", None, SMALL).config
     method = methods.entry("cross-teaching").load()(small_data.task, config).eval()
     batch = Batch(torch.rand(4, 1, 32, 32), torch.randint(0, 3, (2, 32, 32)))
     terms = method(batch, Step(5, 6))
@@ -275,7 +275,7 @@ def test_mixed_precision_trains(small_data: PreparedData, tmp_path: Path) -> Non
 
 def test_the_configuration_survives_its_file(small_data: PreparedData) -> None:
     for method, settings in (("mcsc", SMALL + CONTRAST), ("supervised", SMALL)):
-        config = settle(small_data.task, method, None, settings).config
+        config = settle(small_data.manifest, method, None, settings).config
         assert from_file_form(to_file_form(config)) == config
 
 
@@ -380,7 +380,9 @@ def test_the_later_word_on_the_length_counts(small_data: PreparedData, tmp_path:
     preset = tmp_path / "long.yaml"
     preset.write_text("training: {epochs: 9}\n")
     for setting, expected in (("iterations=5", (5, None)), ("epochs=2", (30_000, 2))):
-        config = settle(small_data.task, "supervised", str(preset), [f"training.{setting}"]).config
+        config = settle(
+            small_data.manifest, "supervised", str(preset), [f"training.{setting}"]
+        ).config
         assert (config.training.iterations, config.training.epochs) == expected
 
 
@@ -412,10 +414,12 @@ def test_precision_follows_the_device(
     expected: str,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
-    resolved = choose_precision(settle(small_data.task, "supervised", None), torch.device(device))
+    resolved = choose_precision(
+        settle(small_data.manifest, "supervised", None), torch.device(device)
+    )
     assert resolved.config.training.precision == expected
     assert resolved.origins["training.precision"] == f"the device, {device}"
-    said = settle(small_data.task, "supervised", None, ["training.precision=32-true"])
+    said = settle(small_data.manifest, "supervised", None, ["training.precision=32-true"])
     assert choose_precision(said, torch.device(device)) == said
 
 

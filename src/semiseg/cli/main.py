@@ -16,12 +16,13 @@ from semiseg.cli import (
     predict,
     prepare,
     report,
+    run,
     train,
 )
 from semiseg.errors import RunFailure, UserError
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
-RESUMABLE = ("demo", "predict", "benchmark")  # train says itself how it goes on
+RESUMABLE = ("demo", "run", "predict", "benchmark")  # train says itself how it goes on
 INTERRUPTED = 130  # what a shell says of a command stopped by Ctrl-C
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ app = typer.Typer(
     "shows its traceback; semiseg --version says which this is.",
 )
 app.command("demo")(demo.demo)
+app.command("run")(run.run)
 app.command("prepare")(prepare.prepare)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)

@@ -25,6 +25,26 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="E.g. training.iterations=2000. Repeatable."),
 ]
 
+Layout = Annotated[
+    str | None, typer.Option(help="See 'semiseg datasets'. Default: recognised by itself.")
+]
+Classes = Annotated[
+    str | None,
+    typer.Option(help="Names of the classes 1, 2, ...: RV,Myo,LV; or of codes: 3=liver,7=tumour."),
+]
+PatientPattern = Annotated[
+    str | None, typer.Option(help="Regular expression whose first group is the patient.")
+]
+Spacing = Annotated[
+    str | None, typer.Option(help="Slice,row,column spacing in mm, in place of the files'.")
+]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        help="JSON: {train: [...], validation: [...], test: [...]}; or a name: acdc-papers."
+    ),
+]
+
 
 def seconds(text: str | None) -> float | None:
     """``2h``, ``90m``, ``45s``, ``1h30m`` -> seconds; None stays None."""
@@ -48,3 +68,18 @@ def numbers(text: str, option: str) -> list[int]:
         return [int(part) for part in words(text)]
     except ValueError:
         raise UserError(f"{option} {text}: give whole numbers, separated by commas.") from None
+
+
+def spacing(text: str | None) -> tuple[float, float, float] | None:
+    """``10,1.5,1.5`` -> (slice, row, column) in mm; None stays None."""
+    if text is None:
+        return None
+    try:
+        slices, rows, columns = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(
+            f"--spacing {text}: give three numbers in mm, such as 10,1.5,1.5."
+        ) from None
+    if min(slices, rows, columns) <= 0:
+        raise UserError(f"--spacing {text}: all three must be above 0.")
+    return slices, rows, columns

@@ -12,25 +12,11 @@ from semiseg.errors import UserError
 def prepare(
     source: Annotated[Path, typer.Argument(help="A folder of images in any supported layout.")],
     out: options.Out,
-    layout: Annotated[str | None, typer.Option(help="Default: recognised by itself.")] = None,
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            help="Names of the classes 1, 2, ...: RV,Myo,LV; or of codes: 3=liver,7=tumour."
-        ),
-    ] = None,
-    patient_pattern: Annotated[
-        str | None, typer.Option(help="Regular expression whose first group is the patient.")
-    ] = None,
-    spacing: Annotated[
-        str | None, typer.Option(help="Slice,row,column spacing in mm, in place of the files'.")
-    ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            help="JSON: {train: [...], validation: [...], test: [...]}; or a name: acdc-papers."
-        ),
-    ] = None,
+    layout: options.Layout = None,
+    classes: options.Classes = None,
+    patient_pattern: options.PatientPattern = None,
+    spacing: options.Spacing = None,
+    split: options.Split = None,
     parts: Annotated[
         str | None,
         typer.Option(help="Of a drawn split: training,validation,test. Default: 0.7,0.1,0.2."),
@@ -54,7 +40,7 @@ def prepare(
 
     workflow(
         source, out, layout=layout, classes=options.words(classes) or None,
-        patient_pattern=patient_pattern, spacing=_spacing(spacing), split=split,
+        patient_pattern=patient_pattern, spacing=options.spacing(spacing), split=split,
         parts=_parts(parts), seed=seed,
         max_side=max_side, all_frames=all_frames, overwrite=overwrite, dry_run=dry_run,
     )  # fmt: skip
@@ -68,17 +54,3 @@ def _parts(text: str | None) -> tuple[float, float, float] | None:
     except ValueError:
         raise UserError(f"--parts {text}: give three parts of 1, such as 0.6,0.2,0.2.") from None
     return train, validation, test
-
-
-def _spacing(text: str | None) -> tuple[float, float, float] | None:
-    if text is None:
-        return None
-    try:
-        slices, rows, columns = (float(part) for part in text.split(","))
-    except ValueError:
-        raise UserError(
-            f"--spacing {text}: give three numbers in mm, such as 10,1.5,1.5."
-        ) from None
-    if min(slices, rows, columns) <= 0:
-        raise UserError(f"--spacing {text}: all three must be above 0.")
-    return slices, rows, columns

@@ -10,12 +10,13 @@
 import functools
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from semiseg.data.fingerprint import Fingerprint
 from semiseg.data.task import Bounds, Task
 from semiseg.errors import UserError
 from semiseg.files import whole
@@ -65,6 +66,16 @@ class Split(BaseModel):
         return patients
 
 
+class Decision(BaseModel):
+    """What the data suggest for one option, and why; a preset and ``--set`` come before it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    option: str
+    value: Any
+    reason: str
+
+
 class Manifest(BaseModel):
     """All that is known of a prepared data set."""
 
@@ -76,6 +87,8 @@ class Manifest(BaseModel):
     split: Split
     cases: tuple[Case, ...]
     notes: tuple[str, ...] = ()
+    fingerprint: Fingerprint | None = None
+    decisions: tuple[Decision, ...] = ()
 
 
 class PreparedData:

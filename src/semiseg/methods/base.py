@@ -51,6 +51,8 @@ class Method(nn.Module):
     uses_unlabelled: ClassVar[bool] = True
     networks: ClassVar[tuple[str, ...]]
     """Names of the attributes that can predict; the first is the one used for inference."""
+    size_step: ClassVar[int] = 32
+    """Sides of the input that fit without further settings are multiples of it."""
 
     def __init__(self, task: Task, config: RunConfig) -> None:
         """Build the networks for ``task``; raises `UserError` where the size does not fit."""

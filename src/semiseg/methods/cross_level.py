@@ -82,6 +82,7 @@ class CrossLevel(Method):
 
     Options: ClassVar[type[base.Options]] = CrossLevelOptions
     networks: ClassVar[tuple[str, ...]] = ("cnn",)
+    size_step: ClassVar[int] = 80  # 5 x 5 patches of a multiple of 16 pixels
 
     def __init__(self, task: Task, config: RunConfig) -> None:
         """See `Method`. Raises `UserError` for a size that n does not divide into whole cells."""

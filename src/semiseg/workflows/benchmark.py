@@ -213,7 +213,7 @@ def _check(data: PreparedData, plan: Plan, runs: Sequence[PlannedRun], device: s
     for run in runs:
         settings = [*plan.settings, f"training.seed={run.seed}"]
         name, sections = run.variant.method, run.variant.sections
-        resolved = settle(data.task, name, plan.preset, settings, sections)
+        resolved = settle(data.manifest, name, plan.preset, settings, sections)
         cases = cases_of(data, choose_patients(data, run.labelled, _draw(plan, run.seed)))
         config = count_iterations(resolved, cases).config
         if not cases.validation and plan.on == "validation":

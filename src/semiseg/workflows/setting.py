@@ -11,34 +11,38 @@ import torch
 
 from semiseg import methods, presets
 from semiseg.config import Layer, Resolved, parse_assignments, resolve
-from semiseg.data.manifest import Case, PreparedData
+from semiseg.data.manifest import Case, Decision, Manifest, PreparedData
 from semiseg.data.splits import counted, draw_labelled, parse_budget
-from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.files import is_partial
 from semiseg.methods.base import Method
 from semiseg.training.loop import Cases
 from semiseg.training.run_folder import RunSplit
+from semiseg.workflows.decisions import decide, small_preset
 
 FEWEST_FOR_VALIDATION = 5
 # one of them is in every run's folder, also in one whose beginning was interrupted
 A_RUNS_FILES = {"config.yaml", "run.json", "error.txt"}
 
 
-def suggest(task: Task) -> Mapping[str, Any]:
-    """What the data suggest: the multiple of 32 nearest to the median side, 64 to 256."""
-    side = max(task.median_shape[1:])
-    return {"data": {"size": min(max(round(side / 32) * 32, 64), 256)}}
-
-
 def settle(
-    task: Task,
+    data: Manifest,
     method: str | None,
     preset: str | None,
     settings: Sequence[str] = (),
     sections: Mapping[str, Any] | None = None,
+    small: bool = False,
 ) -> Resolved:
-    """Resolve the configuration; ``sections`` (of a benchmark's variant) come after the preset.
+    """Resolve the configuration: what the data say, then the preset, then ``--set``.
+
+    Args:
+        data: the manifest of the data.
+        method: default: the preset's.
+        preset: name or file.
+        settings: ``section.key=value`` each.
+        sections: of a benchmark's variant; they come after the preset.
+        small: without a preset, begin from the method's own for a machine without a GPU, below what
+            the data say.
 
     Raises:
         UserError: for an unknown method, preset or option, with the nearest name; for a setting of
@@ -49,9 +53,18 @@ def settle(
     if name is None:
         raise UserError(f"Say which method: --method {' | '.join(methods.table())}.")
     entry = methods.entry(name)
-    layers = [Layer("the data", suggest(task))]
-    if preset:
-        layers.append(Layer(f"preset '{preset}'", presets.sections(content)))
+    decisions = [_fitted(d, entry.load()) for d in data.decisions or decide(data.task)]
+    layers = []
+    if small and preset is None:
+        preset = small_preset(name)
+        chosen = presets.sections(presets.load(preset))
+        layers.append(Layer(f"preset '{preset}', as there is no GPU", chosen))
+        affordable = int(chosen["data"]["size"])
+        layers += _layers([d for d in decisions if d.option != "data.size" or d.value < affordable])
+    else:
+        layers += _layers(decisions)
+        if preset:
+            layers.append(Layer(f"preset '{preset}'", presets.sections(content)))
     if sections:
         layers.append(Layer("the study", sections))
     given = parse_assignments(settings)
@@ -63,6 +76,24 @@ def settle(
         )
     layers.append(Layer("--set", given))
     return resolve(name, entry.load().Options, list(methods.table()), layers, preset)
+
+
+def _fitted(decision: Decision, method: type[Method]) -> Decision:
+    """The decision as ``method`` can take it: sizes in its own steps."""
+    if decision.option != "data.size" or decision.value % method.size_step == 0:
+        return decision
+    size = max(round(decision.value / method.size_step), 1) * method.size_step
+    reason = f"{decision.reason}, in steps of {method.size_step}"
+    return decision.model_copy(update={"value": size, "reason": reason})
+
+
+def _layers(decisions: Sequence[Decision]) -> list[Layer]:
+    """A layer a decision, since each has its own reason."""
+    layers = []
+    for decision in decisions:
+        section, _, key = decision.option.partition(".")
+        layers.append(Layer(f"the data: {decision.reason}", {section: {key: decision.value}}))
+    return layers
 
 
 def count_iterations(resolved: Resolved, cases: Cases) -> Resolved:
@@ -208,8 +239,8 @@ def describe(data: PreparedData, resolved: Resolved, split: RunSplit, cases: Cas
     training = resolved.config.training
     if resolved.config.preset is None and "training.iterations" not in resolved.origins:
         lines.append(
-            f"no preset: {training.iterations:,} iterations of {training.batch_size} images, which is "
-            "meant for a GPU; --preset mcsc-cpu, or another of 'semiseg presets', suits a small machine"
+            f"no preset: {training.iterations:,} iterations of {training.batch_size} images; "
+            "'semiseg presets' lists others"
         )
     return lines
 

@@ -81,7 +81,7 @@ def train(
         method: default: the preset's.
         labelled: '7', '10%', 'all' or a text file of patients.
         draw: seed of the labelled patients; default: the data's own order where it has one, else 0.
-        preset: name or file.
+        preset: name or file; default: on a machine without a GPU the method's own for such, else none.
         settings: ``section.key=value`` each.
         sections: of a study's variant.
         seconds: end cleanly after this time; `resume` goes on.
@@ -93,7 +93,8 @@ def train(
         KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM, once a checkpoint is written.
     """
     prepared = PreparedData(data)
-    resolved = settle(prepared.task, method, preset, settings, sections)
+    small = sections is None and torch_device(device).type == "cpu"
+    resolved = settle(prepared.manifest, method, preset, settings, sections, small)
     split = choose_patients(prepared, labelled, draw)
     resolved = count_iterations(resolved, cases_of(prepared, split))
     resolved = choose_precision(resolved, torch_device(device))
@@ -109,7 +110,12 @@ def train(
     for warning in session.warnings:
         session.console.warn(warning)
     if dry_run:
-        session.estimate()
+        count = resolved.config.training.iterations
+        each = session.time_step()
+        session.console.say(
+            f"dry run: {count:,} iterations of about {each:.2f} s, {duration(each * count)} without "
+            "validation; nothing was written"
+        )
         return None
     if session.fabric.is_global_zero:
         if overwrite and run.folder.exists():
@@ -117,6 +123,28 @@ def train(
         run.create(resolved.config, prepared.task, split, _facts(prepared, resolved, session))
     session.fabric.barrier()
     return session.fit(run, seconds)
+
+
+def seconds_a_step(
+    data: PreparedData,
+    method: str | None,
+    labelled: str,
+    preset: str | None,
+    settings: Sequence[str],
+    device: str,
+) -> float:
+    """How long one iteration takes here; arguments as of `train`, which is given none of the result.
+
+    Raises:
+        UserError: as `train`.
+    """
+    small = torch_device(device).type == "cpu"
+    resolved = settle(data.manifest, method, preset, settings, small=small)
+    split = choose_patients(data, labelled, None)
+    resolved = choose_precision(
+        count_iterations(resolved, cases_of(data, split)), torch_device(device)
+    )
+    return _Session(data, resolved.config, split, device, None, Quiet()).time_step()
 
 
 def resume(
@@ -235,8 +263,8 @@ class _Session:
         count = plural(result.iterations, "iteration")
         self.console.say(f"trained {count} in {took}{scored}: {run.folder}")
 
-    def estimate(self, steps: int = 3) -> None:
-        """Time a few steps and say how long the whole would take."""
+    def time_step(self, steps: int = 3) -> float:
+        """Seconds of the fastest of a few steps."""
         from semiseg.training.optimiser import build_optimiser
 
         training = self.config.training
@@ -258,11 +286,7 @@ class _Session:
             optimiser.step()
             optimiser.zero_grad()
             times.append(time.monotonic() - start)
-        each = min(times)
-        self.console.say(
-            f"dry run: {training.iterations:,} iterations of about {each:.2f} s, "
-            f"{duration(each * training.iterations)} without validation; nothing was written"
-        )
+        return min(times)
 
 
 def _clear(folder: Path) -> None:

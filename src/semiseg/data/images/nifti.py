@@ -133,6 +133,29 @@ def write_nifti_probabilities(
     _write_nifti(Path(path), data, Path(reference_path), np.float32)
 
 
+def write_nifti_of_volume(path: Path | str, mask: NDArray[np.integer[Any]], volume: Volume) -> None:
+    """Write class codes on the grid of a volume whose own file is of another format.
+
+    Args:
+        path: the .nii.gz file to write; never seen half-written.
+        mask: [D, H, W] with the slices of ``volume``.
+        volume: where the axes of its source are unknown, its spacing alone is kept.
+
+    Raises:
+        UserError: where the file cannot be written.
+    """
+    import nibabel
+
+    affine = volume.affine
+    codes = np.moveaxis(np.asarray(mask, np.uint8), 0, volume.slice_axis)
+    if affine is None:
+        sides = list(volume.spacing or (1.0, 1.0, 1.0))
+        affine = np.diag([*sides[1:], sides[0], 1.0])
+        codes = np.moveaxis(np.asarray(mask, np.uint8), 0, 2)
+    with replacing(Path(path)) as partial:
+        nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(codes), affine), partial)
+
+
 def _write_nifti(path: Path, data: NDArray[Any], reference_path: Path, dtype: type) -> None:
     import nibabel
 

@@ -1,0 +1,47 @@
+"""``semiseg run``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from semiseg.cli import options
+
+
+def run(
+    source: Annotated[Path, typer.Argument(help="A folder of images in any supported layout.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for all of it.")],
+    labelled: Annotated[
+        str,
+        typer.Option(help="Use the labels of so many patients only: 7, 10%, all, or a text file."),
+    ] = "all",
+    method: Annotated[
+        str | None, typer.Option(help="Default: mcsc with unlabelled images, else supervised.")
+    ] = None,
+    preset: options.Preset = None,
+    settings: options.Settings = None,
+    time: Annotated[
+        str | None,
+        typer.Option(help="About how long to train: 2h, 30m. Default: the preset's iterations."),
+    ] = None,
+    layout: options.Layout = None,
+    classes: options.Classes = None,
+    patient_pattern: options.PatientPattern = None,
+    spacing: options.Spacing = None,
+    split: options.Split = None,
+    seed: Annotated[int, typer.Option(help="Of the drawn split and of the training.")] = 0,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+) -> None:
+    """From a folder of images and some masks to a measured network, masks and a page: all of it.
+
+    Interrupted, the same command goes on.
+    """
+    from semiseg.workflows.run import run as workflow
+
+    workflow(
+        source, out, labelled=labelled, method=method, preset=preset, settings=settings or (),
+        seconds=options.seconds(time), layout=layout, classes=options.words(classes) or None,
+        patient_pattern=patient_pattern, spacing=options.spacing(spacing), split=split, seed=seed,
+        device=device, threads=threads,
+    )  # fmt: skip

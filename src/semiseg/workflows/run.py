@@ -1,0 +1,263 @@
+"""``semiseg run``: from a folder of images to a measured network and masks, in one command."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from semiseg.data.images.nifti import write_nifti_of_volume
+from semiseg.data.images.pictures import write_picture_mask
+from semiseg.data.layouts import check_source, detect, named
+from semiseg.data.layouts.base import Options, SourceCase, named_codes
+from semiseg.data.manifest import PreparedData
+from semiseg.data.splits import plural
+from semiseg.errors import UserError
+from semiseg.evaluation.summary import Summary
+from semiseg.files import is_partial, unwritable, whole
+from semiseg.inference.predictor import Predictor
+from semiseg.reporting.console import Console, duration
+from semiseg.training.run_folder import RunFolder
+from semiseg.workflows.evaluate import evaluate
+from semiseg.workflows.loading import load_predictor, torch_device
+from semiseg.workflows.prepare import prepare
+from semiseg.workflows.report import report
+from semiseg.workflows.setting import cases_of, choose_patients
+from semiseg.workflows.train import resume, seconds_a_step, train
+
+WORDS = "run.json"
+FEWEST = 1000  # iterations below which unlabelled images did not pay (docs/results.md)
+MOST = 40_000
+FOR_STEPS = 0.8  # of the time given; the rest is validation, evaluation and masks
+WHOLE = 1 << 30  # pictures are predicted at their own size
+
+
+@dataclasses.dataclass(frozen=True)
+class RunResult:
+    """What a run came to: its folder, the page, the scores and how many masks were written."""
+
+    folder: Path
+    page: Path
+    summary: Summary | None
+    masks: int
+
+
+def run(
+    source: Path | str,
+    out: Path | str,
+    *,
+    labelled: str = "all",
+    method: str | None = None,
+    preset: str | None = None,
+    settings: Sequence[str] = (),
+    seconds: float | None = None,
+    layout: str | None = None,
+    classes: Sequence[str] | None = None,
+    patient_pattern: str | None = None,
+    spacing: tuple[float, float, float] | None = None,
+    split: Path | str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    threads: int | None = None,
+    console: Console = Console(),  # noqa: B008 - holds nothing
+) -> RunResult:
+    """Prepare, split, train, evaluate, predict what was not labelled, and write one page.
+
+    ``out`` gets ``data/`` (prepared), ``training/`` (the run), ``masks/`` (of every image whose label
+    was not trained on, on its own grid) and ``report.html``. Interrupted, the same call goes on.
+
+    Args:
+        source: a folder of images in any supported layout.
+        labelled: how many of the labelled patients are used: '7', '10%', 'all' or a text file.
+        method: default: ``mcsc`` where there are unlabelled images and time for them, else
+            ``supervised``.
+        preset, settings: as of `train`.
+        seconds: about how long the training takes; the number of iterations follows from it. Default:
+            the preset's iterations.
+        layout, classes, patient_pattern, spacing, split: as of `prepare`.
+        seed: of the split and of the training.
+
+    Raises:
+        UserError: for what does not fit, or where ``out`` holds something else.
+    """
+    folder, source = Path(out), Path(source)
+    torch_device(device)
+    check_source(source)
+    words = {
+        "source": str(source.resolve()), "labelled": labelled, "method": method, "preset": preset,
+        "settings": list(settings), "seconds": seconds, "layout": layout,
+        "classes": list(classes) if classes is not None else None, "patient_pattern": patient_pattern,
+        "spacing": list(spacing) if spacing is not None else None,
+        "split": str(split) if split is not None else None, "seed": seed,
+    }  # fmt: skip
+    _open(folder, words)
+    data = folder / "data"
+    if not (data / "manifest.json").is_file():
+        console.say("1. Preparing the images")
+        prepare(
+            source, data, layout=layout, classes=classes, patient_pattern=patient_pattern,
+            spacing=spacing, split=split, seed=seed, console=console,
+        )  # fmt: skip
+    training = RunFolder(folder / "training")
+    console.say("2. Training")
+    chosen = [*settings, f"training.seed={seed}"]
+    if training.exists():
+        result = resume(training.folder, data=data, device=device, threads=threads, console=console)
+    else:
+        prepared = PreparedData(data)
+        method, chosen = _plan(
+            prepared, labelled, method, preset, chosen, seconds, device, threads, console
+        )
+        trained = train(
+            data, training.folder, method=method, labelled=labelled, preset=preset, settings=chosen,
+            device=device, threads=threads, overwrite=training.folder.exists(), console=console,
+        )  # fmt: skip
+        assert trained is not None  # it is no dry run
+        result = trained
+    console.say("3. Scoring")
+    summary = _score(training, PreparedData(data), device, console)
+    console.say("4. Masks of the images whose labels were not trained on")
+    masks = _masks(
+        source, PreparedData(data), training, layout, words, folder / "masks", device, console
+    )
+    console.say("5. The page")
+    page = report(training.folder, folder / "report.html", device=device, console=console)
+    console.say(
+        f"\nTrained for {duration(result.seconds)}. Open this page in a browser:\n  {page.resolve()}\n"
+        f"Masks: {(folder / 'masks').resolve()}\n"
+        "New images, next:\n"
+        f"  semiseg predict {training.folder} path/to/new/images -o MASKS"
+    )
+    return RunResult(folder, page, summary, masks)
+
+
+def _open(folder: Path, words: dict[str, Any]) -> None:
+    """Begin or go on with ``folder``; the words of a run may not change on the way."""
+    path = folder / WORDS
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: choose another folder with -o.")
+    if path.is_file():
+        try:
+            held = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            held = {}
+        other = [f"--{key.replace('_', '-')}" for key in words if held.get(key) != words[key]]
+        if other:
+            raise UserError(
+                f"{folder} holds a run with another {', '.join(other)}: give the same words to go on, "
+                "or another folder with -o."
+            )
+        return
+    if folder.exists() and not all(is_partial(p) for p in folder.iterdir()):
+        raise UserError(f"{folder} exists and was not begun by 'semiseg run': choose another -o.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole(path) as partial:
+            partial.write_text(json.dumps(words, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise unwritable(folder, error) from None
+
+
+def _plan(
+    data: PreparedData,
+    labelled: str,
+    method: str | None,
+    preset: str | None,
+    settings: list[str],
+    seconds: float | None,
+    device: str,
+    threads: int | None,
+    console: Console,
+) -> tuple[str | None, list[str]]:
+    """The method and its iterations: what the images and the time allow."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    unlabelled = bool(cases_of(data, choose_patients(data, labelled, None)).unlabelled)
+    chosen = method
+    if method is None and preset is None:
+        chosen = "mcsc" if unlabelled else "supervised"
+        why = "there are" if unlabelled else "there are no"
+        console.say(f"method: {chosen}, since {why} unlabelled images (--method takes another)")
+    if seconds is None:
+        return chosen, settings
+    each = seconds_a_step(data, chosen, labelled, preset, settings, device)
+    count = _affordable(seconds, each)
+    if chosen == "mcsc" and method is None and count < FEWEST:
+        chosen = "supervised"
+        each = seconds_a_step(data, chosen, labelled, preset, settings, device)
+        console.say(
+            f"method: {chosen} after all: the time is enough for {plural(count, 'iteration')} of mcsc, "
+            f"and below {FEWEST:,} unlabelled images did not pay"
+        )
+        count = _affordable(seconds, each)
+    console.say(
+        f"{plural(count, 'iteration')} of about {each:.2f} s fit into {duration(seconds)} (--time)"
+    )
+    every = max(count // 10, 1)
+    return chosen, [
+        f"training.iterations={count}", f"training.validate_every={every}",
+        f"training.checkpoint_every={every}", *settings,
+    ]  # fmt: skip
+
+
+def _affordable(seconds: float, each: float) -> int:
+    return min(max(int(FOR_STEPS * seconds / each), 1), MOST)
+
+
+def _score(
+    training: RunFolder, data: PreparedData, device: str, console: Console
+) -> Summary | None:
+    """Scores on the test part, else on the validation part, else none."""
+    split = training.split().split
+    for part, patients in (("test", split.test), ("validation", split.validation)):
+        if data.of_patients(patients, labelled=True):
+            return evaluate(training.folder, on=part, data=data.folder, device=device,
+                            out=training.folder / "evaluation" / part, console=console)  # fmt: skip
+    console.warn("no labelled case is left to score on: label some more, or look at the masks.")
+    return None
+
+
+def _masks(
+    source: Path,
+    data: PreparedData,
+    training: RunFolder,
+    layout: str | None,
+    words: dict[str, Any],
+    out: Path,
+    device: str,
+    console: Console,
+) -> int:
+    """Masks of all cases but those whose labels were trained on, each on its image's own grid."""
+    names, _ = named_codes(words["classes"]) if words["classes"] is not None else (None, None)
+    spacing = words["spacing"]
+    options = Options(
+        names, words["patient_pattern"], tuple(spacing) if spacing is not None else None, WHOLE
+    )
+    chosen = named(layout) if layout is not None else detect(source)[0]
+    known = {case.identifier for case in cases_of(data, training.split()).labelled}
+    cases = [case for case in chosen.scan(source, options).cases if case.identifier not in known]
+    predictor = load_predictor(training.folder, device=device)
+    out.mkdir(exist_ok=True)
+    written = 0
+    for case in console.track(cases, "predicting"):
+        target = out / f"{case.identifier}{'.png' if data.task.kind == 'pictures' else '.nii.gz'}"
+        if not target.exists():
+            try:
+                _one(predictor, case, target)
+            except UserError as error:
+                console.warn(f"skipped: {error}")
+                continue
+        written += 1
+    console.say(f"{plural(written, 'mask')} in {out}")
+    return written
+
+
+def _one(predictor: Predictor, case: SourceCase, target: Path) -> None:
+    volume = case.read()
+    mask = predictor.labels(volume.image)
+    if predictor.task.kind == "pictures":
+        write_picture_mask(target, mask[0], len(predictor.task.classes))
+    else:
+        write_nifti_of_volume(target, mask, volume)
