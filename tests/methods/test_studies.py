@@ -49,8 +49,9 @@ def test_every_preset_says_what_is_known(small_data: PreparedData, preset: str) 
     if content.get("unet", {}).get("standardise") == "imagenet":
         task = task.model_copy(update={"channels": 3, "kind": "pictures"})
     for name in {content["method"], *(set(content) & set(methods.table()))}:
-        config = settle(task, name, preset).config
+        data = small_data.manifest.model_copy(update={"task": task})
+        config = settle(data, name, preset).config
         if config.swin.pretrained == "hub":
-            config = settle(task, name, preset, ["swin.pretrained=none"]).config
+            config = settle(data, name, preset, ["swin.pretrained=none"]).config
         method = methods.entry(name).load()(task, config)
         assert all(start < 10_000 for start in method.active_from(10_000).values())

@@ -53,7 +53,7 @@ def pair(small_data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def emulate(data: PreparedData, name: str) -> tuple[dict[str, Tensor], list[float]]:
     """Weights after the run, and the first process's loss of every step."""
-    config = settle(data.manifest, name, None, small_settings(name)).config
+    config = settle(data.manifest, name, None, small_settings(name), small=True).config
     cases = cases_of(data, choose_patients(data, "2", None))
     torch.manual_seed(config.training.seed)
     method = methods.entry(name).load()(data.task, config)

@@ -213,8 +213,9 @@ def _score(
     split = training.split().split
     for part, patients in (("test", split.test), ("validation", split.validation)):
         if data.of_patients(patients, labelled=True):
-            return evaluate(training.folder, on=part, data=data.folder, device=device,
-                            out=training.folder / "evaluation" / part, console=console)  # fmt: skip
+            return evaluate(
+                training.folder, on=part, data=data.folder, device=device, console=console
+            )
     console.warn("no labelled case is left to score on: label some more, or look at the masks.")
     return None
 

@@ -312,7 +312,8 @@ def make_fabric(device: str, precision: str) -> Fabric:
     if not on_gpu and precision == "16-mixed":
         raise UserError("training.precision 16-mixed needs a GPU; take 32-true or bf16-mixed.")
     warnings.filterwarnings("ignore", module="lightning")
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it announces the precision
+    for name in ("lightning.fabric", "lightning.pytorch"):  # they announce the precision
+        logging.getLogger(name).setLevel(logging.WARNING)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if processes == 1:
         return Fabric(accelerator="cuda" if on_gpu else "cpu", devices=1, precision=precision)  # type: ignore[arg-type]
