@@ -45,6 +45,8 @@ Split = Annotated[
     ),
 ]
 
+MaxSide = Annotated[int, typer.Option(min=32, help="Larger pictures are reduced to it.")]
+
 
 def seconds(text: str | None) -> float | None:
     """``2h``, ``90m``, ``45s``, ``1h30m`` -> seconds; None stays None."""

@@ -22,7 +22,7 @@ def prepare(
         typer.Option(help="Of a drawn split: training,validation,test. Default: 0.7,0.1,0.2."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the drawn split.")] = 0,
-    max_side: Annotated[int, typer.Option(min=32, help="Larger pictures are reduced to it.")] = 512,
+    max_side: options.MaxSide = 512,
     all_frames: Annotated[
         bool,
         typer.Option(

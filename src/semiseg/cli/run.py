@@ -30,6 +30,7 @@ def run(
     spacing: options.Spacing = None,
     split: options.Split = None,
     seed: Annotated[int, typer.Option(help="Of the drawn split and of the training.")] = 0,
+    max_side: options.MaxSide = 512,
     device: options.Device = "auto",
     threads: options.Threads = None,
 ) -> None:
@@ -43,5 +44,5 @@ def run(
         source, out, labelled=labelled, method=method, preset=preset, settings=settings or (),
         seconds=options.seconds(time), layout=layout, classes=options.words(classes) or None,
         patient_pattern=patient_pattern, spacing=options.spacing(spacing), split=split, seed=seed,
-        device=device, threads=threads,
+        max_side=max_side, device=device, threads=threads,
     )  # fmt: skip

@@ -16,7 +16,7 @@ from semiseg.data.manifest import PreparedData
 from semiseg.data.splits import plural
 from semiseg.errors import UserError
 from semiseg.evaluation.summary import Summary
-from semiseg.files import is_partial, unwritable, whole
+from semiseg.files import is_partial, replacing
 from semiseg.inference.predictor import Predictor
 from semiseg.reporting.console import Console, duration
 from semiseg.training.run_folder import RunFolder
@@ -28,6 +28,7 @@ from semiseg.workflows.setting import cases_of, choose_patients
 from semiseg.workflows.train import resume, seconds_a_step, train
 
 WORDS = "run.json"
+OF_TRAINING = {"labelled", "method", "preset", "settings", "seconds"}
 FEWEST = 1000  # iterations below which unlabelled images did not pay (docs/results.md)
 MOST = 40_000
 FOR_STEPS = 0.8  # of the time given; the rest is validation, evaluation and masks
@@ -59,6 +60,7 @@ def run(
     spacing: tuple[float, float, float] | None = None,
     split: Path | str | None = None,
     seed: int = 0,
+    max_side: int = 512,
     device: str = "auto",
     threads: int | None = None,
     console: Console = Console(),  # noqa: B008 - holds nothing
@@ -76,7 +78,7 @@ def run(
         preset, settings: as of `train`.
         seconds: about how long the training takes; the number of iterations follows from it. Default:
             the preset's iterations.
-        layout, classes, patient_pattern, spacing, split: as of `prepare`.
+        layout, classes, patient_pattern, spacing, split, max_side: as of `prepare`.
         seed: of the split and of the training.
 
     Raises:
@@ -90,7 +92,7 @@ def run(
         "settings": list(settings), "seconds": seconds, "layout": layout,
         "classes": list(classes) if classes is not None else None, "patient_pattern": patient_pattern,
         "spacing": list(spacing) if spacing is not None else None,
-        "split": str(split) if split is not None else None, "seed": seed,
+        "split": str(split) if split is not None else None, "seed": seed, "max_side": max_side,
     }  # fmt: skip
     _open(folder, words)
     data = folder / "data"
@@ -98,7 +100,7 @@ def run(
         console.say("1. Preparing the images")
         prepare(
             source, data, layout=layout, classes=classes, patient_pattern=patient_pattern,
-            spacing=spacing, split=split, seed=seed, console=console,
+            spacing=spacing, split=split, seed=seed, max_side=max_side, console=console,
         )  # fmt: skip
     training = RunFolder(folder / "training")
     console.say("2. Training")
@@ -134,7 +136,7 @@ def run(
 
 
 def _open(folder: Path, words: dict[str, Any]) -> None:
-    """Begin or go on with ``folder``; the words of a run may not change on the way."""
+    """Begin or go on with ``folder``; words on which something there depends may not change."""
     path = folder / WORDS
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file: choose another folder with -o.")
@@ -143,21 +145,21 @@ def _open(folder: Path, words: dict[str, Any]) -> None:
             held = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             held = {}
-        other = [f"--{key.replace('_', '-')}" for key in words if held.get(key) != words[key]]
+        fixed = set(words) if RunFolder(folder / "training").exists() else set()
+        if (folder / "data" / "manifest.json").is_file():
+            fixed |= set(words) - OF_TRAINING
+        other = [
+            f"--{k.replace('_', '-')}" for k in words if k in fixed and held.get(k) != words[k]
+        ]
         if other:
             raise UserError(
                 f"{folder} holds a run with another {', '.join(other)}: give the same words to go on, "
                 "or another folder with -o."
             )
-        return
-    if folder.exists() and not all(is_partial(p) for p in folder.iterdir()):
+    elif folder.exists() and not all(is_partial(p) for p in folder.iterdir()):
         raise UserError(f"{folder} exists and was not begun by 'semiseg run': choose another -o.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with whole(path) as partial:
-            partial.write_text(json.dumps(words, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise unwritable(folder, error) from None
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(words, indent=1) + "\n", encoding="utf-8")
 
 
 def _plan(
