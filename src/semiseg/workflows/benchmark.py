@@ -32,6 +32,7 @@ from semiseg.files import is_partial, whole
 from semiseg.methods.base import Method
 from semiseg.reporting.console import Console, Quiet
 from semiseg.training.run_folder import RunFolder
+from semiseg.workflows.decisions import small_preset
 from semiseg.workflows.loading import torch_device, without_pretrained
 from semiseg.workflows.setting import (
     cases_of,
@@ -114,6 +115,8 @@ def benchmark(
         UserError: for unknown names, or where ``out`` holds a benchmark of other data or settings.
     """
     folder = Path(out)
+    if preset is None and (methods_ or study):
+        preset = _usual_preset(folder, methods_, study, device, console)
     plan, runs = _plan(
         folder, data, list(methods_), study, labelled, seeds, preset, settings, on, protocol
     )
@@ -137,6 +140,24 @@ def benchmark(
         console.say(text)
         console.say(f"table: {folder / 'table.md'}")
     return BenchmarkResult(folder, len(finished), tuple(failed))
+
+
+def _usual_preset(
+    folder: Path, names: Sequence[str], study: str | None, device: str, console: Console
+) -> str | None:
+    """The preset of the benchmark in ``folder``; of a new one without a GPU that of its first method
+    beside the baseline, for all methods alike.
+    """
+    path = folder / "benchmark.json"
+    if path.is_file():
+        return _load_plan(path)[0].preset
+    if torch_device(device).type != "cpu":
+        return None
+    variants = presets.load_study(study)["variants"].values() if study is not None else ()
+    compared = [*names, *(variant["method"] for variant in variants)]
+    preset = small_preset(next((name for name in compared if name != "supervised"), "supervised"))
+    console.say(f"preset: {preset}, as there is no GPU (--preset takes another)")
+    return preset
 
 
 def _plan(

@@ -111,7 +111,7 @@ def demo(
     console.say(
         "\nOn your own data, next:\n"
         "  semiseg prepare path/to/your/images -o DATA\n"
-        "  semiseg train DATA --preset mcsc-cpu -o RUN\n"
+        "  semiseg train DATA --method mcsc -o RUN\n"
         "  semiseg predict RUN path/to/new/images -o MASKS"
     )
     return DemoResult(page, folder / "bench", seconds)
