@@ -68,9 +68,7 @@ def inspect(
     if target is not None:
         _check_output(target, data, overwrite)
     given = {"layout": layout, "classes": classes, "patient_pattern": patient_pattern}
-    with _opened(data, given, console, quiet=json) as prepared:
-        if target is not None:
-            make_folder(target)
+    with _made(target), _opened(data, given, console, quiet=json) as prepared:
         found = examine(prepared, data, size, console)
         if json:
             print(_json(found), flush=True)
@@ -92,8 +90,13 @@ def examine(data: PreparedData, place: Path, size: int | None, console: Console)
         place: what a person calls it.
         size: side of the network's input; None takes what the data suggest.
         console: for the progress.
+
+    Raises:
+        UserError: for missing or damaged arrays.
     """
     manifest, task = data.manifest, data.task
+    if not manifest.cases:
+        raise UserError(f"{data.folder} lists no case in its manifest: prepare the data again.")
     origin = "as asked for" if size is not None else "as the data suggest"
     size = size or int(suggest(task)["data"]["size"])
     parts = parts_of(manifest.split)
@@ -119,7 +122,7 @@ def examine(data: PreparedData, place: Path, size: int | None, console: Console)
         *patients(cases, parts),
         *duplicates(cases),
         *labels(cases, task.classes),
-        *images(cases),
+        *images(cases, task.intensity),
         *resolution(per_class, size),
     ]
     return Inspection(
@@ -164,6 +167,25 @@ def _opened(
         yield PreparedData(place)
 
 
+@contextlib.contextmanager
+def _made(out: Path | None) -> Iterator[None]:
+    """Make the folder before anything slow begins; what was made goes where that fails."""
+    if out is None:
+        yield
+        return
+    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        make_folder(out)
+        yield
+    except BaseException:
+        for folder in missing:
+            with contextlib.suppress(
+                OSError
+            ):  # it was not made, or somebody else's files are in it
+                folder.rmdir()
+        raise
+
+
 def _check_output(out: Path, data: Path, overwrite: bool) -> None:
     """Refuse a folder that holds something else, or lies within the data."""
     real, real_data = out.resolve(), data.resolve()
@@ -194,4 +216,4 @@ def _write(found: Inspection, data: PreparedData, out: Path) -> None:
 
 
 def _json(found: Inspection) -> str:
-    return json_module.dumps(content(found), indent=1, ensure_ascii=False, allow_nan=False)
+    return json_module.dumps(content(found), indent=1, allow_nan=False)

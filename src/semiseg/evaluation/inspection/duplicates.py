@@ -1,6 +1,6 @@
 """The same image twice, or nearly: worst where one copy trains and the other measures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,6 +11,20 @@ from semiseg.evaluation.inspection.findings import Finding, listed
 from semiseg.evaluation.inspection.measure import CaseFacts
 
 Pair = tuple[CaseFacts, CaseFacts]
+# what a pair is to the split -> verb, and what is said of it
+SAID = {
+    "across-parts": (
+        "lie",
+        "in different parts of the split, so that what is measured was trained on: {}; give both the "
+        "same patient or leave one out.",
+    ),
+    "of-different-patients": (
+        "count",
+        "as different patients: {}; leave one of each out, or they may come into different parts of "
+        "another split.",
+    ),
+    "of-one-patient": ("belong", "to the same patient: {}; leave one of each out."),
+}
 
 
 def duplicates(facts: Sequence[CaseFacts]) -> list[Finding]:
@@ -19,58 +33,47 @@ def duplicates(facts: Sequence[CaseFacts]) -> list[Finding]:
     for item in facts:
         groups.setdefault(item.digest, []).append(item)
     same = [(group[0], other) for group in groups.values() for other in group[1:]]
-    near = [
-        (facts[i], facts[j])
-        for i, j, _ in like_pairs(np.stack([item.signature for item in facts]))
-        # of one patient, neighbouring slices and phases of the heart are alike by nature
-        if facts[i].digest != facts[j].digest and facts[i].case.patient != facts[j].case.patient
-    ]
+    # of one patient, neighbouring slices and phases of the heart are alike by nature; where two
+    # patients share an image, they are one
+    one = {frozenset((first.case.patient, second.case.patient)) for first, second in same}
+    near = []
+    for i, j, _ in like_pairs(np.stack([item.signature for item in facts])):
+        patients = frozenset((facts[i].case.patient, facts[j].case.patient))
+        if len(patients) > 1 and patients not in one:
+            near.append((facts[i], facts[j]))
     return [*_by_parts(same, "identical"), *_by_parts(near, "nearly identical"), *_labels(same)]
 
 
 def _by_parts(pairs: Sequence[Pair], what: str) -> list[Finding]:
-    kind = "duplicates" if what == "identical" else "near-duplicates"
-    own = "" if kind == "duplicates" else " of different patients"
-
-    def apart(pair: Pair) -> bool:
-        return pair[0].part != pair[1].part and all(item.part in PARTS for item in pair)
-
-    def patients(pair: Pair) -> bool:
-        return pair[0].case.patient != pair[1].case.patient
-
-    tests: list[tuple[Callable[[Pair], bool], str, str]] = [
-        (
-            apart, "across-parts",
-            f"{{}} of {what} images lie in different parts of the split, so that what is measured "
-            "was trained on: {}; give both the same patient or leave one out.",
-        ),
-        (
-            lambda p: not apart(p) and patients(p), "of-different-patients",
-            f"{{}} of {what} images{own} count as different patients: {{}}; leave one of each "
-            "out, or they may come into different parts of another split.",
-        ),
-        (
-            lambda p: not apart(p) and not patients(p), "of-one-patient",
-            f"{{}} of {what} images belong to the same patient: {{}}; leave one of each out.",
-        ),
-    ]  # fmt: skip
     out = []
-    for belongs, suffix, sentence in tests:
-        chosen = [pair for pair in pairs if belongs(pair)]
-        if not chosen:
-            continue
-        count = "At least " if len(pairs) >= MOST_PAIRS else ""
-        named = listed(_worded(pair) for pair in chosen)
-        out.append(
-            Finding(
-                f"{kind}-{suffix}",
-                "serious" if suffix == "across-parts" else "look",
-                sentence.format(count + plural(len(chosen), "pair"), named),
-                tuple(dict.fromkeys(item.name for pair in chosen for item in pair)),
-                tuple((first.name, second.name) for first, second in chosen),
+    kind = "duplicates" if what == "identical" else "near-duplicates"
+    for relation, (verb, rest) in SAID.items():
+        chosen = [pair for pair in pairs if _relation(pair) == relation]
+        if chosen:
+            count = plural(len(chosen), "pair")
+            if len(pairs) >= MOST_PAIRS:
+                count = f"At least {count}"
+            named = listed(_worded(pair) for pair in chosen)
+            agreed = verb + "s" * (len(chosen) == 1)
+            out.append(
+                Finding(
+                    f"{kind}-{relation}",
+                    "serious" if relation == "across-parts" else "look",
+                    f"{count} of {what} images {agreed} {rest.format(named)}",
+                    tuple(dict.fromkeys(item.name for pair in chosen for item in pair)),
+                    tuple((first.name, second.name) for first, second in chosen),
+                )
             )
-        )
     return out
+
+
+def _relation(pair: Pair) -> str:
+    first, second = pair
+    if first.part != second.part and first.part in PARTS and second.part in PARTS:
+        return "across-parts"
+    return (
+        "of-different-patients" if first.case.patient != second.case.patient else "of-one-patient"
+    )
 
 
 def _worded(pair: Pair) -> str:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from semiseg.data.images.nifti import orientation
 from semiseg.data.splits import plural
+from semiseg.data.task import Intensity
 from semiseg.evaluation.inspection.findings import Finding, listed
 from semiseg.evaluation.inspection.measure import HIGH, LOW, MIDDLE, CaseFacts
 
@@ -16,9 +17,14 @@ FEWEST = 5
 SCALE_DEVIATIONS, SCALE_FACTOR = 5.0, 4.0
 
 
-def images(facts: Sequence[CaseFacts]) -> list[Finding]:
+def images(facts: Sequence[CaseFacts], intensity: Intensity) -> list[Finding]:
     """Findings on orientation, spacing, size and scale of intensities."""
-    return [*_orientations(facts), *_spacings(facts), *_sizes(facts), *_scales(facts)]
+    return [
+        *_orientations(facts),
+        *_spacings(facts),
+        *_sizes(facts),
+        *_scales(facts, own=intensity.kind != "window"),
+    ]
 
 
 def orientation_of(item: CaseFacts) -> str:
@@ -83,15 +89,20 @@ def _apart(
 
     named = listed(f"{facts[i].name} ({worded(values[i])})" for i in odd)
     sentence = (
-        f"The {what} of {plural(len(odd), 'image')} is more than {APART:g} times that of the median "
-        f"image ({worded(usual)} {unit}) or less than a part of {APART:g}: {named}; a structure is "
-        "then seen at another scale."
+        f"{plural(len(odd), 'image')} differ{'s' if len(odd) == 1 else ''} in {what} from the median "
+        f"({worded(usual)} {unit}) by more than a factor {APART:g}: {named}; structures are seen at "
+        "another scale there."
     )
     return [Finding(kind, "look", sentence, tuple(facts[i].name for i in odd))]
 
 
-def _scales(facts: Sequence[CaseFacts]) -> list[Finding]:
-    """Images whose intensities have another range, or lie wholly elsewhere."""
+def _scales(facts: Sequence[CaseFacts], own: bool) -> list[Finding]:
+    """Images whose intensities have another range, or lie wholly elsewhere.
+
+    Args:
+        facts: of all cases.
+        own: each image is scaled by its own values.
+    """
     if len(facts) < FEWEST:
         return []
     low = np.array([item.levels[LOW] for item in facts], np.float64)
@@ -111,9 +122,11 @@ def _scales(facts: Sequence[CaseFacts]) -> list[Finding]:
     if not odd:
         return []
     named = listed(f"{facts[i].name} ({low[i]:.4g} to {high[i]:.4g})" for i in odd)
+    remedy = "look whether they were exported in another way"
+    if own:
+        remedy += " (each image is scaled by its own values, which may be enough)"
     sentence = (
         f"The intensities of {plural(len(odd), 'image')} have another scale than the rest: {named}, "
-        f"where {np.median(low):.4g} to {np.median(high):.4g} is usual; look whether they were "
-        "exported in another way."
+        f"where {np.median(low):.4g} to {np.median(high):.4g} is usual; {remedy}."
     )
     return [Finding("mixed-intensities", "look", sentence, tuple(facts[i].name for i in odd))]

@@ -140,7 +140,9 @@ def _swapped(cases: Sequence[CaseFacts], classes: Sequence[str]) -> list[Finding
         for item in cases:
             one, other = item.structures[left - 1].centre, item.structures[right - 1].centre
             if item.case.affine is not None and one is not None and other is not None:
-                sides[item.name] = one[0] < other[0]
+                away = np.subtract(one, other)
+                if abs(away[0]) > np.linalg.norm(away) / 2:  # beside each other, not behind
+                    sides[item.name] = bool(away[0] < 0)
         usual = sum(sides.values()) * 2 > len(sides)
         odd = tuple(case for case, side in sides.items() if side != usual)
         if odd and len(sides) >= FEWEST and len(odd) <= RARE * len(sides):
