@@ -233,8 +233,11 @@ def test_a_suspicious_label_is_found(sound: list[CaseFacts], spoil: Any) -> None
     assert words in findings[kind].sentence
     assert findings[kind].sentence.endswith(".")
     assert findings[kind].level == "look"
-    beside = {_everything: {"unusual-volume", "label-outside-the-image"}, _frame: {"unusual-volume", "label-outside-the-image"},
-              _outside: {"label-touches-all-borders"}}  # fmt: skip
+    beside = {
+        _everything: {"unusual-volume", "label-outside-the-image"},
+        _frame: {"unusual-volume", "label-outside-the-image"},
+        _outside: {"label-touches-all-borders"},
+    }
     assert set(findings) - {kind} <= beside.get(spoil, set())
 
 

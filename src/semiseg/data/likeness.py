@@ -17,6 +17,7 @@ NEAR = 0.9
 FEWEST = 10  # images that have a mean worth the name
 PICTURE, VOLUME = (1, 32, 32), (8, 16, 16)  # slices, rows, columns of the small version
 COARSE = {PICTURE: (0.0, 4.0, 4.0), VOLUME: (1.0, 2.0, 2.0)}  # what is taken off is this smooth
+LEAST_DETAIL = 1e-5  # of an image's brightness, or of a signature: rounding leaves less
 MOST_PAIRS = 10_000
 BLOCK = 1024  # rows of the correlation matrix at a time
 
@@ -52,8 +53,7 @@ class Fingerprint:
         fine = small - ndimage.gaussian_filter(small, COARSE[self.shape], mode="nearest")
         vector = (fine - fine.mean()).ravel()
         length = float(np.linalg.norm(vector))
-        # rounding alone leaves some detail, which is no likeness
-        none = length <= 1e-5 * float(np.abs(small).max()) * vector.size**0.5
+        none = length <= LEAST_DETAIL * float(np.abs(small).max()) * vector.size**0.5
         return np.asarray(vector / length if not none else np.zeros_like(vector), np.float32)
 
 
@@ -101,9 +101,10 @@ def like_pairs(
 
 def _own(signatures: NDArray[np.float32]) -> NDArray[np.float32]:
     """Signatures without the mean of the set, of length 1 again; those of zeros stay so."""
-    real = signatures.any(axis=1)
+    real: NDArray[np.bool_] = np.linalg.norm(signatures, axis=1, keepdims=True) > 0
     if real.sum() < FEWEST:
         return signatures
-    rest = signatures - signatures[real].mean(axis=0)
+    rest = signatures - signatures.sum(axis=0) / real.sum()
     lengths = np.linalg.norm(rest, axis=1, keepdims=True)
-    return np.where(real[:, None] & (lengths > 1e-4), rest / np.maximum(lengths, 1e-4), 0)
+    kept = real & (lengths > LEAST_DETAIL)
+    return np.asarray(np.where(kept, rest / np.maximum(lengths, LEAST_DETAIL), 0), np.float32)
