@@ -374,7 +374,9 @@ def test_tiny_structures_and_a_low_ceiling() -> None:
     classes = class_facts([facts_of("thin", big, wide)], CLASSES)
     findings = resolution(classes, 32)
     assert [f.kind for f in findings] == ["tiny-structures"]
-    assert findings[0].sentence.startswith("left lung typically measures 2.5 pixels across and can")
+    assert findings[0].sentence.startswith(
+        "left lung typically measures 2.5 pixels across and hardly"
+    )
     assert "data.size=64" in findings[0].sentence
     assert classes[0].ceiling is not None
     assert f"{classes[0].ceiling:.3f}" in findings[0].sentence

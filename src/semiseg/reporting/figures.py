@@ -182,7 +182,8 @@ def histogram(
         colour = SERIES[index % len(SERIES)]
         share = heights / max(float(heights.sum()), 1e-12)
         axes.stairs(share, edges, color=colour, fill=True, alpha=0.18, linewidth=0)
-        axes.stairs(share, edges, color=colour, linewidth=1.4)
+        dashes = (0, _pattern(index)) if dash(index) else "solid"
+        axes.stairs(share, edges, color=colour, linewidth=1.4, linestyle=dashes)
     if logarithmic:
         axes.set_xscale("log")
     axes.set_ylim(bottom=0)

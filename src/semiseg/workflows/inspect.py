@@ -9,6 +9,7 @@ from typing import Any
 
 from semiseg.data.likeness import PICTURE, VOLUME
 from semiseg.data.manifest import PreparedData
+from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.evaluation.inspection.duplicates import duplicates
 from semiseg.evaluation.inspection.images import images
@@ -21,7 +22,6 @@ from semiseg.files import is_partial, replacing
 from semiseg.reporting.console import Console, Quiet
 from semiseg.reporting.inspection import content, lines, write_cases
 from semiseg.workflows.prepare import prepare
-from semiseg.workflows.setting import make_folder, suggest
 from semiseg.workflows.stopping import listening
 
 SIZES = range(8, 4097)
@@ -98,7 +98,7 @@ def examine(data: PreparedData, place: Path, size: int | None, console: Console)
     if not manifest.cases:
         raise UserError(f"{data.folder} lists no case in its manifest: prepare the data again.")
     origin = "as asked for" if size is not None else "as the data suggest"
-    size = size or int(suggest(task)["data"]["size"])
+    size = size or _suggested(task)
     parts = parts_of(manifest.split)
     likeness = PICTURE if all(case.slices == 1 for case in manifest.cases) else VOLUME
     cases: list[CaseFacts] = []
@@ -130,6 +130,13 @@ def examine(data: PreparedData, place: Path, size: int | None, console: Console)
         classes=per_class, intensities=intensity_facts(cases),
         findings=tuple(sorted(findings, key=lambda finding: finding.level != "serious")),
     )  # fmt: skip
+
+
+def _suggested(task: Task) -> int:
+    """The size that a training would take."""
+    from semiseg.workflows.setting import suggest  # imports torch
+
+    return int(suggest(task)["data"]["size"])
 
 
 class _Progress(Console):
@@ -173,6 +180,8 @@ def _made(out: Path | None) -> Iterator[None]:
     if out is None:
         yield
         return
+    from semiseg.workflows.setting import make_folder  # imports torch
+
     missing = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         make_folder(out)

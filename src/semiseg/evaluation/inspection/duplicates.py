@@ -15,13 +15,13 @@ Pair = tuple[CaseFacts, CaseFacts]
 SAID = {
     "across-parts": (
         "lie",
-        "in different parts of the split, so that what is measured was trained on: {}; give both the "
-        "same patient or leave one out.",
+        "in different parts of the split, so that one part has seen what another measures: {}; give "
+        "both the same patient or leave one out.",
     ),
     "of-different-patients": (
         "count",
-        "as different patients: {}; leave one of each out, or they may come into different parts of "
-        "another split.",
+        "as images of different patients: {}; leave one of each out, or they may come into different "
+        "parts of another split.",
     ),
     "of-one-patient": ("belong", "to the same patient: {}; leave one of each out."),
 }

@@ -22,7 +22,7 @@ def resolution(classes: Sequence[ClassFacts], size: int) -> list[Finding]:
         if tiny:
             said.append(f"typically measures {item.across:.1f} pixels across")
         if low:
-            said.append(f"cannot be scored above a mean Dice of {item.ceiling:.3f}")
+            said.append(f"hardly reaches more than a mean Dice of {item.ceiling:.3f}")
         sentence = (
             f"{item.name} {' and '.join(said)} {at}; train at a larger input with --set "
             f"data.size={min(2 * size, 512)}."
