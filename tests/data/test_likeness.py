@@ -1,11 +1,15 @@
 """Which images are the same or nearly so: measures against loops, and what a likeness survives."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from semiseg.data import likeness
+from semiseg.data.images.pictures import read_picture
 from semiseg.data.likeness import NEAR, PICTURE, VOLUME, Fingerprint, like_pairs, reduced
 
 Image = NDArray[np.float32]
@@ -137,3 +141,18 @@ def test_of_too_many_pairs_the_most_alike_are_kept(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(likeness, "MOST_PAIRS", 3)
     assert like_pairs(vectors, 0.5) == everything[:3]
     assert everything[0][:2] == (4, 5)
+
+
+def test_the_known_pairs_of_kvasir() -> None:
+    beside = Path(__file__).parents[2].parent / "shared" / "data"
+    folder = Path(os.environ.get("SEMISEG_DATA", beside)) / "kvasir-seg" / "images"
+    files = sorted(folder.glob("*.jpg"))
+    if not files:
+        pytest.skip("Kvasir-SEG is not here: set SEMISEG_DATA to the folder that holds kvasir-seg")
+    found = like_pairs(np.stack([signature(read_picture(file).image[0]) for file in files]))
+    named = {frozenset((files[i].stem[:9], files[j].stem[:9])) for i, j, _ in found}
+    known = [
+        ("cju76lseh", "cju772304"), ("cju886ryx", "cju8amfdt"), ("cju5fydru", "cju7avvi5"),
+    ]  # fmt: skip
+    there = {file.stem[:9] for file in files}
+    assert named == {frozenset(pair) for pair in known if there.issuperset(pair)}

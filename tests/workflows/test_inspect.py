@@ -2,8 +2,10 @@
 
 import csv
 import json
+import os
 import re
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from semiseg.errors import UserError
 from semiseg.evaluation.ceiling import resize_ceiling
 from semiseg.reporting.console import Console, Quiet
 from semiseg.reporting.inspection import content
+from semiseg.workflows import inspect as workflow
 from semiseg.workflows.inspect import inspect
 from semiseg.workflows.prepare import prepare
 
@@ -71,7 +74,7 @@ def test_a_source_and_its_prepared_set_give_the_same_facts(
     of_source = content(inspect(polyps, console=Console()))
     said = capsys.readouterr().out
     assert re.match(rf"{polyps} is not prepared: it is read into {tmp_path}/\S+, which is", said)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("semiseg*")) == []
     of_data = content(inspect(prepared, console=Quiet()))
     assert of_source.pop("data") == str(polyps)
     assert of_data.pop("data") == str(prepared)
@@ -245,6 +248,26 @@ def test_what_fails_leaves_nothing_behind(
     refuse("polypm.png", source, tmp_path / "deep" / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "temporary"]
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("step", ["prepare", "measure", "lines"])
+def test_a_signal_leaves_no_temporary_folder(
+    polyps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, step: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = getattr(workflow, step)
+
+    def disturbed(*args: Any, **options: Any) -> Any:
+        os.kill(os.getpid(), number)
+        return before(*args, **options)
+
+    monkeypatch.setattr(workflow, step, disturbed)
+    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        inspect(polyps, size=32, console=Quiet())
+    assert list(tmp_path.iterdir()) == []
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
 def test_a_damaged_prepared_set_is_refused(prepared: Path, tmp_path: Path) -> None:

@@ -163,7 +163,8 @@ def _opened(
                 )
         yield PreparedData(data)
         return
-    with tempfile.TemporaryDirectory(prefix="semiseg-inspect-") as folder:
+    # a signal must not leave the temporary folder behind
+    with listening() as stop, tempfile.TemporaryDirectory(prefix="semiseg-inspect-") as folder:
         if not quiet:
             console.say(
                 f"{data} is not prepared: it is read into {folder}, which is removed after."
@@ -172,6 +173,7 @@ def _opened(
         place = Path(folder, "data")
         prepare(data, place, **given, console=silent)
         yield PreparedData(place)
+    stop.pass_on()
 
 
 @contextlib.contextmanager
