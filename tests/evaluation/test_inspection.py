@@ -124,10 +124,24 @@ def test_a_large_image_is_sampled_evenly() -> None:
     assert facts.shown == 1
 
 
-def test_codes_beyond_the_classes_count_as_nothing() -> None:
+def test_where_the_label_has_other_codes_nothing_is_known(sound: list[CaseFacts]) -> None:
     image, label = volume(1)
-    drawn = np.where(label > 0, label, np.uint8(255))
-    assert facts_of("a", image, drawn).structures == facts_of("a", image, label).structures
+    partly = label.copy()
+    partly[0] = 255
+    facts = facts_of("partly", image, partly)
+    assert facts.drawn == pytest.approx(2 / 3)
+    assert facts.covered == (label[1:] > 0).mean()
+    for own, all_of_it in zip(
+        facts.structures, facts_of("a", image, label).structures, strict=True
+    ):
+        assert (own.voxels, own.slices) == (all_of_it.voxels * 2 // 3, 2)
+    # what is not drawn is not missing: no word of empty labels, classes or volumes
+    partly[partly == 2] = 255
+    partly[2] = 255
+    partly[1, 12:] = 255
+    odd = facts_of("odd", *volume(21)[:1], partly)
+    bare = facts_of("bare", *volume(22)[:1], np.where(label < 9, np.uint8(255), label))
+    assert labels([*sound, odd, bare], CLASSES) == []
 
 
 def test_class_facts_are_means_and_medians_over_the_cases_that_hold_it() -> None:

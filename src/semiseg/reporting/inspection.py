@@ -78,7 +78,7 @@ def row_of(item: CaseFacts, classes: Sequence[str]) -> dict[str, Any]:
         "median": _short(item.levels[MIDDLE]), "percentile_99.5": _short(item.levels[HIGH]),
         "highest": _short(item.extremes[1]),
         "becomes_0": _short(item.case.bounds[0]), "becomes_1": _short(item.case.bounds[1]),
-        "digest": item.digest,
+        "drawn": _short(item.drawn) if item.case.labelled else None, "digest": item.digest,
     }  # fmt: skip
     for code, name in enumerate(classes[1:], start=1):
         own = item.structures[code - 1] if item.structures else None

@@ -20,9 +20,13 @@ MUCH_OUTSIDE = 0.25
 def labels(facts: Sequence[CaseFacts], classes: Sequence[str]) -> list[Finding]:
     """Findings on the labels; ``classes`` with the background first."""
     cases = [item for item in facts if item.case.labelled]
+    whole = [
+        item for item in cases if item.drawn == 1
+    ]  # of the others nobody knows what is missing
     return [
-        *_empty(cases),
-        *(found for code in range(1, len(classes)) for found in _of_class(cases, code, classes)),
+        *_empty(whole),
+        *_in_no_label(cases, classes),
+        *(found for code in range(1, len(classes)) for found in _of_class(whole, code, classes)),
         *_whole(cases),
         *_outside(cases),
         *_swapped(cases, classes),
@@ -45,19 +49,27 @@ def _empty(cases: Sequence[CaseFacts]) -> list[Finding]:
     return [Finding("empty-labels", "look", sentence, _names(empty))]
 
 
+def _in_no_label(cases: Sequence[CaseFacts], classes: Sequence[str]) -> list[Finding]:
+    return [
+        Finding("class-in-no-label", "look", f"Class '{name}' occurs in no label.")
+        for code, name in enumerate(classes[1:])
+        if not any(item.structures[code].voxels for item in cases)
+    ]
+
+
 def _of_class(cases: Sequence[CaseFacts], code: int, classes: Sequence[str]) -> list[Finding]:
     name, out = classes[code], []
     having = [item for item in cases if item.structures[code - 1].voxels]
     drawn = [item for item in cases if item.covered]
     lacking = [item for item in drawn if not item.structures[code - 1].voxels]
-    if not having:
-        return [Finding("class-in-no-label", "look", f"Class '{name}' occurs in no label.")]
     if lacking and len(drawn) >= FEWEST and len(having) >= USUAL * len(drawn):
         sentence = (
             f"{name} is missing in {plural(len(lacking), 'label')} though {len(having):,} of "
             f"{len(drawn):,} have it: {listed(_names(lacking))}; look whether it was forgotten."
         )
         out.append(Finding("class-missing", "look", sentence, _names(lacking)))
+    if not having:
+        return out
     sizes, unit = volumes(having, code)
     odd = [int(i) for i in strange(sizes, VOLUME_DEVIATIONS, VOLUME_FACTOR, FEWEST)]
     if odd:

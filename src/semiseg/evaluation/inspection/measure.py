@@ -53,7 +53,8 @@ class CaseFacts:
         shown: the slice with most of the structures, or the middle one.
         structures: by class, in the order of the codes from 1; empty for an unlabelled case.
         borders: how many of a slice's four borders the structures touch.
-        covered: share of the image that the structures fill.
+        drawn: share of the image of which the label says what is there (other codes do not).
+        covered: share of what is drawn that the structures fill.
         outside: share of the structures that lies on the empty rim of the image.
     """
 
@@ -67,6 +68,7 @@ class CaseFacts:
     label_digest: str = ""
     structures: tuple[Structure, ...] = ()
     borders: int = 0
+    drawn: float = 1.0
     covered: float = 0.0
     outside: float = 0.0
 
@@ -104,7 +106,7 @@ def measure(
         part: of the split.
         image: [D, C, H, W], may be memory-mapped.
         label: [D, H, W] class codes, or None.
-        classes: names, background first; other codes in the label count as nothing.
+        classes: names, background first; where the label has other codes, nothing is known.
         size: side of the network's square input in pixels.
         likeness: shape of the small version that images are compared by.
     """
@@ -126,15 +128,16 @@ def measure(
     if label is None:
         return facts
     label = np.asarray(label)
-    label = np.where(label < len(classes), label, np.uint8(0))
-    marked = label > 0
+    drawn = label < len(classes)
+    marked = drawn & (label > 0)
     return dataclasses.replace(
         facts,
         shown=int(marked.sum(axis=(1, 2)).argmax()) if marked.any() else facts.shown,
         label_digest=_digest(label),
         structures=_structures(label, classes, size, case),
         borders=sum(bool(marked[border].any()) for border in _BORDERS),
-        covered=float(marked.mean()),
+        drawn=float(drawn.mean()),
+        covered=float(marked.sum() / max(int(drawn.sum()), 1)),
         outside=_outside(image, marked, values, facts),
     )
 

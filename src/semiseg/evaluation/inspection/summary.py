@@ -19,7 +19,7 @@ class ClassFacts:
     Attributes:
         name: of the class; ``code`` is its number.
         cases: labelled cases that hold it; ``slices`` their slices that do.
-        share: of all labelled voxels.
+        share: of all voxels of which a label says what they are.
         volume: median over the cases that hold it, in ``unit``.
         unit: ml, % of the picture, or voxels.
         pieces: median number of separate pieces.
@@ -78,7 +78,7 @@ class Inspection:
 def class_facts(cases: Sequence[CaseFacts], classes: Sequence[str]) -> tuple[ClassFacts, ...]:
     """Every foreground class; ``classes`` with the background first."""
     labelled = [item for item in cases if item.case.labelled]
-    total = sum(item.voxels for item in labelled)
+    total = sum(item.voxels * item.drawn for item in labelled)
     out = []
     for code, name in enumerate(classes[1:], start=1):
         having = [item for item in labelled if item.structures[code - 1].voxels]
@@ -87,7 +87,7 @@ def class_facts(cases: Sequence[CaseFacts], classes: Sequence[str]) -> tuple[Cla
         out.append(
             ClassFacts(
                 name=name, code=code, cases=len(having), slices=sum(s.slices for s in own),
-                share=sum(s.voxels for s in own) / max(total, 1),
+                share=sum(s.voxels for s in own) / max(total, 1.0),
                 volume=_median(sizes), unit=unit,
                 pieces=_median([s.components for s in own]),
                 across=_median([s.across for s in own if s.across is not None]),
