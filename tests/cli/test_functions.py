@@ -11,6 +11,7 @@ from commandline import small
 from semiseg.cli import benchmark as benchmark_verb
 from semiseg.cli import demo as demo_verb
 from semiseg.cli import evaluate as evaluate_verb
+from semiseg.cli import inspect as inspect_verb
 from semiseg.cli import predict as predict_verb
 from semiseg.cli import prepare as prepare_verb
 from semiseg.cli import report as report_verb
@@ -19,6 +20,7 @@ from semiseg.reporting.console import Quiet
 from semiseg.workflows.benchmark import benchmark
 from semiseg.workflows.demo import demo
 from semiseg.workflows.evaluate import evaluate
+from semiseg.workflows.inspect import inspect as inspect_workflow
 from semiseg.workflows.predict import predict
 from semiseg.workflows.prepare import prepare
 from semiseg.workflows.report import report
@@ -34,6 +36,7 @@ ELSEWHERE = {"train": {"seed", "resume"}, "evaluate": {"references", "classes"}}
     ("verb", "function"),
     [
         (prepare_verb.prepare, prepare),
+        (inspect_verb.inspect, inspect_workflow),
         (train_verb.train, train),
         (evaluate_verb.evaluate, evaluate),
         (predict_verb.predict, predict),

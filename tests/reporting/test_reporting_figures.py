@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from semiseg.reporting import figures
-from semiseg.reporting.figures import Curve, curves, strips
+from semiseg.reporting.figures import Curve, curves, histogram, strips
 from semiseg.reporting.overlays import choose_cases, choose_slices, crop_box, overlay
 
 LINES = [Curve("a & b", [1, 2], [0.2, 0.4], 0), Curve("<b>", [1, 2], [0.001, 0.9], 1, minor=True)]
@@ -20,6 +20,8 @@ def test_svg_is_well_formed_and_takes_the_pages_colours() -> None:
         curves(LINES, "iteration", "Dice", unit_interval=True),
         curves(LINES, "iteration", "loss", logarithmic=True),
         strips({"a & b": [0.1, 0.5, 0.7, 0.9], "c": [0.2]}, [0, 1], "Dice"),
+        histogram({"a & b": [1, 5, 700], "c": [2]}, [0, 1], "ml", logarithmic=True),
+        histogram({"a & b": [3, 3]}, [0], "slices"),
     ):
         root = ET.fromstring(svg.replace("xlink:href", "href"))
         assert root.get("role") == "img"
@@ -28,6 +30,17 @@ def test_svg_is_well_formed_and_takes_the_pages_colours() -> None:
         assert "currentColor" in svg
         assert figures.SERIES[0] not in svg
         assert "a & b" in "".join(root.itertext()) + root.get("aria-label", "")
+
+
+def test_histograms_of_other_numbers_of_images_have_the_same_area() -> None:
+    """The second group is the first ten times over: both outlines must be the same."""
+    values = np.random.default_rng(0).normal(size=50).tolist()
+    svg = histogram({"few": values, "many": 10 * values}, [0, 1], "intensity", bins=8)
+    outlines = re.findall(r'<path d="([^"]+)"[^>]*style="fill: none;[^"]*stroke: var', svg)
+    assert outlines[0] == outlines[1]
+    heights = [-float(y) for _, y in re.findall(r"L (\S+) (\S+)", outlines[0])]
+    counts, _ = np.histogram(values, 8)
+    assert heights.index(max(heights)) == 2 * int(counts.argmax())
 
 
 def test_identifiers_of_two_figures_never_meet() -> None:

@@ -12,6 +12,7 @@ from semiseg.cli import (
     demo,
     embeddings,
     evaluate,
+    inspect,
     listing,
     predict,
     prepare,
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("prepare")(prepare.prepare)
+app.command("inspect")(inspect.inspect)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)

@@ -10,6 +10,12 @@ Bounds = tuple[float, float] | tuple[tuple[float, float], ...]
 """The intensities of one case that become 0 and 1: one pair for all channels, or a pair a channel."""
 
 
+def first_channel(bounds: Bounds) -> tuple[float, float]:
+    """The pair of the first channel, for what shows one channel."""
+    low, high = np.array(bounds, np.float64).reshape(-1, 2)[0]
+    return float(low), float(high)
+
+
 class Intensity(BaseModel):
     """How stored intensities become the network's input, in about [0, 1].
 

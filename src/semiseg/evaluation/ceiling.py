@@ -44,8 +44,19 @@ def resize_ceiling(
     found: dict[str, list[float]] = {name: [] for name in named.values()}
     for label in labels:
         restored = resize_nearest(resize_nearest(label, (size, size)), label.shape[-2:])
+        box = _filled(label, restored)  # the rest, often most of a volume, adds nothing to a Dice
+        label, restored = label[box], restored[box]
         for code, name in named.items():
             score = dice(restored == code, label == code)
             if score is not None:
                 found[name].append(score)
     return {name: float(np.mean(scores)) if scores else None for name, scores in found.items()}
+
+
+def _filled(one: NDArray[np.generic], other: NDArray[np.generic]) -> tuple[slice, slice, slice]:
+    """The box of [D, H, W] outside which both are 0."""
+    either = (one != 0) | (other != 0)
+    planes = either.any(axis=(1, 2)), either.any(axis=(0, 2)), either.any(axis=(0, 1))
+    ends = [np.flatnonzero(plane)[[0, -1]] if plane.any() else (0, -1) for plane in planes]
+    first, second, third = (slice(int(low), int(high) + 1) for low, high in ends)
+    return first, second, third

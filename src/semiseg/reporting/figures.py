@@ -154,6 +154,44 @@ def strips(
     return _svg(figure, f"{x_label} of every case: " + ", ".join(groups))
 
 
+def histogram(
+    groups: Mapping[str, Sequence[float]],
+    indices: Sequence[int],
+    x_label: str,
+    *,
+    bins: int = 40,
+    logarithmic: bool = False,
+) -> str:
+    """Overlaid outlines of histograms, each scaled to its own sum, as SVG.
+
+    Args:
+        groups: name -> values.
+        indices: the series of each group.
+        x_label: of the axis.
+        bins: shared by all groups, from the smallest to the largest value.
+        logarithmic: the x axis; all values must then be above 0.
+    """
+    figure, axes = _axes(NARROW, 1.7)
+    pooled = np.concatenate([np.asarray(values, np.float64) for values in groups.values()])
+    low, high = float(pooled.min()), float(pooled.max())
+    if low == high:
+        low, high = (low / 1.5, low * 1.5) if logarithmic else (low - 0.5, low + 0.5)
+    edges = np.geomspace(low, high, bins + 1) if logarithmic else np.linspace(low, high, bins + 1)
+    for values, index in zip(groups.values(), indices, strict=True):
+        heights, _ = np.histogram(np.clip(values, low, high), edges)
+        colour = SERIES[index % len(SERIES)]
+        share = heights / max(float(heights.sum()), 1e-12)
+        axes.stairs(share, edges, color=colour, fill=True, alpha=0.18, linewidth=0)
+        dashes = (0, _pattern(index)) if dash(index) else "solid"
+        axes.stairs(share, edges, color=colour, linewidth=1.4, linestyle=dashes)
+    if logarithmic:
+        axes.set_xscale("log")
+    axes.set_ylim(bottom=0)
+    axes.set_yticks([])
+    axes.set_xlabel(x_label)
+    return _svg(figure, f"Histogram of {x_label}: " + ", ".join(groups))
+
+
 def _axes(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasSVG(figure)

@@ -120,6 +120,7 @@ def overlay(
     grey: tuple[float, float],
     truth: NDArray[np.generic] | None = None,
     side: int = 300,
+    fill: float = 0.42,
 ) -> bytes:
     """One slice as JPEG, structures filled translucently, in its real proportions.
 
@@ -131,6 +132,7 @@ def overlay(
         grey: intensities that become black and white.
         truth: [H, W]; its outlines are drawn in white.
         side: the longer side in pixels.
+        fill: how much of a structure's colour covers it; 0 draws its outline alone.
     """
     rows, columns = slice(box[0], box[1]), slice(box[2], box[3])
     extent = ((box[1] - box[0]) * spacing[0], (box[3] - box[2]) * spacing[1])
@@ -152,7 +154,7 @@ def overlay(
         for code in np.unique(codes[codes > 0]):
             mask = codes == code
             colour = np.array(_rgb(class_colour(int(code))), np.float32)
-            canvas[mask] += 0.42 * (colour - canvas[mask])
+            canvas[mask] += fill * (colour - canvas[mask])
             canvas[_outline(mask)] = colour
     if truth is not None:
         codes = grown(truth)
@@ -195,13 +197,13 @@ def _pictures(item: Shown) -> dict[str, Any]:
         image = item.image[index]
         truth = None if reference is None else reference[index]
         where = f"{item.case}, slice {index + 1} of {depth}" if depth > 1 else item.case
-        cells = [(_uri(overlay(image, None, spacing, box, grey)), f"{where}: image")]
+        cells = [(data_uri(overlay(image, None, spacing, box, grey)), f"{where}: image")]
         if truth is not None:
             picture = overlay(image, truth, spacing, box, grey)
-            cells.append((_uri(picture), f"{where}: reference segmentation"))
+            cells.append((data_uri(picture), f"{where}: reference segmentation"))
         for name, labels in item.predictions.items():
             picture = overlay(image, labels[index], spacing, box, grey, truth)
-            cells.append((_uri(picture), f"{where}: prediction of {name}"))
+            cells.append((data_uri(picture), f"{where}: prediction of {name}"))
         rows.append((f"slice {index + 1} of {depth}" if depth > 1 else "", cells))
     heads = ["image", *(["reference"] if reference is not None else [])]
     scores = [
@@ -213,5 +215,6 @@ def _pictures(item: Shown) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _uri(jpeg: bytes) -> str:
+def data_uri(jpeg: bytes) -> str:
+    """A picture that a page holds in itself."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")

@@ -72,7 +72,7 @@ def benchmark_page(
     on = bench.plan["on"]
     cases, held_out = scored_cases(bench.data, on, bench.folder) if bench.data else ([], False)
     task = RunFolder(first.folder).task()
-    return _render(
+    return render(
         "benchmark.html.j2",
         title=title or _title(bench, task.name),
         intro=intro,
@@ -149,7 +149,7 @@ def run_page(folder: Path | str, pictures: Sequence[Shown] = ()) -> str:
     data = open_data(facts["data"])
     split, ended = run.split(), run.finished()
     networks = list(dict.fromkeys(r["network"] for r in charts.log_of(run.folder, "validation")))
-    return _render(
+    return render(
         "run.html.j2",
         title=f"{config.method} on {task.name}, {budget_words([split.budget], noun_of(data))}",
         phantom=is_phantom(task.name),
@@ -188,7 +188,8 @@ def run_page(folder: Path | str, pictures: Sequence[Shown] = ()) -> str:
     )  # fmt: skip
 
 
-def _render(template: str, **context: Any) -> str:
+def render(template: str, **context: Any) -> str:
+    """One of the templates as a page, with the colours that all pages share."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("semiseg.reporting", "templates"),
         autoescape=True,

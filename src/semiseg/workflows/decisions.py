@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from semiseg.data.fingerprint import Fingerprint
-from semiseg.data.manifest import Decision
+from semiseg.data.manifest import Decision, Manifest
 from semiseg.data.task import Intensity, Task
 from semiseg.errors import UserError
 
@@ -76,3 +76,9 @@ def decide(task: Task) -> tuple[Decision, ...]:
     elif side < SMALLEST - STEP / 2:
         why += f"; networks need {SMALLEST} to halve four times"
     return (Decision(option="data.size", value=size, reason=why),)
+
+
+def size_of(data: Manifest) -> int:
+    """The side of a slice's input that the data suggest."""
+    decisions = data.decisions or decide(data.task)
+    return next(int(d.value) for d in decisions if d.option == "data.size")

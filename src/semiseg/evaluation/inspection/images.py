@@ -1,0 +1,132 @@
+"""Images that are stored otherwise than the rest of their set."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.data.images.nifti import orientation
+from semiseg.data.splits import plural
+from semiseg.data.task import Intensity
+from semiseg.evaluation.inspection.findings import Finding, listed
+from semiseg.evaluation.inspection.measure import HIGH, LOW, MIDDLE, CaseFacts
+
+APART = 1.5  # times the median: another spacing or size
+FEWEST = 5
+SCALE_DEVIATIONS, SCALE_FACTOR = 5.0, 4.0
+
+
+def images(facts: Sequence[CaseFacts], intensity: Intensity) -> list[Finding]:
+    """Findings on orientation, spacing, size and scale of intensities."""
+    return [
+        *_orientations(facts),
+        *_spacings(facts),
+        *_sizes(facts),
+        *_scales(facts, own=intensity.kind != "window"),
+    ]
+
+
+def orientation_of(item: CaseFacts) -> str:
+    """Where the file's axes point, such as RAS; '' where it does not say."""
+    return orientation(np.array(item.case.affine)) if item.case.affine is not None else ""
+
+
+def _orientations(facts: Sequence[CaseFacts]) -> list[Finding]:
+    # the way an image is shown to a network: its axes, and which of them became the slices
+    ways = {item.name: (orientation_of(item), item.case.slice_axis) for item in facts}
+    counts = Counter(way for way in ways.values() if way[0])
+    if len(counts) < 2:
+        return []
+    (usual, most), *others = counts.most_common()
+    odd = tuple(name for name, way in ways.items() if way[0] and way != usual)
+    rest = ", ".join(f"{_way(way, usual)} {n:,}" for way, n in others)
+    sentence = (
+        f"{plural(len(odd), 'image')} lie{'s' if len(odd) == 1 else ''} another way than the other "
+        f"{most:,} ({usual[0]} {most:,}, {rest}): {listed(odd)}; turn them alike unless they are "
+        "oblique scans."
+    )
+    return [Finding("mixed-orientations", "look", sentence, odd)]
+
+
+def _way(way: tuple[str, int], usual: tuple[str, int]) -> str:
+    return way[0] if way[1] == usual[1] else f"{way[0]} with slices along axis {way[1]}"
+
+
+def _spacings(facts: Sequence[CaseFacts]) -> list[Finding]:
+    having = [item for item in facts if item.case.spacing is not None]
+    out = []
+    if having and len(having) < len(facts):
+        without = tuple(item.name for item in facts if item.case.spacing is None)
+        sentence = (
+            f"{plural(len(without), 'image')} carr{'ies' if len(without) == 1 else 'y'} no spacing "
+            f"while {len(having):,} do: {listed(without)}; give one for all with --spacing, or "
+            "leave them out."
+        )
+        out.append(Finding("spacing-missing", "look", sentence, without))
+    if having:
+        steps = np.array([item.case.spacing for item in having])
+        out += _apart(having, steps, "mixed-spacings", "spacing", "mm, slice x row x column")
+    return out
+
+
+def _sizes(facts: Sequence[CaseFacts]) -> list[Finding]:
+    sides = np.array([item.case.shape[2:] for item in facts], np.float64)
+    return _apart(facts, sides, "mixed-sizes", "size", "pixels, rows x columns")
+
+
+def _apart(
+    facts: Sequence[CaseFacts], values: NDArray[np.float64], kind: str, what: str, unit: str
+) -> list[Finding]:
+    usual = np.median(values, axis=0)
+    ratios = np.maximum(values / usual, usual / values).max(axis=1)
+    odd = [int(i) for i in np.argsort(-ratios, kind="stable") if ratios[i] > APART]
+    if not odd:
+        return []
+
+    def worded(row: NDArray[np.float64]) -> str:
+        return " x ".join(f"{value:.4g}" for value in row)
+
+    named = listed(f"{facts[i].name} ({worded(values[i])})" for i in odd)
+    sentence = (
+        f"{plural(len(odd), 'image')} differ{'s' if len(odd) == 1 else ''} in {what} from the median "
+        f"({worded(usual)} {unit}) by more than a factor {APART:g}: {named}; structures are seen at "
+        "another scale there."
+    )
+    return [Finding(kind, "look", sentence, tuple(facts[i].name for i in odd))]
+
+
+def _scales(facts: Sequence[CaseFacts], own: bool) -> list[Finding]:
+    """Images whose intensities have another range, or lie wholly elsewhere.
+
+    Args:
+        facts: of all cases.
+        own: each image is scaled by its own values.
+    """
+    if len(facts) < FEWEST:
+        return []
+    low = np.array([item.levels[LOW] for item in facts], np.float64)
+    high = np.array([item.levels[HIGH] for item in facts], np.float64)
+    middle = np.array([item.levels[MIDDLE] for item in facts], np.float64)
+    spans = np.maximum(high - low, 1e-6)
+    logs = np.log(spans)
+    away = np.abs(logs - np.median(logs))
+    limit = max(SCALE_DEVIATIONS * float(np.median(away)), float(np.log(SCALE_FACTOR)))
+    usual = float(np.median(spans))
+    # beyond the usual range of the set, whose offsets vary by a deviation too
+    shift = np.abs(low - np.median(low))
+    moved = max(SCALE_DEVIATIONS * float(np.median(shift)), usual / 4)
+    elsewhere = (shift > moved) & (np.abs(middle - np.median(middle)) > usual / 4)
+    score = np.maximum(away / limit, np.where(elsewhere, shift / moved, 0))
+    odd = [int(i) for i in np.argsort(-score, kind="stable") if score[i] > 1]
+    if not odd:
+        return []
+    named = listed(f"{facts[i].name} ({low[i]:.4g} to {high[i]:.4g})" for i in odd)
+    remedy = "look whether they were exported in another way"
+    if own:
+        remedy += " (each image is scaled by its own values, which may be enough)"
+    sentence = (
+        f"The intensities of {plural(len(odd), 'image')} have another scale than the rest: {named}, "
+        f"where {np.median(low):.4g} to {np.median(high):.4g} is usual; {remedy}."
+    )
+    return [Finding("mixed-intensities", "look", sentence, tuple(facts[i].name for i in odd))]

@@ -1,0 +1,221 @@
+"""One case as numbers: intensities, structures, what its input size would lose."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.data.likeness import Fingerprint, Shape
+from semiseg.data.manifest import Case
+from semiseg.evaluation.ceiling import resize_ceiling
+
+LEVELS = np.linspace(0, 100, 201)  # percentiles that are kept of each image
+LOW, MIDDLE, HIGH = 1, 100, 199  # positions of 0.5, 50 and 99.5 percent in them
+MOST_SAMPLED = 150_000  # values of an image that percentiles are made of, on an even grid
+DARK = 0.02  # of the range of intensities above the lowest: still the empty rim of an image
+LEAST_RIM = 0.05  # of an image, to call it a rim
+
+
+@dataclasses.dataclass(frozen=True)
+class Structure:
+    """One class in one labelled case.
+
+    Attributes:
+        voxels: of the class; 0 where the case lacks it.
+        slices: that hold it.
+        components: separate pieces (touching by a corner joins) in the volume.
+        across: pixels that its typical piece within a slice measures across at the input size: the
+            root of the area of the piece in which the median pixel lies.
+        centre: mean (x, y, z) in mm where the case has an affine, else (slice, row, column).
+        ceiling: Dice of the mask against itself after a way down to the input size and back.
+    """
+
+    voxels: int
+    slices: int = 0
+    components: int = 0
+    across: float | None = None
+    centre: tuple[float, float, float] | None = None
+    ceiling: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class CaseFacts:
+    """What is known of one case.
+
+    Attributes:
+        case: its line of the manifest.
+        part: of the split, '' for none; of a patient in two parts both, joined by '+'.
+        levels: intensities at the percentiles `LEVELS`.
+        extremes: smallest and largest intensity.
+        digest: of the image's voxels; ``label_digest`` of the label's.
+        signature: see `semiseg.data.likeness`.
+        shown: the slice with most of the structures, or the middle one.
+        structures: by class, in the order of the codes from 1; empty for an unlabelled case.
+        borders: how many of a slice's four borders the structures touch.
+        drawn: share of the image of which the label says what is there (other codes do not).
+        covered: share of what is drawn that the structures fill.
+        outside: share of the structures that lies on the empty rim of the image.
+    """
+
+    case: Case
+    part: str
+    levels: NDArray[np.float32]
+    extremes: tuple[float, float]
+    digest: str
+    signature: NDArray[np.float32]
+    shown: int
+    label_digest: str = ""
+    structures: tuple[Structure, ...] = ()
+    borders: int = 0
+    drawn: float = 1.0
+    covered: float = 0.0
+    outside: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The identifier."""
+        return self.case.identifier
+
+    @property
+    def voxels(self) -> int:
+        """D x H x W."""
+        depth, _, height, width = self.case.shape
+        return depth * height * width
+
+    @property
+    def millilitres(self) -> float | None:
+        """Of one voxel."""
+        spacing = self.case.spacing
+        return None if spacing is None else float(np.prod(spacing)) / 1000
+
+
+def measure(
+    case: Case,
+    part: str,
+    image: NDArray[np.generic],
+    label: NDArray[np.uint8] | None,
+    classes: Sequence[str],
+    size: int,
+    likeness: Shape,
+) -> CaseFacts:
+    """Measure one case, one slice in memory at a time (labels: one volume).
+
+    Args:
+        case: its line of the manifest.
+        part: of the split.
+        image: [D, C, H, W], may be memory-mapped.
+        label: [D, H, W] class codes, or None.
+        classes: names, background first; where the label has other codes, nothing is known.
+        size: side of the network's square input in pixels.
+        likeness: shape of the small version that images are compared by.
+    """
+    fingerprint = Fingerprint(likeness)
+    step = max(int(np.ceil(np.sqrt(image.size / MOST_SAMPLED))), 1)
+    sample, lowest, highest = [], [], []
+    for plane in image:
+        plane = np.asarray(plane)
+        fingerprint.add(plane)
+        sample.append(plane[:, ::step, ::step].ravel())
+        lowest.append(plane.min())
+        highest.append(plane.max())
+    values = np.concatenate(sample).astype(np.float32)
+    facts = CaseFacts(
+        case=case, part=part, levels=np.percentile(values, LEVELS).astype(np.float32),
+        extremes=(float(min(lowest)), float(max(highest))), digest=fingerprint.digest,
+        signature=fingerprint.signature(), shown=len(image) // 2,
+    )  # fmt: skip
+    if label is None:
+        return facts
+    label = np.asarray(label)
+    drawn = label < len(classes)
+    marked = drawn & (label > 0)
+    return dataclasses.replace(
+        facts,
+        shown=int(marked.sum(axis=(1, 2)).argmax()) if marked.any() else facts.shown,
+        label_digest=_digest(label),
+        structures=_structures(label, classes, size, case),
+        borders=sum(bool(marked[border].any()) for border in _BORDERS),
+        drawn=float(drawn.mean()),
+        covered=float(marked.sum() / max(int(drawn.sum()), 1)),
+        outside=_outside(image, marked, values, facts),
+    )
+
+
+_ALL = slice(None)
+_BORDERS = ((_ALL, 0), (_ALL, -1), (_ALL, _ALL, 0), (_ALL, _ALL, -1))
+
+
+def _digest(label: NDArray[np.uint8]) -> str:
+    import hashlib
+
+    return hashlib.blake2b(np.ascontiguousarray(label).data, digest_size=16).hexdigest()
+
+
+def _structures(
+    label: NDArray[np.uint8], classes: Sequence[str], size: int, case: Case
+) -> tuple[Structure, ...]:
+    from scipy import ndimage
+
+    boxes = ndimage.find_objects(label, max_label=len(classes) - 1)
+    ceilings = resize_ceiling([label], size, classes)
+    scale = size * size / (label.shape[1] * label.shape[2])
+    found = []
+    for code, (name, box) in enumerate(zip(classes[1:], boxes, strict=True), start=1):
+        if box is None:
+            found.append(Structure(0))
+            continue
+        mask = label[box] == code
+        places = np.nonzero(mask)
+        _, pieces = ndimage.label(mask, np.ones((3, 3, 3)))
+        within = np.zeros((3, 3, 3), bool)
+        within[1] = True
+        areas = np.bincount(ndimage.label(mask, within)[0].ravel())[1:]
+        centre = [float(p.mean()) + b.start for p, b in zip(places, box, strict=True)]
+        found.append(
+            Structure(
+                voxels=len(places[0]),
+                slices=int(mask.any(axis=(1, 2)).sum()),
+                components=int(pieces),
+                across=float(np.sqrt(_typical(areas) * scale)),
+                centre=_in_world(centre, case),
+                ceiling=ceilings[name],
+            )
+        )
+    return tuple(found)
+
+
+def _typical(areas: NDArray[np.int64]) -> int:
+    """The area of the piece in which the median pixel lies: specks hardly move it."""
+    ordered = np.sort(areas)
+    reached = np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)
+    return int(ordered[reached])
+
+
+def _in_world(centre: Sequence[float], case: Case) -> tuple[float, float, float]:
+    depth, row, column = centre
+    if case.affine is None:
+        return depth, row, column
+    source = [row, column]
+    source.insert(case.slice_axis, depth)
+    x, y, z = (np.array(case.affine) @ [*source, 1.0])[:3].tolist()
+    return x, y, z
+
+
+def _outside(
+    image: NDArray[np.generic],
+    marked: NDArray[np.bool_],
+    values: NDArray[np.float32],
+    facts: CaseFacts,
+) -> float:
+    """How much of what is marked lies where the image is as dark as its empty rim."""
+    low = facts.extremes[0]
+    dark = low + DARK * (float(facts.levels[HIGH]) - low)
+    total = int(marked.sum())
+    if not total or float((values <= dark).mean()) < LEAST_RIM:
+        return 0.0
+    count = 0
+    for plane, mask in zip(image, marked, strict=True):
+        if mask.any():
+            count += int((np.asarray(plane).max(axis=0)[mask] <= dark).sum())
+    return count / total

@@ -1,0 +1,31 @@
+"""What the network's input size loses."""
+
+from collections.abc import Sequence
+
+from semiseg.evaluation.inspection.findings import Finding
+from semiseg.evaluation.inspection.summary import ClassFacts
+
+SMALLEST = 4.0  # pixels across: one step of a network's second stage
+LOWEST_CEILING = 0.9
+
+
+def resolution(classes: Sequence[ClassFacts], size: int) -> list[Finding]:
+    """Findings on structures that an input of ``size`` pixels would lose."""
+    at = f"at {size} x {size} pixels"
+    out = []
+    for item in classes:
+        tiny = item.across is not None and item.across < SMALLEST
+        low = item.ceiling is not None and item.ceiling < LOWEST_CEILING
+        if not (tiny or low):
+            continue
+        said = []
+        if tiny:
+            said.append(f"typically measures {item.across:.1f} pixels across")
+        if low:
+            said.append(f"hardly reaches more than a mean Dice of {item.ceiling:.3f}")
+        sentence = (
+            f"{item.name} {' and '.join(said)} {at}; train at a larger input with --set "
+            f"data.size={min(2 * size, 512)}."
+        )
+        out.append(Finding("tiny-structures" if tiny else "low-ceiling", "look", sentence))
+    return out

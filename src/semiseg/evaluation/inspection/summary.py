@@ -1,0 +1,115 @@
+"""All that an inspection has found."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from semiseg.data.manifest import Manifest
+from semiseg.evaluation.inspection.findings import Finding
+from semiseg.evaluation.inspection.labels import volumes
+from semiseg.evaluation.inspection.measure import HIGH, LOW, MIDDLE, CaseFacts
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassFacts:
+    """One class over all labelled cases.
+
+    Attributes:
+        name: of the class; ``code`` is its number.
+        cases: labelled cases that hold it; ``slices`` their slices that do.
+        share: of all voxels of which a label says what they are.
+        volume: median over the cases that hold it, in ``unit``.
+        unit: ml, % of the picture, or voxels.
+        pieces: median number of separate pieces.
+        across: median pixels across of its typical piece at the input size.
+        ceiling: mean best Dice that the input size allows.
+    """
+
+    name: str
+    code: int
+    cases: int
+    slices: int
+    share: float
+    volume: float | None
+    unit: str
+    pieces: float | None
+    across: float | None
+    ceiling: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class IntensityFacts:
+    """Medians over images of their percentiles, and the extremes of all."""
+
+    images: int
+    lowest: float
+    low: float
+    middle: float
+    high: float
+    highest: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspection:
+    """A data set, measured.
+
+    Attributes:
+        place: what was inspected, as it was named.
+        manifest: task, split, cases and notes of the preparation.
+        size: side of the network's input in pixels, and ``size_origin`` who says so.
+        cases: in the manifest's order.
+        classes: foreground ones, by code.
+        intensities: 'labelled' and 'unlabelled', those that exist.
+        findings: the serious ones first.
+    """
+
+    place: Path
+    manifest: Manifest
+    size: int
+    size_origin: str
+    cases: tuple[CaseFacts, ...]
+    classes: tuple[ClassFacts, ...]
+    intensities: dict[str, IntensityFacts]
+    findings: tuple[Finding, ...]
+
+
+def class_facts(cases: Sequence[CaseFacts], classes: Sequence[str]) -> tuple[ClassFacts, ...]:
+    """Every foreground class; ``classes`` with the background first."""
+    labelled = [item for item in cases if item.case.labelled]
+    total = sum(item.voxels * item.drawn for item in labelled)
+    out = []
+    for code, name in enumerate(classes[1:], start=1):
+        having = [item for item in labelled if item.structures[code - 1].voxels]
+        own = [item.structures[code - 1] for item in having]
+        sizes, unit = volumes(having, code)
+        out.append(
+            ClassFacts(
+                name=name, code=code, cases=len(having), slices=sum(s.slices for s in own),
+                share=sum(s.voxels for s in own) / max(total, 1.0),
+                volume=_median(sizes), unit=unit,
+                pieces=_median([s.components for s in own]),
+                across=_median([s.across for s in own if s.across is not None]),
+                ceiling=float(np.mean([s.ceiling for s in own])) if own else None,
+            )
+        )  # fmt: skip
+    return tuple(out)
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return float(np.median(values)) if values else None
+
+
+def intensity_facts(cases: Sequence[CaseFacts]) -> dict[str, IntensityFacts]:
+    """Of labelled and of unlabelled images."""
+    out = {}
+    for word, labelled in (("labelled", True), ("unlabelled", False)):
+        chosen = [item for item in cases if item.case.labelled is labelled]
+        if chosen:
+            low, middle, high = np.median([i.levels[[LOW, MIDDLE, HIGH]] for i in chosen], axis=0)
+            out[word] = IntensityFacts(
+                len(chosen), min(i.extremes[0] for i in chosen), float(low), float(middle),
+                float(high), max(i.extremes[1] for i in chosen),
+            )  # fmt: skip
+    return out
