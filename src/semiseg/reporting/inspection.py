@@ -68,6 +68,7 @@ def count_facts(manifest: Manifest) -> list[tuple[str, str]]:
 
 def row_of(item: CaseFacts, classes: Sequence[str]) -> dict[str, Any]:
     """One case as a flat row; ``classes`` with the background first. None: not known."""
+    low, high = first_channel(item.case.bounds)
     depth, channels, height, width = item.case.shape
     steps = item.case.spacing or (None, None, None)
     row: dict[str, Any] = {
@@ -78,7 +79,7 @@ def row_of(item: CaseFacts, classes: Sequence[str]) -> dict[str, Any]:
         "lowest": _short(item.extremes[0]), "percentile_0.5": _short(item.levels[LOW]),
         "median": _short(item.levels[MIDDLE]), "percentile_99.5": _short(item.levels[HIGH]),
         "highest": _short(item.extremes[1]),
-        "becomes_0": _short(first_channel(item.case.bounds)[0]), "becomes_1": _short(first_channel(item.case.bounds)[1]),
+        "becomes_0": _short(low), "becomes_1": _short(high),
         "drawn": _short(item.drawn) if item.case.labelled else None, "digest": item.digest,
     }  # fmt: skip
     for code, name in enumerate(classes[1:], start=1):
