@@ -21,7 +21,7 @@ from semiseg.cli import (
 from semiseg.errors import RunFailure, UserError
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
-RESUMABLE = ("demo", "predict", "benchmark")  # train says itself how it goes on
+RESUMABLE = ("demo", "prepare", "predict", "benchmark")  # train says itself how it goes on
 INTERRUPTED = 130  # what a shell says of a command stopped by Ctrl-C
 
 app = typer.Typer(

@@ -125,6 +125,7 @@ class AcdcHdf5:
                     has_label=_has_label(paths[0]),
                     part=part,
                     source=str(paths[0].relative_to(folder)),
+                    files=paths,
                     read=functools.partial(read_stack, paths, identifier),
                 )
             )

@@ -63,6 +63,7 @@ class NiftiFolder:
                 has_label=pair.label is not None,
                 part=pair.part,
                 source=str(pair.image.relative_to(folder)),
+                files=pair.files,
                 read=functools.partial(read_pair, pair, channels),
             )
             for pair in pairs
