@@ -209,7 +209,7 @@ def test_nothing_an_empty_folder_or_a_file_in_place_of_a_folder(
         (("prepare", "SOURCE", "-o", "SOURCE"), ["holds the source"]),
         (("prepare", "IMAGES", "-o", "SOURCE", "--overwrite"), ["holds the source"]),
         (("prepare", "SOURCE", "-o", "RUN", "--overwrite"), ["no prepared data set"]),
-        (("prepare", "SOURCE", "-o", "DATA"), ["--overwrite"]),
+        (("prepare", "SOURCE", "-o", "DATA", "--seed", "5"), ["another split", "--overwrite"]),
         (("report", "DATA"), ["neither a run", "nor a benchmark"]),
         (("benchmark", "DATA", "--methods", "mcsc", "-o", "RUN"), ["is no benchmark"]),
         (("train", "DATA", "--method", "mcsc", "--labelled", "2", "-o", "RUN"), ["--resume"]),

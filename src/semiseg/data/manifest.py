@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from semiseg.data.identifiers import flaw_of
 from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.files import whole
@@ -100,10 +101,17 @@ class PreparedData:
             )
         try:
             self.manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
-        except (ValidationError, UnicodeDecodeError):
+        except (OSError, ValidationError, UnicodeDecodeError):
             raise UserError(
                 f"{path} cannot be read as a manifest of semiseg: prepare the data again."
             ) from None
+        for case in self.manifest.cases:
+            flaw = flaw_of(case.identifier)
+            if flaw is not None:
+                raise UserError(
+                    f"{path} names a case '{case.identifier}', which {flaw}: semiseg did not write it, so "
+                    "do not use it; prepare the data again."
+                )
 
     @property
     def task(self) -> Task:
