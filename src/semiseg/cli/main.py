@@ -13,10 +13,12 @@ from semiseg.cli import (
     embeddings,
     evaluate,
     listing,
+    pack,
     predict,
     prepare,
     report,
     train,
+    unpack,
 )
 from semiseg.errors import RunFailure, UserError
 
@@ -36,6 +38,8 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("prepare")(prepare.prepare)
+app.command("pack")(pack.pack)
+app.command("unpack")(unpack.unpack)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)

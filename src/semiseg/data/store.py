@@ -165,31 +165,19 @@ class DataWriter:
         Raises:
             UserError: where that fails; what was there before is then there still.
         """
-        aside = self._final.with_name(f".{self._final.name}.old")
         self._unwritable = True
         try:
             order = [case.identifier for case in manifest.cases]
             write_records(self.partial, self.options, [self._records[name] for name in order])
             self._sweep(order)
             write_manifest(self.partial, manifest)
-            size = sum(f.stat().st_size for f in self.partial.rglob("*") if f.is_file())
-            shutil.rmtree(aside, ignore_errors=True)  # left by a process that died just here
-            replaces = self._final.exists()
-            if replaces:
-                os.rename(self._final, aside)
-            try:
-                os.rename(self.partial, self._final)
-            except BaseException:
-                if replaces:
-                    os.rename(aside, self._final)
-                raise
+            size = size_of(self.partial)
+            put_in_place(self.partial, self._final)
         except OSError as error:
             raise unwritable(self.out, error) from None
         self._finished = True
         self._lock.release()
         (self._final / LOCK).unlink(missing_ok=True)
-        if replaces:
-            shutil.rmtree(aside, ignore_errors=True)
         return size
 
     def _go_on(self) -> None:
@@ -237,6 +225,31 @@ class DataWriter:
         for folder in reversed(self._made):
             with contextlib.suppress(OSError):  # somebody else's files keep a folder alive
                 folder.rmdir()
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files in ``folder``."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def put_in_place(partial: Path, final: Path) -> None:
+    """Make the folder ``partial`` the folder ``final``, which it may replace.
+
+    Raises:
+        OSError: where that fails; what was there before is then there still.
+    """
+    aside = final.with_name(f".{final.name}.old")
+    shutil.rmtree(aside, ignore_errors=True)  # left by a process that died just here
+    replaces = final.exists()
+    if replaces:
+        os.rename(final, aside)
+    try:
+        os.rename(partial, final)
+    except BaseException:
+        if replaces:
+            os.rename(aside, final)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def arrays_fit(folder: Path, record: Record) -> bool:
