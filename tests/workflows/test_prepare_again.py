@@ -1,6 +1,7 @@
 """``prepare`` in parallel, interrupted and continued, repeated, and after a change of the source."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -235,6 +236,29 @@ def test_an_abandoned_preparation_of_other_options_is_replaced(
     assert len(reads) == CASES
 
 
+def test_a_full_disk_keeps_whole_cases(polyps: Path, tmp_path: Path, reads: list[str]) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for number in (6, 7):  # larger than a file may become
+        large = np.random.default_rng(number).integers(0, 256, (90, 90, 3)).astype(np.uint8)
+        Image.fromarray(large).save(polyps / "images" / f"n{number:02d}.png")
+        (polyps / "masks" / f"n{number:02d}.{'jpg' if number == 6 else 'png'}").unlink()
+    console = Listening()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(UserError, match=r"data cannot be written \(.*\): free space"):
+            prepare(polyps, tmp_path / "data", console=console, jobs=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "6 whole cases stay in" in console.said[-1]
+    partial = tmp_path / ".data.partial"
+    assert {p.stem for p in (partial / "images").iterdir()} == {f"n{n:02d}" for n in range(6)}
+    reads.clear()
+    assert "continuing: 6 of 12" in said(polyps, tmp_path / "data", jobs=1)
+    assert reads == [f"n{n:02d}" for n in range(6, 12)]
+    run(polyps, tmp_path / "straight")
+    assert tree(tmp_path / "data") == tree(tmp_path / "straight")
+
+
 def test_two_at_a_time_do_not_spoil_each_other(polyps: Path, tmp_path: Path) -> None:
     with DataWriter(tmp_path / "data", {}):
         with pytest.raises(UserError, match="being prepared by another process"):
@@ -293,7 +317,8 @@ def test_a_changed_source_is_noticed_and_only_what_changed_is_read(
         run(polyps, out)
     assert (
         "since then 1 image new (such as n20), 2 images changed (such as n03) and 1 image gone "
-        "(such as n11): take --overwrite" in str(raised.value)
+        "(such as n11): take --overwrite to prepare it again (which reads only what has changed)"
+        in str(raised.value)
     )
     assert tree(out) == before
     reads.clear()

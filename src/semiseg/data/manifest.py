@@ -5,6 +5,7 @@
     DATA/manifest.json          task, cases with geometry and statistics, split
     DATA/images/CASE.npy        [D, C, H, W]
     DATA/labels/CASE.npy        [D, H, W] uint8, only for labelled cases
+    DATA/records.jsonl          of which files and options each case was made (`semiseg.data.records`)
 """
 
 import functools

@@ -110,9 +110,10 @@ def prepare(
             )
             return before.manifest
         if not overwrite:
+            only = " (which reads only what has changed)" if known else ""
             raise UserError(
-                f"{out} exists, and {changed}: take --overwrite to prepare it again (what has not "
-                "changed is not read again), or choose another folder."
+                f"{out} exists, and {changed}: take --overwrite to prepare it again{only}, or choose "
+                "another folder."
             )
         if changed is None:
             known = {}  # whoever insists has a reason
