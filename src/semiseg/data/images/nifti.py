@@ -166,6 +166,8 @@ def _open_nifti(path: Path) -> Any:
 
     if not path.is_file():
         raise UserError(f"{path} does not exist: check the path.")
+    # It would tell of every repaired header field, without the file's name.
+    nibabel.imageglobals.logger.setLevel("CRITICAL")
     try:
         return nibabel.load(path)
     except (*UNREADABLE, ImageFileError, HeaderDataError):
