@@ -1,9 +1,8 @@
 """Several cases at a time, results in order.
 
-Threads, because decoding, decompressing and numpy release the interpreter's lock: two of them prepare
-Kvasir-SEG 1.85 times and hippocampus volumes 1.76 times faster than one, as two processes do (1.84 and
-1.87), on two cores. Only HDF5, which has a lock of its own, gains less (1.15 against 1.5). Threads need no
-start, nothing that can be pickled, and stop cleanly.
+Threads rather than processes: decoding, decompressing and most of numpy release the interpreter's lock, and
+threads need no start and nothing that can be pickled, and stop cleanly. Processes may be faster, above all
+for pictures: docs/architecture.md has what was measured, on a machine too busy to tell how much.
 """
 
 import os
