@@ -26,6 +26,7 @@ bench: install
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/balanced_contrast.py
 	$(BIN)/python benchmarks/loading.py
+	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/iteration.py
 	$(BIN)/python benchmarks/patch_methods.py
 	$(BIN)/python benchmarks/surface_distances.py

@@ -4,8 +4,16 @@ import difflib
 from collections.abc import Iterable
 
 
+def one_line(text: str) -> str:
+    """``text`` with everything that does not print escaped: names of files may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class UserError(Exception):
     """Wrong input: one sentence that names the file or option and says what to do (exit code 2)."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(one_line(sentence))
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:

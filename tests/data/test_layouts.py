@@ -14,6 +14,8 @@ from semiseg.data.layouts import LAYOUTS, detect, named
 from semiseg.data.layouts.base import Options, Scan, patient_of, with_background
 from semiseg.data.layouts.pairing import role_of
 from semiseg.errors import UserError
+from semiseg.reporting.console import Quiet
+from semiseg.workflows.prepare import prepare
 
 VOXELS = np.random.default_rng(0).integers(0, 100, (6, 5, 4)).astype(np.int16)
 
@@ -249,9 +251,11 @@ def test_masks_written_in_two_ways_are_refused(tmp_path: Path) -> None:
         picture(tmp_path / "images" / f"{name}.png")
         mask(tmp_path / "masks" / f"{name}.png", top)
     result = scan(tmp_path)
-    result.cases[0].read()
+    remarks = {word: [file] for c in result.cases for word, file in c.read().remarks.items()}
     with pytest.raises(UserError, match=r"x\.png is black and white but .*y\.png holds"):
-        result.cases[1].read()
+        result.afterwards(remarks)
+    with pytest.raises(UserError, match=r"x\.png is black and white but .*y\.png holds"):
+        prepare(tmp_path, tmp_path / "data", console=Quiet())
     with pytest.raises(UserError, match="2 classes are named"):
         scan(tmp_path, Options(classes=("a", "b"))).cases[0].read()
 
@@ -358,3 +362,23 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     image(tmp_path / "images" / "a.nii.gz")
     os.symlink(tmp_path, tmp_path / "images" / "again")
     assert list(found(scan(tmp_path))) == ["a"]
+
+
+def test_linked_files_are_files_and_linked_folders_stay_inside(tmp_path: Path) -> None:
+    source, elsewhere = tmp_path / "source", tmp_path / "elsewhere"
+    image(source / "images" / "a.nii.gz")
+    image(elsewhere / "b.nii.gz")
+    image(source / "more" / "c.nii.gz")
+    (source / "images" / "b.nii.gz").symlink_to(elsewhere / "b.nii.gz")
+    (source / "images" / "sub").symlink_to(source / "more", target_is_directory=True)
+    assert set(found(scan(source))) == {"a", "b", "c"}
+    (source / "images" / "all").symlink_to(elsewhere, target_is_directory=True)
+    with pytest.raises(UserError, match=r"images/all is a link to .*elsewhere, outside of"):
+        scan(source)
+
+
+def test_archives_are_to_be_unpacked(tmp_path: Path) -> None:
+    for name in ("set.zip", "set.tar.gz", "SET.TGZ"):
+        (tmp_path / name).write_bytes(b"x")
+        with pytest.raises(UserError, match="is an archive: unpack it"):
+            detect(tmp_path / name)

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import resource
-import signal
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +16,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from semiseg.data.manifest import Manifest, PreparedData
-from semiseg.data.store import DataWriter
-from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.reporting.console import Console, Quiet
 from semiseg.workflows.prepare import prepare
@@ -197,12 +194,12 @@ def test_nonsense_is_refused_and_what_existed_stays(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "hearts"]
 
 
-def test_an_existing_folder_needs_overwrite(hearts: Path, tmp_path: Path) -> None:
+def test_other_options_need_overwrite(hearts: Path, tmp_path: Path) -> None:
     out = tmp_path / "data"
     run(hearts, out)
     before = tree(out)
-    with pytest.raises(UserError, match="--overwrite"):
-        run(hearts, out)
+    with pytest.raises(UserError, match=r"other options \(classes\): take --overwrite"):
+        run(hearts, out, classes=["a", "b", "c"])
     assert tree(out) == before
     again = run(hearts, out, overwrite=True, classes=["a", "b", "c"])
     assert PreparedData(out).manifest == again
@@ -317,42 +314,6 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(hearts: Path, tmp_path: Pa
     assert list(locked.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("number", "ends"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
-)
-def test_a_signal_ends_it_after_the_case_at_hand_and_leaves_nothing(
-    hearts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int,
-    ends: type[BaseException],
-) -> None:  # fmt: skip
-    # a shell's background job, which the tests may be, ignores Ctrl-C
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    added = []
-    add = DataWriter.add
-
-    def interrupted(self: DataWriter, identifier: str, volume: Volume) -> None:
-        add(self, identifier, volume)
-        added.append(identifier)
-        if len(added) == 3:
-            os.kill(os.getpid(), number)
-
-    monkeypatch.setattr(DataWriter, "add", interrupted)
-    before = tree(tmp_path)
-    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    with pytest.raises(ends):
-        run(hearts, tmp_path / "data")
-    assert len(added) == 3
-    assert tree(tmp_path) == before
-    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
-
-
-def test_leftovers_of_an_interrupted_run_are_said(
-    hearts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / ".data.partial-99999999").mkdir()
-    prepare(hearts, tmp_path / "data")
-    assert ".data.partial-99999999 was left by an interrupted" in capsys.readouterr().out
-
-
 def test_pictures(tmp_path: Path) -> None:
     source = tmp_path / "polyps"
     disc = np.hypot(*np.mgrid[-32:32, -48:48]) < 20
@@ -375,7 +336,8 @@ def test_pictures(tmp_path: Path) -> None:
     assert data.label("n0").mean() == pytest.approx(disc.mean(), rel=0.05)
 
 
-def test_memory_holds_one_case_at_a_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_memory_holds_as_many_cases_as_jobs(tmp_path: Path, jobs: int) -> None:
     source = tmp_path / "many"
     for number in range(12):
         voxels = np.random.default_rng(number).integers(0, 50, (64, 64, 40)).astype(np.int16)
@@ -384,17 +346,17 @@ def test_memory_holds_one_case_at_a_time(tmp_path: Path) -> None:
             path = source / kind / f"c{number}.nii"
             path.parent.mkdir(parents=True, exist_ok=True)
             nibabel.save(nibabel.Nifti1Image(data, np.eye(4)), path)
-    run(source, tmp_path / "warm")
+    run(source, tmp_path / "warm", jobs=jobs)
     peaks = []
-    for count in (12, 4):
+    for count in (12, 4):  # many by some threads, few by one
         for number in range(count, 12):
             for kind in ("images", "labels"):
                 (source / kind / f"c{number}.nii").unlink()
         tracemalloc.start()
-        run(source, tmp_path / f"out{count}")
+        run(source, tmp_path / f"out{count}", jobs=jobs if count == 12 else 1)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[0] < 1.2 * peaks[1]
+    assert peaks[0] < 1.2 * jobs * peaks[1]
 
 
 def real(name: str) -> Path:

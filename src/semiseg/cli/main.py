@@ -14,16 +14,18 @@ from semiseg.cli import (
     evaluate,
     inspect,
     listing,
+    pack,
     predict,
     prepare,
     report,
     run,
     train,
+    unpack,
 )
 from semiseg.errors import RunFailure, UserError
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
-RESUMABLE = ("demo", "run", "predict", "benchmark")  # train says itself how it goes on
+RESUMABLE = ("demo", "run", "prepare", "predict", "benchmark")  # train says itself how it goes on
 INTERRUPTED = 130  # what a shell says of a command stopped by Ctrl-C
 
 app = typer.Typer(
@@ -40,6 +42,8 @@ app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("prepare")(prepare.prepare)
 app.command("inspect")(inspect.inspect)
+app.command("pack")(pack.pack)
+app.command("unpack")(unpack.unpack)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)

@@ -29,12 +29,17 @@ def prepare(
             "--all-frames", help="ACDC: frames without annotation too, as unlabelled images."
         ),
     ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Cases to read at a time. Default: the cores, 8 at most."),
+    ] = None,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
 ) -> None:
     """Turn a folder of images and masks into a prepared data set.
 
-    An image without a mask is an unlabelled image, the normal case.
+    An image without a mask is an unlabelled image, the normal case. An interrupted preparation goes on
+    with the same command; one that is up to date is left alone.
     """
     from semiseg.workflows.prepare import prepare as workflow
 
@@ -42,7 +47,7 @@ def prepare(
         source, out, layout=layout, classes=options.words(classes) or None,
         patient_pattern=patient_pattern, spacing=options.spacing(spacing), split=split,
         parts=_parts(parts), seed=seed,
-        max_side=max_side, all_frames=all_frames, overwrite=overwrite, dry_run=dry_run,
+        max_side=max_side, all_frames=all_frames, jobs=jobs, overwrite=overwrite, dry_run=dry_run,
     )  # fmt: skip
 
 

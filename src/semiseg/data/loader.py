@@ -38,12 +38,12 @@ class SliceCache:
         if key in self.kept:
             self.kept.move_to_end(key)
             return self.kept[key]
-        pixels = np.asarray(self.data.image(case.identifier)[index])
+        pixels = self.data.image_slice(case.identifier, index)
         image = torch.from_numpy(normalise(pixels, self.data.task.intensity, case.bounds))
         image = to_input(image[None], self.size)[0]
         label = None
         if with_label:
-            codes = torch.from_numpy(np.array(self.data.label(case.identifier)[index]))
+            codes = torch.from_numpy(self.data.label_slice(case.identifier, index))
             label = F.interpolate(codes[None, None], (self.size, self.size), mode="nearest-exact")
             label = label[0, 0]
         cost = image.numel() * 4 + (0 if label is None else label.numel())

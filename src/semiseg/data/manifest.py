@@ -5,6 +5,7 @@
     DATA/manifest.json          task, cases with geometry and statistics, split
     DATA/images/CASE.npy        [D, C, H, W]
     DATA/labels/CASE.npy        [D, H, W] uint8, only for labelled cases
+    DATA/records.jsonl          of which files and options each case was made (`semiseg.data.records`)
 """
 
 import functools
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semiseg.data.fingerprint import Fingerprint
+from semiseg.data.identifiers import flaw_of
 from semiseg.data.task import Bounds, Task
 from semiseg.errors import UserError
 from semiseg.files import whole
@@ -101,6 +103,8 @@ class PreparedData:
             UserError: where there is no readable manifest.
         """
         self.folder = Path(folder)
+        # where the values of an array lie, once its header has been read
+        self._places: dict[tuple[str, str], tuple[str, np.dtype[Any], tuple[int, ...], int]] = {}
         path = self.folder / "manifest.json"
         if not self.folder.exists():
             raise UserError(
@@ -113,10 +117,17 @@ class PreparedData:
             )
         try:
             self.manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
-        except (ValidationError, UnicodeDecodeError):
+        except (OSError, ValidationError, UnicodeDecodeError):
             raise UserError(
                 f"{path} cannot be read as a manifest of semiseg: prepare the data again."
             ) from None
+        for case in self.manifest.cases:
+            flaw = flaw_of(case.identifier)
+            if flaw is not None:
+                raise UserError(
+                    f"{path} names a case '{case.identifier}', which {flaw}: semiseg did not write it, so "
+                    "do not use it; prepare the data again."
+                )
 
     @property
     def task(self) -> Task:
@@ -143,6 +154,43 @@ class PreparedData:
     def label(self, identifier: str) -> NDArray[np.uint8]:
         """[D, H, W] class codes, memory-mapped."""
         return self._array("labels", identifier).view(np.uint8)
+
+    def image_slice(self, identifier: str, index: int) -> NDArray[np.generic]:
+        """[C, H, W] in memory: one slice costs a fifth of what mapping its whole array does.
+
+        Raises:
+            UserError: for an array that is missing or damaged.
+        """
+        return self._slice("images", identifier, index)
+
+    def label_slice(self, identifier: str, index: int) -> NDArray[np.uint8]:
+        """[H, W] class codes in memory.
+
+        Raises:
+            UserError: for an array that is missing or damaged.
+        """
+        return self._slice("labels", identifier, index).view(np.uint8)
+
+    def _slice(self, kind: str, identifier: str, index: int) -> NDArray[np.generic]:
+        known = self._places.get((kind, identifier))
+        if known is None:
+            mapped = self._array(kind, identifier)
+            if not (isinstance(mapped, np.memmap) and mapped.flags.c_contiguous):
+                return np.array(mapped[index])
+            path = str(self.folder / kind / f"{identifier}.npy")
+            known = self._places[kind, identifier] = path, mapped.dtype, mapped.shape, mapped.offset
+        path, dtype, shape, offset = known
+        if not 0 <= index < shape[0]:
+            raise IndexError(f"{path} has {shape[0]} slices, not one at {index}")
+        array: NDArray[np.generic] = np.empty(shape[1:], dtype)
+        try:
+            with open(path, "rb", buffering=0) as file:  # opened each time: sets have many files
+                file.seek(offset + index * array.nbytes)
+                if file.readinto(array.data) == array.nbytes:
+                    return array
+        except OSError:
+            pass
+        raise UserError(f"{path} is missing or damaged: prepare the data again.")
 
     def _array(self, kind: str, identifier: str) -> NDArray[np.generic]:
         path = self.folder / kind / f"{identifier}.npy"

@@ -31,6 +31,11 @@ class Intensity(BaseModel):
     low: float = 0.0
     high: float = 1.0
 
+    @property
+    def clips(self) -> bool:
+        """Whether what lies outside the bounds is clipped."""
+        return self.kind in ("percentile", "window")
+
 
 class Task(BaseModel):
     """Made by ``prepare``, stored with the data, copied into each run.
@@ -63,7 +68,7 @@ def normalise(
     low, high = np.array(bounds, np.float64).reshape(-1, 2).T[..., None, None]
     width = np.maximum(high - low, 1e-12).astype(np.float32)
     scaled: NDArray[np.float32] = (np.asarray(image, np.float32) - low.astype(np.float32)) / width
-    return np.clip(scaled, 0.0, 1.0) if intensity.kind in ("percentile", "window") else scaled
+    return np.clip(scaled, 0.0, 1.0) if intensity.clips else scaled
 
 
 def bounds_of(image: NDArray[np.generic], intensity: Intensity) -> Bounds:

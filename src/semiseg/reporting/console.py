@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
 
+from semiseg.errors import one_line
+
 T = TypeVar("T")
 
 
@@ -28,7 +30,7 @@ class Console:
 
     def warn(self, text: str) -> None:
         """One line about something a person should know."""
-        print(f"note: {text}", flush=True)
+        print(f"note: {one_line(text)}", flush=True)
 
     def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
         """Yield ``items`` under a progress bar."""

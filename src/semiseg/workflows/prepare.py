@@ -1,28 +1,33 @@
 """``semiseg prepare``: from a folder of images to a prepared data set.
 
-Every case is read once, checked and written, with one case in memory at a time.
+Every case is read once, checked, measured and written by one of a few threads, so that no more than a few
+cases are in memory at a time.
 """
 
+import contextlib
 import dataclasses
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from semiseg import presets
-from semiseg.data.images.nifti import orientation
 from semiseg.data.layouts import check_source, detect, named
 from semiseg.data.layouts.base import Options, Scan, SourceCase, named_codes
-from semiseg.data.manifest import PARTS, Case, Manifest, Split
-from semiseg.data.splits import check_split, counted, make_split, plural, read_split
-from semiseg.data.store import DataWriter, check_output, leftovers
-from semiseg.data.task import Task, bounds_of
+from semiseg.data.layouts.checks import check_cases
+from semiseg.data.manifest import Manifest, Split
+from semiseg.data.records import Record, measure
+from semiseg.data.sources import stamp
+from semiseg.data.splits import check_split, make_split, plural, read_split
+from semiseg.data.store import DataWriter, check_output
 from semiseg.data.volume import Volume
-from semiseg.errors import UserError
+from semiseg.errors import UserError, one_line
 from semiseg.reporting.console import Console
+from semiseg.workflows.changes import difference, find_before, options_of_cases, still_true
+from semiseg.workflows.description import describe
+from semiseg.workflows.in_order import default_jobs, in_order
 from semiseg.workflows.stopping import listening
+from semiseg.workflows.tally import Tally
 
 
 def prepare(
@@ -38,11 +43,15 @@ def prepare(
     seed: int = 0,
     max_side: int = 512,
     all_frames: bool = False,
+    jobs: int | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
     console: Console | None = None,
 ) -> Manifest:
     """Read a source in any supported layout and write a prepared data set.
+
+    Where ``out`` holds what the source and the options make, nothing is done. An interrupted preparation
+    keeps its whole cases in a hidden folder beside ``out``, and the next with the same options goes on.
 
     Args:
         source: the folder of images.
@@ -58,7 +67,10 @@ def prepare(
         seed: of the drawn split.
         max_side: larger pictures are reduced to this longer side, in pixels.
         all_frames: of a time series, also the frames without annotation, as unlabelled images.
-        overwrite: replace a prepared data set at ``out`` once the new one is whole.
+        jobs: cases read at a time; default: the number of cores up to 8, 1 for a tiny set. The result
+            does not depend on it.
+        overwrite: replace a prepared data set at ``out`` once the new one is whole; where some of its
+            cases are still true, only the others are read.
         dry_run: read and check everything, print the same, write nothing.
         console: where sentences and progress go.
 
@@ -71,9 +83,11 @@ def prepare(
     source, out, console = Path(source), Path(out), console or Console()
     if spacing is not None and not (len(spacing) == 3 and all(0 < s < np.inf for s in spacing)):
         raise UserError("--spacing takes three distances in mm above 0: slice, row, column.")
+    if jobs is not None and jobs < 1:
+        raise UserError(f"--jobs {jobs}: give a number of cases to read at a time, 1 or more.")
     names, codes = named_codes(classes) if classes is not None else (None, None)
     check_source(source)
-    check_output(out, source, overwrite=overwrite)
+    check_output(out, source)
     if layout is None:
         chosen, evidence = detect(source)
     else:
@@ -82,61 +96,111 @@ def prepare(
     scan = chosen.scan(source, options)
     if codes is not None:
         scan = dataclasses.replace(scan, classes=names, codes=codes)
-    _check_cases(scan, source)
+    check_cases(scan, source)
     divided = _split(scan, split, parts, seed)
-    console.say(f"{source}: layout '{chosen.name}' ({evidence})")
-    tally = _Tally(scan, spacing)
+    console.say(f"{source}: layout '{chosen.name}' ({one_line(evidence)})")
+    of_cases = options_of_cases(chosen.name, options, scan)
+    before = find_before(out)
+    known = before.usable(scan, source, of_cases) if before else {}
+    if before is not None:
+        changed = difference(before, known, scan, divided, of_cases)
+        if changed is None and not overwrite:
+            console.say(
+                f"{out} holds {plural(len(scan.cases), 'image')} of this source, unchanged: nothing to do."
+            )
+            return before.manifest
+        if not overwrite:
+            only = " (which reads only what has changed)" if known else ""
+            raise UserError(
+                f"{out} exists, and {changed}: take --overwrite to prepare it again{only}, or choose "
+                "another folder."
+            )
+        if changed is None:
+            known = {}  # whoever insists has a reason
+    tally = Tally(scan, spacing)
+    jobs = jobs or default_jobs(len(scan.cases))
     if dry_run:
-        _read_all(scan, tally, None, console)
-        manifest = tally.manifest(chosen.name, divided, source)
-        _describe(manifest, tally, console)
+        _read_all(scan, source, tally, None, {}, jobs, console)
+        manifest = tally.manifest(chosen.name, divided)
+        describe(manifest, tally.voxels, console)
         console.say(f"Dry run: every image was read and checked; {out} was not written.")
         return manifest
-    for left in leftovers(out):
-        console.warn(f"{left} was left by an interrupted preparation and may be deleted.")
-    with DataWriter(out) as writer:
-        _read_all(scan, tally, writer, console)
-        manifest = tally.manifest(chosen.name, divided, source)
-        size = writer.finish(manifest)
-    _describe(manifest, tally, console)
+    with DataWriter(out, of_cases) as writer:
+        if writer.thrown_away:
+            console.warn(
+                f"{writer.partial} was left by an interrupted preparation with other options "
+                f"({', '.join(writer.thrown_away)}) and is replaced."
+            )
+        kept = still_true(writer.kept, scan, source)
+        if kept:
+            console.say(f"continuing: {len(kept)} of {len(scan.cases)} cases were prepared already")
+        if before is not None:
+            taken = {
+                n: r for n, r in known.items() if n not in kept and writer.take(r, before.folder)
+            }
+            if taken:
+                console.say(
+                    f"taking over: {len(taken)} of {len(scan.cases)} cases have not changed"
+                )
+            kept |= taken
+        try:
+            _read_all(scan, source, tally, writer, kept, jobs, console)
+            manifest = tally.manifest(chosen.name, divided)
+            size = writer.finish(manifest)
+        except BaseException as error:
+            if writer.keeps(error):
+                console.warn(
+                    f"{plural(writer.whole_cases, 'whole case')} stay in {writer.partial}: the same "
+                    "command goes on from there."
+                )
+            raise
+    describe(manifest, tally.voxels, console)
     console.say(f"Written to {out} ({size / 1e6:,.1f} MB).")
     return manifest
 
 
-def _read_all(scan: Scan, tally: "_Tally", writer: DataWriter | None, console: Console) -> None:
+def _read_all(
+    scan: Scan,
+    source: Path,
+    tally: Tally,
+    writer: DataWriter | None,
+    kept: Mapping[str, Record],
+    jobs: int,
+    console: Console,
+) -> None:
+    """Count in all cases in their order; read, measure and write those that are not ``kept``."""
+
+    def work(case: SourceCase) -> Record:
+        if case.identifier in kept:
+            return kept[case.identifier]
+        files = stamp(case.files, source)
+        volume, unnamed = _recoded(case.read(), scan.codes)
+        record = measure(case, volume, files, scan.intensity, unnamed)
+        if writer is not None:
+            writer.add(volume, record)
+        return record
+
     # a KeyboardInterrupt that falls into one of HDF5's callbacks would be lost
-    with (
-        listening() as stop,
-        console.bar("checking" if writer is None else "preparing", len(scan.cases)) as bar,
-    ):
-        for case in scan.cases:
-            volume = tally.recoded(case.read())
-            tally.add(case, volume)
-            if writer is not None:
-                writer.add(case.identifier, volume)
-            bar.advance()
-            stop.pass_on()
+    label = "checking" if writer is None else "preparing"
+    with listening() as stop, console.bar(label, len(scan.cases)) as bar:
+        records = in_order(work, scan.cases, jobs)
+        with contextlib.closing(records):
+            for case, record in zip(scan.cases, records, strict=True):
+                tally.add(case, record)
+                bar.advance()
+                stop.pass_on()
 
 
-def _check_cases(scan: Scan, source: Path) -> None:
-    if not scan.cases:
-        raise UserError(f"{source} holds no image of this layout: check the path or --layout.")
-    seen: dict[str, str] = {}
-    for case in scan.cases:
-        other = seen.setdefault(case.identifier, case.source)
-        if other != case.source:
-            raise UserError(
-                f"{source}: {other} and {case.source} have the same identifier "
-                f"'{case.identifier}': rename one of them."
-            )
-    if len(seen) < len(scan.cases):
-        twice = next(name for name, n in Counter(c.identifier for c in scan.cases).items() if n > 1)
-        raise UserError(f"{source}: '{twice}' is listed twice: name each image once.")
-    if not any(case.has_label for case in scan.cases):
-        raise UserError(
-            f"{source} has {plural(len(scan.cases), 'image')} but no label at all: add at least one, "
-            "named like its image, in a folder 'labels' (or 'masks')."
-        )
+def _recoded(volume: Volume, codes: Mapping[int, int] | None) -> tuple[Volume, tuple[int, ...]]:
+    """The volume with class codes of its own set's numbering, and the codes that no class names."""
+    if codes is None or volume.label is None:
+        return volume, ()
+    table = np.zeros(256, np.uint8)
+    for source, code in codes.items():
+        table[source] = code
+    found = np.flatnonzero(np.bincount(volume.label.ravel(), minlength=256))
+    unnamed = tuple(int(code) for code in found if code and not table[code])
+    return dataclasses.replace(volume, label=table[volume.label]), unnamed
 
 
 def _split(
@@ -158,181 +222,3 @@ def _split(
             "move one there, or give a file with --split."
         )
     return split
-
-
-class _Tally:
-    """What is known of the cases read so far."""
-
-    def __init__(self, scan: Scan, spacing: tuple[float, float, float] | None) -> None:
-        self.scan = scan
-        self.spacing = spacing
-        self.cases: list[Case] = []
-        self.voxels: NDArray[np.int64] = np.zeros(256, np.int64)
-        self.channels: int | None = None
-        self._highest = (0, "")
-        self._unnamed: set[int] = set()
-
-    def recoded(self, volume: Volume) -> Volume:
-        """The volume with class codes of its own set's numbering."""
-        if self.scan.codes is None or volume.label is None:
-            return volume
-        table = np.zeros(256, np.uint8)
-        for source, code in self.scan.codes.items():
-            table[source] = code
-        found = np.flatnonzero(np.bincount(volume.label.ravel(), minlength=256))
-        self._unnamed.update(int(code) for code in found if code and not table[code])
-        return dataclasses.replace(volume, label=table[volume.label])
-
-    def add(self, case: SourceCase, volume: Volume) -> None:
-        """Check one case against the others and remember its geometry and statistics."""
-        depth, channels, height, width = volume.image.shape
-        if self.channels is not None and channels != self.channels:
-            raise UserError(
-                f"{case.source} has {channels} channels but the images before it have "
-                f"{self.channels}: leave it out or convert it."
-            )
-        self.channels = channels
-        if volume.label is not None:
-            if volume.label.shape != (depth, height, width):
-                raise UserError(
-                    f"{case.source}: image and label differ in shape: export them again."
-                )
-            counts = np.bincount(volume.label.ravel(), minlength=256)
-            self.voxels += counts
-            self._check_codes(case, int(np.flatnonzero(counts)[-1]))
-        affine = volume.affine
-        self.cases.append(
-            Case(
-                identifier=case.identifier,
-                patient=case.patient,
-                shape=(depth, channels, height, width),
-                labelled=volume.label is not None,
-                bounds=bounds_of(volume.image, self.scan.intensity),
-                spacing=self.spacing or volume.spacing,
-                affine=None if affine is None else tuple(tuple(row) for row in affine.tolist()),
-                slice_axis=volume.slice_axis,
-                source=case.source,
-            )
-        )
-
-    def _check_codes(self, case: SourceCase, highest: int) -> None:
-        classes = self.scan.classes
-        if classes is not None and highest >= len(classes):
-            raise UserError(
-                f"The label of {case.source} holds class code {highest}, but there are only "
-                f"{len(classes)} classes ({', '.join(classes)}): "
-                "correct it or name all with --classes (3=liver,7=tumour gives codes)."
-            )
-        self._highest = max(self._highest, (highest, case.source))
-
-    def classes(self) -> tuple[str, ...]:
-        """The named classes, or as many as the labels hold."""
-        highest, where = self._highest
-        if highest == 0:
-            raise UserError(
-                "The labels mark nothing (every voxel is background): check their values."
-            )
-        if self.scan.classes is not None:
-            return self.scan.classes
-        absent = [code for code in range(highest) if self.voxels[code] == 0 and code > 0]
-        if absent:
-            raise UserError(
-                f"The label of {where} holds class code {highest}, but code {absent[0]} "
-                f"occurs nowhere: name those that occur, such as --classes {highest}=NAME, or number "
-                "them 1, 2, 3, ..."
-            )
-        if highest == 1 and self.scan.kind == "pictures":
-            return ("background", "foreground")
-        return ("background", *(f"class {code}" for code in range(1, highest + 1)))
-
-    def manifest(self, layout: str, split: Split, source: Path) -> Manifest:
-        """The prepared data set's description."""
-        shapes = np.array([(c.shape[0], *c.shape[2:]) for c in self.cases])
-        spacings = [case.spacing for case in self.cases if case.spacing is not None]
-        median = tuple(int(value) for value in np.median(shapes, axis=0))
-        middle = tuple(float(f"{s:.6g}") for s in np.median(spacings, axis=0)) if spacings else None
-        classes = self.classes()
-        task = Task(
-            name=self.scan.name,
-            kind=self.scan.kind,
-            channels=self.channels or 1,
-            classes=classes,
-            intensity=self.scan.intensity,
-            median_shape=(median[0], median[1], median[2]),
-            spacing=None if middle is None else (middle[0], middle[1], middle[2]),
-        )
-        notes = (*self.scan.notes, *self.scan.afterwards(), *self._notes(classes, split))
-        return Manifest(task=task, layout=layout, split=split, cases=tuple(self.cases), notes=notes)
-
-    def _notes(self, classes: tuple[str, ...], split: Split) -> list[str]:
-        notes = []
-        if self._unnamed:
-            listed = ", ".join(str(code) for code in sorted(self._unnamed))
-            notes.append(f"codes that no class names count as background: {listed}.")
-        for code, name in enumerate(classes):
-            if self.voxels[code] == 0:
-                notes.append(f"class '{name}' (code {code}) occurs in no label.")
-        orientations = Counter(orientation(np.array(c.affine)) for c in self.cases if c.affine)
-        if len(orientations) > 1:
-            listed = ", ".join(f"{name} {n}" for name, n in orientations.most_common())
-            notes.append(
-                f"the images are stored in different orientations ({listed}): usual for oblique scans; "
-                "for others check that all images lie the same way."
-            )
-        axes = Counter(case.slice_axis for case in self.cases)
-        if len(axes) > 1:
-            listed = ", ".join(f"axis {axis} in {n}" for axis, n in sorted(axes.items()))
-            notes.append(f"the slices lie along different axes of the files: {listed}.")
-        outside = {case.patient for case in self.cases}.difference(*(split.part(p) for p in PARTS))
-        if outside:
-            notes.append(
-                f"in no part of the split, and so unused: {plural(len(outside), 'patient')}."
-            )
-        return notes
-
-
-def _describe(manifest: Manifest, tally: _Tally, console: Console) -> None:
-    task, cases = manifest.task, manifest.cases
-    shares = tally.voxels[: len(task.classes)] / max(int(tally.voxels.sum()), 1)
-    listed = ", ".join(
-        f"{name} {100 * share:.3g}%" for name, share in zip(task.classes, shares, strict=True)
-    )
-    console.say(f"  classes: {listed} of the labelled {'pixels' if _flat(manifest) else 'voxels'}")
-    console.say(f"  found: {counted(cases, task.kind)}")
-    heights, widths = [c.shape[2] for c in cases], [c.shape[3] for c in cases]
-    size = f"{_range(heights)} x {_range(widths)} pixels"
-    if not _flat(manifest):
-        size += f", {_range([c.slices for c in cases])} slices a volume"
-    channels = f"{task.channels} channel{'s' if task.channels > 1 else ''}"
-    console.say(f"  size: {size}, {channels}")
-    console.say(f"  spacing: {_spacing(manifest)}")
-    for word, labelled in (("labelled", True), ("unlabelled", False)):
-        chosen = [case for case in cases if case.labelled is labelled]
-        console.say(f"  {word}: {counted(chosen, task.kind) if chosen else 'none'}")
-    console.say(f"  split ({manifest.split.origin}):")
-    for part in PARTS:
-        patients = set(manifest.split.part(part))
-        inside = [case for case in cases if case.patient in patients]
-        bare = sum(not case.labelled for case in inside)
-        tail = f", {bare:,} of them unlabelled" if bare else ""
-        console.say(f"    {part}: {counted(inside, task.kind) + tail if inside else 'none'}")
-    for note in manifest.notes:
-        console.warn(note)
-
-
-def _flat(manifest: Manifest) -> bool:
-    return manifest.task.kind == "pictures"
-
-
-def _spacing(manifest: Manifest) -> str:
-    spacings = [case.spacing for case in manifest.cases if case.spacing is not None]
-    if not spacings:
-        return "none in these files, so distances will be in pixels (--spacing sets it)"
-    axes = " x ".join(_range([spacing[axis] for spacing in spacings]) for axis in range(3))
-    missing = len(manifest.cases) - len(spacings)
-    return f"{axes} mm (slice x row x column)" + (f", none in {missing:,} files" if missing else "")
-
-
-def _range(values: Sequence[float]) -> str:
-    low, high = f"{min(values):.4g}", f"{max(values):.4g}"
-    return low if low == high else f"{low}-{high}"

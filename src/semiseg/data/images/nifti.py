@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.images.sizes import check_announced
 from semiseg.data.images.values import as_codes, compact, damaged, times
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.files import replacing
 
+UNREADABLE = (OSError, EOFError, ValueError, OverflowError, zlib.error)
+WORKING = 8  # bytes a voxel: scaled values, or a compact copy
 CLEARLY_LARGER = 1.2  # a slice distance, as a multiple of the spacing within slices
 GRID_TOLERANCE = 0.1  # how far two grids may lie apart, as a part of the smallest spacing
 
@@ -186,18 +189,25 @@ def _open_nifti(path: Path) -> Any:
 
     if not path.is_file():
         raise UserError(f"{path} does not exist: check the path.")
+    # It would tell of every repaired header field, without the file's name.
+    nibabel.imageglobals.logger.setLevel("CRITICAL")
     try:
         return nibabel.load(path)
-    except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError):
+    except (*UNREADABLE, ImageFileError, HeaderDataError):
         raise damaged(path, "a NIfTI image") from None
 
 
 def _load_nifti(path: Path, time_point: int | None = None) -> tuple[Any, NDArray[Any]]:
     header = _open_nifti(path)
+    shape, itemsize = header.shape, header.get_data_dtype().itemsize
+    announced = shape if time_point is None else (*shape[:3], time_point + 1)
+    check_announced(
+        path, announced, itemsize, compressed=path.suffix.lower() == ".gz", working=WORKING
+    )
     try:
         proxy = header.dataobj
         return header, np.asanyarray(proxy if time_point is None else proxy[..., time_point])
-    except (OSError, EOFError, ValueError, zlib.error):
+    except UNREADABLE:
         raise damaged(path, "a NIfTI image") from None
 
 

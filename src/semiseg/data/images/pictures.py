@@ -1,6 +1,8 @@
 """Pictures (photographs, endoscopy, histology) and their masks."""
 
 import dataclasses
+import struct
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,12 +22,12 @@ LARGEST_CODE = 63  # larger values are grey levels, not class codes
 
 def picture_channels(path: Path) -> int:
     """1 for a grey picture, 3 for a coloured one; reads the header only."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(path) as file:
             return 1 if file.mode in ("1", "L", "LA") else 3
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError):
+    except _unreadable():
         raise damaged(path, "a picture") from None
 
 
@@ -137,13 +139,13 @@ def _check_mask_size(picture: "Picture", shape: tuple[int, int], path: Path) -> 
 
 def picture_shape(path: Path | str) -> tuple[int, int]:
     """(height, width) of a picture after its EXIF turn; reads the header only."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(path) as file:
             width, height = file.size
             turned = file.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError):
+    except _unreadable():
         raise damaged(Path(path), "a picture") from None
     return (width, height) if turned else (height, width)
 
@@ -167,9 +169,19 @@ def write_picture_mask(path: Path | str, mask: NDArray[np.integer[Any]], classes
         Image.fromarray(values).save(partial, format="PNG")
 
 
+def _unreadable() -> tuple[type[Exception], ...]:
+    """What Pillow raises for files that are damaged, or larger than any picture."""
+    from PIL import Image
+
+    return (
+        OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, EOFError, struct.error,
+        zlib.error, Image.DecompressionBombError,
+    )  # fmt: skip
+
+
 def _open_picture(path: Path) -> tuple["Picture", str]:
     """The picture, turned as EXIF says and loaded, and its file format."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     if not path.is_file():
         raise UserError(f"{path} does not exist: check the path.")
@@ -179,7 +191,7 @@ def _open_picture(path: Path) -> tuple["Picture", str]:
             pages = getattr(file, "n_frames", 1) if file_format != "MPO" else 1
             picture = ImageOps.exif_transpose(file) if pages == 1 else file
             picture.load()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except _unreadable():
         raise damaged(path, "a picture") from None
     if pages > 1:
         raise UserError(f"{path} has {pages} pages: save each as its own picture.")

@@ -28,6 +28,9 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
+
+
 def detect(folder: Path) -> tuple[Layout, str]:
     """The layout of ``folder`` and, as a sentence, the evidence.
 
@@ -63,6 +66,8 @@ def check_source(folder: Path) -> None:
     if not folder.exists():
         raise UserError(f"{folder} does not exist: check the path.")
     if not folder.is_dir():
+        if folder.name.lower().endswith(ARCHIVES):
+            raise UserError(f"{folder} is an archive: unpack it and give the folder.")
         raise UserError(f"{folder} is a file: give the folder that holds the images.")
     if (folder / "manifest.json").is_file() and (folder / "images").is_dir():
         raise UserError(f"{folder} is a prepared data set already: train on it directly.")

@@ -94,6 +94,7 @@ def _cases(
             has_label=pair.label is not None,
             part=part,
             source=str(path.relative_to(folder)),
+            files=pair.files,
             read=functools.partial(read_pair, pair, 1),
         )
     if not annotated:
@@ -110,5 +111,6 @@ def _cases(
             has_label=False,
             part=part,
             source=f"{series.relative_to(folder)}, frame {index + 1}",
+            files=(series,),
             read=functools.partial(read_nifti, series, 1, index),
         )

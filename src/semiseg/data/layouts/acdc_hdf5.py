@@ -10,9 +10,12 @@ import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from semiseg.data.images.sizes import check_announced
 from semiseg.data.images.values import as_codes, compact, damaged, times
 from semiseg.data.layouts.base import Options, Scan, SourceCase, patient_of, with_background
 from semiseg.data.manifest import Part, Split
@@ -125,6 +128,7 @@ class AcdcHdf5:
                     has_label=_has_label(paths[0]),
                     part=part,
                     source=str(paths[0].relative_to(folder)),
+                    files=paths,
                     read=functools.partial(read_stack, paths, identifier),
                 )
             )
@@ -171,8 +175,8 @@ def read_hdf5(path: Path | str) -> Volume:
         raise UserError(f"{path} does not exist: copy it or take it off its list.")
     try:
         with h5py.File(path, "r") as file:
-            arrays = {key: np.asarray(file[key]) for key in ("image", "label") if key in file}
-    except (OSError, RuntimeError, TypeError, KeyError):
+            arrays = {key: _array(file, key, path) for key in ("image", "label") if key in file}
+    except (OSError, RuntimeError, TypeError, ValueError, KeyError):
         raise damaged(path, "HDF5") from None
     if "image" not in arrays:
         raise UserError(f"{path} holds no array 'image': is it a file of the ACDC set?")
@@ -191,13 +195,26 @@ def read_hdf5(path: Path | str) -> Volume:
     return Volume(image.reshape(slices)[:, None], codes)
 
 
+def _array(file: Any, key: str, path: Path) -> NDArray[Any]:
+    """A dataset that lies in this very file, of a size that it can hold."""
+    import h5py
+
+    dataset = file[key] if isinstance(file.get(key, getlink=True), h5py.HardLink) else None
+    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
+        raise UserError(
+            f"{path}: '{key}' is no array of this file but a link to another: save it as an array."
+        )
+    check_announced(path, dataset.shape or (), dataset.dtype.itemsize, compressed=True)
+    return np.asarray(dataset)
+
+
 def _has_label(path: Path) -> bool:
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
             return "label" in file
-    except OSError:
+    except (OSError, RuntimeError):
         raise damaged(path, "HDF5") from None
 
 

@@ -47,7 +47,9 @@ class SourceCase:
         has_label: whether ``read`` will give a label.
         part: where the source's folders say it.
         source: the image's path, relative to the source.
-        read: the checked volume, or UserError naming the file.
+        files: all that ``read`` opens (image and label), to notice when one has changed.
+        read: the checked volume, or UserError naming the file. Several cases are read at a time, and a
+            case may be taken from an earlier preparation unread: what it shows goes into the volume.
     """
 
     identifier: str
@@ -55,10 +57,11 @@ class SourceCase:
     has_label: bool
     part: Part | None
     source: str
+    files: tuple[Path, ...]
     read: Callable[[], Volume]
 
 
-def no_notes() -> Sequence[str]:
+def no_notes(remarks: Mapping[str, Sequence[str]]) -> Sequence[str]:
     """Nothing to say."""
     return ()
 
@@ -79,7 +82,8 @@ class Scan:
         parts: training, validation and test parts of a drawn split, where the papers draw others than
             usual.
         notes: what a person should know.
-        afterwards: notes that are known once every case has been read.
+        afterwards: notes on all cases' remarks (each with the files it is about, in the order of the
+            cases); called whenever a new remark appears, so that contradictions are refused early.
     """
 
     name: str
@@ -91,7 +95,7 @@ class Scan:
     split: Split | None = None
     parts: tuple[float, float, float] = (0.7, 0.1, 0.2)
     notes: tuple[str, ...] = ()
-    afterwards: Callable[[], Sequence[str]] = no_notes
+    afterwards: Callable[[Mapping[str, Sequence[str]]], Sequence[str]] = no_notes
 
 
 class Layout(Protocol):

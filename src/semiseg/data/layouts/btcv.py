@@ -49,6 +49,7 @@ class Btcv:
                 has_label=pair.label is not None,
                 part=None,
                 source=str(pair.image.relative_to(folder)),
+                files=pair.files,
                 read=functools.partial(read_pair, pair, 1),
             )
             for pair in pairs

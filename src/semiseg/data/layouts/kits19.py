@@ -42,6 +42,7 @@ class Kits19:
                     has_label=pair.label is not None,
                     part=None,
                     source=str(image.relative_to(folder)),
+                    files=pair.files,
                     read=functools.partial(read_pair, pair, 1),
                 )
             )

@@ -63,6 +63,7 @@ class NiftiFolder:
                 has_label=pair.label is not None,
                 part=pair.part,
                 source=str(pair.image.relative_to(folder)),
+                files=pair.files,
                 read=functools.partial(read_pair, pair, channels),
             )
             for pair in pairs
@@ -142,6 +143,12 @@ def _with_listed(
     for entry in listed:
         if not (isinstance(entry, dict) and isinstance(entry.get("image"), str)):
             continue
+        for name in (entry["image"], entry.get("label")):
+            if isinstance(name, str) and (name.startswith(("/", "\\")) or ".." in Path(name).parts):
+                raise UserError(
+                    f"{folder / 'dataset.json'} names {name}, outside of its folder: name files of the "
+                    "folder only."
+                )
         image = folder / entry["image"]
         if image.name.startswith("."):
             continue

@@ -38,6 +38,11 @@ class Pair:
     label: Path | None
     part: Part | None
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The image and, where there is one, its label."""
+        return (self.image,) if self.label is None else (self.image, self.label)
+
 
 @dataclasses.dataclass(frozen=True)
 class Found:
@@ -67,13 +72,27 @@ def any_with(folder: Path, suffixes: Sequence[str]) -> Path | None:
 
 
 def _walk(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
-    entered: set[str] = set()  # links are followed, but never in a circle
+    """Linked files are files; linked folders are entered within the source, never in a circle.
+
+    Raises:
+        UserError: for a linked folder that leaves the source: what lies there may be anything.
+    """
+    source = Path(folder).resolve()
+    entered: set[Path] = set()
     for root, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(root)
+        real = Path(root).resolve()
         if real in entered:
             folders[:] = []
             continue
         entered.add(real)
+        if not real.is_relative_to(source):
+            if source.is_relative_to(real):  # a way up: a circle
+                folders[:] = []
+                continue
+            raise UserError(
+                f"{root} is a link to {real}, outside of {folder}: link the files themselves, or "
+                "move the folder there."
+            )
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):  # macOS writes a hidden ._NAME beside every NAME
             if not name.startswith(".") and suffix_of(Path(name)) in suffixes:

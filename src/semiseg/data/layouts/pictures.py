@@ -6,7 +6,7 @@ end in _mask, _seg, _segmentation or _label.
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from semiseg.data.images.names import PICTURE_SUFFIXES
@@ -86,7 +86,7 @@ def scan_pictures(
         notes.append(f"{grey:,} of {len(channels):,} pictures are grey: all are stored as RGB.")
     chosen = options.classes or classes
     named = with_background(chosen) if chosen else None
-    masks = MaskReader(named, options.max_side, instances)
+    masks = MaskReader(folder, named, options.max_side, instances)
     cases = tuple(
         SourceCase(
             identifier=pair.identifier,
@@ -95,6 +95,7 @@ def scan_pictures(
             has_label=pair.label is not None,
             part=pair.part,
             source=str(pair.image.relative_to(folder)),
+            files=pair.files,
             read=functools.partial(masks.read, pair, max(kinds, default=3)),
         )
         for pair in found.pairs
@@ -114,29 +115,33 @@ def scan_pictures(
 
 
 class MaskReader:
-    """Reads pictures and masks, and remembers how the masks were written."""
+    """Reads pictures and masks, and remarks how the masks were written."""
 
     def __init__(
-        self, classes: tuple[str, ...] | None, max_side: int, instances: bool = False
+        self,
+        folder: Path,
+        classes: tuple[str, ...] | None,
+        max_side: int,
+        instances: bool = False,
     ) -> None:
         """``classes`` where they are known, background first; ``instances``: see `scan_pictures`."""
+        self.folder = folder
         self.classes = classes
         self.instances = instances
         self.max_side = max_side
-        self.lossy: list[Path] = []
-        self.reduced = 0
-        self._two_valued: Path | None = None
-        self._many_valued: Path | None = None
 
     def read(self, pair: Pair, channels: int) -> Volume:
         """The picture and its mask.
 
         Raises:
-            UserError: naming the file that does not fit, or two masks written in different ways.
+            UserError: naming the file that does not fit.
         """
         volume = read_picture(pair.image, channels, self.max_side)
         shape = picture_shape(pair.image)
-        self.reduced += max(shape) > self.max_side
+        remarks: dict[str, str] = {}
+        if max(shape) > self.max_side:
+            remarks["reduced"] = self._name(pair.image)
+        volume = dataclasses.replace(volume, remarks=remarks)
         if pair.label is None:
             return volume
         if self.instances:
@@ -144,34 +149,42 @@ class MaskReader:
             return dataclasses.replace(volume, label=codes[None])
         mask = read_picture_mask(pair.label, shape, self.max_side)
         if mask.encoding in ("binary", "lossy"):
-            self._two_valued = self._two_valued or pair.label
+            remarks["two values"] = self._name(pair.label)
             if self.classes is not None and len(self.classes) > 2:
                 raise UserError(
                     f"{pair.label} is black and white though {len(self.classes) - 1} classes are "
                     "named: name one class, or save class codes 0, 1, 2, ..."
                 )
         if mask.encoding == "codes" and mask.codes.max() > 1:
-            self._many_valued = self._many_valued or pair.label
-        if self._two_valued and self._many_valued:
-            raise UserError(
-                f"{self._two_valued} is black and white but {self._many_valued} holds class codes "
-                "above 1: save all masks in one way."
-            )
+            remarks["many values"] = self._name(pair.label)
         if mask.encoding == "lossy":
-            self.lossy.append(pair.label)
+            remarks["lossy"] = self._name(pair.label)
         return dataclasses.replace(volume, label=mask.codes[None])
 
-    def notes(self) -> Sequence[str]:
-        """What reading has shown."""
+    def notes(self, remarks: Mapping[str, Sequence[str]]) -> Sequence[str]:
+        """What reading has shown.
+
+        Raises:
+            UserError: for two masks written in different ways.
+        """
+        if "two values" in remarks and "many values" in remarks:
+            raise UserError(
+                f"{self.folder / remarks['two values'][0]} is black and white but "
+                f"{self.folder / remarks['many values'][0]} holds class codes above 1: "
+                "save all masks in one way."
+            )
         notes = []
-        if self.lossy:
+        if lossy := remarks.get("lossy"):
             notes.append(
-                f"{len(self.lossy):,} masks have grey rims (such as {self.lossy[0].name}): "
+                f"{len(lossy):,} masks have grey rims (such as {Path(lossy[0]).name}): "
                 "they were cut at half."
             )
-        if self.reduced:
+        if reduced := remarks.get("reduced"):
             notes.append(
-                f"{self.reduced:,} pictures were larger and are stored with a longer side of "
+                f"{len(reduced):,} pictures were larger and are stored with a longer side of "
                 f"{self.max_side} pixels (--max-side)."
             )
         return notes
+
+    def _name(self, path: Path) -> str:
+        return str(path.relative_to(self.folder))

@@ -1,0 +1,19 @@
+"""``semiseg unpack``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from semiseg.cli import options
+
+
+def unpack(
+    file: Annotated[Path, typer.Argument(help="A file that 'semiseg pack' wrote.")],
+    out: options.Out,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Make a packed file a prepared data set again; every array is verified."""
+    from semiseg.workflows.pack import unpack as workflow
+
+    workflow(file, out, overwrite=overwrite)

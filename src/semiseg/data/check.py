@@ -1,0 +1,74 @@
+"""Whether a prepared data set is what its manifest says."""
+
+from pathlib import Path
+
+import numpy as np
+
+from semiseg.data.manifest import PARTS, Case, PreparedData
+from semiseg.errors import UserError
+
+
+def check_data(folder: Path | str) -> PreparedData:
+    """Open every case and hold it against the manifest, one case in memory at a time.
+
+    Returns:
+        The data set, opened.
+
+    Raises:
+        UserError: for identifiers that stand twice, a patient in two parts of the split or in none of the
+            cases, arrays that are missing, damaged or left over, other shapes, intensities that are not
+            finite, or class codes that the task does not name.
+    """
+    data = PreparedData(folder)
+    path = data.folder / "manifest.json"
+    if len(data.cases) < len(data.manifest.cases):
+        raise UserError(f"{path} names a case twice: prepare the data again.")
+    known = {case.patient for case in data.manifest.cases}
+    seen: dict[str, str] = {}
+    for part in PARTS:
+        for patient in data.manifest.split.part(part):
+            other = seen.setdefault(patient, part)
+            if other != part:
+                raise UserError(
+                    f"{path}: '{patient}' stands in {other} and in {part}: prepare the data again."
+                )
+            if patient not in known:
+                raise UserError(
+                    f"{path}: '{patient}' of {part} has no case: prepare the data again."
+                )
+    for kind, cases in (
+        ("images", data.manifest.cases),
+        ("labels", [case for case in data.manifest.cases if case.labelled]),
+    ):
+        wanted = {f"{case.identifier}.npy" for case in cases}
+        for file in (data.folder / kind).glob("*"):
+            if file.name not in wanted:
+                raise UserError(f"{file} belongs to no case: prepare the data again.")
+    for case in data.manifest.cases:
+        _check_case(data, case)
+    return data
+
+
+def _check_case(data: PreparedData, case: Case) -> None:
+    image = data.image(case.identifier)
+    where = data.folder / "images" / f"{case.identifier}.npy"
+    if image.shape != case.shape or image.shape[1] != data.task.channels or image.size == 0:
+        raise UserError(
+            f"{where} has another shape than the manifest says: prepare the data again."
+        )
+    if image.dtype.kind not in "iuf" or not np.isfinite([image.min(), image.max()]).all():
+        raise UserError(f"{where} holds no finite intensities: prepare the data again.")
+    bounds = np.array(case.bounds, np.float64).reshape(-1, 2)
+    if not (np.isfinite(bounds).all() and (bounds[:, 0] <= bounds[:, 1]).all()):
+        raise UserError(f"{where} has no bounds of its intensities: prepare the data again.")
+    if not case.labelled:
+        return
+    label = data.label(case.identifier)
+    where = data.folder / "labels" / f"{case.identifier}.npy"
+    if label.shape != (image.shape[0], *image.shape[2:]):
+        raise UserError(f"{where} has another shape than its image: prepare the data again.")
+    if int(label.max()) >= len(data.task.classes):
+        raise UserError(
+            f"{where} holds class code {int(label.max())}, and the task has "
+            f"{len(data.task.classes)} classes: prepare the data again."
+        )

@@ -1,0 +1,29 @@
+"""What a case may be called: its name becomes the name of files, also on other systems."""
+
+import unicodedata
+
+LONGEST = 180  # bytes: file systems take 255, and prefixes and suffixes are added
+RESERVED = '/\\:*?"<>|'
+DEVICES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
+
+
+def flaw_of(identifier: str) -> str | None:
+    """Why ``identifier`` cannot name files, as the end of a sentence; None where it can."""
+    if not identifier.strip():
+        return "is empty"
+    if identifier.startswith((".", " ")) or identifier.endswith((".", " ")):
+        return "begins or ends with a dot or a space"
+    if found := next((c for c in identifier if c in RESERVED), None):
+        return f"holds the character {found}"
+    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in identifier):
+        return "holds characters that do not print"
+    if len(identifier.encode()) > LONGEST:
+        return f"is longer than {LONGEST} bytes"
+    if identifier.split(".")[0].lower() in DEVICES:
+        return "is the name of a device on some systems"
+    return None
+
+
+def look(identifier: str) -> str:
+    """Equal for identifiers that some file systems, or a reader, cannot tell apart."""
+    return unicodedata.normalize("NFKC", identifier).casefold()

@@ -1,0 +1,180 @@
+"""``semiseg pack`` and ``semiseg unpack``: a prepared data set as one file that travels."""
+
+import contextlib
+import secrets
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from semiseg.data.check import check_data
+from semiseg.data.manifest import PARTS, Manifest, PreparedData, Split, write_manifest
+from semiseg.data.pack import Pack, room_for, write_pack
+from semiseg.data.packing import Bits
+from semiseg.data.splits import counted
+from semiseg.data.store import check_output, is_prepared, put_in_place, size_of
+from semiseg.errors import UserError, unknown
+from semiseg.files import replacing, unwritable
+from semiseg.reporting.console import Console
+from semiseg.workflows.stopping import listening
+
+
+def pack(
+    data: Path | str,
+    out: Path | str,
+    *,
+    bits: int = 16,
+    part: str | None = None,
+    overwrite: bool = False,
+    console: Console | None = None,
+) -> Manifest:
+    """Write a prepared data set as one compressed file.
+
+    Labels are kept exactly. Images are kept exactly where they are pictures of 8 bits, or whole numbers that
+    fit (16 bits hold every int16); others to 1/255 or 1/65535 of the range that networks see, which is what
+    lies between each case's bounds.
+
+    Args:
+        data: the prepared data set.
+        out: the file.
+        bits: 8 or 16, of an image's value.
+        part: 'train', 'validation' or 'test'; default: all cases.
+        overwrite: replace ``out``.
+        console: where sentences and progress go.
+
+    Returns:
+        The manifest of what was packed.
+
+    Raises:
+        UserError: for other bits, an unknown or empty part, damaged data, or a file that is there or cannot
+            be written.
+    """
+    out, console = Path(out), console or Console()
+    if bits not in (8, 16):
+        raise UserError(f"--bits {bits}: images are packed with 8 or 16 bits.")
+    chosen: Bits = 8 if bits == 8 else 16
+    prepared = PreparedData(data)
+    if out.is_dir():
+        raise UserError(
+            f"{out} is a folder: give a file with -o, such as {Path(data).name}.semiseg."
+        )
+    if out.exists() and not overwrite:
+        raise UserError(f"{out} exists: choose another file, or replace it with --overwrite.")
+    manifest = _only(prepared.manifest, part)
+    count = len(manifest.cases)
+    with replacing(out) as partial, listening() as stop, console.bar("packing", count) as bar:
+        for _ in write_pack(partial, prepared, manifest, chosen):
+            bar.advance()
+            stop.pass_on()
+    before = sum(_bytes(prepared, case.identifier, case.labelled) for case in manifest.cases)
+    after = out.stat().st_size
+    console.say(
+        f"{counted(manifest.cases, manifest.task.kind)}: {before / 1e6:,.1f} MB packed into "
+        f"{after / 1e6:,.1f} MB with {bits} bits ({before / after:.1f} times less): {out}"
+    )
+    return manifest
+
+
+def unpack(
+    file: Path | str, out: Path | str, *, overwrite: bool = False, console: Console | None = None
+) -> Manifest:
+    """Make a packed file a prepared data set again, verified.
+
+    Args:
+        file: what `pack` wrote.
+        out: the data set's folder; it appears only once it is whole.
+        overwrite: replace a prepared data set at ``out``.
+        console: where sentences and progress go.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        UserError: for a file that is none, is damaged or holds what no pack holds, or a folder that is there
+            or cannot be written.
+    """
+    file, out, console = Path(file), Path(out), console or Console()
+    if not file.exists():
+        raise UserError(f"{file} does not exist: check the path.")
+    if file.is_dir():
+        raise UserError(f"{file} is a folder: give a file that 'semiseg pack' wrote.")
+    check_output(out, file)
+    if is_prepared(out) and not overwrite:
+        raise UserError(f"{out} exists: choose another folder, or replace it with --overwrite.")
+    with Pack(file) as packed:
+        final = out.resolve()
+        room_for(packed, final.parent)
+        partial = final.with_name(f".{final.name}.unpacking-{secrets.token_hex(4)}")
+        made = [p for p in partial.parents if not p.exists()]
+        try:
+            manifest = _unpack(packed, partial, console)
+            check_data(partial)
+            size = size_of(partial)
+            put_in_place(partial, final)
+            made = []
+        except OSError as error:
+            raise unwritable(out, error) from None
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+            for folder in made:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+    console.say(
+        f"{counted(manifest.cases, manifest.task.kind)} unpacked to {out} ({size / 1e6:,.1f} MB)."
+    )
+    return manifest
+
+
+def _unpack(packed: Pack, folder: Path, console: Console) -> Manifest:
+    cases = packed.manifest.cases
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir(parents=True)
+    with listening() as stop, console.bar("unpacking", len(cases)) as bar:
+        for case in cases:
+            volume = packed.volume(case)
+            np.save(folder / "images" / f"{case.identifier}.npy", volume.image, allow_pickle=False)
+            if volume.label is not None:
+                np.save(
+                    folder / "labels" / f"{case.identifier}.npy", volume.label, allow_pickle=False
+                )
+            bar.advance()
+            stop.pass_on()
+    notes = list(packed.manifest.notes)
+    lossy = sum(not coding.exact for coding in packed.content.codings.values())
+    if lossy:
+        steps = 2**packed.content.bits - 1
+        notes.append(
+            f"{lossy:,} images went through a pack of {packed.content.bits} bits: they are those of the "
+            f"source to 1/{steps:,} of the range that networks see."
+        )
+    manifest = packed.manifest.model_copy(update={"notes": tuple(notes)})
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def _only(manifest: Manifest, part: str | None) -> Manifest:
+    """The manifest of one part of the split."""
+    if part is None:
+        return manifest
+    name = next((known for known in PARTS if known == part), None)
+    if name is None:
+        raise unknown("part", part, PARTS)
+    patients = manifest.split.part(name)
+    cases = tuple(case for case in manifest.cases if case.patient in set(patients))
+    if not cases:
+        raise UserError(f"--part {part}: this data set's split has nobody in it; leave --part out.")
+    empty: dict[str, tuple[str, ...]] = dict.fromkeys(PARTS, ())
+    split = Split(
+        **(empty | {name: patients}),
+        labelled_order=manifest.split.labelled_order if name == "train" else None,
+        origin=manifest.split.origin,
+    )
+    note = f"only the {part} part of a larger set was packed."
+    return manifest.model_copy(
+        update={"cases": cases, "split": split, "notes": (*manifest.notes, note)}
+    )
+
+
+def _bytes(data: PreparedData, identifier: str, labelled: bool) -> int:
+    image = data.image(identifier).nbytes
+    return image + (data.label(identifier).nbytes if labelled else 0)

@@ -1,0 +1,45 @@
+"""Slices of a prepared data set, read one by one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from semiseg.data.manifest import PreparedData
+from semiseg.errors import UserError
+from small import write_small_data
+
+
+def test_slices_are_those_of_the_arrays(small_data: PreparedData) -> None:
+    for _ in range(2):  # with and without knowing where the values lie
+        for name in ("p1", "p7"):
+            for index in range(2):
+                image = small_data.image_slice(name, index)
+                np.testing.assert_array_equal(image, small_data.image(name)[index])
+                assert image.flags.writeable  # in memory: the file stays as it is
+                label = small_data.label_slice(name, index)
+                np.testing.assert_array_equal(label, small_data.label(name)[index])
+    for index in (-1, 2):
+        with pytest.raises(IndexError):
+            small_data.image_slice("p1", index)
+
+
+def test_arrays_in_another_order_are_read_too(tmp_path: Path) -> None:
+    data = write_small_data(tmp_path / "data")
+    image = np.asfortranarray(data.image("p1"))
+    np.save(data.folder / "images" / "p1.npy", image)
+    np.testing.assert_array_equal(data.image_slice("p1", 1), image[1])
+
+
+def test_missing_and_shortened_arrays_are_one_sentence(tmp_path: Path) -> None:
+    data = write_small_data(tmp_path / "data")
+    path = data.folder / "images" / "p1.npy"
+    data.image_slice("p1", 0)
+    path.write_bytes(path.read_bytes()[:-10])
+    data.image_slice("p1", 0)
+    with pytest.raises(UserError, match=r"p1\.npy is missing or damaged"):
+        data.image_slice("p1", 1)
+    path.unlink()
+    for known in ("p1", "p99"):
+        with pytest.raises(UserError, match="is missing or damaged"):
+            data.image_slice(known, 0)
