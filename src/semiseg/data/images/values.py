@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from semiseg.errors import UserError
 
 LABEL_TOLERANCE = 1e-3  # how far from an integer a stored class code may lie
+LARGE = 2**26  # bytes; below, a wrong header does no harm
+MOST_EXPANSION = 1100  # deflate makes 1032 bytes of one at most
 
 
 def compact(image: NDArray[Any], name: str | Path) -> NDArray[np.generic]:
@@ -70,3 +72,22 @@ def damaged(path: Path, what: str) -> UserError:
     return UserError(
         f"{path} cannot be read as {what} (truncated or damaged): copy it again or leave it out."
     )
+
+
+def check_expansion(path: Path, needed: int, *others: Path) -> None:
+    """Refuse a header that asks for far more memory than its file could fill, before it is taken.
+
+    Args:
+        path: the file, whose size counts.
+        needed: bytes that its header speaks of.
+        others: files that hold the voxels where ``path`` holds the header alone.
+
+    Raises:
+        UserError: above 64 MiB where no deflate could have made the file so small.
+    """
+    held = sum(file.stat().st_size for file in (path, *others) if file.is_file())
+    if needed < 0 or (needed > LARGE and needed > MOST_EXPANSION * held):
+        raise UserError(
+            f"{path} holds {held:,} bytes but speaks of {needed / 2**20:,.0f} MiB of values "
+            "(truncated or damaged): copy it again or leave it out."
+        )

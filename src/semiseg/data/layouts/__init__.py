@@ -7,11 +7,14 @@ from semiseg.data.layouts.acdc_hdf5 import AcdcHdf5
 from semiseg.data.layouts.base import Layout
 from semiseg.data.layouts.btcv import Btcv
 from semiseg.data.layouts.crag import Crag
+from semiseg.data.layouts.decathlon import Decathlon
+from semiseg.data.layouts.dicom import Dicom
 from semiseg.data.layouts.isic2018 import Isic2018
 from semiseg.data.layouts.kits19 import Kits19
 from semiseg.data.layouts.kvasir import KvasirSeg
-from semiseg.data.layouts.nifti import NiftiFolder
+from semiseg.data.layouts.nnunet import NnUnet
 from semiseg.data.layouts.pictures import PictureFolder
+from semiseg.data.layouts.volumes import VolumeFolder
 from semiseg.errors import UserError, unknown
 
 # The first that recognises a folder is taken, so special ones stand before general ones.
@@ -20,12 +23,16 @@ LAYOUTS: dict[str, Layout] = {
     "acdc": Acdc(),
     "btcv": Btcv(),
     "kits19": Kits19(),
-    "nifti": NiftiFolder(),
+    "nnunet": NnUnet(),
+    "decathlon": Decathlon(),
+    "dicom": Dicom(),
+    "volumes": VolumeFolder(),
     "kvasir-seg": KvasirSeg(),
     "isic2018": Isic2018(),
     "crag": Crag(),
     "pictures": PictureFolder(),
 }
+FORMER = {"nifti": "volumes"}
 
 
 def detect(folder: Path) -> tuple[Layout, str]:
@@ -49,8 +56,9 @@ def named(name: str) -> Layout:
     Raises:
         UserError: with the nearest name, where there is none.
     """
+    name = FORMER.get(name, name)
     if name not in LAYOUTS:
-        raise unknown("layout", name, LAYOUTS)
+        raise unknown("layout", name, [*LAYOUTS, *FORMER])
     return LAYOUTS[name]
 
 

@@ -1,0 +1,122 @@
+"""Volumes in every layout and format: prepare, train, evaluate, predict, compare."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK
+
+import replicas
+from semiseg.data.manifest import Manifest
+from semiseg.errors import UserError
+from semiseg.reporting.console import Quiet
+from semiseg.workflows.compare import compare
+from semiseg.workflows.evaluate import evaluate
+from semiseg.workflows.predict import PredictResult, predict
+from semiseg.workflows.prepare import prepare
+from semiseg.workflows.train import train
+from small import small_settings
+
+
+def trained(source: Path, base: Path, layout: str) -> Path:
+    manifest: Manifest = prepare(source, base / "data", console=Quiet())
+    assert manifest.layout == layout
+    settings = [*small_settings("supervised"), "training.iterations=3"]
+    train(base / "data", base / "run", method="supervised", labelled="1", settings=settings,
+          console=Quiet())  # fmt: skip
+    assert evaluate(base / "run", on="test", console=Quiet()).cases > 0
+    return base / "run"
+
+
+def predicted(run: Path, images: Path, out: Path) -> PredictResult:
+    return predict(run, [images], out, console=Quiet())
+
+
+def masks_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("[!.]*"))
+
+
+@pytest.mark.parametrize(
+    ("write", "layout", "images", "masks"),
+    [
+        (replicas.nnunet, "nnunet", "imagesTs", ["block_007.nii.gz", "block_008.nii.gz"]),
+        (
+            lambda folder: replicas.nnunet(folder, ending=".mha"),
+            "nnunet", "imagesTs", ["block_007.mha", "block_008.mha"],
+        ),
+        (replicas.decathlon, "decathlon", "imagesTs", ["block_005.nii.gz"]),
+        (replicas.volumes, "volumes", "images", [f"block_{n}.nrrd" for n in range(5)]),
+        (
+            lambda folder: replicas.volumes(folder, ".mhd"),
+            "volumes", "images", [f"block_{n}.mha" for n in range(5)],
+        ),
+    ],
+    ids=["nnunet", "nnunet-mha", "decathlon", "nrrd", "mhd"],
+)  # fmt: skip
+def test_the_whole_way(
+    tmp_path: Path, write: Callable[[Path], None], layout: str, images: str, masks: list[str]
+) -> None:
+    source = tmp_path / "source"
+    write(source)
+    run = trained(source, tmp_path, layout)
+    assert predicted(run, source / images, tmp_path / "masks").written == len(masks)
+    assert masks_in(tmp_path / "masks") == masks
+    inputs = sorted(p for p in (source / images).glob("[!.]*") if p.suffix not in (".raw", ".zraw"))
+    step = len(inputs) // len(masks)  # files a case
+    for name, image in zip(masks, inputs[::step], strict=True):
+        mask, original = (
+            SimpleITK.ReadImage(str(tmp_path / "masks" / name)),
+            SimpleITK.ReadImage(str(image)),
+        )
+        assert mask.GetSize() == original.GetSize()[:3]
+        np.testing.assert_allclose(mask.GetOrigin(), original.GetOrigin()[:3], atol=1e-4)
+        np.testing.assert_allclose(mask.GetSpacing(), original.GetSpacing()[:3], atol=1e-4)
+        if mask.GetDimension() == original.GetDimension():
+            np.testing.assert_allclose(mask.GetDirection(), original.GetDirection(), atol=1e-5)
+
+
+def test_masks_of_any_format_are_compared(tmp_path: Path) -> None:
+    replicas.volumes(tmp_path / "set", ".nrrd", 3)
+    for number in range(3):
+        label = replicas.blocks(number)
+        other = tmp_path / "masks" / f"block_{number}.nii.gz"
+        replicas.save(other, label if number else label * 0, replicas.oblique())
+    summary = compare(tmp_path / "masks", tmp_path / "set" / "labels", console=Quiet())
+    assert summary.cases == 3
+    of = {row.case: row.dice for row in summary.scores if row.code == 1}
+    assert of == {"block_0": 0.0, "block_1": 1.0, "block_2": 1.0}
+    moved = replicas.oblique()
+    moved[2, 3] += 3
+    replicas.write_volume(tmp_path / "masks" / "block_1.mha", replicas.blocks(1), moved)
+    (tmp_path / "masks" / "block_1.nii.gz").unlink()
+    summary = compare(tmp_path / "masks", tmp_path / "set" / "labels", console=Quiet())
+    assert "block_1.mha lies up to 3 mm away" in summary.failed["block_1"]
+
+
+def test_a_missing_channel_spoils_one_image_only(tmp_path: Path) -> None:
+    replicas.nnunet(tmp_path / "set", testing=3)
+    run = trained(tmp_path / "set", tmp_path, "nnunet")
+    (tmp_path / "set" / "imagesTs" / "block_008_0001.nii.gz").unlink()
+    result = predicted(run, tmp_path / "set" / "imagesTs", tmp_path / "masks")
+    assert result.written == 2
+    (problem,) = result.failed
+    assert "block_008_0000.nii.gz" in problem  # of one channel where two are meant
+    (tmp_path / "set" / "imagesTr" / "block_000_0001.nii.gz").unlink()
+    with pytest.raises(UserError, match="is missing, channel 1"):
+        prepare(tmp_path / "set", tmp_path / "again", console=Quiet())
+
+
+def test_names_of_one_channel_follow_the_folder(tmp_path: Path) -> None:
+    from semiseg.data.task import Intensity, Task
+    from semiseg.workflows.inputs import as_inputs, find_images
+
+    task = Task(name="x", kind="volumes", channels=1, classes=("background", "a"),
+                intensity=Intensity(kind="minmax"), median_shape=(1, 1, 1))  # fmt: skip
+    for name in ("a_0000.nii.gz", "b_0000.nii.gz"):
+        (tmp_path / name).write_bytes(b"")
+    named = [image.stem for image in as_inputs(find_images([tmp_path]), task)]
+    assert named == ["a", "b"]  # as nnU-Net names its masks
+    (tmp_path / "a_0001.nii.gz").write_bytes(b"")
+    named = [image.stem for image in as_inputs(find_images([tmp_path]), task)]
+    assert named == ["a_0000", "a_0001", "b_0000"]  # numbered images of their own
