@@ -246,3 +246,31 @@ def oblique(mirrored: bool = False) -> NDArray[np.float64]:
 
 def _either(path: Path, data: NDArray[np.generic], affine: NDArray[np.float64]) -> None:
     (save if path.name.endswith(".nii.gz") else write_volume)(path, data, affine)
+
+
+def synapse_prepared(folder: Path, training: tuple[int, ...], test: tuple[int, ...]) -> None:
+    """train_npz and test_vol_h5 with eight organs as stripes, float32 in [0, 1]; lists beside."""
+    import h5py
+
+    for name in ("train_npz", "test_vol_h5"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    slices = []
+    for number in (*training, *test):
+        label = np.zeros((4, 32, 32), np.float32)
+        for code in range(1, 9):
+            label[1:, 3 * code : 3 * code + 3, 6:22] = code
+        noise = np.random.default_rng(number).random(label.shape)
+        image = (0.1 * label + 0.2 * noise).astype(np.float32)
+        image[0] = 0  # a black slice above the body
+        if number in test:
+            with h5py.File(folder / "test_vol_h5" / f"case{number:04d}.npy.h5", "w") as file:
+                file["image"], file["label"] = image, label
+            continue
+        for index in range(len(image)):
+            slices.append(f"case{number:04d}_slice{index:03d}")
+            path = folder / "train_npz" / f"{slices[-1]}.npz"
+            np.savez(path, image=image[index], label=label[index])
+    lists = folder / "lists" / "lists_Synapse"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("\n".join(slices[::-1]) + "\n")
+    (lists / "test_vol.txt").write_text("".join(f"case{number:04d}\n" for number in test))

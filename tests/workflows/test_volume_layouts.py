@@ -120,3 +120,9 @@ def test_names_of_one_channel_follow_the_folder(tmp_path: Path) -> None:
     (tmp_path / "a_0001.nii.gz").write_bytes(b"")
     named = [image.stem for image in as_inputs(find_images([tmp_path]), task)]
     assert named == ["a_0000", "a_0001", "b_0000"]  # numbered images of their own
+
+
+def test_synapse_the_whole_way(tmp_path: Path) -> None:
+    replicas.synapse_prepared(tmp_path / "Synapse", (5, 6, 7, 9), (1, 2))
+    run = trained(tmp_path / "Synapse", tmp_path, "synapse-prepared")
+    assert evaluate(run, on="test", console=Quiet()).cases == 2

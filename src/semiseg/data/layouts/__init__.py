@@ -14,6 +14,7 @@ from semiseg.data.layouts.kits19 import Kits19
 from semiseg.data.layouts.kvasir import KvasirSeg
 from semiseg.data.layouts.nnunet import NnUnet
 from semiseg.data.layouts.pictures import PictureFolder
+from semiseg.data.layouts.synapse_prepared import SynapsePrepared
 from semiseg.data.layouts.volumes import VolumeFolder
 from semiseg.errors import UserError, unknown
 
@@ -22,6 +23,7 @@ LAYOUTS: dict[str, Layout] = {
     "acdc-hdf5": AcdcHdf5(),
     "acdc": Acdc(),
     "btcv": Btcv(),
+    "synapse-prepared": SynapsePrepared(),
     "kits19": Kits19(),
     "nnunet": NnUnet(),
     "decathlon": Decathlon(),
