@@ -1,13 +1,17 @@
 """Volumes in every layout and format: prepare, train, evaluate, predict, compare."""
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import SimpleITK
 
+import dicom_files
 import replicas
+from semiseg.data.images.dicom import series_below
 from semiseg.data.manifest import Manifest
 from semiseg.errors import UserError
 from semiseg.reporting.console import Quiet
@@ -126,3 +130,40 @@ def test_synapse_the_whole_way(tmp_path: Path) -> None:
     replicas.synapse_prepared(tmp_path / "Synapse", (5, 6, 7, 9), (1, 2))
     run = trained(tmp_path / "Synapse", tmp_path, "synapse-prepared")
     assert evaluate(run, on="test", console=Quiet()).cases == 2
+
+
+@pytest.mark.parametrize("label", ["seg", "file"])
+def test_dicom_the_whole_way_and_nobody_is_named(
+    tmp_path: Path, label: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source, out, masks = tmp_path / "archive", tmp_path / "prepared", tmp_path / "masks"
+    dicom_files.archive(source, label, patients=7)
+    prepare(source, out)
+    settings = [*small_settings("supervised"), "training.iterations=3"]
+    train(out, tmp_path / "run", method="supervised", labelled="1", settings=settings)
+    assert evaluate(tmp_path / "run", on="test").cases > 0
+    broken = dicom_files.ct_slices(np.ones((6, 6, 3), np.int16), np.eye(4), dicom_files.person(1))
+    broken[1].PixelData = b"1234"
+    dicom_files.write(broken, source / dicom_files.person(1).name)
+    result = predict(tmp_path / "run", [source], masks)
+    assert result.written == 7
+    assert len(result.failed) == 1  # said, and passed over
+    for series in series_below(source).series:
+        written = masks / f"{series.name}.nii.gz"
+        if series.uid == broken[0].SeriesInstanceUID:
+            assert not written.exists()
+            continue
+        mask = nibabel.load(written)
+        np.testing.assert_allclose(mask.affine, series.affine, atol=1e-4)
+        assert mask.shape == (26, 24, 5)
+    printed = capfd.readouterr()
+    said = printed.out + printed.err + " ".join(result.failed)
+    secrets = [secret for n in range(7) for secret in dicom_files.person(n).forbidden()]
+    assert "patient-001" in (out / "manifest.json").read_text()
+    for folder in (out, masks, tmp_path / "run"):
+        for path in folder.rglob("*"):
+            content = path.read_bytes() if path.is_file() else b""
+            if path.name.endswith(".gz"):
+                content = gzip.decompress(content)
+            said += str(path.relative_to(tmp_path)) + content.decode("latin-1")
+    assert not [secret for secret in secrets if secret.lower() in said.lower()]

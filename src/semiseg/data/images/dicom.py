@@ -216,6 +216,8 @@ def _header(pydicom: Any, path: Path, called: str) -> Any:
             header[element.tag]
     except Exception:
         raise damaged from None
+    if "SOPClassUID" not in header and "MediaStorageSOPClassUID" not in meta:
+        raise damaged
     return header
 
 

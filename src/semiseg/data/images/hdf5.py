@@ -57,7 +57,7 @@ def _check(file: Any, key: str, path: Path) -> None:
     link = file.get(key, getlink=True)
     if link is None:
         return
-    array = None if isinstance(link, h5py.ExternalLink) else file.get(key)
+    array: Any = None if isinstance(link, h5py.ExternalLink) else file.get(key)
     own = isinstance(array, h5py.Dataset) and array.file.filename == file.filename
     if not own or array.external or array.is_virtual:
         raise UserError(f"{path} does not hold its array '{key}' itself: copy it into the file.")
