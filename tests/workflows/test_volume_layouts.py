@@ -132,6 +132,19 @@ def test_synapse_the_whole_way(tmp_path: Path) -> None:
     assert evaluate(run, on="test", console=Quiet()).cases == 2
 
 
+def test_a_list_the_whole_way(tmp_path: Path) -> None:
+    replicas.volumes(tmp_path / "set", ".nrrd", 7)
+    lines = ["image,label,patient,part"]
+    for number in range(7):
+        label = "" if number == 4 else f"labels/block_{number}.nrrd"
+        part = "test" if number > 4 else "train"
+        lines.append(f"images/block_{number}.nrrd,{label},p{number},{part}")
+    path = tmp_path / "set" / "cases.csv"
+    path.write_text("\n".join(lines))
+    run = trained(path, tmp_path, "manifest")
+    assert predicted(run, tmp_path / "set" / "images", tmp_path / "masks").written == 7
+
+
 @pytest.mark.parametrize("label", ["seg", "file"])
 def test_dicom_the_whole_way_and_nobody_is_named(
     tmp_path: Path, label: str, capfd: pytest.CaptureFixture[str]

@@ -45,7 +45,7 @@ def prepare(
     """Read a source in any supported layout and write a prepared data set.
 
     Args:
-        source: the folder of images.
+        source: the folder of images, or a list of them (.csv, .json).
         out: the folder to write; it appears only once it is whole.
         layout: its name; default: recognised by itself.
         classes: names of the classes without the background, or CODE=NAME each; default: what the
@@ -72,7 +72,7 @@ def prepare(
     if spacing is not None and not (len(spacing) == 3 and all(0 < s < np.inf for s in spacing)):
         raise UserError("--spacing takes three distances in mm above 0: slice, row, column.")
     names, codes = named_codes(classes) if classes is not None else (None, None)
-    check_source(source)
+    check_source(source, layout)
     check_output(out, source, overwrite=overwrite)
     if layout is None:
         chosen, evidence = detect(source)
