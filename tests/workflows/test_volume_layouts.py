@@ -1,6 +1,7 @@
 """Volumes in every layout and format: prepare, train, evaluate, predict, compare."""
 
 import gzip
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import SimpleITK
 import dicom_files
 import replicas
 from semiseg.data.images.dicom import series_below
+from semiseg.data.layouts import detect
+from semiseg.data.layouts.base import Options
 from semiseg.data.manifest import Manifest
 from semiseg.errors import UserError
 from semiseg.reporting.console import Quiet
@@ -130,6 +133,29 @@ def test_synapse_the_whole_way(tmp_path: Path) -> None:
     replicas.synapse_prepared(tmp_path / "Synapse", (5, 6, 7, 9), (1, 2))
     run = trained(tmp_path / "Synapse", tmp_path, "synapse-prepared")
     assert evaluate(run, on="test", console=Quiet()).cases == 2
+
+
+def test_cases_can_be_read_in_another_process(tmp_path: Path) -> None:
+    replicas.nnunet(tmp_path / "nnunet", 2, 0)
+    replicas.decathlon(tmp_path / "decathlon", 2)
+    replicas.volumes(tmp_path / "volumes", cases=2)
+    replicas.synapse_prepared(tmp_path / "synapse", (5,), (1,))
+    dicom_files.archive(tmp_path / "dicom", "seg", 3)
+    (tmp_path / "volumes" / "list.csv").write_text("image\nimages/block_0.nrrd\n")
+    sources = [path for path in tmp_path.iterdir() if path.is_dir()]
+    for source in (*sources, tmp_path / "volumes" / "list.csv"):
+        case = detect(source)[0].scan(source, Options()).cases[0]
+        again = pickle.loads(pickle.dumps(case))
+        np.testing.assert_array_equal(again.read().image, case.read().image)
+
+
+def test_dicom_has_one_channel(tmp_path: Path) -> None:
+    replicas.decathlon(tmp_path / "set", 7)
+    run = trained(tmp_path / "set", tmp_path, "decathlon")
+    files = dicom_files.ct_slices(np.ones((6, 6, 3), np.int16), np.eye(4), dicom_files.person(1))
+    dicom_files.write(files, tmp_path / "dicom")
+    (problem,) = predicted(run, tmp_path / "dicom", tmp_path / "masks").failed
+    assert "has one channel, but the run was trained on 2" in problem
 
 
 def test_a_list_the_whole_way(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ from semiseg.evaluation.summary import Summary, summarise, write_csv, write_json
 from semiseg.evaluation.table import table_lines
 from semiseg.reporting.console import Console
 
-MASK_SUFFIXES = ("_gt", "_seg", "_mask", "_label", "_pred")
+MASK_SUFFIXES = ("_gt", "_seg", ".seg", "_mask", "_label", "_pred")
 Spacing = tuple[float, float, float]
 
 
@@ -68,8 +68,8 @@ def compare(
 ) -> Summary:
     """Score predicted masks against reference masks, paired by identifier.
 
-    An identifier is the file's name without its type and without ``_gt``, ``_seg``, ``_mask``,
-    ``_label`` or ``_pred``; folders are searched at every depth. A pair that cannot be scored is
+    An identifier is the file's name without its type and without ``_gt``, ``_seg``, ``.seg``,
+    ``_mask``, ``_label`` or ``_pred``; folders are searched at every depth. A pair that cannot be scored is
     said, skipped and listed in ``Summary.failed``; files without a partner are in
     ``Summary.unpaired_predictions`` and ``unpaired_references``.
 

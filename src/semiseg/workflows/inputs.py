@@ -72,6 +72,11 @@ class Input:
                 f"trained on {task.kind}: leave it out."
             )
         if self.series is not None:
+            if task.channels != 1:
+                raise UserError(
+                    f"{self} has one channel, but the run was trained on {task.channels}: "
+                    "convert its channels to NIfTI."
+                )
             return read_series(self.series)
         missing = next((path for path in self.paths if not path.is_file()), None)
         if missing is not None:
