@@ -139,3 +139,138 @@ def crag(folder: Path, train: int = 6, valid: int = 2) -> None:
             picture.save(folder / word / "Images" / name)
             picture.save(folder / word / "Overlay" / name)
             Image.fromarray(glands.astype(kind)).save(folder / word / "Annotation" / name)
+
+
+def blocks(seed: int, shape: tuple[int, int, int] = (26, 24, 5)) -> NDArray[np.uint8]:
+    """Two classes as two blocks that lie elsewhere for each seed."""
+    rng = np.random.default_rng(seed)
+    label = np.zeros(shape, np.uint8)
+    row, column = rng.integers(2, 6, 2)
+    label[row : row + 12, column : column + 8, 1:4] = 1
+    label[row + 3 : row + 9, column + 9 : column + 15, 1:4] = 2
+    return label
+
+
+def scan_of(label: NDArray[np.uint8], seed: int) -> NDArray[np.int16]:
+    """Intensities that tell the classes apart, with noise."""
+    rng = np.random.default_rng(seed)
+    return (np.array([0, 250, 120])[label] + rng.integers(0, 60, label.shape)).astype(np.int16)
+
+
+def write_volume(path: Path, data: NDArray[np.generic], affine: NDArray[np.float64]) -> None:
+    """An image [X, Y, Z] with its affine (RAS) by SimpleITK, in the format that the name says."""
+    import SimpleITK
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(data.transpose(2, 1, 0)))
+    image.SetSpacing(spacing.tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
+    SimpleITK.WriteImage(image, str(path))
+
+
+def nnunet(folder: Path, cases: int = 7, testing: int = 2, ending: str = ".nii.gz") -> None:
+    """Dataset101_Blocks: two channels a case, a file each; the last case has no label."""
+    shown = np.diag([1.0, 1.0, 4.0, 1.0])
+    for number in range(cases + testing):
+        tail = "Tr" if number < cases else "Ts"
+        label = blocks(number)
+        for channel in range(2):
+            name = f"block_{number:03d}_{channel:04d}{ending}"
+            image = scan_of(label, 10 * number + channel) * (1 - 2 * channel)
+            _either(folder / f"images{tail}" / name, image, shown)
+        if number < cases - 1:
+            _either(folder / "labelsTr" / f"block_{number:03d}{ending}", label, shown)
+    described = {
+        "channel_names": {"0": "T2", "1": "ADC"},
+        "labels": {"background": 0, "large": 1, "small": 2},
+        "numTraining": cases - 1,
+        "file_ending": ending,
+    }
+    (folder / "dataset.json").write_text(json.dumps(described))
+
+
+def decathlon(folder: Path, cases: int = 5, modalities: int = 2) -> None:
+    """Task99_Blocks: 4D images where there are several modalities, macOS's files beside each."""
+    training = []
+    for number in range(cases + 1):
+        label = blocks(number)
+        channels = [scan_of(label, 10 * number + channel) for channel in range(modalities)]
+        image = np.stack(channels, 3) if modalities > 1 else channels[0]
+        tail, name = "Tr" if number < cases else "Ts", f"block_{number:03d}.nii.gz"
+        save(folder / f"images{tail}" / name, image, oblique())
+        (folder / f"images{tail}" / f"._{name}").write_bytes(b"Mac OS X")
+        if number < cases:
+            save(folder / "labelsTr" / name, label, oblique())
+            (folder / "labelsTr" / f"._{name}").write_bytes(b"Mac OS X")
+            training.append({"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"})
+    described = {
+        "name": "Blocks",
+        "licence": "CC-BY-SA 4.0",
+        "modality": {str(channel): "MRI" for channel in range(modalities)},
+        "labels": {"0": "background", "1": "large", "2": "small"},
+        "numTraining": cases,
+        "numTest": 1,
+        "training": training,
+        "test": [f"./imagesTs/block_{cases:03d}.nii.gz"],
+    }
+    (folder / "dataset.json").write_text(json.dumps(described))
+
+
+def volumes(folder: Path, ending: str = ".nrrd", cases: int = 5) -> None:
+    """images beside labels, oblique, in a format of SimpleITK's."""
+    for number in range(cases):
+        label = blocks(number)
+        affine = oblique()
+        write_volume(folder / "images" / f"block_{number}{ending}", scan_of(label, number), affine)
+        write_volume(folder / "labels" / f"block_{number}{ending}", label, affine)
+
+
+def oblique(mirrored: bool = False) -> NDArray[np.float64]:
+    """Three turns and spacings 0.9, 1.1 and 5 mm; right- or left-handed."""
+    turned = np.eye(3)
+    for axis, angle in enumerate((0.2, -0.3, 0.5)):
+        one, other = [i for i in range(3) if i != axis]
+        turn = np.eye(3)
+        turn[[one, one, other, other], [one, other, one, other]] = (
+            np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle),
+        )  # fmt: skip
+        turned = turned @ turn
+    affine = np.eye(4)
+    affine[:3, :3] = turned * np.array([-0.9 if mirrored else 0.9, 1.1, 5.0])
+    affine[:3, 3] = (-20.0, 31.5, 7.25)
+    return affine
+
+
+def _either(path: Path, data: NDArray[np.generic], affine: NDArray[np.float64]) -> None:
+    (save if path.name.endswith(".nii.gz") else write_volume)(path, data, affine)
+
+
+def synapse_prepared(folder: Path, training: tuple[int, ...], test: tuple[int, ...]) -> None:
+    """train_npz and test_vol_h5 with eight organs as stripes, float32 in [0, 1]; lists beside."""
+    import h5py
+
+    for name in ("train_npz", "test_vol_h5"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    slices = []
+    for number in (*training, *test):
+        label = np.zeros((4, 32, 32), np.float32)
+        for code in range(1, 9):
+            label[1:, 3 * code : 3 * code + 3, 6:22] = code
+        noise = np.random.default_rng(number).random(label.shape)
+        image = (0.1 * label + 0.2 * noise).astype(np.float32)
+        image[0] = 0  # a black slice above the body
+        if number in test:
+            with h5py.File(folder / "test_vol_h5" / f"case{number:04d}.npy.h5", "w") as file:
+                file["image"], file["label"] = image, label
+            continue
+        for index in range(len(image)):
+            slices.append(f"case{number:04d}_slice{index:03d}")
+            path = folder / "train_npz" / f"{slices[-1]}.npz"
+            np.savez(path, image=image[index], label=label[index])
+    lists = folder / "lists" / "lists_Synapse"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("\n".join(slices[::-1]) + "\n")
+    (lists / "test_vol.txt").write_text("".join(f"case{number:04d}\n" for number in test))

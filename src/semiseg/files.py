@@ -48,3 +48,22 @@ def unwritable(path: Path, error: OSError) -> UserError:
 def is_partial(path: Path) -> bool:
     """Whether ``path`` was left by a process that died while writing."""
     return path.name.startswith(PREFIX)
+
+
+def inside(folder: Path, name: str, origin: Path) -> Path:
+    """The file ``name`` of ``folder``, as ``origin`` (a list, a header) names it.
+
+    Raises:
+        UserError: where it lies elsewhere: by ``..``, an absolute path or a link.
+    """
+    path = folder / name
+    try:
+        within = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # NUL, a name of absurd length, links in a circle
+        within = False
+    if not (name.strip() and within):
+        raise UserError(
+            f"{origin} names '{name[:200]}', which does not lie in {folder}: copy the file there "
+            "and name it by its path in that folder."
+        )
+    return path

@@ -390,7 +390,8 @@ def test_without_a_preset_a_small_machine_takes_its_own(data: Path, tmp_path: Pa
 
 def test_data_sets_are_listed() -> None:
     said = well(call("datasets"))
-    for name in ("acdc-hdf5", "acdc", "btcv", "kits19", "crag", "kvasir-seg", "isic2018", "nifti"):
+    for name in ("acdc-hdf5", "acdc", "btcv", "kits19", "crag", "kvasir-seg", "isic2018", "volumes",
+                 "nnunet", "decathlon", "synapse-prepared", "manifest", "dicom"):  # fmt: skip
         assert name in said.out
     rows = json.loads(well(call("datasets", "--json")).out)
     assert all(row["layout"] and row["where"] for row in rows)

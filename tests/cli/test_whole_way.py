@@ -211,7 +211,7 @@ def test_pictures_go_the_whole_way(
     nibabel.save(nibabel.Nifti1Image(rng.normal(size=(9, 9, 3)), np.eye(4)), new / "scan.nii.gz")
     said = call("predict", picture_run, new, "-o", tmp_path / "masks", "--probabilities")
     assert said.code == 1
-    assert "scan.nii.gz is a NIfTI image, but the run was trained on pictures" in said.out
+    assert "scan.nii.gz is a volume, but the run was trained on pictures" in said.out
     for name, size in (("rgb", (30, 44)), ("grey", (33, 31)), ("clear", (30, 44))):
         with Image.open(tmp_path / "masks" / f"{name}.png") as file:
             assert (file.format, file.mode) == ("PNG", "L")

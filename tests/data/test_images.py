@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from semiseg.data.images.grid import slice_axis_of
 from semiseg.data.images.nifti import (
     read_nifti,
     read_nifti_label,
-    slice_axis_of,
     write_nifti_mask,
     write_nifti_probabilities,
 )

@@ -201,11 +201,11 @@ def test_dataset_json_names_classes_and_pairs(tmp_path: Path) -> None:
         ('{"labels": {"0": "background", "1": "RV", "2": "RV"}}', "must name the codes"),
         ('{"labels": {"background": 0, "heart": [1, 2]}}', "must name the codes"),
         ('{"labels": ["RV"]}', "must name the codes"),
-        ('{"training": [{"image": "./images/z.nii.gz"}]}', "which is missing"),
+        ('{"training": [{"image": "./imagesTr/z.nii.gz"}]}', "which is missing"),
     ],
 )
 def test_bad_descriptions_are_refused(tmp_path: Path, content: str, word: str) -> None:
-    image(tmp_path / "images" / "a.nii.gz")
+    image(tmp_path / "imagesTr" / "a.nii.gz")
     (tmp_path / "dataset.json").write_text(content)
     with pytest.raises(UserError, match=word) as raised:
         scan(tmp_path)
@@ -355,6 +355,7 @@ def test_folders_without_a_layout_are_refused(tmp_path: Path) -> None:
         detect(tmp_path / "file")
     with pytest.raises(UserError, match="did you mean 'nifti'"):
         named("nifty")
+    assert named("nifti").name == "volumes"  # its former name
     assert all(name == layout.name for name, layout in LAYOUTS.items())
 
 

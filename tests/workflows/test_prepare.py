@@ -89,7 +89,7 @@ def test_it_says_what_it_found(
 ) -> None:
     prepare(hearts, tmp_path / "data", console=Console())
     said = capsys.readouterr().out
-    assert "layout 'nifti'" in said
+    assert "layout 'volumes'" in said
     assert "found: 8 patients = 16 volumes = 64 slices" in said
     assert "unlabelled: 2 patients = 4 volumes = 16 slices" in said
     assert "spacing: 8 x 1.5 x 1.5 mm" in said

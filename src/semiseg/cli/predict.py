@@ -10,7 +10,9 @@ from semiseg.cli import options
 
 def predict(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
-    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    images: Annotated[
+        list[Path], typer.Argument(help="Images, or folders of images or DICOM series.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the masks.")],
     network: Annotated[
         str | None, typer.Option(help="One of the method's networks, such as transformer.")
@@ -29,7 +31,7 @@ def predict(
     ] = False,
     dry_run: options.DryRun = False,
 ) -> None:
-    """Segment new images: NIfTI in, NIfTI out on the same grid; pictures in, PNG out.
+    """Segment new images: a volume's mask has its format and grid; pictures give PNG, DICOM NIfTI.
 
     One bad file is reported and skipped; the exit code is then 1. A stopped prediction goes on
     where it was.

@@ -10,7 +10,9 @@ from semiseg.errors import UserError
 
 
 def prepare(
-    source: Annotated[Path, typer.Argument(help="A folder of images in any supported layout.")],
+    source: Annotated[
+        Path, typer.Argument(help="A folder of images in any supported layout, or a list.")
+    ],
     out: options.Out,
     layout: options.Layout = None,
     classes: options.Classes = None,

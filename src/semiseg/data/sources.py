@@ -16,7 +16,7 @@ from semiseg.errors import UserError
 
 
 class SourceFile(BaseModel):
-    """One file as it was when it was read; ``path`` is relative to the source."""
+    """One file as it was when it was read; ``path`` as `SourceCase.stored_names` says."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,18 +26,18 @@ class SourceFile(BaseModel):
     digest: str
 
 
-def stamp(files: Sequence[Path], source: Path) -> tuple[SourceFile, ...]:
-    """The files as they are now.
+def stamp(files: Sequence[Path], names: Sequence[str]) -> tuple[SourceFile, ...]:
+    """The files as they are now, by the names that are kept of them.
 
     Raises:
         UserError: for a file that is missing or cannot be read.
     """
-    return tuple(_stamp(path, source) for path in files)
+    return tuple(_stamp(path, name) for path, name in zip(files, names, strict=True))
 
 
-def unchanged(stamps: Sequence[SourceFile], files: Sequence[Path], source: Path) -> bool:
+def unchanged(stamps: Sequence[SourceFile], files: Sequence[Path], names: Sequence[str]) -> bool:
     """Whether ``files`` are those that were stamped, with the same content."""
-    if [known.path for known in stamps] != [_name(path, source) for path in files]:
+    if [known.path for known in stamps] != list(names):
         return False
     return all(_same(known, path) for known, path in zip(stamps, files, strict=True))
 
@@ -54,24 +54,18 @@ def _same(known: SourceFile, path: Path) -> bool:
         return False
 
 
-def _stamp(path: Path, source: Path) -> SourceFile:
+def _stamp(path: Path, name: str) -> SourceFile:
     try:
         status = path.stat()  # before reading: a change meanwhile is noticed the next time
         digest = _digest(path, status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror or error}): copy it again or leave it out."
+            f"{name} cannot be read ({error.strerror or error}): copy it again or leave it out."
         ) from None
-    return SourceFile(
-        path=_name(path, source), size=status.st_size, mtime_ns=status.st_mtime_ns, digest=digest
-    )
+    return SourceFile(path=name, size=status.st_size, mtime_ns=status.st_mtime_ns, digest=digest)
 
 
 @functools.lru_cache(maxsize=256)  # one series may hold the images of many cases
 def _digest(path: Path, size: int, mtime_ns: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-
-
-def _name(path: Path, source: Path) -> str:
-    return path.relative_to(source).as_posix()

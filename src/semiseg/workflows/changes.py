@@ -69,7 +69,7 @@ def still_true(records: dict[str, Record], scan: Scan, source: Path) -> dict[str
         case.identifier: record
         for case in scan.cases
         if (record := records.get(case.identifier)) is not None
-        and unchanged(record.files, case.files, source)
+        and unchanged(record.files, case.files, case.stored_names(source))
     }
 
 

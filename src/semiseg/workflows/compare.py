@@ -2,18 +2,24 @@
 
 import collections
 import dataclasses
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.images.names import NIFTI_SUFFIXES, PICTURE_SUFFIXES, stem_of, suffix_of
-from semiseg.data.images.nifti import GRID_TOLERANCE, slice_axis_of
+from semiseg.data.images.grid import (
+    GRID_TOLERANCE,
+    apart,
+    four_axes,
+    slice_axis_of,
+    slices_first,
+    spacing_of,
+)
+from semiseg.data.images.names import PICTURE_SUFFIXES, VOLUME_SUFFIXES, stem_of, suffix_of
 from semiseg.data.images.pictures import read_picture_mask
-from semiseg.data.images.values import as_codes, damaged, times
+from semiseg.data.images.values import as_codes, times
+from semiseg.data.images.volumes import load_volume
 from semiseg.errors import UserError
 from semiseg.evaluation.classes import Classes, check_codes, codes_in, foreground
 from semiseg.evaluation.pictures import score_picture
@@ -30,7 +36,7 @@ from semiseg.evaluation.summary import Summary, summarise, write_csv, write_json
 from semiseg.evaluation.table import table_lines
 from semiseg.reporting.console import Console
 
-MASK_SUFFIXES = ("_gt", "_seg", "_mask", "_label", "_pred")
+MASK_SUFFIXES = ("_gt", "_seg", ".seg", "_mask", "_label", "_pred")
 Spacing = tuple[float, float, float]
 
 
@@ -62,8 +68,8 @@ def compare(
 ) -> Summary:
     """Score predicted masks against reference masks, paired by identifier.
 
-    An identifier is the file's name without its type and without ``_gt``, ``_seg``, ``_mask``,
-    ``_label`` or ``_pred``; folders are searched at every depth. A pair that cannot be scored is
+    An identifier is the file's name without its type and without ``_gt``, ``_seg``, ``.seg``,
+    ``_mask``, ``_label`` or ``_pred``; folders are searched at every depth. A pair that cannot be scored is
     said, skipped and listed in ``Summary.failed``; files without a partner are in
     ``Summary.unpaired_predictions`` and ``unpaired_references``.
 
@@ -206,7 +212,7 @@ def score_files(
 
 
 def read_mask(path: Path) -> Mask:
-    """Read a mask from a NIfTI file or a picture.
+    """Read a mask from a volume of any format or a picture.
 
     Raises:
         UserError: for a file that is unreadable or holds no class codes.
@@ -214,41 +220,19 @@ def read_mask(path: Path) -> Mask:
     if suffix_of(path) in PICTURE_SUFFIXES:
         codes = read_picture_mask(path).codes
         return Mask(codes[None], codes.shape)
-    if suffix_of(path) in NIFTI_SUFFIXES:
-        return _read_nifti_mask(path)
-    raise UserError(
-        f"{path} is no mask that can be read: use NIfTI ({', '.join(NIFTI_SUFFIXES)}) or PNG."
-    )
-
-
-def _read_nifti_mask(path: Path) -> Mask:
-    # Images are read by read_nifti, which refuses constant ones; a mask may well be empty.
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
-
-    try:
-        header: Any = nibabel.load(path)
-        data = np.asanyarray(header.dataobj)
-    except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError):
-        raise damaged(path, "a NIfTI mask") from None
-    shape = data.shape
-    while data.ndim > 3 and data.shape[-1] == 1:
-        data = data[..., 0]
-    if data.ndim == 2:
-        data = data[..., None]
-    if data.ndim != 3 or data.size == 0:
-        raise UserError(f"{path} has shape {times(shape)}, not 3 axes: save one 3D mask per file.")
-    affine = np.asarray(header.affine, np.float64)
-    lengths = np.linalg.norm(affine[:3, :3], axis=0)
-    if not (np.isfinite(affine).all() and (lengths > 0).all()):
-        raise UserError(f"{path} has no valid spacing in its header: repair the affine.")
-    # Headers are float32: 0.7 stays 0.7.
-    source = tuple(float(f"{length:.6g}") for length in lengths)
+    if suffix_of(path) not in VOLUME_SUFFIXES:
+        raise UserError(
+            f"{path} is no mask that can be read: use {', '.join(VOLUME_SUFFIXES)} or PNG."
+        )
+    # Images are read as such, which refuses constant ones; a mask may well be empty.
+    data, affine = load_volume(path)
+    data = four_axes(data, path, 1)[..., 0]
+    source = spacing_of(affine, path)
     axis = slice_axis_of(data.shape, source)
-    in_slice = [source[other] for other in range(3) if other != axis]
     codes = as_codes(np.moveaxis(data, axis, 0), path)
-    return Mask(codes, data.shape, (source[axis], in_slice[0], in_slice[1]), affine)
+    if not codes.size:
+        raise UserError(f"{path} is empty ({times(data.shape)}): export it again.")
+    return Mask(codes, data.shape, slices_first(source, axis), affine)
 
 
 def _check_grid(prediction: Path, guess: Mask, reference: Path, truth: Mask) -> None:
@@ -259,13 +243,10 @@ def _check_grid(prediction: Path, guess: Mask, reference: Path, truth: Mask) -> 
         )
     if guess.affine is None or truth.affine is None or truth.spacing is None:
         return  # pictures have no place in space
-    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(truth.shape) - 1)
-    moved = corners @ (guess.affine - truth.affine)[:3, :3].T
-    moved += (guess.affine - truth.affine)[:3, 3]
-    apart = float(np.linalg.norm(moved, axis=1).max())
-    if apart > GRID_TOLERANCE * min(truth.spacing):
+    away = apart(guess.affine, truth.affine, truth.shape)
+    if not away <= GRID_TOLERANCE * min(truth.spacing):
         raise UserError(
-            f"{prediction} lies up to {apart:.3g} mm away from its reference {reference} (their "
+            f"{prediction} lies up to {away:.3g} mm away from its reference {reference} (their "
             "affines differ): resample the prediction to the reference's grid."
         )
 
@@ -281,7 +262,9 @@ def _masks_in(path: Path) -> dict[str, Path]:
         if file.is_file() and suffix_of(file) and not file.name.startswith("."):
             groups[identifier_of(file)].append(file)
     if not groups:
-        raise UserError(f"{path} holds no masks: NIfTI (.nii, .nii.gz) or pictures (.png) count.")
+        raise UserError(
+            f"{path} holds no masks: volumes (such as .nii.gz) or pictures (.png) count."
+        )
     return {name: _only(name, files) for name, files in groups.items()}
 
 

@@ -10,18 +10,15 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from semiseg.data.images.names import IMAGE_SUFFIXES, NIFTI_SUFFIXES, stem_of, suffix_of
-from semiseg.data.images.nifti import read_nifti, write_nifti_mask, write_nifti_probabilities
-from semiseg.data.images.pictures import read_picture, write_picture_mask
 from semiseg.data.splits import plural
 from semiseg.data.task import Task
-from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.files import replacing
 from semiseg.inference.predictor import Predictor
 from semiseg.reporting.console import Console
 from semiseg.training.checkpoints import digest
 from semiseg.training.run_folder import RunFolder
+from semiseg.workflows.inputs import Input, as_inputs, find_images
 from semiseg.workflows.loading import choose_network, load_predictor
 from semiseg.workflows.setting import make_folder
 
@@ -54,32 +51,36 @@ def predict(
 ) -> PredictResult:
     """Predict files, or all images of folders, into ``out``.
 
-    NIfTI gives NIfTI on the input's grid, affine and header; a picture gives a PNG. One bad file is
-    reported and passed over. Masks that are already there are kept, so that a stopped prediction goes
-    on, unless ``overwrite``; masks of another run, network or weights are refused
-    (``.predicted-by.json`` says whose they are). ``probabilities`` writes them beside the mask
-    (NAME_prob: a 4D NIfTI; for pictures one grey PNG per class).
+    A volume gives a mask of its own format on its grid (with NIfTI's affine and header), a DICOM
+    series one in NIfTI, a picture a PNG. One bad file is reported and passed over. Masks that are
+    already there are kept, so that a stopped prediction goes on, unless ``overwrite``; masks of
+    another run, network or weights are refused (``.predicted-by.json`` says whose they are).
+    ``probabilities`` writes them beside the mask (NAME_prob: the classes are a fourth axis, or
+    components; for pictures one grey PNG per class).
 
     Raises:
         UserError: where the run cannot be loaded, nothing is found, two inputs share a name, or the
             folder holds others' masks.
     """
-    files = find_images(images)
-    folder = Path(out)
-    targets = {_target(folder, path): path for path in files}
-    if len(targets) < len(files):
-        twice = next(p for p in files if targets[_target(folder, p)] is not p)
+    found = find_images(images)
+    folder, held = Path(out), RunFolder(run)
+    held.config()  # says so where it is no run
+    inputs = as_inputs(found, held.task())
+    targets = {folder / (image.stem + image.suffix): image for image in inputs}
+    if len(targets) < len(inputs):
+        twice = next(i for i in inputs if targets[folder / (i.stem + i.suffix)] is not i)
         raise UserError(
-            f"{twice} and {targets[_target(folder, twice)]} would write the same mask: predict them "
-            "into different folders with -o."
+            f"{twice} and {targets[folder / (twice.stem + twice.suffix)]} would write the same mask: "
+            "predict them into different folders with -o."
         )
-    clash = next((t for t, p in targets.items() if t.resolve() == p.resolve()), None)
+    read = {path.resolve() for image in inputs for path in image.paths}
+    clash = next((target for target in targets if target.resolve() in read), None)
     if clash is not None:
         raise UserError(f"The mask of {clash} would overwrite the image itself: choose another -o.")
     if threads is not None:
         torch.set_num_threads(threads)
     predictor = load_predictor(run, network=network, weights=weights, device=device, flips=flips)
-    origin = _origin(RunFolder(run), network, weights, flips)
+    origin = _origin(held, network, weights, flips)
     if not overwrite:
         _check_origin(folder, [t for t in targets if t.exists()], origin)
     todo = {t: p for t, p in targets.items() if overwrite or not t.exists()}
@@ -92,11 +93,11 @@ def predict(
     make_folder(folder)
     _write_origin(folder / ORIGIN, origin)
     failed = []
-    for target, path in console.track(todo.items(), "predicting"):
+    for target, image in console.track(todo.items(), "predicting"):
         try:
-            _one(predictor, path, target, probabilities)
+            _one(predictor, image, target, probabilities)
         except (UserError, MemoryError) as error:
-            failed.append(str(error) or f"{path}: too large for this machine's memory.")
+            failed.append(str(error) or f"{image}: too large for this machine's memory.")
             console.warn(f"skipped: {failed[-1]}")
     written = len(todo) - len(failed)
     console.say(f"{_masks(written)} written to {folder}; {len(failed)} failed")
@@ -148,81 +149,20 @@ def _masks(count: int) -> str:
     return plural(count, "mask")
 
 
-def find_images(images: Sequence[Path | str]) -> list[Path]:
-    """The image files among ``images``; folders are searched without their sub-folders.
-
-    Raises:
-        UserError: for a path that does not exist, a file of another kind, or nothing at all.
-    """
-    files: list[Path] = []
-    for entry in map(Path, images):
-        if entry.is_dir():
-            inside = sorted(p for p in entry.iterdir() if p.is_file() and suffix_of(p))
-            files += [p for p in inside if not p.name.startswith(".")]
-        elif not entry.exists():
-            raise UserError(f"{entry} does not exist: name an image or a folder of images.")
-        elif not suffix_of(entry):
-            raise UserError(f"{entry} is no image that can be read ({', '.join(IMAGE_SUFFIXES)}).")
-        else:
-            files.append(entry)
-    if not files:
-        raise UserError(
-            f"No image found in {', '.join(map(str, images))}: files must end in "
-            f"{', '.join(IMAGE_SUFFIXES)}, and sub-folders are not searched{_hint(images)}."
-        )
-    return list(dict.fromkeys(files))
-
-
-def _hint(images: Sequence[Path | str]) -> str:
-    """The sub-folder that was probably meant."""
-    folders = [Path(entry) / "images" for entry in images]
-    there = next((folder for folder in folders if folder.is_dir()), None)
-    return f" (did you mean {there}?)" if there else ""
-
-
-def _is_nifti(path: Path) -> bool:
-    return suffix_of(path) in NIFTI_SUFFIXES
-
-
-def _target(folder: Path, path: Path) -> Path:
-    return folder / (stem_of(path) + (".nii.gz" if _is_nifti(path) else ".png"))
-
-
-def read_image(path: Path, task: Task) -> Volume:
-    """An image with the channels that the task has.
-
-    Raises:
-        UserError: where it cannot be read, or is a picture where volumes are meant or the reverse:
-            their intensities are scaled in different ways.
-    """
-    if _is_nifti(path) != (task.kind == "volumes"):
-        raise UserError(
-            f"{path} is a {'NIfTI image' if _is_nifti(path) else 'picture'}, but the run was "
-            f"trained on {task.kind}: leave it out."
-        )
-    if _is_nifti(path):
-        return read_nifti(path, task.channels)
-    return read_picture(path, task.channels)
-
-
-def _one(predictor: Predictor, path: Path, target: Path, probabilities: bool) -> None:
-    """Predict one file and write its mask last: where it is, all is."""
-    volume = read_image(path, predictor.task)
+def _one(predictor: Predictor, image: Input, target: Path, probabilities: bool) -> None:
+    """Predict one image and write its mask last: where it is, all is."""
+    volume = image.read(predictor.task)
     if not probabilities:
         mask = predictor.labels(volume.image)
     else:
         values = predictor.probabilities(volume.image)  # [D, K, H, W]
         mask = values.argmax(1).astype(np.uint8)
-        if _is_nifti(path):
-            by_class = np.moveaxis(values, 1, 0)
-            beside = target.with_name(f"{stem_of(target)}_prob.nii.gz")
-            write_nifti_probabilities(beside, by_class, path)
+        if image.volumes:
+            beside = target.with_name(f"{image.stem}_prob{image.suffix}")
+            image.write_probabilities(beside, np.moveaxis(values, 1, 0), volume)
         else:
             _write_maps(target, values[0], predictor.task)
-    if _is_nifti(path):
-        write_nifti_mask(target, mask, path)
-    else:
-        write_picture_mask(target, mask[0], len(predictor.task.classes))
+    image.write_mask(target, mask, volume, len(predictor.task.classes))
 
 
 def _write_maps(target: Path, values: NDArray[np.float32], task: Task) -> None:

@@ -54,7 +54,7 @@ def prepare(
     keeps its whole cases in a hidden folder beside ``out``, and the next with the same options goes on.
 
     Args:
-        source: the folder of images.
+        source: the folder of images, or a list of them (.csv, .json).
         out: the folder to write; it appears only once it is whole.
         layout: its name; default: recognised by itself.
         classes: names of the classes without the background, or CODE=NAME each; default: what the
@@ -86,7 +86,7 @@ def prepare(
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs {jobs}: give a number of cases to read at a time, 1 or more.")
     names, codes = named_codes(classes) if classes is not None else (None, None)
-    check_source(source)
+    check_source(source, layout)
     check_output(out, source)
     if layout is None:
         chosen, evidence = detect(source)
@@ -173,7 +173,7 @@ def _read_all(
     def work(case: SourceCase) -> Record:
         if case.identifier in kept:
             return kept[case.identifier]
-        files = stamp(case.files, source)
+        files = stamp(case.files, case.stored_names(source))
         volume, unnamed = _recoded(case.read(), scan.codes)
         record = measure(case, volume, files, scan.intensity, unnamed)
         if writer is not None:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from semiseg.data.images.nifti import write_nifti_of_volume
+from semiseg.data.images.grid import stored_order
+from semiseg.data.images.nifti import write_nifti
 from semiseg.data.images.pictures import write_picture_mask
 from semiseg.data.layouts import check_source, detect, named
 from semiseg.data.layouts.base import Options, SourceCase, named_codes
@@ -262,5 +264,9 @@ def _one(predictor: Predictor, case: SourceCase, target: Path) -> None:
     mask = predictor.labels(volume.image)
     if predictor.task.kind == "pictures":
         write_picture_mask(target, mask[0], len(predictor.task.classes))
-    else:
-        write_nifti_of_volume(target, mask, volume)
+        return
+    affine, axis = volume.affine, volume.slice_axis
+    if affine is None:  # HDF5 and pictures carry none: the spacing is all that is known
+        between, row, column = volume.spacing or (1.0, 1.0, 1.0)
+        affine, axis = np.diag([row, column, between, 1.0]), 2
+    write_nifti(target, np.ascontiguousarray(stored_order(mask[None], axis)[..., 0]), affine)

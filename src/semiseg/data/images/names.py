@@ -3,8 +3,10 @@
 from pathlib import Path
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
+ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+VOLUME_SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-IMAGE_SUFFIXES = NIFTI_SUFFIXES + PICTURE_SUFFIXES
+IMAGE_SUFFIXES = VOLUME_SUFFIXES + PICTURE_SUFFIXES
 
 
 def suffix_of(path: Path) -> str:

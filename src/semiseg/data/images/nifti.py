@@ -7,30 +7,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.images.grid import (
+    Affine,
+    as_label,
+    as_volume,
+    check_result,
+    slice_axis_of,
+    spacing_of,
+    stored_order,
+)
 from semiseg.data.images.sizes import check_announced
-from semiseg.data.images.values import as_codes, compact, damaged, times
+from semiseg.data.images.values import damaged
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.files import replacing
 
 UNREADABLE = (OSError, EOFError, ValueError, OverflowError, zlib.error)
 WORKING = 8  # bytes a voxel: scaled values, or a compact copy
-CLEARLY_LARGER = 1.2  # a slice distance, as a multiple of the spacing within slices
-GRID_TOLERANCE = 0.1  # how far two grids may lie apart, as a part of the smallest spacing
-
-
-def slice_axis_of(shape: tuple[int, ...], spacing: tuple[float, ...]) -> int:
-    """Which of three axes counts the slices.
-
-    The one of a single voxel; else the one whose spacing is more than 1.2 times the others';
-    else the last.
-    """
-    single = [axis for axis in range(3) if shape[axis] == 1]
-    if len(single) == 1:
-        return single[0]
-    widest = int(np.argmax(spacing))
-    others = [spacing[axis] for axis in range(3) if axis != widest]
-    return widest if spacing[widest] > CLEARLY_LARGER * max(others) else 2
 
 
 def time_points(path: Path | str) -> int:
@@ -54,22 +47,14 @@ def read_nifti(path: Path | str, channels: int = 1, time_point: int | None = Non
         time_point: this one (from 0) of a series, whose fourth axis is time; no other is read.
 
     Returns:
-        image [D, C, H, W] int16 where exact, else float32; slices along :func:`slice_axis_of`.
+        image [D, C, H, W] as :func:`semiseg.data.images.grid.as_volume` makes it.
 
     Raises:
         UserError: for a file that is unreadable, truncated, empty, constant, holds NaN, or has
             other axes.
     """
     path = Path(path)
-    header, data = _load_nifti(path, time_point)
-    data = _four_axes(data, path, channels)
-    affine = np.asarray(header.affine, np.float64)
-    source = _nifti_spacing(header, path)
-    axis = slice_axis_of(data.shape, source)
-    image = np.moveaxis(np.moveaxis(data, axis, 0), 3, 1)
-    in_slice = [source[other] for other in range(3) if other != axis]
-    spacing = (source[axis], in_slice[0], in_slice[1])
-    return Volume(compact(image, path), None, spacing, affine, axis)
+    return as_volume(*load_nifti(path, time_point), path, channels)
 
 
 def read_nifti_label(path: Path | str, like: Volume) -> NDArray[np.uint8]:
@@ -80,25 +65,27 @@ def read_nifti_label(path: Path | str, like: Volume) -> NDArray[np.uint8]:
             are no class codes.
     """
     path = Path(path)
-    header, data = _load_nifti(path)
-    data = _four_axes(data, path, 1)[..., 0]
-    label = np.moveaxis(data, like.slice_axis, 0)
-    depth, _, height, width = like.image.shape
-    if label.shape != (depth, height, width):
-        expected = np.moveaxis(np.empty((depth, height, width), bool), 0, like.slice_axis).shape
-        raise UserError(
-            f"{path} has shape {times(data.shape)} but its image has {times(expected)}: "
-            "export the label on the image's grid."
-        )
-    if like.affine is not None:
-        apart = _apart(np.asarray(header.affine, np.float64), like.affine, data.shape)
-        smallest = min(like.spacing) if like.spacing else 1.0
-        if not apart <= GRID_TOLERANCE * smallest:
-            raise UserError(
-                f"{path} lies up to {apart:.3g} mm away from its image (their affines differ): "
-                "resample the label to the image's grid."
-            )
-    return as_codes(label, path)
+    return as_label(*load_nifti(path), path, like)
+
+
+def load_nifti(path: Path, time_point: int | None = None) -> tuple[NDArray[Any], Affine]:
+    """The voxels in the file's axes, and the affine (RAS, mm).
+
+    Raises:
+        UserError: for a file that is unreadable, or would take absurdly more memory than its size.
+    """
+    header = _open_nifti(path)
+    announced = header.shape if time_point is None else (*header.shape[:3], time_point + 1)
+    check_announced(
+        path, announced, header.get_data_dtype().itemsize,
+        compressed=path.suffix.lower() == ".gz", working=WORKING,
+    )  # fmt: skip
+    try:
+        proxy = header.dataobj
+        data = np.asanyarray(proxy if time_point is None else proxy[..., time_point])
+    except UNREADABLE:
+        raise damaged(path, "a NIfTI image") from None
+    return data, np.asarray(header.affine, np.float64)
 
 
 def orientation(affine: NDArray[np.float64]) -> str:
@@ -136,27 +123,23 @@ def write_nifti_probabilities(
     _write_nifti(Path(path), data, Path(reference_path), np.float32)
 
 
-def write_nifti_of_volume(path: Path | str, mask: NDArray[np.integer[Any]], volume: Volume) -> None:
-    """Write class codes on the grid of a volume whose own file is of another format.
+def write_nifti(path: Path | str, data: NDArray[Any], affine: Affine) -> None:
+    """Write an array of a file's own axes that had no NIfTI file before.
 
     Args:
-        path: the .nii.gz file to write; never seen half-written.
-        mask: [D, H, W] with the slices of ``volume``.
-        volume: where the axes of its source are unknown, its spacing alone is kept.
+        path: the .nii or .nii.gz file to write; never seen half-written.
+        data: [X, Y, Z] or [X, Y, Z, K], written in its dtype.
+        affine: voxel to RAS in mm.
 
     Raises:
         UserError: where the file cannot be written.
     """
     import nibabel
 
-    affine = volume.affine
-    codes = np.moveaxis(np.asarray(mask, np.uint8), 0, volume.slice_axis)
-    if affine is None:
-        sides = list(volume.spacing or (1.0, 1.0, 1.0))
-        affine = np.diag([*sides[1:], sides[0], 1.0])
-        codes = np.moveaxis(np.asarray(mask, np.uint8), 0, 2)
+    image = nibabel.Nifti1Image(data, affine)
+    image.header.set_xyzt_units("mm")
     with replacing(Path(path)) as partial:
-        nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(codes), affine), partial)
+        nibabel.save(image, partial)
 
 
 def _write_nifti(path: Path, data: NDArray[Any], reference_path: Path, dtype: type) -> None:
@@ -164,13 +147,9 @@ def _write_nifti(path: Path, data: NDArray[Any], reference_path: Path, dtype: ty
 
     reference = _open_nifti(reference_path)
     shape = (*reference.shape, 1, 1)[:3]
-    axis = slice_axis_of(shape, _nifti_spacing(reference, reference_path))
-    restored = np.moveaxis(np.moveaxis(data, 0, -1), 0, axis)
-    if restored.shape[:3] != shape:
-        raise UserError(
-            f"{path}: a result of {times(restored.shape[:3])} voxels does not fit its image "
-            f"{reference_path} of {times(shape)}: predict from that image."
-        )
+    affine = np.asarray(reference.affine, np.float64)
+    restored = stored_order(data, slice_axis_of(shape, spacing_of(affine, reference_path)))
+    check_result(restored.shape[:3], shape, path, reference_path)
     if dtype is np.uint8:
         restored = restored[..., 0].reshape(reference.shape[:3])  # two axes stay two
     header = reference.header.copy()
@@ -195,54 +174,3 @@ def _open_nifti(path: Path) -> Any:
         return nibabel.load(path)
     except (*UNREADABLE, ImageFileError, HeaderDataError):
         raise damaged(path, "a NIfTI image") from None
-
-
-def _load_nifti(path: Path, time_point: int | None = None) -> tuple[Any, NDArray[Any]]:
-    header = _open_nifti(path)
-    shape, itemsize = header.shape, header.get_data_dtype().itemsize
-    announced = shape if time_point is None else (*shape[:3], time_point + 1)
-    check_announced(
-        path, announced, itemsize, compressed=path.suffix.lower() == ".gz", working=WORKING
-    )
-    try:
-        proxy = header.dataobj
-        return header, np.asanyarray(proxy if time_point is None else proxy[..., time_point])
-    except UNREADABLE:
-        raise damaged(path, "a NIfTI image") from None
-
-
-def _four_axes(data: NDArray[Any], path: Path, channels: int) -> NDArray[Any]:
-    """[X, Y], [X, Y, Z] or [X, Y, Z, C] as [X, Y, Z, C]."""
-    shape = data.shape
-    while data.ndim > 3 and data.shape[-1] == 1:
-        data = data[..., 0]
-    if data.ndim == 2:
-        data = data[..., None]
-    if data.ndim == 3 and channels == 1:
-        return data[..., None]
-    if data.ndim == 4 and data.shape[3] == channels:
-        return data
-    if data.ndim < 3 or channels > 1:
-        raise UserError(
-            f"{path} has shape {times(shape)}, not 3 axes and {channels} channels: export it so."
-        )
-    raise UserError(
-        f"{path} has {data.ndim} axes ({times(shape)}) where a 3D image is meant: "
-        "save each time point or channel as its own 3D file."
-    )
-
-
-def _nifti_spacing(header: Any, path: Path) -> tuple[float, float, float]:
-    spacing = np.linalg.norm(np.asarray(header.affine, np.float64)[:3, :3], axis=0)
-    if not (np.isfinite(header.affine).all() and (spacing > 0).all()):
-        raise UserError(f"{path} has no valid spacing in its header: repair the affine.")
-    # Headers are float32: 0.7 stays 0.7 in what people read.
-    first, second, third = (float(f"{value:.6g}") for value in spacing)
-    return first, second, third
-
-
-def _apart(one: NDArray[Any], other: NDArray[Any], shape: tuple[int, ...]) -> float:
-    """The largest distance in mm between equal corners of two grids."""
-    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape[:3]) - 1)
-    homogeneous = np.concatenate([corners, np.ones((8, 1))], axis=1)
-    return float(np.linalg.norm(homogeneous @ (one - other)[:3].T, axis=1).max())

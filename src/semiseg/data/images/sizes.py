@@ -13,7 +13,13 @@ HEADERS = 2**20  # what a small file may hold beyond that
 
 
 def check_announced(
-    path: Path, shape: Sequence[int], itemsize: int, *, compressed: bool, working: int = 0
+    path: Path,
+    shape: Sequence[int],
+    itemsize: int,
+    *,
+    compressed: bool,
+    working: int = 0,
+    others: Sequence[Path] = (),
 ) -> None:
     """Refuse an array that its file cannot hold, or that memory cannot.
 
@@ -23,6 +29,7 @@ def check_announced(
         itemsize: bytes a value in the file.
         compressed: whether the file may be smaller than the array.
         working: bytes a value that reading takes in addition.
+        others: files that hold the values where ``path`` holds the header alone.
 
     Raises:
         UserError: for sizes below 0, more values than the file holds, or too many for this machine.
@@ -32,7 +39,7 @@ def check_announced(
     if min(sizes, default=1) < 0 or itemsize < 0:
         raise _absurd(path, sizes)
     announced = count * itemsize
-    length = path.stat().st_size
+    length = sum(file.stat().st_size for file in (path, *others) if file.is_file())
     if announced > (length * DEFLATE + HEADERS if compressed else length):
         raise _absurd(path, sizes)
     needed, free = count * (itemsize + working), free_memory()

@@ -7,27 +7,37 @@ from semiseg.data.layouts.acdc_hdf5 import AcdcHdf5
 from semiseg.data.layouts.base import Layout
 from semiseg.data.layouts.btcv import Btcv
 from semiseg.data.layouts.crag import Crag
+from semiseg.data.layouts.decathlon import Decathlon
+from semiseg.data.layouts.dicom import Dicom
 from semiseg.data.layouts.isic2018 import Isic2018
 from semiseg.data.layouts.kits19 import Kits19
 from semiseg.data.layouts.kvasir import KvasirSeg
-from semiseg.data.layouts.nifti import NiftiFolder
+from semiseg.data.layouts.listed import Listed
+from semiseg.data.layouts.nnunet import NnUnet
 from semiseg.data.layouts.pictures import PictureFolder
+from semiseg.data.layouts.synapse_prepared import SynapsePrepared
+from semiseg.data.layouts.volumes import VolumeFolder
 from semiseg.errors import UserError, unknown
 
 # The first that recognises a folder is taken, so special ones stand before general ones.
 LAYOUTS: dict[str, Layout] = {
+    "manifest": Listed(),
     "acdc-hdf5": AcdcHdf5(),
     "acdc": Acdc(),
     "btcv": Btcv(),
+    "synapse-prepared": SynapsePrepared(),
     "kits19": Kits19(),
-    "nifti": NiftiFolder(),
+    "nnunet": NnUnet(),
+    "decathlon": Decathlon(),
+    "dicom": Dicom(),
+    "volumes": VolumeFolder(),
     "kvasir-seg": KvasirSeg(),
     "isic2018": Isic2018(),
     "crag": Crag(),
     "pictures": PictureFolder(),
 }
-
-
+LIST = "manifest"  # the only layout whose source may be a file
+FORMER = {"nifti": "volumes"}
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 
 
@@ -39,7 +49,7 @@ def detect(folder: Path) -> tuple[Layout, str]:
     """
     check_source(folder)
     for layout in LAYOUTS.values():
-        evidence = layout.detect(folder)
+        evidence = None if folder.is_file() and layout.name != LIST else layout.detect(folder)
         if evidence is not None:
             return layout, evidence
     known = "; ".join(layout.summary for layout in LAYOUTS.values())
@@ -52,22 +62,25 @@ def named(name: str) -> Layout:
     Raises:
         UserError: with the nearest name, where there is none.
     """
+    name = FORMER.get(name, name)
     if name not in LAYOUTS:
-        raise unknown("layout", name, LAYOUTS)
+        raise unknown("layout", name, [*LAYOUTS, *FORMER])
     return LAYOUTS[name]
 
 
-def check_source(folder: Path) -> None:
-    """Refuse what cannot be a source of images.
+def check_source(folder: Path, layout: str | None = None) -> None:
+    """Refuse what cannot be a source of images, for the layout of that name.
 
     Raises:
-        UserError: for a missing folder, a file, or a data set that is prepared already.
+        UserError: for a missing folder, a file that is no list, or a data set that is prepared already.
     """
     if not folder.exists():
         raise UserError(f"{folder} does not exist: check the path.")
-    if not folder.is_dir():
+    if not folder.is_dir() and (layout not in (None, LIST) or LAYOUTS[LIST].detect(folder) is None):
         if folder.name.lower().endswith(ARCHIVES):
             raise UserError(f"{folder} is an archive: unpack it and give the folder.")
-        raise UserError(f"{folder} is a file: give the folder that holds the images.")
+        raise UserError(
+            f"{folder} is a file: give the folder that holds the images, or a list (.csv, .json)."
+        )
     if (folder / "manifest.json").is_file() and (folder / "images").is_dir():
         raise UserError(f"{folder} is a prepared data set already: train on it directly.")

@@ -12,8 +12,8 @@ from pathlib import Path
 from semiseg.data.images.names import stem_of
 from semiseg.data.images.nifti import read_nifti, time_points
 from semiseg.data.layouts.base import Options, Scan, SourceCase, split_of_parts, with_background
-from semiseg.data.layouts.nifti import read_pair
 from semiseg.data.layouts.pairing import Pair
+from semiseg.data.layouts.volumes import read_pair
 from semiseg.data.manifest import Part
 from semiseg.data.task import Intensity
 from semiseg.errors import UserError

@@ -10,13 +10,9 @@ import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from semiseg.data.images.sizes import check_announced
-from semiseg.data.images.values import as_codes, compact, damaged, times
+from semiseg.data.images.arrays import stack
+from semiseg.data.images.hdf5 import has_label, read_hdf5
 from semiseg.data.layouts.base import Options, Scan, SourceCase, patient_of, with_background
 from semiseg.data.manifest import Part, Split
 from semiseg.data.task import Intensity
@@ -63,7 +59,7 @@ class AcdcHdf5:
             path = next((folder / name for name in lists if (folder / name).is_file()), None)
             if path is None:
                 continue
-            found = self._cases(folder, _names(path), there, part, options, path)
+            found = self._cases(folder, listed_names(path), there, part, options, path)
             cases += found
             patients[part] = tuple(dict.fromkeys(case.patient for case in found))
         split, notes = None, []
@@ -119,13 +115,13 @@ class AcdcHdf5:
         cases = []
         for identifier, numbered in volumes.items():
             numbered.sort()
-            _check_numbers(identifier, [number for number, _ in numbered], folder)
+            check_numbers(identifier, [number for number, _ in numbered], folder)
             paths = tuple(path for _, path in numbered)
             cases.append(
                 SourceCase(
                     identifier=identifier,
                     patient=patient_of(identifier, options.patient_pattern),
-                    has_label=_has_label(paths[0]),
+                    has_label=has_label(paths[0]),
                     part=part,
                     source=str(paths[0].relative_to(folder)),
                     files=paths,
@@ -141,84 +137,10 @@ def read_stack(paths: Sequence[Path], identifier: str) -> Volume:
     Raises:
         UserError: for slices of different shapes, some of them without label, or nonsense values.
     """
-    parts = [read_hdf5(path) for path in paths]
-    shapes = {part.image.shape[2:] for part in parts}
-    if len(shapes) > 1:
-        listed = " and ".join(times(shape) for shape in sorted(shapes))
-        raise UserError(
-            f"{paths[0].parent}: the slices of {identifier} have {listed} pixels: "
-            "export them again."
-        )
-    labels = [part.label for part in parts if part.label is not None]
-    if labels and len(labels) < len(parts):
-        missing = next(p for p, part in zip(paths, parts, strict=True) if part.label is None)
-        raise UserError(
-            f"{missing} has no label though other slices of {identifier} have one: add it."
-        )
-    image = np.concatenate([part.image for part in parts])
-    return Volume(compact(image, paths[0]), np.concatenate(labels) if labels else None)
+    return stack([read_hdf5(path) for path in paths], paths, identifier)
 
 
-def read_hdf5(path: Path | str) -> Volume:
-    """Read the field's HDF5: ``image`` and, where there, ``label``, of two or three axes.
-
-    Returns:
-        image [D, 1, H, W] as stored, without :func:`compact`'s checks (a black slice is allowed).
-
-    Raises:
-        UserError: for an unreadable file, a missing ``image``, other axes, unequal shapes.
-    """
-    import h5py
-
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: copy it or take it off its list.")
-    try:
-        with h5py.File(path, "r") as file:
-            arrays = {key: _array(file, key, path) for key in ("image", "label") if key in file}
-    except (OSError, RuntimeError, TypeError, ValueError, KeyError):
-        raise damaged(path, "HDF5") from None
-    if "image" not in arrays:
-        raise UserError(f"{path} holds no array 'image': is it a file of the ACDC set?")
-    image, label = arrays["image"], arrays.get("label")
-    if image.ndim not in (2, 3) or image.size == 0:
-        raise UserError(
-            f"{path} holds an image of shape {times(image.shape)}: two or three axes are meant."
-        )
-    if label is not None and label.shape != image.shape:
-        raise UserError(
-            f"{path} holds a label of shape {times(label.shape)} for an image of "
-            f"{times(image.shape)}: export it again."
-        )
-    slices = (-1, *image.shape[-2:])
-    codes = None if label is None else as_codes(label.reshape(slices), path)
-    return Volume(image.reshape(slices)[:, None], codes)
-
-
-def _array(file: Any, key: str, path: Path) -> NDArray[Any]:
-    """A dataset that lies in this very file, of a size that it can hold."""
-    import h5py
-
-    dataset = file[key] if isinstance(file.get(key, getlink=True), h5py.HardLink) else None
-    if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
-        raise UserError(
-            f"{path}: '{key}' is no array of this file but a link to another: save it as an array."
-        )
-    check_announced(path, dataset.shape or (), dataset.dtype.itemsize, compressed=True)
-    return np.asarray(dataset)
-
-
-def _has_label(path: Path) -> bool:
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            return "label" in file
-    except (OSError, RuntimeError):
-        raise damaged(path, "HDF5") from None
-
-
-def _names(path: Path) -> list[str]:
+def listed_names(path: Path) -> list[str]:
     """The names in a list, in its order.
 
     Raises:
@@ -243,9 +165,14 @@ def _slices_of(name: str, there: dict[str, Path]) -> list[tuple[int, Path]]:
     return [(int(m.group(2)), path) for m, path in found if m and m.group(1) == name]
 
 
-def _check_numbers(identifier: str, numbers: list[int], folder: Path) -> None:
+def check_numbers(identifier: str, numbers: Sequence[int], folder: Path) -> None:
+    """The numbers of a case's slices, sorted, must have no gap.
+
+    Raises:
+        UserError: naming the first that is missing.
+    """
     expected = range(numbers[0], numbers[0] + len(numbers))
-    if numbers != list(expected):
+    if list(numbers) != list(expected):
         gap = next(number for number in expected if number not in numbers)
         raise UserError(
             f"{folder}: slice {gap} of {identifier} is missing between the others: "

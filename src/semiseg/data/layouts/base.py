@@ -48,6 +48,7 @@ class SourceCase:
         part: where the source's folders say it.
         source: the image's path, relative to the source.
         files: all that ``read`` opens (image and label), to notice when one has changed.
+        private: names of files may name a person, and are neither stored nor said.
         read: the checked volume, or UserError naming the file. Several cases are read at a time, and a
             case may be taken from an earlier preparation unread: what it shows goes into the volume.
     """
@@ -59,6 +60,19 @@ class SourceCase:
     source: str
     files: tuple[Path, ...]
     read: Callable[[], Volume]
+    private: bool = False
+
+    def stored_names(self, source: Path) -> list[str]:
+        """What is kept of the files' names: paths relative to ``source`` (or to a list's folder)."""
+        if self.private:
+            return [f"{self.source}, file {number}" for number in range(1, len(self.files) + 1)]
+        folder = folder_of(source)
+        return [path.relative_to(folder).as_posix() for path in self.files]
+
+
+def folder_of(source: Path) -> Path:
+    """The folder that all files of a source lie in: itself, or that of a list."""
+    return source if source.is_dir() else source.parent
 
 
 def no_notes(remarks: Mapping[str, Sequence[str]]) -> Sequence[str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from semiseg.data.images.names import stem_of
 from semiseg.data.layouts.base import Options, Scan, SourceCase, with_background
-from semiseg.data.layouts.nifti import read_pair
 from semiseg.data.layouts.pairing import Pair
+from semiseg.data.layouts.volumes import read_pair
 from semiseg.data.manifest import Split
 from semiseg.data.task import Intensity
 

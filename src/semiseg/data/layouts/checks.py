@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from semiseg.data.identifiers import flaw_of, look
-from semiseg.data.layouts.base import Scan
+from semiseg.data.layouts.base import Scan, folder_of
 from semiseg.data.splits import plural
 from semiseg.errors import UserError
 
@@ -22,7 +22,7 @@ def check_cases(scan: Scan, source: Path) -> None:
     _check_names(scan, source)
     for case in scan.cases:
         for path in case.files:
-            _check_inside(path, source)
+            _check_inside(path, folder_of(source))
     if not any(case.has_label for case in scan.cases):
         raise UserError(
             f"{source} has {plural(len(scan.cases), 'image')} but no label at all: add at least one, "

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from semiseg.data.layouts.base import Options, Scan, SourceCase, split_of_parts, with_background
-from semiseg.data.layouts.nifti import read_pair
 from semiseg.data.layouts.pairing import Pair
+from semiseg.data.layouts.volumes import read_pair
 from semiseg.data.task import Intensity
 
 CLASSES = ("kidney", "tumour")

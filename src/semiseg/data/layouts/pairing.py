@@ -170,8 +170,8 @@ def pair_files(folder: Path, suffixes: Sequence[str]) -> Found:
             without = (image.place, stem[: channel.start()])
             if without in exact:
                 raise UserError(
-                    f"{image.path} is a further channel of one image: keep one file a case, "
-                    "or save the channels as a fourth axis and name them in dataset.json."
+                    f"{image.path} is a further channel of one image: name the channels in "
+                    "nnU-Net's dataset.json, or list the files in semiseg.csv."
                 )
         if label is not None:
             used.add(label.path)

@@ -1,0 +1,89 @@
+"""``dataset.json``, as the Medical Segmentation Decathlon and nnU-Net write it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from semiseg.errors import UserError
+
+NAME = "dataset.json"
+
+
+def read_description(folder: Path) -> Mapping[str, Any]:
+    """The entries of ``folder``'s dataset.json.
+
+    Raises:
+        UserError: where it is no JSON of named entries.
+    """
+    path = folder / NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        raise UserError(f"{path} is no readable JSON: repair it or remove it.") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} needs named entries such as labels: repair it or remove it.")
+    return content
+
+
+def channel_names(folder: Path, described: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the input channels in their order: ``{"0": "CT"}``, or a list; () where unsaid.
+
+    Raises:
+        UserError: where they are not numbered 0, 1, 2, ...
+    """
+    named = described.get("channel_names", described.get("modality"))
+    if named is None:
+        return ()
+    wrong = UserError(
+        f"{folder / NAME}: 'channel_names' (or 'modality') must name the channels 0, 1, 2, ... "
+        'such as {"0": "T1", "1": "T2"}: correct it.'
+    )
+    if isinstance(named, list):
+        named = dict(enumerate(named))
+    if not isinstance(named, dict):
+        raise wrong
+    try:
+        pairs = sorted((int(number), str(name)) for number, name in named.items())
+    except (TypeError, ValueError):
+        raise wrong from None
+    if not pairs or [number for number, _ in pairs] != list(range(len(pairs))):
+        raise wrong
+    return tuple(name for _, name in pairs)
+
+
+def class_names(folder: Path, described: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Names in the order of their codes, from ``{"0": "background", ...}`` or its reverse.
+
+    Raises:
+        UserError: for codes with gaps, regions (a name for several codes), or an ignored code.
+    """
+    labels = described.get("labels")
+    if labels is None:
+        return None
+    wrong = UserError(
+        f"{folder / NAME}: 'labels' must name the codes 0, 1, 2, ... "
+        'such as {"0": "background", "1": "RV"}: correct it.'
+    )
+    if not isinstance(labels, dict):
+        raise wrong
+    region = next((name for name, codes in labels.items() if isinstance(codes, list)), None)
+    if region is not None:
+        raise UserError(
+            f"{folder / NAME}: '{region}' is a region of several codes, but 'labels' must name the "
+            "codes 0, 1, 2, ... one by one: name single codes (--classes 1=NAME,2=NAME joins them)."
+        )
+    try:
+        pairs = [(int(code), str(name)) for code, name in labels.items()]
+    except (TypeError, ValueError):
+        try:
+            pairs = [(int(code), str(name)) for name, code in labels.items()]
+        except (TypeError, ValueError):
+            raise wrong from None
+    pairs.sort()
+    names = tuple(name for _, name in pairs)
+    if [code for code, _ in pairs] != list(range(len(pairs))) or len(pairs) < 2:
+        raise wrong
+    if len(set(names)) < len(names) or not all(names):
+        raise wrong
+    return ("background", *names[1:])
