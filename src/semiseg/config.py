@@ -70,6 +70,11 @@ class DataConfig(Strict):
         assert self.patch is not None
         return self.patch
 
+    @property
+    def input_size(self) -> int | str:
+        """As tables and pages have it: the side of slices, or '32 x 32 x 48'."""
+        return self.size if self.dimensions == 2 else " x ".join(map(str, self.sides))
+
 
 class TrainingConfig(Strict):
     """One training's budget, optimiser and rhythm."""

@@ -18,7 +18,7 @@ from semiseg.data.task import Task
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.files import replacing
-from semiseg.inference.predictor import Predictor
+from semiseg.inference.volumes import AnyPredictor
 from semiseg.reporting.console import Console
 from semiseg.training.checkpoints import digest
 from semiseg.training.run_folder import RunFolder
@@ -107,7 +107,7 @@ def _origin(run: RunFolder, network: str | None, weights: str, flips: bool) -> d
     """What decides on a mask; ``run`` is said, but a run that was moved is the same run."""
     return {
         "run": str(run.folder.resolve()),
-        "network": choose_network(run.config().method, network)[1],
+        "network": choose_network(run.config(), network)[1],
         "weights": f"{weights} ({digest(run.weights / f'{weights}.safetensors')})",
         "flips": "yes" if flips else "no",
     }
@@ -205,13 +205,13 @@ def read_image(path: Path, task: Task) -> Volume:
     return read_picture(path, task.channels)
 
 
-def _one(predictor: Predictor, path: Path, target: Path, probabilities: bool) -> None:
+def _one(predictor: AnyPredictor, path: Path, target: Path, probabilities: bool) -> None:
     """Predict one file and write its mask last: where it is, all is."""
     volume = read_image(path, predictor.task)
     if not probabilities:
-        mask = predictor.labels(volume.image)
+        mask = predictor.labels(volume.image, spacing=volume.spacing)
     else:
-        values = predictor.probabilities(volume.image)  # [D, K, H, W]
+        values = predictor.probabilities(volume.image, spacing=volume.spacing)  # [D, K, H, W]
         mask = values.argmax(1).astype(np.uint8)
         if _is_nifti(path):
             by_class = np.moveaxis(values, 1, 0)

@@ -54,8 +54,9 @@ def deal_patches(
     mask = None
     if remainder == "drop":
         shape = [max(n // s, 1) * s for n, s in zip(shape, sides, strict=True)]
-        inside = [slice(n) for n in shape]
-        maps, labels = maps[(..., *inside)], labels[(..., *inside)]
+        for axis, n in enumerate(shape):
+            length = min(n, maps.shape[2 + axis])
+            maps, labels = maps.narrow(2 + axis, 0, length), labels.narrow(1 + axis, 0, length)
         shape = list(maps.shape[2:])
     if any(n % s for n, s in zip(shape, sides, strict=True)):
         before = origin or draw_origin(sides, remainder)
