@@ -186,7 +186,8 @@ def test_rotations_are_those_of_space(spacing: tuple[float, float, float]) -> No
     movements = draw_movements([spacing] * 200, config, np.random.default_rng(3))
     mm = np.array(spacing)
     in_space = movements * mm[:, None] / mm
-    np.testing.assert_allclose(in_space @ in_space.transpose(0, 2, 1), np.eye(3)[None].repeat(200, 0), atol=1e-9)  # fmt: skip
+    squares = in_space @ in_space.transpose(0, 2, 1)
+    np.testing.assert_allclose(squares, np.broadcast_to(np.eye(3), squares.shape), atol=1e-9)
     tilted = np.abs(in_space[:, 0, 0] - 1).max() > 1e-3
     assert tilted == (max(spacing) < 2 * min(spacing))  # long voxels turn in their slices alone
     angles = np.degrees(np.arctan2(in_space[:, 2, 1], in_space[:, 2, 2]))

@@ -1,5 +1,6 @@
 """Sliding windows: a pointwise network cannot tell them from the whole; weights, grids, flips."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +65,7 @@ def test_windows_cover_the_length_and_overlap(length: int, overlap: float) -> No
     starts = window_starts(length, 8, overlap)
     assert starts[0] == 0
     assert starts[-1] == max(length - 8, 0)
-    assert all(
-        0 < b - a <= max(8 * (1 - overlap), 1) for a, b in zip(starts, starts[1:], strict=False)
-    )
+    assert all(0 < b - a <= max(8 * (1 - overlap), 1) for a, b in itertools.pairwise(starts))
     covered = {i for a in starts for i in range(a, a + 8)}
     assert covered >= set(range(length))
 

@@ -19,6 +19,7 @@ from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.losses.dice import dice_loss, supervised_loss
 from semiseg.methods.base import Method, Step
+from semiseg.methods.mcsc import tile
 from semiseg.methods.parts.points import shrink_labels
 from semiseg.training.loop import Hooks, fit
 from semiseg.training.run_folder import RunFolder, RunSplit
@@ -188,6 +189,14 @@ def test_the_contrast_of_cubes_is_equation_2(volumes: PreparedData) -> None:
         fractions = torch.log(e / denominator[:, None])
         expected = -((fractions * same).sum(1) / same.sum(1).clamp(min=1)).mean()
     torch.testing.assert_close(found, expected)
+
+
+def test_tiles_cover_a_small_map_with_little_to_spare() -> None:
+    assert tile(7, (16, 16, 24)) == (6, 6, 6)
+    assert tile(6, (8, 8, 12)) == (4, 4, 6)
+    assert tile(6, (4, 4, 6)) == (4, 4, 6)
+    assert tile(1, (5, 3, 2)) == (1, 1, 1)
+    assert tile(19, (224, 224)) == (19, 19)  # the paper's
 
 
 @pytest.mark.parametrize("name", ["cross-level", "plgcl"])

@@ -11,6 +11,7 @@ On volumes (``data.dimensions=3``; ours) a 3D U-Net and a V-Net take their place
 dealt are cubes: the loss sees embeddings and classes and knows no dimensions.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -78,11 +79,15 @@ def default_sides(size: int) -> dict[int, int]:
     return {1: max(round(19 * size / 224), 1), 4: max(size // 16, 1), 8: max(size // 16, 1)}
 
 
-def tile(scale_side: int, shape: Sequence[int]) -> tuple[int, ...]:
-    """The sides of a tile: in 3D no longer than the map, which is small there."""
+def tile(side: int, shape: Sequence[int]) -> tuple[int, ...]:
+    """The sides of a tile of a map of ``shape``: h' in 2D, in 3D about that.
+
+    A 3D map is but a few tiles long, and what completes the last one would be half of all voxels: as
+    many tiles as of ``side``, but of the smallest sides that cover the map.
+    """
     if len(shape) == 2:
-        return scale_side, scale_side
-    return tuple(min(scale_side, side) for side in shape)
+        return side, side
+    return tuple(math.ceil(n / math.ceil(n / side)) for n in shape)
 
 
 class MCSC(Method):
