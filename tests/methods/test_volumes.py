@@ -23,7 +23,7 @@ from semiseg.methods.mcsc import tile
 from semiseg.methods.parts.points import shrink_labels
 from semiseg.training.loop import Hooks, fit
 from semiseg.training.run_folder import RunFolder, RunSplit
-from semiseg.workflows.setting import cases_of, settle
+from semiseg.workflows.setting import cases_of, count_iterations, settle
 
 TERMS = {
     "supervised": {"supervised"},
@@ -236,6 +236,15 @@ def test_sizes_and_scales_that_the_networks_lack_are_refused(volumes: PreparedDa
         )  # fmt: skip
     with pytest.raises(UserError, match="the cnn has no map at 1/8"):
         build(volumes, "mcsc", "mcsc.scales=[8]")
+
+
+def test_an_epoch_is_a_patch_of_every_labelled_volume(volumes: PreparedData) -> None:
+    cases = cases_of(volumes, RunSplit(split=volumes.manifest.split, labelled=("p1", "p2")))
+    more = ("training.epochs=5", "training.batch_size=2", "training.labelled_batch_size=1")
+    settled = settle(volumes.task, "mcsc", None, [*deep_settings("mcsc")[:-1], *more])
+    counted = count_iterations(settled, cases)
+    assert counted.config.training.iterations == 10
+    assert "2 labelled volumes" in counted.origins["training.iterations"]
 
 
 def test_pictures_are_no_volumes(volumes: PreparedData) -> None:
