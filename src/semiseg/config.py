@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from semiseg.errors import UserError, unknown
 
+Side = Annotated[int, Field(ge=1)]
+Length = Annotated[float, Field(gt=0)]
+
 
 class Strict(BaseModel):
     """A section in which an unknown name is an error."""
@@ -20,9 +23,20 @@ class Strict(BaseModel):
 
 
 class DataConfig(Strict):
-    """What a network sees: the size of its square input and the geometric augmentation."""
+    """What a network sees: squares or boxes of what size, and the geometric augmentation."""
 
+    dimensions: Literal[2, 3] = Field(2, description="2: slices; 3: patches of volumes")
     size: int = Field(224, ge=32, description="side of the network's square input, in pixels")
+    patch: tuple[Side, Side, Side] | None = Field(
+        None, description="3D: sides of the network's input, [slices, rows, columns] in voxels"
+    )
+    spacing: tuple[Length, Length, Length] | None = Field(
+        None, description="3D: mm that all volumes are resampled to, [slice, row, column]"
+    )
+    foreground: float = Field(
+        1 / 3, ge=0, le=1, description="3D: part of the labelled patches that is put on a class"
+    )
+    overlap: float = Field(0.5, ge=0, lt=1, description="3D: of a prediction's sliding windows")
     quarter_turns_and_flips: float = Field(
         0.5, ge=0, le=1, description="probability of a random quarter turn and flip"
     )
@@ -34,7 +48,32 @@ class DataConfig(Strict):
     crop: float = Field(
         0.0, ge=0, lt=1, description="random crop: a window of 1 - c to 1 of the side, anywhere"
     )
-    cache_mb: int = Field(1024, ge=0, description="memory for resized slices, in MiB")
+    cache_mb: int = Field(
+        1024, ge=0, description="memory for resized slices or resampled volumes, in MiB"
+    )
+
+    @model_validator(mode="after")
+    def _volumes(self) -> "DataConfig":
+        if self.dimensions == 3 and self.patch is None:
+            raise ValueError(
+                "dimensions=3 needs the sides of a patch too, for example data.patch=[32,64,64]"
+            )
+        if self.dimensions == 3 and self.crop:
+            raise ValueError("crop is for slices (a patch is a crop already): leave it 0 in 3D")
+        return self
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """The sides of a network's input: [size, size], or the patch."""
+        if self.dimensions == 2:
+            return self.size, self.size
+        assert self.patch is not None
+        return self.patch
+
+    @property
+    def input_size(self) -> int | str:
+        """As tables and pages have it: the side of slices, or '32 x 32 x 48'."""
+        return self.size if self.dimensions == 2 else " x ".join(map(str, self.sides))
 
 
 class TrainingConfig(Strict):
@@ -82,6 +121,9 @@ class UNetConfig(Strict):
 
     channels: tuple[Annotated[int, Field(ge=1)], ...] = Field((16, 32, 64, 128, 256), min_length=2)
     dropout: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = (0.05, 0.1, 0.2, 0.3, 0.5)
+    norm: Literal["batch", "instance"] = Field(
+        "batch", description="'instance' for batches of one or two, as in 3D"
+    )
     head_kernel: Literal[1, 3] = 3
     standardise: Literal["none", "imagenet"] = Field(
         "none", description="of inputs in [0, 1]: by ImageNet's mean and deviation a channel"
@@ -107,6 +149,25 @@ class SwinConfig(Strict):
     warmup: float = Field(0.05, ge=0, lt=1, description="linear, as a part of the run")
 
 
+class VNetConfig(Strict):
+    """V-Net, the second network in 3D, and how it is optimised beside a U-Net."""
+
+    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field((16, 32, 64, 128, 256), min_length=2)
+    blocks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (1, 2, 3, 3, 3), description="convolutions of each level"
+    )
+    dropout: float = Field(0.5, ge=0, lt=1, description="at the bottom")
+    norm: Literal["batch", "instance"] = "batch"
+    learning_rate_scale: float = Field(1.0, gt=0, description="times training.learning_rate")
+    warmup: float = Field(0.0, ge=0, lt=1, description="linear, as a part of the run")
+
+    @model_validator(mode="after")
+    def _lengths(self) -> "VNetConfig":
+        if len(self.channels) != len(self.blocks):
+            raise ValueError("channels and blocks need one entry per level each")
+        return self
+
+
 class EvaluationConfig(Strict):
     """How a run is scored; the words are those of ``semiseg evaluate``."""
 
@@ -123,6 +184,7 @@ class RunConfig(Strict):
     training: TrainingConfig = TrainingConfig()
     unet: UNetConfig = UNetConfig()
     swin: SwinConfig = SwinConfig()
+    vnet: VNetConfig = VNetConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     options: dict[str, Any] = Field(
         default_factory=dict, description="the method's own section, under its own name in files"
@@ -132,7 +194,7 @@ class RunConfig(Strict):
 RIVALS = {"training.iterations": "epochs", "training.epochs": "iterations"}
 """The later layer's word on how long a training is replaces the earlier one's."""
 
-SECTIONS = ("data", "training", "unet", "swin", "evaluation")
+SECTIONS = ("data", "training", "unet", "swin", "vnet", "evaluation")
 
 
 @dataclasses.dataclass(frozen=True)

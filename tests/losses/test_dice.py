@@ -1,5 +1,6 @@
 """Soft Dice and the supervised loss against loops over the printed formula."""
 
+import itertools
 import math
 
 import pytest
@@ -85,3 +86,23 @@ def test_extreme_logits_stay_finite(dtype: torch.dtype, scale: float) -> None:
     assert torch.isfinite(loss)
     assert x.grad is not None
     assert torch.isfinite(x.grad).all()
+
+
+def test_voxels_count_as_pixels_do() -> None:
+    """Five-dimensional input against loops over every voxel."""
+    generator = torch.Generator().manual_seed(4)
+    logits = 3 * torch.randn(2, 3, 2, 3, 4, generator=generator, dtype=torch.float64)
+    target = torch.randint(0, 3, (2, 2, 3, 4), generator=generator)
+    p, total, cross_entropy = logits.softmax(1), 0.0, 0.0
+    for k in range(3):
+        overlap = squares = count = 0.0
+        for b, z, y, x in itertools.product(range(2), range(2), range(3), range(4)):
+            value, t = float(p[b, k, z, y, x]), float(target[b, z, y, x] == k)
+            overlap, squares, count = overlap + value * t, squares + value**2, count + t
+            cross_entropy -= t * math.log(value) / target.numel()
+        total += 1 - (2 * overlap + 1e-5) / (squares + count + 1e-5)
+    assert float(dice_loss(p, target)) == pytest.approx(total / 3, rel=1e-12)
+    expected = 0.5 * (cross_entropy + total / 3)
+    assert float(supervised_loss(logits, target)) == pytest.approx(expected, rel=1e-12)
+    logits.requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: supervised_loss(x, target), logits)

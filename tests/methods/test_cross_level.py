@@ -130,7 +130,12 @@ class TestCrossLevel(MethodConformance):
 
 def binary(data: PreparedData) -> CrossLevel:
     task = data.task.model_copy(update={"classes": ("background", "polyp")})
-    config: RunConfig = settle(task, "cross-level", None, small_settings("cross-level")).config
+    config: RunConfig = settle(
+        data.manifest.model_copy(update={"task": task}),
+        "cross-level",
+        None,
+        small_settings("cross-level"),
+    ).config
     torch.manual_seed(0)
     method = methods.entry("cross-level").load()(task, config)
     assert isinstance(method, CrossLevel)
@@ -189,7 +194,7 @@ def test_a_size_that_does_not_fit_says_what_does(size: int, n: int, words: str) 
 @pytest.mark.parametrize("name", ["cross-level-kvasir", "cross-level-isic2018"])
 def test_presets_say_what_is_printed(small_data: PreparedData, name: str) -> None:
     task = small_data.task.model_copy(update={"channels": 3})
-    config = settle(task, None, name).config
+    config = settle(small_data.manifest.model_copy(update={"task": task}), None, name).config
     t, o = config.training, config.options
     assert (config.method, config.data.size, o["patches"]) == ("cross-level", 320, 5)
     assert (t.batch_size, t.labelled_batch_size, t.epochs) == (8, 4, 300)

@@ -204,7 +204,7 @@ class TestMCSC(MethodConformance):
 
     @pytest.mark.parametrize(
         "setting",
-        ["mcsc.scales=[2]", "mcsc.scales=[]", "mcsc.scales=[1, 1]", "mcsc.patch_sides={3: 5}",
+        ["mcsc.scales=[3]", "mcsc.scales=[]", "mcsc.scales=[1, 1]", "mcsc.patch_sides={3: 5}",
          "mcsc.patch_sides={1: 0}", "mcsc.temperature=0", "mcsc.colour=red"],
     )  # fmt: skip
     def test_wrong_options_are_refused_by_name(

@@ -110,3 +110,41 @@ def test_gradients_reach_every_pixel_once() -> None:
     embeddings.sum().backward()
     assert maps.grad is not None
     assert (maps.grad == 1).all()
+
+
+def coded_volumes(count: int, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+    """Labels that number the voxels of all maps, features that hold that number + 1."""
+    number = torch.arange(count * shape[0] * shape[1] * shape[2]).reshape(count, *shape)
+    return number[:, None].float() + 1, number
+
+
+@pytest.mark.parametrize("remainder", ["pad", "offset", "drop"])
+@pytest.mark.parametrize(("shape", "sides"), [((4, 6, 6), (2, 3, 2)), ((5, 7, 6), (2, 3, 6))])
+def test_voxels_are_dealt_as_pixels_are(
+    shape: tuple[int, int, int], sides: tuple[int, int, int], remainder: str
+) -> None:
+    maps, labels = coded_volumes(3, shape)
+    embeddings, dealt, mask = deal_patches(maps, labels, sides, remainder)  # type: ignore[arg-type]
+    size = sides[0] * sides[1] * sides[2]
+    assert embeddings.shape == (*dealt.shape, 1)
+    assert dealt.shape[1] == 3 * size
+    kept = embeddings[..., 0].long() - 1
+    there = kept >= 0
+    assert torch.equal(kept[there], dealt[there])  # the label stays with its feature
+    assert mask is None or torch.equal(there, mask)
+    whole = [n // s * s for n, s in zip(shape, sides, strict=True)]
+    expected = labels[:, : whole[0], : whole[1], : whole[2]] if remainder == "drop" else labels
+    assert torch.equal(kept[there].sort().values, expected.flatten().sort().values)
+
+
+def test_a_problem_holds_one_whole_cube_of_every_map() -> None:
+    maps, labels = coded_volumes(3, (4, 6, 6))
+    _, dealt, mask = deal_patches(maps, labels, (2, 3, 2))
+    assert mask is None
+    for problem in dealt.reshape(2 * 2 * 3, 3, 12):
+        for number, cube in enumerate(problem):
+            m, rest = cube // 144, cube % 144
+            assert (m == number).all()
+            z, y, x = rest // 36, rest % 36 // 6, rest % 6
+            assert len(torch.unique((z // 2) * 100 + (y // 3) * 10 + x // 2)) == 1
+            assert len(torch.unique((z % 2) * 100 + (y % 3) * 10 + x % 2)) == 12

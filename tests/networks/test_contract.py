@@ -4,15 +4,18 @@ import pytest
 import torch
 from torch import nn
 
-from semiseg.config import SwinConfig, UNetConfig
+from semiseg.config import SwinConfig, UNetConfig, VNetConfig
 from semiseg.errors import UserError
+from semiseg.networks.levels import plan_levels
 from semiseg.networks.projector import SharedProjector
 from semiseg.networks.segmenter import Segmenter
 from semiseg.networks.swin_unet import DropPath, SwinBlock, SwinUnet, default_window
 from semiseg.networks.unet import UNet
+from semiseg.networks.vnet import VNet
 
 UNET = UNetConfig(channels=(4, 6, 8, 10, 12))
 SWIN = SwinConfig(embed_dim=8, head_dim=4)
+CUBE, STACK = (1.0, 1.0, 1.0), (5.0, 1.0, 1.0)
 
 
 def build(name: str, channels: int, size: int) -> nn.Module:
@@ -118,3 +121,105 @@ def test_the_projectors_share_their_last_layer_only() -> None:
         "first.cnn.weight": True, "first.cnn.bias": True, "first.transformer.weight": False,
         "first.transformer.bias": False, "shared.weight": True, "shared.bias": True,
     }  # fmt: skip
+
+
+def build_deep(name: str, channels: int, spacing: tuple[float, ...], norm: str) -> nn.Module:
+    """Four levels in 3D."""
+    if name == "unet":
+        config = {"channels": (4, 6, 8, 10), "dropout": (0.1,) * 4, "norm": norm}
+        return UNet(channels, UNetConfig.model_validate(config), spacing)
+    config = {"channels": (4, 6, 8, 10), "blocks": (1, 2, 3, 2), "norm": norm}
+    return VNet(channels, VNetConfig.model_validate(config), spacing)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize(
+    ("spacing", "sides", "finest"),
+    [
+        (CUBE, (8, 16, 24), {4: (2, 4, 6), 2: (4, 8, 12), 1: (8, 16, 24)}),
+        # slices five times as far apart as pixels: halved once, where pixels have grown to 4
+        (STACK, (6, 16, 24), {4: (6, 4, 6), 2: (6, 8, 12), 1: (6, 16, 24)}),
+    ],
+)
+@pytest.mark.parametrize("name", ["unet", "vnet"])
+def test_features_of_volumes_are_as_announced(
+    name: str,
+    spacing: tuple[float, ...],
+    sides: tuple[int, int, int],
+    finest: dict[int, tuple[int, ...]],
+    norm: str,
+    channels: int,
+) -> None:
+    backbone = build_deep(name, channels, spacing, norm)
+    backbone.check_size(sides)
+    network = Segmenter(backbone, classes=3, kernel=1)
+    images = torch.rand(2, channels, *sides)
+    features = network.features(images)
+    logits = network.classify(features)
+    assert {reduction: x.shape[2:] for reduction, x in features.items()} == finest
+    assert list(features) == sorted(features, reverse=True)
+    for reduction, tensor in features.items():
+        assert tensor.shape[:2] == (2, network.out_channels[reduction])
+    assert logits.shape == (2, 3, *sides)
+    logits.square().mean().backward()
+    for parameter in network.parameters():
+        assert parameter.grad is not None
+        assert torch.isfinite(parameter.grad).all()
+
+
+def test_long_voxels_wait_for_the_others() -> None:
+    levels = plan_levels(5, STACK)
+    assert [level.stride for level in levels] == [
+        (1, 1, 1), (1, 2, 2), (1, 2, 2), (2, 2, 2), (2, 2, 2)
+    ]  # fmt: skip
+    assert [level.kernel[0] for level in levels] == [1, 1, 3, 3, 3]
+    assert all(level.kernel[1:] == (3, 3) for level in levels)
+    assert {level.stride for level in plan_levels(4, CUBE)[1:]} == {(2, 2, 2)}
+    flat = plan_levels(3, (1.0, 1.0))
+    assert [level.stride for level in flat] == [(1, 1), (2, 2), (2, 2)]
+
+
+@pytest.mark.parametrize("name", ["unet", "vnet"])
+def test_slices_do_not_see_each_other_before_their_kernels_do(name: str) -> None:
+    """One level of long voxels: a network of slices, in 3D."""
+    torch.manual_seed(0)
+    far = (9.0, 1.0, 1.0)
+    if name == "unet":
+        network: nn.Module = UNet(1, UNetConfig(channels=(4, 4), dropout=(0, 0)), far)
+    else:
+        network = VNet(1, VNetConfig(channels=(4, 4), blocks=(1, 1)), far)
+    network.eval()
+    images = torch.rand(1, 1, 3, 8, 8)
+    changed = images.clone()
+    changed[:, :, 1] += 1
+    with torch.no_grad():
+        one, other = (network.features(x)[-1] for x in (images, changed))
+    differs = (one - other).abs().amax((0, 1, 3, 4)) > 1e-6
+    assert differs.tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("name", ["unet", "vnet"])
+def test_patches_that_do_not_fit_are_refused_with_one_that_does(name: str) -> None:
+    network = build_deep(name, 1, CUBE, "instance")
+    with pytest.raises(UserError, match=r"data\.patch \[10, 16, 20\] .* \[8, 16, 16\]"):
+        network.check_size((10, 16, 20))
+    with pytest.raises(UserError, match=r"more than one voxel .* \[8, 8, 16\]"):
+        network.check_size((8, 8, 8))
+    with pytest.raises(UserError, match=r"of 4 levels: .*\[8, 8, 8\].* such as \[8, 24, 16\]"):
+        network.check_size((3, 25, 20))
+    build_deep(name, 1, STACK, "batch").check_size((4, 8, 8))
+    with pytest.raises(UserError, match=r"imagenet is for colour .* volumes"):
+        UNet(3, UNetConfig(standardise="imagenet"), CUBE)
+
+
+def test_a_residual_level_adds_its_input() -> None:
+    torch.manual_seed(0)
+    network = VNet(1, VNetConfig(channels=(4, 4), blocks=(1, 1)), CUBE).eval()
+    first = network.encoder[0]
+    x = torch.rand(2, 1, 4, 4, 4)
+    with torch.no_grad():
+        for parameter in first.body.parameters():  # type: ignore[union-attr]
+            parameter.zero_()
+        out = first(x, x)
+    torch.testing.assert_close(out, x.expand(-1, 4, -1, -1, -1))

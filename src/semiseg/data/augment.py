@@ -1,16 +1,24 @@
 """Geometric augmentation: drawn first, then applied to image and label alike.
 
 Turns, flips, rotation and zoom of a sample are one affine matrix, so that a batch is resampled once.
+Slices are moved in their own frame; a patch of a volume is cut out with the surroundings that its
+movement needs, so that no corner of it is empty that lies within the volume.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from semiseg.config import DataConfig
+
+LONG = (
+    2.0  # a voxel's longest side by its shortest, from which on volumes turn in their slices alone
+)
 
 
 def draw_geometry(count: int, config: DataConfig, rng: np.random.Generator) -> Tensor:
@@ -41,30 +49,96 @@ def draw_geometry(count: int, config: DataConfig, rng: np.random.Generator) -> T
     return torch.from_numpy(matrices)
 
 
-def apply_geometry(
-    images: Tensor, labels: Tensor | None, matrices: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Resample square maps: images bilinearly, labels by nearest neighbour, zero outside.
+def draw_movements(
+    spacings: Sequence[Sequence[float]], config: DataConfig, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """[B, 3, 3]: from a patch's voxels (offsets from its centre) to its volume's.
+
+    With one probability a quarter turn about the slice axis and a flip along any axis, each with even
+    chances; otherwise, with another, a rotation by up to ``rotation_degrees`` about the slice axis, and
+    about all three where no axis of a voxel is long (`LONG`); zoom on top. Angles are those of space.
 
     Args:
-        images: [B, C, S, S] float.
-        labels: [L, S, S] integers of the first L images (L may be 0), or None.
-        matrices: [B, 2, 3] of `draw_geometry`.
+        spacings: (slice, row, column) in mm of each patch.
     """
+    movements = []
+    for spacing in spacings:
+        turn_or_flip, rotate, zoom = rng.random(3)  # all numbers are drawn whatever is used
+        angles, quarter, flips = rng.random(3), int(rng.integers(4)), rng.integers(0, 2, 3)
+        linear = np.eye(3)
+        if turn_or_flip < config.quarter_turns_and_flips:
+            linear = np.rint(_turn(0, quarter * math.pi / 2)) @ np.diag(1.0 - 2 * flips)
+        elif rotate < config.rotation:
+            axes = (0, 1, 2) if max(spacing) < LONG * min(spacing) else (0,)
+            for axis in axes:
+                degrees = (2 * angles[axis] - 1) * config.rotation_degrees
+                linear = linear @ _turn(axis, math.radians(degrees))
+        linear = linear / (1 + (2 * zoom - 1) * config.scaling)
+        mm = np.asarray(spacing, float)
+        movements.append(linear * mm / mm[:, None])
+    return np.stack(movements)
+
+
+def _turn(axis: int, angle: float) -> NDArray[np.float64]:
+    """A rotation about one of the axes (slice, row, column)."""
+    one, other = (i for i in range(3) if i != axis)
+    turn = np.eye(3)
+    turn[one, one] = turn[other, other] = math.cos(angle)
+    turn[one, other], turn[other, one] = -math.sin(angle), math.sin(angle)
+    return turn
+
+
+def reach(movements: NDArray[np.float64], sides: Sequence[int]) -> tuple[int, ...]:
+    """The sides of a box about a patch's centre that holds all it is made of after any movement."""
+    needed = (np.abs(movements) @ np.asarray(sides, float)).max(0)
+    # as much on either side, so that the patch that stays is the middle of its box
+    return tuple(
+        s + 2 * max(math.ceil((n - s) / 2 - 1e-6), 0) for n, s in zip(needed, sides, strict=True)
+    )
+
+
+def to_matrices(movements: NDArray[np.float64], sides: Sequence[int], box: Sequence[int]) -> Tensor:
+    """[B, 3, 4] for `apply_geometry`, from boxes of sides ``box`` to patches of ``sides``."""
+    scaled = movements * np.asarray(sides, float) / np.asarray(box, float)[:, None]
+    matrices = np.zeros((len(movements), 3, 4))
+    matrices[:, :, :3] = scaled[:, ::-1, ::-1]  # torch counts columns first
+    return torch.from_numpy(matrices).float()
+
+
+def apply_geometry(
+    images: Tensor, labels: Tensor | None, matrices: Tensor, sides: Sequence[int] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Resample maps: images linearly, labels by nearest neighbour, zero outside.
+
+    Args:
+        images: [B, C, S, S] float, or [B, C, D, H, W].
+        labels: [L, S, S] or [L, D, H, W] integers of the first L images (L may be 0), or None.
+        matrices: [B, 2, 3] of `draw_geometry`, or [B, 3, 4] of `to_matrices`.
+        sides: of what comes back, the middle of what is given; default: as given.
+    """
+    given = images.shape[2:]
+    sides = tuple(sides or given)
     if labels is None:
-        labels = images.new_zeros((0, *images.shape[-2:]), dtype=torch.uint8)
-    identity = torch.eye(2, 3)
+        labels = images.new_zeros((0, *given), dtype=torch.uint8)
+    # column first, as the matrices
+    parts = torch.tensor([s / n for s, n in zip(reversed(sides), reversed(given), strict=True)])
+    identity = F.pad(torch.diag(parts), (0, 1))
     moved = (matrices != identity).flatten(1).any(1).nonzero()[:, 0]
+    still, still_labels = images, labels
+    for axis, (s, n) in enumerate(zip(sides, given, strict=True)):
+        still = still.narrow(2 + axis, (n - s) // 2, s)
+        still_labels = still_labels.narrow(1 + axis, (n - s) // 2, s)
     if len(moved) == 0:
-        return images, labels
-    images, labels = images.clone(), labels.clone()
-    grid = F.affine_grid(matrices[moved], [len(moved), *images.shape[1:]], align_corners=False)
-    images[moved] = F.grid_sample(images[moved], grid, "bilinear", "zeros", align_corners=False)
+        return still, still_labels
+    out, codes = still.clone(), still_labels.clone()
+    shape = [len(moved), images.shape[1], *sides]
+    grid = F.affine_grid(matrices[moved], shape, align_corners=False)
+    out[moved] = F.grid_sample(images[moved], grid, "bilinear", "zeros", align_corners=False)
     with_label = moved < len(labels)
     if bool(with_label.any()):
         rows = moved[with_label]
         turned = F.grid_sample(
             labels[rows][:, None].float(), grid[with_label], "nearest", "zeros", align_corners=False
         )
-        labels[rows] = turned[:, 0].to(labels.dtype)
-    return images, labels
+        codes[rows] = turned[:, 0].to(codes.dtype)
+    return out, codes

@@ -12,6 +12,7 @@ from semiseg.config import DataConfig
 from semiseg.data.augment import apply_geometry, draw_geometry
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import Case, PreparedData
+from semiseg.data.patches import PatchLoader
 from semiseg.data.sampler import Sampler
 from semiseg.data.task import normalise
 
@@ -99,3 +100,18 @@ class BatchLoader:
         matrices = draw_geometry(len(images), self.config, rng)
         moved, codes = apply_geometry(torch.stack(images), torch.stack(labels), matrices)
         return Batch(moved, codes.long())
+
+
+def build_loader(
+    data: PreparedData,
+    labelled: Sequence[Case],
+    unlabelled: Sequence[Case],
+    counts: tuple[int, int],
+    config: DataConfig,
+    seed: int,
+    rank: int = 0,
+    ranks: int = 1,
+) -> BatchLoader | PatchLoader:
+    """Batches of slices, or of patches of volumes, as ``config`` says."""
+    loader = BatchLoader if config.dimensions == 2 else PatchLoader
+    return loader(data, labelled, unlabelled, counts, config, seed, rank, ranks)

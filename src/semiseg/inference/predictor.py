@@ -17,6 +17,18 @@ Resampling = Literal["probabilities", "labels"]
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 
+def check_channels(image: NDArray[np.generic], task: Task) -> None:
+    """Refuse an image [D, C, H, W] of another number of channels than the task's.
+
+    Raises:
+        UserError: saying both.
+    """
+    if image.shape[1] != task.channels:
+        raise UserError(
+            f"The image has {image.shape[1]} channels, the network was trained on {task.channels}."
+        )
+
+
 class Predictor:
     """Masks of whole volumes by one network.
 
@@ -43,8 +55,16 @@ class Predictor:
         self.flips = FLIPS if flips else FLIPS[:1]
         self.resampling, self.batch_size = resampling, batch_size
 
-    def labels(self, image: NDArray[np.generic], bounds: Bounds | None = None) -> NDArray[np.uint8]:
-        """[D, C, H, W] -> class codes [D, H, W]; ``bounds`` default to those of the image itself."""
+    def labels(
+        self,
+        image: NDArray[np.generic],
+        bounds: Bounds | None = None,
+        spacing: tuple[float, float, float] | None = None,
+    ) -> NDArray[np.uint8]:
+        """[D, C, H, W] -> class codes [D, H, W]; ``bounds`` default to those of the image itself.
+
+        ``spacing`` is for volumes (`VolumePredictor`): slices are resized whatever it is.
+        """
         parts = [
             # on a CPU max() is ten times faster than argmax() over a strided dimension
             probabilities.max(1).indices.to(torch.uint8).cpu().numpy()
@@ -57,6 +77,7 @@ class Predictor:
         image: NDArray[np.generic],
         bounds: Bounds | None = None,
         restored: bool = True,
+        spacing: tuple[float, float, float] | None = None,
     ) -> NDArray[np.float32]:
         """[D, C, H, W] -> class probabilities [D, K, H, W]; not ``restored``: [D, K, size, size]."""
         parts = [p.float().cpu().numpy() for p in self._batches(image, bounds, restored)]
@@ -69,11 +90,7 @@ class Predictor:
         bounds: Bounds | None,
         restored: bool = True,
     ) -> Iterator[Tensor]:
-        if image.shape[1] != self.task.channels:
-            raise UserError(
-                f"The image has {image.shape[1]} channels, the network was trained on "
-                f"{self.task.channels}."
-            )
+        check_channels(image, self.task)
         bounds = bounds or bounds_of(image, self.task.intensity)
         height, width = image.shape[-2:]
         for start in range(0, len(image), self.batch_size):

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One line of the table; ``target`` is ``module:Class``."""
+    """One line of the table; ``target`` is ``module:Class``, ``dimensions`` what it can train on."""
 
     name: str
     year: int
     summary: str
     citation: str
     target: str
+    dimensions: tuple[int, ...] = (2,)
 
     def load(self) -> "type[Method]":
         """Import the method's class."""
@@ -36,17 +37,17 @@ BUILT_IN = (
     Entry(
         "supervised", 2015, "U-Net on the labelled images alone: the baseline of every table",
         "Ronneberger, Fischer, Brox. U-Net: convolutional networks for biomedical image "
-        "segmentation. MICCAI 2015.", "semiseg.methods.supervised:Supervised",
+        "segmentation. MICCAI 2015.", "semiseg.methods.supervised:Supervised", (2, 3),
     ),
     Entry(
         "cross-teaching", 2022, "a U-Net and a Swin-Unet teach each other by pseudo-labels (CTS)",
         "Luo, Hu, Song, Wang, Zhang. Semi-supervised medical image segmentation via cross teaching "
-        "between CNN and Transformer. MIDL 2022.", "semiseg.methods.cross_teaching:CrossTeaching",
+        "between CNN and Transformer. MIDL 2022.", "semiseg.methods.cross_teaching:CrossTeaching", (2, 3),
     ),
     Entry(
         "mcsc", 2023, "cross teaching plus balanced contrast of both networks' features at several "
         "scales", "Liu, Gu, Henderson, Deligianni. Multi-scale cross contrastive learning for "
-        "semi-supervised medical image segmentation. BMVC 2023.", "semiseg.methods.mcsc:MCSC",
+        "semi-supervised medical image segmentation. BMVC 2023.", "semiseg.methods.mcsc:MCSC", (2, 3),
     ),
     Entry(
         "cross-level", 2022, "contrast and consistency between an image and its patches",

@@ -54,10 +54,16 @@ class Method(nn.Module):
     size_step: ClassVar[int] = 32
     """Sides of the input that fit without further settings are multiples of it."""
 
+    @classmethod
+    def networks_of(cls, config: RunConfig) -> tuple[str, ...]:
+        """``networks``, where they depend on the configuration (slices or volumes)."""
+        return cls.networks
+
     def __init__(self, task: Task, config: RunConfig) -> None:
         """Build the networks for ``task``; raises `UserError` where the size does not fit."""
         super().__init__()
         self.task = task
+        self.network_names = self.networks_of(config)
         self.notes: list[str] = []
         """Sentences for the person: what was loaded, what was chosen."""
 
@@ -66,7 +72,7 @@ class Method(nn.Module):
         raise NotImplementedError
 
     def logits(self, images: Tensor, network: str) -> Tensor:
-        """[B, C, S, S] -> [B, K, S, S] of one of ``networks``."""
+        """[B, C, S, S] -> [B, K, S, S] (or with D, H, W) of one of the networks."""
         out: Tensor = getattr(self, network)(images)
         return out
 
@@ -76,12 +82,12 @@ class Method(nn.Module):
         Here: pixels of each network's last decoder map. A method adds the spaces that it contrasts.
 
         Args:
-            images: [B, C, S, S].
-            labels: [B, S, S] int64.
+            images: [B, C, S, S], or [B, C, D, H, W].
+            labels: [B, S, S] int64, or [B, D, H, W].
         """
         return {
             f"{name}, decoder": sample_pixels(getattr(self, name).features(images)[1], labels)
-            for name in self.networks
+            for name in self.network_names
         }
 
     def parameter_groups(self) -> list[ParameterGroup]:

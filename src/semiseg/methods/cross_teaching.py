@@ -3,6 +3,8 @@ between CNN and Transformer (MIDL 2022), as MCSC's section 3.1 states it.
 
 For each network: 0.5 (CE + Dice) on the labelled images + w(t) Dice between its probabilities and
 the other network's argmax on the unlabelled ones (MCSC, equation 1), w(t) = 0.1 exp(-5 (1 - t/T)^2).
+
+On volumes (``data.dimensions=3``) a 3D U-Net and a V-Net take their places: ours, the papers train slices.
 """
 
 from typing import ClassVar
@@ -16,8 +18,7 @@ from semiseg.data.task import Task
 from semiseg.losses.dice import dice_loss, supervised_loss
 from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step, start_of
-from semiseg.methods.parts.cnn import build_unet
-from semiseg.methods.parts.cnn_transformer import build_swin_unet, check_size, groups
+from semiseg.methods.parts.pair import build_pair, groups, pair_names
 from semiseg.methods.parts.ramps import gaussian_rampup
 
 
@@ -34,8 +35,8 @@ def cross_loss(logits: Tensor, pseudo_label: Tensor) -> Tensor:
     """Equation 1 of MCSC: Dice of one network's probabilities with the other's argmax.
 
     Args:
-        logits: [U, K, H, W] of the network that learns.
-        pseudo_label: [U, H, W] int64 of the other, without gradient.
+        logits: [U, K, ...] of the network that learns.
+        pseudo_label: [U, ...] int64 of the other, without gradient.
     """
     return dice_loss(logits.float().softmax(1), pseudo_label)
 
@@ -47,37 +48,51 @@ def consistency_weight(options: CrossTeachingOptions, step: Step) -> float:
     return options.consistency_weight * gaussian_rampup(step.fraction)
 
 
+def pair_terms(
+    logits: dict[str, Tensor], batch: Batch, options: CrossTeachingOptions, step: Step
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The terms of cross teaching, and each network's argmax on the unlabelled images.
+
+    Args:
+        logits: [B, K, ...] of each of the two networks.
+    """
+    labelled = batch.labelled
+    terms = {
+        f"supervised_{n}": supervised_loss(x[:labelled], batch.labels) for n, x in logits.items()
+    }
+    if not batch.unlabelled:
+        return terms, dict.fromkeys(logits, batch.labels[:0])
+    weight = consistency_weight(options, step)
+    pseudo_labels = {n: x[labelled:].detach().argmax(1) for n, x in logits.items()}
+    for (name, x), teacher in zip(logits.items(), reversed(logits), strict=True):
+        terms[f"cross_{name}"] = weight * cross_loss(x[labelled:], pseudo_labels[teacher])
+    return terms, pseudo_labels
+
+
 class CrossTeaching(Method):
     """Two networks, each the other's teacher. The CNN is used for inference."""
 
     Options: ClassVar[type[base.Options]] = CrossTeachingOptions
     networks: ClassVar[tuple[str, ...]] = ("cnn", "transformer")
 
+    @classmethod
+    def networks_of(cls, config: RunConfig) -> tuple[str, ...]:
+        """See `Method`: in 3D a V-Net is the second."""
+        return pair_names(config)
+
     def __init__(self, task: Task, config: RunConfig) -> None:
         """See `Method`."""
         super().__init__(task, config)
         self.options = CrossTeachingOptions.model_validate(config.options)
         self.config = config
-        check_size(config)
-        self.cnn = build_unet(task, config)
-        self.transformer, note = build_swin_unet(task, config)
-        self.notes.append(note)
+        networks, self.notes = build_pair(task, config)
+        for name, network in networks.items():
+            self.add_module(name, network)
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Terms: ``supervised_*`` and ``cross_*`` of both networks."""
-        labelled = batch.labelled
-        cnn, transformer = self.cnn(batch.images), self.transformer(batch.images)
-        terms = {
-            "supervised_cnn": supervised_loss(cnn[:labelled], batch.labels),
-            "supervised_transformer": supervised_loss(transformer[:labelled], batch.labels),
-        }
-        if batch.unlabelled:
-            weight = consistency_weight(self.options, step)
-            u_cnn, u_transformer = cnn[labelled:], transformer[labelled:]
-            y_cnn, y_transformer = u_cnn.detach().argmax(1), u_transformer.detach().argmax(1)
-            terms["cross_cnn"] = weight * cross_loss(u_cnn, y_transformer)
-            terms["cross_transformer"] = weight * cross_loss(u_transformer, y_cnn)
-        return terms
+        logits = {name: getattr(self, name)(batch.images) for name in self.network_names}
+        return pair_terms(logits, batch, self.options, step)[0]
 
     def active_from(self, iterations: int) -> dict[str, int]:
         """See `Method`."""
@@ -85,4 +100,4 @@ class CrossTeaching(Method):
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """See `Method`."""
-        return groups(self.cnn, self.transformer, self.config)
+        return groups({name: getattr(self, name) for name in self.network_names}, self.config)

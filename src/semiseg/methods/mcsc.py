@@ -6,9 +6,13 @@ are projected into one space and contrasted pixel by pixel (section 3.2, equatio
 truth on labelled images and by crossed pseudo-labels on unlabelled ones: the CNN's features take the
 Transformer's argmax and the reverse. Section 3.3: each network minimises
 L_sup + w_cps L_cps + w_cl L_cl with w_cl = 0.001, so that in their sum the contrast weighs 0.002.
+
+On volumes (``data.dimensions=3``; ours) a 3D U-Net and a V-Net take their places, and the tiles that are
+dealt are cubes: the loss sees embeddings and classes and knows no dimensions.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -21,24 +25,24 @@ from semiseg.data.batch import Batch
 from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.losses.balanced_contrast import Variant, balanced_contrast
-from semiseg.losses.dice import supervised_loss
 from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step, start_of
-from semiseg.methods.cross_teaching import CrossTeachingOptions, consistency_weight, cross_loss
-from semiseg.methods.parts.cnn import build_unet
-from semiseg.methods.parts.cnn_transformer import build_swin_unet, check_size, groups
+from semiseg.methods.cross_teaching import CrossTeachingOptions, pair_terms
+from semiseg.methods.parts.pair import build_pair, groups, pair_names
 from semiseg.methods.parts.patches import Remainder, deal_patches, draw_origin
 from semiseg.methods.parts.points import Points, sample_pixels, shrink_labels
 from semiseg.networks.projector import SharedProjector
 
-SCALES = (1, 4, 8)  # the paper's "256", 56 and 28: full resolution, a quarter, an eighth
+# the paper's "256", 56 and 28: full resolution, a quarter, an eighth; 1/2 is for volumes
+SCALES = (1, 2, 4, 8)
+CUBES = {1: 7, 2: 7, 4: 6, 8: 6}  # about as many embeddings as the paper's 19 x 19 and 14 x 14
 
 
 class MCSCOptions(CrossTeachingOptions):
     """Options of ``mcsc``; every row of the paper's tables 3 and 4 is a choice of them."""
 
     contrast_weight: float = Field(0.002, ge=0, description="of the sum over scales")
-    scales: tuple[int, ...] = Field((1, 8), description="1 full resolution, 4 quarter, 8 eighth")
+    scales: tuple[int, ...] = Field((1, 8), description="1 full resolution, 2 half (3D), 4, 8")
     patch_sides: dict[int, int] | None = Field(None, description="side h' per scale")
     remainder: Remainder = "pad"
     temperature: float = Field(0.1, gt=0)
@@ -75,11 +79,27 @@ def default_sides(size: int) -> dict[int, int]:
     return {1: max(round(19 * size / 224), 1), 4: max(size // 16, 1), 8: max(size // 16, 1)}
 
 
+def tile(side: int, shape: Sequence[int]) -> tuple[int, ...]:
+    """The sides of a tile of a map of ``shape``: h' in 2D, in 3D about that.
+
+    A 3D map is but a few tiles long, and what completes the last one would be half of all voxels: as
+    many tiles as of ``side``, but of the smallest sides that cover the map.
+    """
+    if len(shape) == 2:
+        return side, side
+    return tuple(math.ceil(n / math.ceil(n / side)) for n in shape)
+
+
 class MCSC(Method):
     """Multi-scale cross supervised contrastive learning. The CNN is used for inference."""
 
     Options: ClassVar[type[base.Options]] = MCSCOptions
     networks: ClassVar[tuple[str, ...]] = ("cnn", "transformer")
+
+    @classmethod
+    def networks_of(cls, config: RunConfig) -> tuple[str, ...]:
+        """See `Method`: in 3D a V-Net is the second."""
+        return pair_names(config)
 
     def __init__(self, task: Task, config: RunConfig) -> None:
         """See `Method`."""
@@ -87,19 +107,19 @@ class MCSC(Method):
         self.options = o = MCSCOptions.model_validate(config.options)
         self.config = config
         self.classes = len(task.classes)
-        check_size(config)
-        self.cnn = build_unet(task, config)
-        self.transformer, note = build_swin_unet(task, config, o.scales)
-        self.notes.append(note)
-        self.sides = default_sides(config.data.size) | (o.patch_sides or {})
+        networks, self.notes = build_pair(task, config, o.scales)
+        for name, network in networks.items():
+            self.add_module(name, network)
+        flat = config.data.dimensions == 2
+        self.sides = (default_sides(config.data.size) if flat else CUBES) | (o.patch_sides or {})
         for scale in o.scales:
-            for name in self.networks:
-                if scale not in getattr(self, name).out_channels:
+            for name, network in networks.items():
+                if scale not in network.out_channels:
                     raise UserError(f"mcsc.scales: the {name} has no map at 1/{scale} here.")
         self.projectors = nn.ModuleDict(
             {
                 str(scale): SharedProjector(
-                    {name: getattr(self, name).out_channels[scale] for name in self.networks},
+                    {name: network.out_channels[scale] for name, network in networks.items()},
                     o.projector_hidden,
                     o.projector_width,
                 )
@@ -113,31 +133,22 @@ class MCSC(Method):
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Terms: ``supervised_*``, ``cross_*`` of both networks, ``contrast_*`` of each scale."""
         labelled, options = batch.labelled, self.options
-        f_cnn, f_transformer = (getattr(self, n).features(batch.images) for n in self.networks)
-        cnn, transformer = self.cnn.classify(f_cnn), self.transformer.classify(f_transformer)
-        terms = {
-            "supervised_cnn": supervised_loss(cnn[:labelled], batch.labels),
-            "supervised_transformer": supervised_loss(transformer[:labelled], batch.labels),
-        }
-        y_cnn = y_transformer = batch.labels[:0]
-        if batch.unlabelled:
-            weight = consistency_weight(options, step)
-            u_cnn, u_transformer = cnn[labelled:], transformer[labelled:]
-            y_cnn, y_transformer = u_cnn.detach().argmax(1), u_transformer.detach().argmax(1)
-            terms["cross_cnn"] = weight * cross_loss(u_cnn, y_transformer)
-            terms["cross_transformer"] = weight * cross_loss(u_transformer, y_cnn)
-
+        first, second = self.network_names
+        features = {n: getattr(self, n).features(batch.images) for n in self.network_names}
+        logits = {n: getattr(self, n).classify(f) for n, f in features.items()}
+        terms, guide = pair_terms(logits, batch, options, step)
+        y_first, y_second = guide[first], guide[second]
         if options.cross_labels:
-            y_cnn, y_transformer = y_transformer, y_cnn
+            y_first, y_second = y_second, y_first
         if step.index < start_of(options.labelled_contrast_until, step.total):
             images = labelled
-            y_cnn = y_transformer = batch.labels[:0]
+            y_first = y_second = batch.labels[:0]
         else:
             images = batch.images.shape[0]
-        # f_1..N from the CNN, f_N+1..2N from the Transformer, with the labels that guide each
-        guides = torch.cat([batch.labels, y_cnn, batch.labels, y_transformer])
+        # f_1..N from the CNN, f_N+1..2N from the other network, with the labels that guide each
+        guides = torch.cat([batch.labels, y_first, batch.labels, y_second])
         for scale in options.scales:
-            taps = {"cnn": f_cnn[scale][:images], "transformer": f_transformer[scale][:images]}
+            taps = {name: maps[scale][:images] for name, maps in features.items()}
             terms[f"contrast_{scale}"] = options.contrast_weight * self._contrast(
                 taps, guides, scale
             )
@@ -147,12 +158,13 @@ class MCSC(Method):
         """L_cl of one scale: equation 2, mean over M batches of 2N patches.
 
         Args:
-            taps: [N, C, h, w] of each network.
-            guides: [2N, H, W] labels at full resolution, the CNN's N first.
+            taps: [N, C, (d,) h, w] of each network.
+            guides: [2N, (D,) H, W] labels at full resolution, the CNN's N first.
         """
         # the argmax of coarse logits would be another label
-        guides = shrink_labels(guides, next(iter(taps.values())).shape[-1])
-        side, remainder = self.sides[scale], self.options.remainder
+        shape = next(iter(taps.values())).shape[2:]
+        guides = shrink_labels(guides, shape)
+        side, remainder = tile(self.sides[scale], shape), self.options.remainder
         origin = draw_origin(side, remainder)  # one grid for both networks: as many problems
         dealt = [
             (name, *deal_patches(x, y, side, remainder, origin))
@@ -171,7 +183,7 @@ class MCSC(Method):
     def embeddings(self, images: Tensor, labels: Tensor) -> dict[str, Points]:
         """See `Method`: also the projected pixels of each scale and network."""
         spaces = super().embeddings(images, labels)
-        for name in self.networks:
+        for name in self.network_names:
             features = getattr(self, name).features(images)
             for scale in self.options.scales:
                 pixels, classes = sample_pixels(features[scale], labels)
@@ -191,6 +203,6 @@ class MCSC(Method):
     def parameter_groups(self) -> list[ParameterGroup]:
         """Both networks and the projectors (at the CNN's learning rate)."""
         return [
-            *groups(self.cnn, self.transformer, self.config),
+            *groups({name: getattr(self, name) for name in self.network_names}, self.config),
             ParameterGroup("projectors", list(self.projectors.parameters())),
         ]

@@ -6,15 +6,18 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from semiseg.networks.levels import CONVOLUTIONS
+
 
 class Backbone(Protocol):
     """What a network owes (see `semiseg.networks`)."""
 
+    dims: int
     out_channels: Sequence[int]
     reductions: Sequence[int]
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """[B, C, H, W] -> maps from coarse to fine."""
+        """[B, C, (D,) H, W] -> maps from coarse to fine."""
 
 
 class Segmenter(nn.Module):
@@ -30,15 +33,16 @@ class Segmenter(nn.Module):
         self.out_channels = dict(zip(taps.reductions, taps.out_channels, strict=True))
         self.sigmoid = sigmoid and classes == 2
         outputs = 1 if self.sigmoid else classes
-        self.head = nn.Conv2d(self.out_channels[1], outputs, kernel, padding=kernel // 2)
+        convolution = CONVOLUTIONS[taps.dims]
+        self.head = convolution(self.out_channels[1], outputs, kernel, padding=kernel // 2)
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
-        """[B, C, H, W] -> maps by reduction (1: full resolution, 4: a quarter, ...)."""
+        """[B, C, (D,) H, W] -> maps by reduction (1: full resolution, 4: a quarter, ...)."""
         backbone = cast(Backbone, self.backbone)
         return dict(zip(backbone.reductions, backbone.features(x), strict=True))
 
     def classify(self, features: dict[int, Tensor]) -> Tensor:
-        """The logits [B, K, H, W] of a forward pass's features.
+        """The logits [B, K, (D,) H, W] of a forward pass's features.
 
         A sigmoid's one logit z becomes (0, z), whose softmax is that sigmoid: two classes are then
         what any number of classes is.
@@ -47,5 +51,5 @@ class Segmenter(nn.Module):
         return torch.cat([torch.zeros_like(logits), logits], 1) if self.sigmoid else logits
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> logits [B, K, H, W]."""
+        """[B, C, (D,) H, W] -> logits [B, K, (D,) H, W]."""
         return self.classify(self.features(x))

@@ -237,6 +237,8 @@ class SwinUnet(nn.Module):
     expansion (1/4), after it (full resolution).
     """
 
+    dims = 2
+
     def __init__(self, channels: int, size: int, config: SwinConfig) -> None:
         """Args: channels: of the input, a grey image is repeated to three; size: the input's side."""
         super().__init__()

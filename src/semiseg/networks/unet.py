@@ -1,23 +1,44 @@
-"""The thin U-Net of the field's benchmark: 16-32-64-128-256, batch norm, LeakyReLU, dropout."""
+"""The thin U-Net of the field's benchmark: 16-32-64-128-256, batch norm, LeakyReLU, dropout.
+
+In three dimensions the same with 3D operations (Cicek et al., 3D U-Net, MICCAI 2016), pooling and
+kernels by the voxels' shape (`semiseg.networks.levels`).
+"""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from semiseg.config import UNetConfig
 from semiseg.errors import UserError
+from semiseg.networks.levels import (
+    CONVOLUTIONS,
+    POOLS,
+    TRANSPOSED,
+    Level,
+    check_sides,
+    normalisation,
+    plan_levels,
+)
+
+FLAT = Level((1, 1), (3, 3))
 
 
 class DoubleConvolution(nn.Sequential):
-    """Two 3x3 convolutions with batch norm and LeakyReLU(0.01), dropout between them."""
+    """Two convolutions with a normalisation and LeakyReLU(0.01) each, dropout between them."""
 
-    def __init__(self, channels: int, width: int, dropout: float) -> None:
+    def __init__(
+        self, channels: int, width: int, dropout: float, level: Level = FLAT, norm: str = "batch"
+    ) -> None:
+        dims = len(level.kernel)
+        convolution = CONVOLUTIONS[dims]
         super().__init__(
-            nn.Conv2d(channels, width, 3, padding=1),
-            nn.BatchNorm2d(width),
+            convolution(channels, width, level.kernel, padding=level.padding),  # type: ignore[arg-type]
+            normalisation(norm, dims, width),
             nn.LeakyReLU(0.01),
             nn.Dropout(dropout),
-            nn.Conv2d(width, width, 3, padding=1),
-            nn.BatchNorm2d(width),
+            convolution(width, width, level.kernel, padding=level.padding),  # type: ignore[arg-type]
+            normalisation(norm, dims, width),
             nn.LeakyReLU(0.01),
         )
 
@@ -25,13 +46,15 @@ class DoubleConvolution(nn.Sequential):
 class Up(nn.Module):
     """A transposed convolution to the skip's resolution, then both fused."""
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, channels: int, width: int, below: Level, level: Level, norm: str) -> None:
+        """Args: below: the level that is left; level: the one that is come to."""
         super().__init__()
-        self.expand = nn.ConvTranspose2d(channels, width, 2, stride=2)
-        self.fuse = DoubleConvolution(2 * width, width, 0.0)
+        transposed = TRANSPOSED[len(level.kernel)]
+        self.expand = transposed(channels, width, below.stride, stride=below.stride)  # type: ignore[arg-type]
+        self.fuse = DoubleConvolution(2 * width, width, 0.0, level, norm)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """[B, C, H, W] and the skip [B, width, 2H, 2W] -> [B, width, 2H, 2W]."""
+        """[B, C, ...] and the skip [B, width, ...] -> a map of the skip's shape."""
         fused: Tensor = self.fuse(torch.cat([skip, self.expand(x)], 1))
         return fused
 
@@ -55,38 +78,55 @@ class Standardise(nn.Module):
 class UNet(nn.Module):
     """U-Net without its head (Ronneberger et al. 2015; widths and dropout of the field's benchmark).
 
-    With n levels the input's sides must be multiples of 2^(n-1).
+    With n levels the input's sides must be multiples of 2^(n-1); of fewer halvings along an axis of
+    long voxels.
     """
 
-    def __init__(self, channels: int, config: UNetConfig) -> None:
-        """Args: channels: of the input; config: width and dropout of each level.
+    def __init__(
+        self, channels: int, config: UNetConfig, spacing: Sequence[float] = (1.0, 1.0)
+    ) -> None:
+        """Args: channels: of the input; config: width and dropout of each level; spacing: the sides
+        of a pixel or voxel, which say how many dimensions there are.
 
         Raises:
             UserError: for ImageNet's statistics and an input that is not red, green and blue.
         """
         super().__init__()
-        if config.standardise == "imagenet" and channels != 3:
+        self.dims = len(spacing)
+        if config.standardise == "imagenet" and (channels != 3 or self.dims == 3):
+            these = (
+                "these are volumes"
+                if self.dims == 3
+                else f"these images have {channels} channel{'' if channels == 1 else 's'}"
+            )
             raise UserError(
-                f"unet.standardise imagenet is for colour pictures; these images have {channels} "
-                f"channel{'' if channels == 1 else 's'}: take none."
+                f"unet.standardise imagenet is for colour pictures; {these}: take none."
             )
         self.standardise = Standardise() if config.standardise == "imagenet" else nn.Identity()
         widths = config.channels
+        self.levels = levels = plan_levels(len(widths), spacing)
         inputs = (channels, *widths[:-1])
         self.encoder = nn.ModuleList(
-            DoubleConvolution(*level) for level in zip(inputs, widths, config.dropout, strict=True)
+            DoubleConvolution(*level, config.norm)
+            for level in zip(inputs, widths, config.dropout, levels, strict=True)
         )
         self.decoder = nn.ModuleList(
-            Up(widths[i + 1], widths[i]) for i in reversed(range(len(widths) - 1))
+            Up(widths[i + 1], widths[i], levels[i + 1], levels[i], config.norm)
+            for i in reversed(range(len(widths) - 1))
         )
-        self.pool = nn.MaxPool2d(2)
+        pool = POOLS[self.dims]
+        self.pools = nn.ModuleList(pool(level.stride) for level in levels[1:])
         self.out_channels = tuple(reversed(widths[:-1]))
         self.reductions = tuple(2**i for i in reversed(range(len(widths) - 1)))
-        # the layout oneDNN and cuDNN compute in: a sixth faster than channels first on a CPU
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.dims == 2:
+            # the layout oneDNN and cuDNN compute in: a sixth faster than channels first on a CPU
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def check_size(self, size: int) -> None:
-        """Raise a `UserError` where ``size`` cannot be halved often enough."""
+    def check_size(self, size: int | Sequence[int]) -> None:
+        """Raise a `UserError` where ``size`` (of a square, or a box's sides) cannot be halved often."""
+        if not isinstance(size, int):
+            check_sides(self.levels, size, "U-Net")
+            return
         factor = 2 ** len(self.decoder)
         if size % factor:
             lower = size // factor * factor
@@ -96,16 +136,16 @@ class UNet(nn.Module):
             )
 
     def encode(self, x: Tensor) -> list[Tensor]:
-        """[B, C, H, W] -> the encoder's maps, from full resolution to the bottleneck."""
+        """[B, C, ...] -> the encoder's maps, from full resolution to the bottleneck."""
         x = self.standardise(x)
         maps: list[Tensor] = []
         for i, block in enumerate(self.encoder):
-            x = block(self.pool(x) if i else x)
+            x = block(self.pools[i - 1](x) if i else x)
             maps.append(x)
         return maps
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """[B, C, H, W] -> the decoder's maps, coarse to fine, the last at full resolution."""
+        """[B, C, ...] -> the decoder's maps, coarse to fine, the last at full resolution."""
         skips = self.encode(x)
         x = skips.pop()
         maps = []

@@ -1,7 +1,7 @@
 """The words that stand around a table: what was scored and how, what was missing, what it means."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +84,18 @@ def _definitions(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(said))
 
 
+def input_words(sizes: Collection[int | str]) -> str:
+    """``96 x 96 or 128 x 128 pixels``, ``32 x 32 x 48 voxels``."""
+    flat = [f"{s} x {s}" for s in sorted({s for s in sizes if isinstance(s, int)})]
+    deep = sorted({s for s in sizes if isinstance(s, str)})
+    named = ((flat, "pixels"), (deep, "voxels"))
+    return " or ".join(f"{' or '.join(shown)} {unit}" for shown, unit in named if shown)
+
+
 def _settings(rows: Sequence[Row]) -> list[str]:
-    sizes = " or ".join(f"{s} x {s}" for s in sorted({row["size"] for row in rows}))
+    sizes = input_words([row["size"] for row in rows])
     steps = " or ".join(f"{n:,}" for n in sorted({row["iterations"] for row in rows}))
-    out = [f"Input {sizes} pixels, {steps} iterations."]
+    out = [f"Input {sizes}, {steps} iterations."]
     notes: dict[str, dict[str, None]] = {}
     for row in rows:
         for note in row["pretrained"]:
@@ -106,7 +114,7 @@ def _ceilings(rows: Sequence[Row], prepared: PreparedData, cases: Sequence[Case]
     chosen = [cases[round(i)] for i in np.linspace(0, len(cases) - 1, count)]
     sample = f" (over {count} of {len(cases)} cases)" if count < len(cases) else ""
     out = []
-    for size in sorted({row["size"] for row in rows}):
+    for size in sorted({row["size"] for row in rows if isinstance(row["size"], int)}):
         labels = (np.asarray(prepared.label(case.identifier)) for case in chosen)
         best = resize_ceiling(labels, size, prepared.task.classes)
         values = ", ".join(f"{n} {100 * v:.1f}" for n, v in best.items() if v is not None)

@@ -8,6 +8,7 @@ from semiseg import methods
 from semiseg.data.manifest import PreparedData
 from semiseg.data.splits import counted
 from semiseg.errors import UserError
+from semiseg.reporting.captions import input_words
 from semiseg.reporting.console import duration
 from semiseg.reporting.results import Benchmark
 from semiseg.training.run_folder import RunFolder
@@ -54,14 +55,13 @@ def benchmark_facts(bench: Benchmark) -> list[tuple[str, str]]:
             facts.append((label, value))
     rows = [s.row for s in bench.scored]
     seeds = sorted({row["seed"] for row in rows})
-    sizes = sorted({row["size"] for row in rows})
     steps = sorted({row["iterations"] for row in rows})
     facts.append(("Seeds", ", ".join(str(seed) for seed in seeds)))
     facts.append(
         (
             "Training",
             f"{' or '.join(f'{n:,}' for n in steps)} iterations, "
-            f"input {' or '.join(f'{s} x {s}' for s in sizes)} pixels",
+            f"input {input_words([row['size'] for row in rows])}",
         )
     )
     first = RunFolder(bench.scored[0].folder)
@@ -126,9 +126,9 @@ def software(
     return out
 
 
-def trained(iterations: int, size: int, ended: Mapping[str, Any] | None) -> str:
+def trained(iterations: int, size: int | str, ended: Mapping[str, Any] | None) -> str:
     """How long and on what input a run was trained."""
-    text = f"{iterations:,} iterations, input {size} x {size} pixels"
+    text = f"{iterations:,} iterations, input {input_words([size])}"
     if ended is None:
         return f"{text}; not finished yet"
     return f"{text}, {duration(ended['seconds'])}; best checkpoint at {ended['best_step']:,}"

@@ -173,7 +173,7 @@ def run_page(folder: Path | str, pictures: Sequence[Shown] = ()) -> str:
               for key, value in counts(
                   data, split.labelled, split.split.train, split.split.validation,
                   split.validation_from_training)),
-            ("Training", trained(config.training.iterations, config.data.size, ended)),
+            ("Training", trained(config.training.iterations, config.data.input_size, ended)),
             *software(facts, data, task.name),
         ],
         methods=described({config.method: config.method}),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg import methods
+from semiseg.config import RunConfig
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.reporting import tables
@@ -104,12 +105,12 @@ def read_run(folder: Path | str, named: Mapping[str, Any] | None = None) -> list
         "seed": config.training.seed,
         **(named or {}),
         "method": config.method,
-        "size": config.data.size,
+        "size": config.data.input_size,
         "iterations": config.training.iterations,
         "pretrained": run.read_json("run.json").get("notes", []),
         "seconds": (run.finished() or {}).get("seconds"),
     }
-    order = _networks(config.method)
+    order = _networks(config)
     found = []
     for path in run.folder.glob("evaluation/*/summary.json"):
         on, _, network = path.parent.name.partition("-")
@@ -125,10 +126,10 @@ def read_run(folder: Path | str, named: Mapping[str, Any] | None = None) -> list
     return [dataclasses.replace(s, default=s.row["network"] == firsts[s.row["on"]]) for s in found]
 
 
-def _networks(method: str) -> tuple[str, ...]:
-    """The method's networks, the one for inference first; none of a method that is gone."""
+def _networks(config: RunConfig) -> tuple[str, ...]:
+    """The run's networks, the one for inference first; none of a method that is gone."""
     try:
-        return methods.entry(method).load().networks
+        return methods.entry(config.method).load().networks_of(config)
     except (UserError, ImportError):
         return ()
 

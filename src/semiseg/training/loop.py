@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
-from semiseg.data.loader import BatchLoader
+from semiseg.data.loader import build_loader
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.errors import RunFailure
-from semiseg.inference.predictor import Predictor
+from semiseg.inference.volumes import build_predictor
 from semiseg.methods.base import Method, Step
 from semiseg.training.checkpoints import load_checkpoint, save_checkpoint, save_weights
 from semiseg.training.logs import Logs
@@ -93,7 +93,7 @@ def fit(
     optimiser: Any = build_optimiser(method.parameter_groups(), training)
     progress = _restore(fabric, run, method, optimiser, hooks)
     model, optimiser = fabric.setup(method, optimiser)
-    loader = BatchLoader(
+    loader = build_loader(
         data, cases.labelled, cases.unlabelled, batch_counts(method, config), config.data,
         training.seed, fabric.global_rank, fabric.world_size,
     )  # fmt: skip
@@ -215,9 +215,9 @@ def _validate(
         facts: dict[str, Any] = {"step": progress.done}
         if cases.validation:
             method.eval()
-            network = method.networks[0]  # the one used for inference
-            predictor = Predictor(
-                lambda x: method.logits(x, network), data.task, config.data.size, fabric.device
+            network = method.network_names[0]  # the one used for inference
+            predictor = build_predictor(
+                lambda x: method.logits(x, network), data.task, config.data, fabric.device
             )
             scores = validation_dice(predictor, data, cases.validation)
             logs.write("validation", {"step": progress.done, "network": network, **scores})

@@ -6,11 +6,11 @@ import numpy as np
 
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.evaluation.overlap import dice
-from semiseg.inference.predictor import Predictor
+from semiseg.inference.volumes import AnyPredictor
 
 
 def validation_dice(
-    predictor: Predictor, data: PreparedData, cases: Sequence[Case]
+    predictor: AnyPredictor, data: PreparedData, cases: Sequence[Case]
 ) -> dict[str, float]:
     """3D Dice of each class on the original grid, mean over the cases that have the class.
 
@@ -18,7 +18,8 @@ def validation_dice(
     """
     scores: dict[str, list[float]] = {name: [] for name in data.task.foreground}
     for case in cases:
-        prediction = predictor.labels(np.asarray(data.image(case.identifier)), case.bounds)
+        image = np.asarray(data.image(case.identifier))
+        prediction = predictor.labels(image, case.bounds, case.spacing)
         reference = data.label(case.identifier)
         for code, name in enumerate(data.task.foreground, start=1):
             truth = np.asarray(reference) == code

@@ -295,7 +295,10 @@ def _load_plan(path: Path) -> tuple[Plan, list[PlannedRun]]:
 
 
 def _networks(run: PlannedRun) -> tuple[str, ...]:
-    return methods.entry(run.variant.method).load().networks
+    method = methods.entry(run.variant.method).load()
+    folder = RunFolder(run.folder)
+    # the second network of a run of volumes is another one; before a run is begun either will do
+    return method.networks_of(folder.config()) if folder.exists() else method.networks
 
 
 def evaluation_name(on: str, network: str) -> str:
@@ -465,7 +468,7 @@ def _rows(run: PlannedRun, plan: Plan) -> list[dict[str, Any]]:
                 "labelled": run.labelled,
                 "seed": run.seed,
                 "network": network,
-                "size": config.data.size,
+                "size": config.data.input_size,
                 "iterations": config.training.iterations,
                 "pretrained": folder.read_json("run.json")["notes"],
                 "seconds": (folder.finished() or {}).get("seconds"),

@@ -12,9 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from semiseg.config import DataConfig
 from semiseg.data.loader import SliceCache, slices_of
-from semiseg.data.manifest import PreparedData
+from semiseg.data.manifest import Case, PreparedData
+from semiseg.data.volumes import VolumeStore
 from semiseg.errors import UserError
 from semiseg.files import replacing
 from semiseg.reporting.console import Console
@@ -53,7 +56,7 @@ def embeddings(
         out: the figure (.png, .svg or .pdf); a CSV of the same name holds the numbers.
         at: weights: 'best', 'last', or 'step-N' where ``training.keep_weights_at`` kept them.
         on: validation or test.
-        images: slices or pictures with foreground, evenly over the part.
+        images: slices or pictures (patches of volumes in 3D) with foreground, evenly over the part.
         device: auto, cpu or cuda.
 
     Raises:
@@ -131,18 +134,47 @@ def _spaces(
     split = run.split().split
     patients = split.validation if on == "validation" else split.test
     cases = data.of_patients(patients, labelled=True)
-    with_foreground = [
-        (case, index)
-        for case, index in slices_of(cases)
-        if np.any(np.asarray(data.label(case.identifier)[index]))
-    ]
-    if not with_foreground:
+    choose = _slices if config.data.dimensions == 2 else _patches
+    chosen = choose(data, cases, config.data, images)
+    if not chosen:
         raise UserError(f"{run.folder} has no labelled {on} case to embed: take another --on.")
-    steps = np.linspace(0, len(with_foreground) - 1, min(images, len(with_foreground)))
-    cache = SliceCache(data, config.data.size, config.data.cache_mb)
-    chosen = [cache.get(*with_foreground[round(float(step))], True) for step in steps]
     pixels = torch.stack([image for image, _ in chosen]).to(where)
     labels = torch.stack([label for _, label in chosen if label is not None]).long().to(where)
     torch.manual_seed(0)  # the same pixels for every run and stage
     found = method.embeddings(pixels, labels)
     return {name: (x.cpu().numpy(), y.cpu().numpy()) for name, (x, y) in found.items()}
+
+
+Example = tuple[Tensor, Tensor | None]
+"""An image and its label, as a network sees them."""
+
+
+def _slices(
+    data: PreparedData, cases: Sequence[Case], config: DataConfig, count: int
+) -> list[Example]:
+    """Slices with foreground, evenly over the cases."""
+    found = [
+        (case, index)
+        for case, index in slices_of(cases)
+        if np.any(np.asarray(data.label(case.identifier)[index]))
+    ]
+    cache = SliceCache(data, config.size, config.cache_mb)
+    return [cache.get(*found[i], True) for i in _evenly(len(found), count)]
+
+
+def _patches(
+    data: PreparedData, cases: Sequence[Case], config: DataConfig, count: int
+) -> list[Example]:
+    """A patch in the middle of the foreground of each of some cases."""
+    store = VolumeStore(data, config.spacing, config.cache_mb)
+    found = [case for case in cases if store.places(case)]
+    chosen = []
+    for i in _evenly(len(found), count):
+        centre = np.concatenate(store.places(found[i])).mean(0).round().astype(int)
+        start = centre - np.floor_divide(config.sides, 2)
+        chosen.append(store.box(found[i], start.tolist(), config.sides, True))
+    return chosen
+
+
+def _evenly(length: int, count: int) -> list[int]:
+    return [round(float(i)) for i in np.linspace(0, length - 1, min(count, length))]

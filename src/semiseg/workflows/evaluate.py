@@ -21,7 +21,7 @@ from semiseg.evaluation.protocols import (
 )
 from semiseg.evaluation.summary import Summary, summarise, write_csv, write_json
 from semiseg.evaluation.table import table_lines
-from semiseg.inference.predictor import Predictor
+from semiseg.inference.volumes import AnyPredictor
 from semiseg.reporting.console import Console
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.loading import choose_network, is_same, load_predictor, open_data
@@ -81,7 +81,7 @@ def evaluate(
             f"{prepared.folder} has the classes {', '.join(prepared.task.classes)}, the run was trained "
             f"for {', '.join(predictor.task.classes)}."
         )
-    _, named = choose_network(config.method, network)
+    _, named = choose_network(config, network)
     origin: dict[str, str | bool] = {
         "run": str(folder.folder.resolve()), "data": str(prepared.folder.resolve()), "part": on,
         "network": named, "weights": weights, "flips": flips,
@@ -155,14 +155,14 @@ def _cases(folder: RunFolder, data: PreparedData, on: str) -> Sequence[Case]:
 
 
 def score_prepared(
-    predictor: Predictor, data: PreparedData, case: Case, protocol: Protocol, missing: Missing
+    predictor: AnyPredictor, data: PreparedData, case: Case, protocol: Protocol, missing: Missing
 ) -> list[CaseScore]:
     """Predict and score one case on its reference's own grid."""
     image = np.asarray(data.image(case.identifier))
     reference = np.asarray(data.label(case.identifier))
     classes = data.task.classes
     if data.task.kind == "volumes":
-        prediction = predictor.labels(image, case.bounds)
+        prediction = predictor.labels(image, case.bounds, case.spacing)
         return score_case(
             prediction, reference, classes, case.spacing, protocol, missing, case.identifier
         )

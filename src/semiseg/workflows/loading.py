@@ -9,7 +9,8 @@ from semiseg import methods
 from semiseg.config import RunConfig
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError, unknown
-from semiseg.inference.predictor import Predictor, Resampling
+from semiseg.inference.predictor import Resampling
+from semiseg.inference.volumes import AnyPredictor, build_predictor
 from semiseg.methods.base import Method
 from semiseg.training.checkpoints import load_weights
 from semiseg.training.run_folder import RunFolder
@@ -23,7 +24,7 @@ def load_predictor(
     device: str = "cpu",
     flips: bool = False,
     resampling: Resampling = "probabilities",
-) -> Predictor:
+) -> AnyPredictor:
     """A predictor by one network of a finished or stopped run.
 
     Args:
@@ -39,14 +40,14 @@ def load_predictor(
     """
     folder = RunFolder(run)
     config, task = folder.config(), folder.task()
-    _, network = choose_network(config.method, network)
+    _, network = choose_network(config, network)
     where = torch_device(device)
     model = load_method(folder, weights, where)
 
     def logits(images: Tensor) -> Tensor:
         return model.logits(images, network)
 
-    return Predictor(logits, task, config.data.size, where, flips, resampling)
+    return build_predictor(logits, task, config.data, where, flips, resampling)
 
 
 def load_method(folder: RunFolder, weights: str, device: torch.device) -> Method:
@@ -97,16 +98,17 @@ def without_pretrained(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"swin": swin})
 
 
-def choose_network(name: str, network: str | None) -> tuple[type[Method], str]:
-    """The class of the method ``name`` and one of its networks; None: the one for inference.
+def choose_network(config: RunConfig, network: str | None) -> tuple[type[Method], str]:
+    """The class of a run's method and one of its networks; None: the one for inference.
 
     Raises:
         UserError: for a network that the method lacks.
     """
-    method = methods.entry(name).load()
-    if network is not None and network not in method.networks:
-        raise unknown(f"network of {name}", network, method.networks)
-    return method, network or method.networks[0]
+    method = methods.entry(config.method).load()
+    names = method.networks_of(config)
+    if network is not None and network not in names:
+        raise unknown(f"network of {config.method}", network, names)
+    return method, network or names[0]
 
 
 def torch_device(device: str) -> torch.device:

@@ -14,7 +14,7 @@ from semiseg.data.splits import plural
 from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.files import replacing
-from semiseg.inference.predictor import Predictor
+from semiseg.inference.volumes import AnyPredictor
 from semiseg.reporting.console import Console
 from semiseg.training.checkpoints import digest
 from semiseg.training.run_folder import RunFolder
@@ -108,7 +108,7 @@ def _origin(run: RunFolder, network: str | None, weights: str, flips: bool) -> d
     """What decides on a mask; ``run`` is said, but a run that was moved is the same run."""
     return {
         "run": str(run.folder.resolve()),
-        "network": choose_network(run.config().method, network)[1],
+        "network": choose_network(run.config(), network)[1],
         "weights": f"{weights} ({digest(run.weights / f'{weights}.safetensors')})",
         "flips": "yes" if flips else "no",
     }
@@ -149,13 +149,13 @@ def _masks(count: int) -> str:
     return plural(count, "mask")
 
 
-def _one(predictor: Predictor, image: Input, target: Path, probabilities: bool) -> None:
+def _one(predictor: AnyPredictor, image: Input, target: Path, probabilities: bool) -> None:
     """Predict one image and write its mask last: where it is, all is."""
     volume = image.read(predictor.task)
     if not probabilities:
-        mask = predictor.labels(volume.image)
+        mask = predictor.labels(volume.image, spacing=volume.spacing)
     else:
-        values = predictor.probabilities(volume.image)  # [D, K, H, W]
+        values = predictor.probabilities(volume.image, spacing=volume.spacing)  # [D, K, H, W]
         mask = values.argmax(1).astype(np.uint8)
         if image.volumes:
             beside = target.with_name(f"{image.stem}_prob{image.suffix}")

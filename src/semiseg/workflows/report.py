@@ -125,7 +125,9 @@ def _pictures(
             continue
         for case, _ in picked:
             image = np.asarray(data.image(case))
-            predictions[case][name] = predictor.labels(image, data.cases[case].bounds)
+            predictions[case][name] = predictor.labels(
+                image, data.cases[case].bounds, data.cases[case].spacing
+            )
     return [
         Shown(
             title, case, why, np.asarray(data.image(case)), np.asarray(data.label(case)),
@@ -153,7 +155,7 @@ def _unscored_pictures(
     out = []
     for case in [cases[index] for index in places]:
         image, reference = data.image(case.identifier), np.asarray(data.label(case.identifier))
-        predicted = predictor.labels(np.asarray(image), case.bounds)
+        predicted = predictor.labels(np.asarray(image), case.bounds, case.spacing)
         scores = _scores(predicted, reference, len(data.task.classes))
         out.append(
             Shown(

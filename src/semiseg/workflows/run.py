@@ -19,7 +19,7 @@ from semiseg.data.splits import plural
 from semiseg.errors import UserError
 from semiseg.evaluation.summary import Summary
 from semiseg.files import is_partial, replacing
-from semiseg.inference.predictor import Predictor
+from semiseg.inference.volumes import AnyPredictor
 from semiseg.reporting.console import Console, duration
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.evaluate import evaluate
@@ -259,9 +259,9 @@ def _masks(
     return written
 
 
-def _one(predictor: Predictor, case: SourceCase, target: Path) -> None:
+def _one(predictor: AnyPredictor, case: SourceCase, target: Path) -> None:
     volume = case.read()
-    mask = predictor.labels(volume.image)
+    mask = predictor.labels(volume.image, spacing=volume.spacing)
     if predictor.task.kind == "pictures":
         write_picture_mask(target, mask[0], len(predictor.task.classes))
         return

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 
 from semiseg import methods, presets
-from semiseg.config import Layer, Resolved, parse_assignments, resolve
+from semiseg.config import Layer, Resolved, RunConfig, parse_assignments, resolve
 from semiseg.data.manifest import Case, Decision, Manifest, PreparedData
 from semiseg.data.splits import counted, draw_labelled, parse_budget
+from semiseg.data.task import Task
+from semiseg.data.volumes import VolumeStore
 from semiseg.errors import UserError
 from semiseg.files import is_partial
 from semiseg.methods.base import Method
@@ -75,7 +77,37 @@ def settle(
             f"{name} is trained."
         )
     layers.append(Layer("--set", given))
-    return resolve(name, entry.load().Options, list(methods.table()), layers, preset)
+    resolved = resolve(name, entry.load().Options, list(methods.table()), layers, preset)
+    check_dimensions(data.task, resolved.config)
+    return resolved
+
+
+def check_dimensions(task: Task, config: RunConfig) -> None:
+    """Refuse volumes of pictures, and dimensions that a method is not made for.
+
+    Raises:
+        UserError: naming what fits.
+    """
+    dimensions = config.data.dimensions
+    if dimensions == 3 and task.kind == "pictures":
+        raise UserError("data.dimensions 3 is for volumes, and these are pictures: take 2.")
+    if dimensions not in methods.entry(config.method).dimensions:
+        able = [name for name, line in methods.table().items() if dimensions in line.dimensions]
+        raise UserError(
+            f"{config.method} is for {'volumes' if dimensions == 2 else 'slices'}: take --set "
+            f"data.dimensions={5 - dimensions}, or one of {', '.join(able)}."
+        )
+
+
+def check_volumes(data: PreparedData, cases: Cases, config: RunConfig) -> None:
+    """Refuse to resample volumes that carry no spacing.
+
+    Raises:
+        UserError: naming the first.
+    """
+    if config.data.dimensions == 3 and config.data.spacing is not None:
+        for case in (*cases.labelled, *cases.unlabelled, *cases.validation):
+            VolumeStore(data, config.data.spacing, 0).shape(case)
 
 
 def _fitted(decision: Decision, method: type[Method]) -> Decision:
@@ -105,12 +137,15 @@ def count_iterations(resolved: Resolved, cases: Cases) -> Resolved:
     training = resolved.config.training
     if training.epochs is None:
         return resolved
-    images = sum(case.slices for case in cases.labelled)
+    flat = resolved.config.data.dimensions == 2  # a patch of every volume is a pass in 3D
+    images = sum(case.slices for case in cases.labelled) if flat else len(cases.labelled)
     iterations = training.epochs * math.ceil(images / training.labelled_batch_size)
     config = resolved.config.model_copy(
         update={"training": training.model_copy(update={"iterations": iterations})}
     )
-    origin = f"{training.epochs:,} passes over {images:,} labelled images"
+    origin = (
+        f"{training.epochs:,} passes over {images:,} labelled {'images' if flat else 'volumes'}"
+    )
     return Resolved(config, resolved.origins | {"training.iterations": origin})
 
 

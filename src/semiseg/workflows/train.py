@@ -19,7 +19,7 @@ from lightning.fabric.strategies import DDPStrategy
 
 from semiseg import methods
 from semiseg.config import Resolved, RunConfig
-from semiseg.data.loader import BatchLoader
+from semiseg.data.loader import build_loader
 from semiseg.data.manifest import PreparedData
 from semiseg.data.splits import plural
 from semiseg.errors import UserError
@@ -35,6 +35,7 @@ from semiseg.workflows.setting import (
     check_classes,
     check_new_folder,
     check_terms,
+    check_volumes,
     choose_patients,
     choose_precision,
     count_iterations,
@@ -197,6 +198,7 @@ class _Session:
         keep_freed_memory()
         self.data, self.config = data, config
         self.cases: Cases = cases_of(data, split)
+        check_volumes(data, self.cases, config)
         self.warnings = check_classes(data, self.cases)
         torch.manual_seed(config.training.seed)
         self.method: Method = methods.entry(config.method).load()(data.task, config)
@@ -270,7 +272,7 @@ class _Session:
         training = self.config.training
         optimiser: Any = build_optimiser(self.method.parameter_groups(), training)
         model, optimiser = self.fabric.setup(self.method, optimiser)
-        loader = BatchLoader(
+        loader = build_loader(
             self.data, self.cases.labelled, self.cases.unlabelled,
             batch_counts(self.method, self.config), self.config.data, training.seed,
         )  # fmt: skip

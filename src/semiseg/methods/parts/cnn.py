@@ -6,12 +6,20 @@ from semiseg.networks.segmenter import Segmenter
 from semiseg.networks.unet import UNet
 
 
+def voxel(task: Task, config: RunConfig) -> tuple[float, ...]:
+    """The sides of what a network sees as a pixel or voxel; equal ones where none are known."""
+    if config.data.dimensions == 2:
+        return 1.0, 1.0
+    return config.data.spacing or task.spacing or (1.0, 1.0, 1.0)
+
+
 def build_unet(task: Task, config: RunConfig, sigmoid: bool = False) -> Segmenter:
-    """A U-Net with its head; ``sigmoid``: one channel for two classes.
+    """A U-Net with its head, in 2D or 3D; ``sigmoid``: one channel for two classes.
 
     Raises:
-        UserError: where ``data.size`` or the channels do not fit.
+        UserError: where ``data.size``, ``data.patch`` or the channels do not fit.
     """
-    backbone = UNet(task.channels, config.unet)
-    backbone.check_size(config.data.size)
+    data = config.data
+    backbone = UNet(task.channels, config.unet, voxel(task, config))
+    backbone.check_size(data.size if data.dimensions == 2 else data.sides)
     return Segmenter(backbone, len(task.classes), config.unet.head_kernel, sigmoid)

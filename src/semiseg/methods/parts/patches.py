@@ -5,6 +5,7 @@
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -14,62 +15,70 @@ from torch import Tensor
 Remainder = Literal["pad", "offset", "drop"]
 
 
-def draw_origin(side: int, remainder: Remainder) -> tuple[int, int]:
-    """How much of the first row and column of tiles lies outside: random for ``offset``, else 0.
+def draw_origin(sides: Sequence[int], remainder: Remainder) -> tuple[int, ...]:
+    """How much of the first tile of each axis lies outside: random for ``offset``, else 0.
 
     Draws from torch's generator.
     """
     if remainder != "offset":
-        return 0, 0
-    return int(torch.randint(side, ())), int(torch.randint(side, ()))
+        return (0,) * len(sides)
+    return tuple(int(torch.randint(side, ())) for side in sides)
 
 
 def deal_patches(
     maps: Tensor,
     labels: Tensor,
-    side: int,
+    side: int | Sequence[int],
     remainder: Remainder = "pad",
-    origin: tuple[int, int] | None = None,
+    origin: tuple[int, ...] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Deal the tiles of every map out to M problems, by an own random permutation for each map.
 
-    Where ``side`` does not divide the map, ``pad`` completes the last row and column of tiles with
+    Where ``side`` does not divide the map, ``pad`` completes the last tiles of an axis with
     masked positions (every pixel is used exactly once), ``offset`` shifts the grid by a random amount
     and does the same at both ends, ``drop`` leaves the remainder out. Draws from torch's generator.
 
     Args:
-        maps: [R, C, H, W] feature maps.
-        labels: [R, H, W] int64.
-        side: h', the side of a tile.
+        maps: [R, C, H, W] feature maps, or [R, C, D, H, W].
+        labels: [R, H, W] int64, or [R, D, H, W].
+        side: h', the side of a tile; or one an axis.
         remainder: see above.
         origin: of `draw_origin`, for calls that must agree on the number of tiles; None draws one.
 
     Returns:
-        Embeddings [M, R side^2, C], labels [M, R side^2], mask [M, R side^2] or None for no padding.
+        Embeddings [M, R t, C], labels [M, R t], mask [M, R t] or None for no padding, where t is the
+        number of pixels of a tile.
     """
-    height, width = maps.shape[-2:]
+    shape = list(maps.shape[2:])
+    sides = [side] * len(shape) if isinstance(side, int) else list(side)
     mask = None
     if remainder == "drop":
-        height, width = max(height // side, 1) * side, max(width // side, 1) * side
-        maps, labels = maps[..., :height, :width], labels[..., :height, :width]
-        height, width = maps.shape[-2:]
-    if height % side or width % side:
-        top, left = origin or draw_origin(side, remainder)
-        bottom = math.ceil((height + top) / side) * side - height - top
-        right = math.ceil((width + left) / side) * side - width - left
-        pad = (left, right, top, bottom)
+        shape = [max(n // s, 1) * s for n, s in zip(shape, sides, strict=True)]
+        for axis, n in enumerate(shape):
+            length = min(n, maps.shape[2 + axis])
+            maps, labels = maps.narrow(2 + axis, 0, length), labels.narrow(1 + axis, 0, length)
+        shape = list(maps.shape[2:])
+    if any(n % s for n, s in zip(shape, sides, strict=True)):
+        before = origin or draw_origin(sides, remainder)
+        pad: list[int] = []  # the last axis first, as `F.pad` wants it
+        for n, s, first in reversed(list(zip(shape, sides, before, strict=True))):
+            pad += [first, math.ceil((n + first) / s) * s - n - first]
         mask = F.pad(torch.ones_like(labels, dtype=torch.bool), pad)
         maps, labels = F.pad(maps, pad), F.pad(labels, pad)
-    rows, columns = maps.shape[-2] // side, maps.shape[-1] // side
-    tiles = rows * columns
+    counts = [n // s for n, s in zip(maps.shape[2:], sides, strict=True)]
+    tiles, size = math.prod(counts), math.prod(sides)
     order = torch.rand(maps.shape[0], tiles, device=maps.device).argsort(1)  # pi_i(m)
     picked = torch.arange(maps.shape[0], device=maps.device)[:, None]
+    split = [n for pair in zip(counts, sides, strict=True) for n in pair]
+    dims = len(counts)
+    grouped = [1 + 2 * i for i in range(dims)] + [2 + 2 * i for i in range(dims)]
 
     def deal(x: Tensor) -> Tensor:
-        """[R, H, W, ...] -> [M, R side^2, ...]."""
-        tail = x.shape[3:]
-        x = x.reshape(x.shape[0], rows, side, columns, side, *tail).transpose(2, 3)
-        x = x.reshape(x.shape[0], tiles, side * side, *tail)[picked, order]
+        """[R, H, W, ...] -> [M, R t, ...]."""
+        tail = x.shape[1 + dims :]
+        x = x.reshape(x.shape[0], *split, *tail)
+        x = x.permute(0, *grouped, *range(1 + 2 * dims, x.ndim))
+        x = x.reshape(x.shape[0], tiles, size, *tail)[picked, order]
         return x.transpose(0, 1).reshape(tiles, -1, *tail)
 
-    return deal(maps.permute(0, 2, 3, 1)), deal(labels), None if mask is None else deal(mask)
+    return deal(maps.movedim(1, -1)), deal(labels), None if mask is None else deal(mask)

@@ -1,5 +1,7 @@
 """Pixels of feature maps as points with a class, for looking at what a network has learned."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -8,22 +10,23 @@ Points = tuple[Tensor, Tensor]
 """[V, D] and the class of each, [V]."""
 
 
-def shrink_labels(labels: Tensor, side: int) -> Tensor:
-    """[B, H, W] -> [B, side, side]; 'nearest' would shift by half a cell."""
-    if labels.shape[-1] == side:
+def shrink_labels(labels: Tensor, sides: Sequence[int]) -> Tensor:
+    """[B, (D,) H, W] -> [B, *sides]; 'nearest' would shift by half a cell."""
+    if labels.shape[1:] == tuple(sides):
         return labels
-    return F.interpolate(labels[:, None].float(), (side, side), mode="nearest-exact")[:, 0].long()
+    small = F.interpolate(labels[:, None].float(), tuple(sides), mode="nearest-exact")
+    return small[:, 0].long()
 
 
 def sample_pixels(features: Tensor, labels: Tensor, per_class: int = 200) -> Points:
     """Up to ``per_class`` pixels of each class, drawn from torch's generator.
 
     Args:
-        features: [B, C, h, w].
-        labels: [B, H, W] int64, the truth at full resolution.
+        features: [B, C, (d,) h, w].
+        labels: [B, (D,) H, W] int64, the truth at full resolution.
     """
-    codes = shrink_labels(labels, features.shape[-1]).flatten()
-    pixels = features.movedim(1, -1).flatten(0, 2)
+    codes = shrink_labels(labels, features.shape[2:]).flatten()
+    pixels = features.movedim(1, -1).flatten(0, -2)
     chosen = []
     for code in codes.unique():
         place = (codes == code).nonzero()[:, 0]

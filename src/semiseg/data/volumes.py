@@ -1,0 +1,140 @@
+"""Boxes out of volumes, normalised and at one spacing, as training in three dimensions reads them."""
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from semiseg.data.manifest import Case, PreparedData
+from semiseg.data.resampling import new_shape, resample, resample_labels
+from semiseg.data.task import normalise
+from semiseg.errors import UserError
+
+Spacing = tuple[float, float, float]
+MOST_PLACES = 1000  # of a class and case that are remembered
+
+
+class VolumeStore:
+    """The volumes of a data set on the grid that a network is trained on.
+
+    At their own spacing only the box that is asked for is read and normalised. Otherwise a volume is
+    resampled once and kept while memory allows.
+    """
+
+    def __init__(self, data: PreparedData, spacing: Spacing | None, limit_mb: int) -> None:
+        """Args: spacing: (slice, row, column) in mm, None for each volume's own."""
+        self.data, self.target, self.limit = data, spacing, limit_mb * 2**20
+        self.kept: OrderedDict[tuple[str, bool], tuple[Tensor, Tensor | None]] = OrderedDict()
+        self.used = 0
+        self._places: dict[str, list[NDArray[np.int64]]] = {}
+
+    def shape(self, case: Case) -> tuple[int, ...]:
+        """(D, H, W) on this grid."""
+        own = (case.shape[0], *case.shape[2:])
+        if self.target is None:
+            return own
+        return new_shape(own, spacing_of(case), self.target)
+
+    def spacing(self, case: Case) -> Spacing:
+        """(slice, row, column) in mm on this grid; equal ones where nothing is known."""
+        return self.target or case.spacing or (1.0, 1.0, 1.0)
+
+    def box(
+        self, case: Case, start: Sequence[int], sides: Sequence[int], with_label: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Image [C, *sides] float32 and, only where asked for, label [*sides] uint8; 0 outside."""
+        shape = self.shape(case)
+        inside = [
+            slice(max(first, 0), max(min(first + side, n), 0))
+            for first, side, n in zip(start, sides, shape, strict=True)
+        ]
+        within = [slice(i.start - a, i.stop - a) for i, a in zip(inside, start, strict=True)]
+        out = torch.zeros((self.data.task.channels, *sides))
+        codes = torch.zeros(tuple(sides), dtype=torch.uint8) if with_label else None
+        if any(i.stop <= i.start for i in inside):
+            return out, codes
+        if self._is_own(case, shape):
+            z, y, x = inside
+            pixels = np.asarray(self.data.image(case.identifier)[z, :, y, x])
+            values = normalise(pixels, self.data.task.intensity, case.bounds)
+            image = torch.from_numpy(values).movedim(0, 1)
+            label = self._own_label(case, inside) if with_label else None
+        else:
+            image, label = self._resampled(case, with_label)
+            image = image[:, inside[0], inside[1], inside[2]]
+            label = None if label is None else label[inside[0], inside[1], inside[2]]
+        out[:, within[0], within[1], within[2]] = image
+        if codes is not None and label is not None:
+            codes[within[0], within[1], within[2]] = label
+        return out, codes
+
+    def places(self, case: Case) -> list[NDArray[np.int64]]:
+        """Up to `MOST_PLACES` voxels [n, 3] of every class that ``case`` shows, but the background."""
+        if case.identifier not in self._places:
+            shape = self.shape(case)
+            whole = [slice(0, n) for n in shape]
+            if self._is_own(case, shape):
+                label = self._own_label(case, whole)
+            else:
+                resampled = self._resampled(case, True)[1]
+                assert resampled is not None
+                label = resampled
+            flat = label.numpy().ravel()
+            found = []
+            for code in range(1, len(self.data.task.classes)):
+                there = np.flatnonzero(flat == code)
+                if len(there):
+                    evenly = np.linspace(0, len(there) - 1, min(len(there), MOST_PLACES))
+                    chosen = there[evenly.round().astype(np.int64)]
+                    found.append(np.stack(np.unravel_index(chosen, shape), 1))
+            self._places[case.identifier] = found
+        return self._places[case.identifier]
+
+    def _is_own(self, case: Case, shape: Sequence[int]) -> bool:
+        return tuple(shape) == (case.shape[0], *case.shape[2:])
+
+    def _own_label(self, case: Case, inside: Sequence[slice]) -> Tensor:
+        z, y, x = inside
+        return torch.from_numpy(np.array(self.data.label(case.identifier)[z, y, x]))
+
+    def _resampled(self, case: Case, with_label: bool) -> tuple[Tensor, Tensor | None]:
+        key = (case.identifier, with_label)
+        if key in self.kept:
+            self.kept.move_to_end(key)
+            return self.kept[key]
+        shape = self.shape(case)
+        pixels = np.asarray(self.data.image(case.identifier))
+        values = torch.from_numpy(normalise(pixels, self.data.task.intensity, case.bounds))
+        image = resample(values.movedim(0, 1), shape)
+        label = None
+        if with_label:
+            label = resample_labels(np.asarray(self.data.label(case.identifier)), shape)
+        self.kept[key] = image, label
+        self.used += _bytes(image, label)
+        while self.used > self.limit and len(self.kept) > 1:
+            _, old = self.kept.popitem(last=False)
+            self.used -= _bytes(*old)
+        return image, label
+
+
+def _bytes(image: Tensor, label: Tensor | None) -> int:
+    return image.numel() * 4 + (0 if label is None else label.numel())
+
+
+def spacing_of(case: Case) -> Spacing:
+    """(slice, row, column) in mm; raises `UserError` where the case carries none."""
+    if case.spacing is None:
+        raise UserError(
+            f"{case.identifier} carries no spacing, so it cannot be resampled: take "
+            "data.spacing=null, or data.dimensions=2."
+        )
+    return case.spacing
+
+
+def middle(shape: Sequence[int], sides: Sequence[int]) -> list[int]:
+    """Where a box begins that lies in the middle of a volume, or a volume in the middle of it."""
+    return [math.ceil((n - s) / 2) for n, s in zip(shape, sides, strict=True)]

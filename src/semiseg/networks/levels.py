@@ -1,0 +1,75 @@
+"""What each level of an encoder-decoder does along each axis, in two or three dimensions.
+
+An axis whose voxels are long (the slices of a stack) is left alone, with kernels of 1, until the
+others have been pooled to voxels of that length: as in nnU-Net (Isensee et al. 2021).
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from torch import nn
+
+from semiseg.errors import UserError
+
+CONVOLUTIONS: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED: dict[int, type[nn.ConvTranspose2d] | type[nn.ConvTranspose3d]] = {
+    2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d
+}  # fmt: skip
+POOLS: dict[int, type[nn.MaxPool2d] | type[nn.MaxPool3d]] = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+NORMS: dict[tuple[str, int], type[nn.Module]] = {
+    ("batch", 2): nn.BatchNorm2d,
+    ("batch", 3): nn.BatchNorm3d,
+    ("instance", 2): nn.InstanceNorm2d,
+    ("instance", 3): nn.InstanceNorm3d,
+}
+LONG = 2.0  # times the shortest side of a voxel
+
+
+@dataclasses.dataclass(frozen=True)
+class Level:
+    """One level. ``stride``: from the level above to it; ``kernel``: of its convolutions."""
+
+    stride: tuple[int, ...]
+    kernel: tuple[int, ...]
+
+    @property
+    def padding(self) -> tuple[int, ...]:
+        """What keeps a map's sides."""
+        return tuple(k // 2 for k in self.kernel)
+
+
+def plan_levels(count: int, spacing: Sequence[float]) -> list[Level]:
+    """``count`` levels for voxels of ``spacing`` (one length an axis; equal ones for pictures)."""
+    lengths = list(spacing)
+    levels = []
+    for number in range(count):
+        long = [length >= LONG * min(lengths) for length in lengths]
+        stride = tuple(1 if number == 0 or far else 2 for far in long)
+        lengths = [length * step for length, step in zip(lengths, stride, strict=True)]
+        kernel = tuple(1 if length >= LONG * min(lengths) else 3 for length in lengths)
+        levels.append(Level(stride, kernel))
+    return levels
+
+
+def normalisation(kind: str, dims: int, channels: int) -> nn.Module:
+    """Batch norm, or instance norm with a scale and a shift of its own."""
+    norm = NORMS[kind, dims]
+    return norm(channels) if kind == "batch" else norm(channels, affine=True)
+
+
+def check_sides(levels: Sequence[Level], sides: Sequence[int], name: str) -> None:
+    """Refuse sides of a 3D patch that cannot be halved as often as ``levels`` do.
+
+    Raises:
+        UserError: naming a patch that fits.
+    """
+    factors = [math.prod(level.stride[axis] for level in levels) for axis in range(len(sides))]
+    fitting = [max(round(s / f), 1) * f for s, f in zip(sides, factors, strict=True)]
+    if fitting == factors:  # one voxel has no deviation to be normalised by
+        fitting[-1] *= 2
+    if list(sides) != fitting:
+        raise UserError(
+            f"data.patch {list(sides)} does not fit a {name} of {len(levels)} levels: take multiples "
+            f"of {factors} that leave more than one voxel at the bottom, such as {fitting}."
+        )

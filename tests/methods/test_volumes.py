@@ -1,0 +1,258 @@
+"""What the methods that train on volumes owe there; on slices see `conformance`."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from conformance import InterruptionError, State, equal
+from lightning.fabric import Fabric
+
+from deep import deep_settings, write_deep_data
+from semiseg import methods
+from semiseg.config import RunConfig
+from semiseg.data.batch import Batch
+from semiseg.data.manifest import PreparedData
+from semiseg.errors import UserError
+from semiseg.losses.dice import dice_loss, supervised_loss
+from semiseg.methods.base import Method, Step
+from semiseg.methods.mcsc import tile
+from semiseg.methods.parts.points import shrink_labels
+from semiseg.training.loop import Hooks, fit
+from semiseg.training.run_folder import RunFolder, RunSplit
+from semiseg.workflows.setting import cases_of, count_iterations, settle
+
+TERMS = {
+    "supervised": {"supervised"},
+    "cross-teaching": {"supervised_cnn", "supervised_vnet", "cross_cnn", "cross_vnet"},
+    "mcsc": {
+        "supervised_cnn", "supervised_vnet", "cross_cnn", "cross_vnet", "contrast_1", "contrast_2"
+    },
+}  # fmt: skip
+Build = Callable[..., Method]
+NAMES = pytest.mark.parametrize("name", list(TERMS))
+SIDES = (8, 16, 16)
+
+
+@pytest.fixture(scope="module")
+def volumes(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
+    return write_deep_data(tmp_path_factory.mktemp("deep") / "data")
+
+
+def config_of(data: PreparedData, name: str, *more: str) -> RunConfig:
+    return settle(data.manifest, name, None, [*deep_settings(name), *more]).config
+
+
+def build(data: PreparedData, name: str, *more: str) -> Method:
+    torch.manual_seed(0)
+    return methods.entry(name).load()(data.task, config_of(data, name, *more))
+
+
+def batch(seed: int = 0) -> Batch:
+    """Two labelled patches and two without, of grey blocks labelled by their grey value."""
+    rng = np.random.default_rng(seed)
+    codes = np.kron(rng.integers(0, 3, (4, 2, 4, 4)), np.ones((1, 4, 4, 4)))
+    images = codes[:, None] / 2 + rng.normal(0, 0.05, (4, 1, *SIDES))
+    return Batch(torch.from_numpy(images).float(), torch.from_numpy(codes[:2]).long())
+
+
+@NAMES
+def test_terms_are_named_and_finite(volumes: PreparedData, name: str) -> None:
+    method = build(volumes, name)
+    for index in (0, 50, 99):
+        terms = method(batch(), Step(index, 100))
+        assert all(term.ndim == 0 and torch.isfinite(term) for term in terms.values())
+        assert set(terms) == TERMS[name]
+    flat = Batch(torch.zeros(4, 1, *SIDES), torch.zeros(2, *SIDES, dtype=torch.long))
+    terms = method(flat, Step(99, 100))
+    torch.stack(list(terms.values())).sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in method.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+@NAMES
+def test_gradients_reach_every_trainable_parameter(
+    volumes: PreparedData, name: str, norm: str
+) -> None:
+    method = build(volumes, name, f"unet.norm={norm}", f"vnet.norm={norm}")
+    torch.stack(list(method(batch(), Step(99, 100)).values())).sum().backward()
+    named = {id(p): n for n, p in method.named_parameters()}
+    grouped = [named[id(p)] for group in method.parameter_groups() for p in group.parameters]
+    assert len(grouped) == len(set(grouped))
+    assert set(grouped) == {n for n, p in method.named_parameters() if p.grad is not None}
+    assert set(grouped) == {n for n, p in method.named_parameters() if p.requires_grad}
+
+
+@NAMES
+def test_the_networks_are_the_ones_that_are_named(volumes: PreparedData, name: str) -> None:
+    method = build(volumes, name).eval()
+    expected = ("cnn",) if name == "supervised" else ("cnn", "vnet")
+    assert method.network_names == expected
+    with torch.no_grad():
+        found = [method.logits(batch().images, network) for network in expected]
+        points = method.embeddings(batch().images[:2], batch().labels)
+    assert all(x.shape == (4, 3, *SIDES) for x in found)
+    assert len({float(x.sum()) for x in found}) == len(expected)
+    assert len(points) >= len(expected)
+    assert all(len(x) == len(y) > 0 for x, y in points.values())
+
+
+def train(
+    data: PreparedData, config: RunConfig, folder: Path, stop_after: int | None = None
+) -> State:
+    """Train on p1 and p2, or raise after a number of steps."""
+    cases = cases_of(data, RunSplit(split=data.manifest.split, labelled=("p1", "p2")))
+    done = itertools.count(1)
+
+    def advance(steps: int, note: str) -> None:
+        if next(done) == stop_after:
+            raise InterruptionError
+
+    folder.mkdir(exist_ok=True)
+    torch.manual_seed(0)
+    method = methods.entry(config.method).load()(data.task, config)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    fit(fabric, method, data, cases, config, RunFolder(folder), Hooks(advance))
+    return {key: x.clone() for key, x in method.state_dict().items()}
+
+
+@NAMES
+def test_resumed_equals_uninterrupted_bit_for_bit(
+    volumes: PreparedData, tmp_path: Path, name: str
+) -> None:
+    config = config_of(volumes, name)
+    expected = train(volumes, config, tmp_path / "whole")
+    with pytest.raises(InterruptionError):
+        train(volumes, config, tmp_path / "parts", stop_after=3)
+    assert equal(train(volumes, config, tmp_path / "parts"), expected)
+    rows = [(tmp_path / run / "validation.csv").read_text() for run in ("whole", "parts")]
+    assert rows[0] == rows[1]
+    assert len(rows[0].splitlines()) == 3  # windows slid over the held-out volume twice
+
+
+@NAMES
+def test_labels_of_unlabelled_volumes_are_never_read(
+    volumes: PreparedData, tmp_path: Path, name: str
+) -> None:
+    other = write_deep_data(tmp_path / "data")
+    for patient in ("p3", "p4"):
+        shape = other.image(patient)[:, 0].shape
+        np.save(other.folder / "labels" / f"{patient}.npy", np.full(shape, 99, np.uint8))
+    config = config_of(volumes, name, "training.iterations=2")
+    expected = train(volumes, config, tmp_path / "one")
+    assert equal(train(other, config, tmp_path / "other"), expected)
+
+
+def test_cross_teaching_is_that_of_slices(volumes: PreparedData) -> None:
+    method, given = build(volumes, "cross-teaching").eval(), batch()
+    cnn, vnet = (method.logits(given.images, n) for n in ("cnn", "vnet"))
+    terms = method(given, Step(100, 100))
+    expected = {
+        "supervised_cnn": supervised_loss(cnn[:2], given.labels),
+        "supervised_vnet": supervised_loss(vnet[:2], given.labels),
+        "cross_cnn": 0.1 * dice_loss(cnn[2:].softmax(1), vnet[2:].argmax(1)),
+        "cross_vnet": 0.1 * dice_loss(vnet[2:].softmax(1), cnn[2:].argmax(1)),
+    }
+    for key, value in expected.items():
+        torch.testing.assert_close(terms[key], value)
+    groups = {g.name: g for g in method.parameter_groups()}
+    assert set(groups) == {"cnn", "vnet"}
+
+
+def test_the_contrast_of_cubes_is_equation_2(volumes: PreparedData) -> None:
+    """One cube a map holds it whole, so that nothing is left to chance."""
+    more = ("mcsc.scales=[2]", "mcsc.patch_sides={2: 99}", "mcsc.contrast_weight=1")
+    method = build(volumes, "mcsc", *more).double().eval()
+    given = batch(3)
+    images = given.images.double()
+    with torch.no_grad():
+        features = {n: getattr(method, n).features(images) for n in ("cnn", "vnet")}
+        found = method(Batch(images, given.labels), Step(99, 100))["contrast_2"]
+        pseudo = {n: getattr(method, n).classify(f)[2:].argmax(1) for n, f in features.items()}
+        rows, classes = [], []
+        for name, other in (("cnn", "vnet"), ("vnet", "cnn")):
+            guide = torch.cat([given.labels, pseudo[other]])  # crossed
+            maps = features[name][2]
+            guide = shrink_labels(guide, maps.shape[2:])
+            pixels = maps.movedim(1, -1).flatten(0, -2)
+            rows.append(method.projectors["2"](pixels, name))  # type: ignore[index]
+            classes.append(guide.flatten())
+        chosen = torch.cat(classes)
+        a = F.normalize(torch.cat(rows), dim=1)
+        counts = torch.bincount(chosen, minlength=3).double()
+        e = torch.exp(a @ a.T / 0.1)
+        denominator = (e / counts[chosen]).sum(1)
+        same = (chosen[:, None] == chosen).fill_diagonal_(False)
+        fractions = torch.log(e / denominator[:, None])
+        expected = -((fractions * same).sum(1) / same.sum(1).clamp(min=1)).mean()
+    torch.testing.assert_close(found, expected)
+
+
+def test_tiles_cover_a_small_map_with_little_to_spare() -> None:
+    assert tile(7, (16, 16, 24)) == (6, 6, 6)
+    assert tile(6, (8, 8, 12)) == (4, 4, 6)
+    assert tile(6, (4, 4, 6)) == (4, 4, 6)
+    assert tile(1, (5, 3, 2)) == (1, 1, 1)
+    assert tile(19, (224, 224)) == (19, 19)  # the paper's
+
+
+@pytest.mark.parametrize("name", ["cross-level", "plgcl"])
+def test_methods_for_slices_say_so(volumes: PreparedData, name: str) -> None:
+    with pytest.raises(UserError, match=rf"{name} is for slices: .*data\.dimensions=2.*mcsc"):
+        config_of(volumes, name)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["data.patch=null"], r"data: dimensions=3 needs .* data\.patch=\[32,64,64\]"),
+        (["data.crop=0.2"], "crop is for slices"),
+        (["data.patch=[8, 8]"], r"data\.patch"),
+        (["data.patch=[8, 16, 0]"], r"data\.patch"),
+        (["data.spacing=[1, 1, 0]"], r"data\.spacing"),
+        (["data.overlap=1"], r"data\.overlap"),
+        (["data.dimensions=4"], r"data\.dimensions must be 2 or 3"),
+        (["vnet.blocks=[1]"], "channels and blocks need one entry per level"),
+    ],
+)
+def test_wrong_settings_are_refused_in_a_sentence(
+    volumes: PreparedData, settings: list[str], said: str
+) -> None:
+    with pytest.raises(UserError, match=said) as error:
+        config_of(volumes, "cross-teaching", *settings)
+    assert "\n" not in str(error.value)
+
+
+def test_sizes_and_scales_that_the_networks_lack_are_refused(volumes: PreparedData) -> None:
+    with pytest.raises(UserError, match=r"data\.patch \[8, 18, 16\] does not fit a U-Net"):
+        build(volumes, "cross-teaching", "data.patch=[8, 18, 16]")
+    with pytest.raises(UserError, match="V-Net of 4 levels"):
+        build(
+            volumes, "cross-teaching", "data.patch=[12, 12, 12]",
+            "vnet.channels=[4, 4, 4, 4]", "vnet.blocks=[1, 1, 1, 1]",
+        )  # fmt: skip
+    with pytest.raises(UserError, match="the cnn has no map at 1/8"):
+        build(volumes, "mcsc", "mcsc.scales=[8]")
+
+
+def test_an_epoch_is_a_patch_of_every_labelled_volume(volumes: PreparedData) -> None:
+    cases = cases_of(volumes, RunSplit(split=volumes.manifest.split, labelled=("p1", "p2")))
+    more = ("training.epochs=5", "training.batch_size=2", "training.labelled_batch_size=1")
+    settled = settle(volumes.manifest, "mcsc", None, [*deep_settings("mcsc")[:-1], *more])
+    counted = count_iterations(settled, cases)
+    assert counted.config.training.iterations == 10
+    assert "2 labelled volumes" in counted.origins["training.iterations"]
+
+
+def test_pictures_are_no_volumes(volumes: PreparedData) -> None:
+    task = volumes.task.model_copy(update={"kind": "pictures"})
+    with pytest.raises(UserError, match="these are pictures: take 2"):
+        settle(
+            volumes.manifest.model_copy(update={"task": task}),
+            "supervised",
+            None,
+            deep_settings("supervised"),
+        )
