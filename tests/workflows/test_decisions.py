@@ -1,14 +1,18 @@
 """What the data decide, with a reason each."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from semiseg.data.fingerprint import Fingerprint, measure, summarise
+from replicas import save
+from semiseg.data.fingerprint import Fingerprint, Spread, measures_of, summarise
 from semiseg.data.manifest import Decision, PreparedData
 from semiseg.data.task import Intensity, Task
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.workflows.decisions import decide, decide_intensity, parse_intensity
+from semiseg.workflows.prepare import prepare
 from semiseg.workflows.setting import settle
 
 PERCENTILE = Intensity(kind="percentile", low=0.5, high=99.5)
@@ -28,7 +32,7 @@ def found(low: int, high: int) -> Fingerprint:
     label = np.zeros((4, 20, 20), np.uint8)
     label[1:3, 5:15, 5:15] = 1
     image[:, 0][label > 0] = np.linspace(20, 120, 200).round()
-    return summarise([measure(Volume(image, label))], [(4, 20, 20)], [None], 2)
+    return summarise([measures_of(Volume(image, label))], [{1: 200}], [(4, 20, 20)], [None], 2)
 
 
 @pytest.mark.parametrize(
@@ -88,4 +92,85 @@ def test_cross_level_takes_its_own_steps(small_data: PreparedData) -> None:
     data = small_data.manifest.model_copy(update={"decisions": (decision,)})
     settled = settle(data, "cross-level", None)
     assert settled.config.data.size == 240
-    assert settled.origins["data.size"] == "the data: because, in steps of 80"
+    assert settled.origins["data.size"] == "the data: because, in steps of 80 for cross-level"
+
+
+def volumes_of(shape: tuple[int, int, int], *spacings: tuple[float, float, float]) -> Fingerprint:
+    between, *within = np.median(spacings, axis=0)
+    return found(0, 10).model_copy(
+        update={
+            "shape": Spread.of([shape]), "spacing": Spread.of(spacings),
+            "anisotropy": float(between / np.mean(within)),
+        }
+    )  # fmt: skip
+
+
+def settings_of(decisions: tuple[Decision, ...]) -> dict[str, object]:
+    return {d.option: d.value for d in decisions}
+
+
+def test_cubic_voxels_are_trained_as_volumes() -> None:
+    shape = (35, 36, 50)
+    got = settings_of(decide(task(*shape), volumes_of(shape, (1, 1, 1))))
+    assert (got["data.dimensions"], got["data.patch"]) == (3, [32, 32, 48])
+    assert "data.spacing" not in got
+    large = (300, 512, 512)
+    got = settings_of(decide(task(*large), volumes_of(large, (1, 0.8, 0.8), (1.5, 0.9, 0.9))))
+    assert got["data.patch"] == [96, 96, 96]
+    assert got["data.spacing"] == [1.25, 0.85, 0.85]
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing"), [((35, 200, 200), (5, 1, 1)), ((10, 200, 200), (1, 1, 1))]
+)
+def test_stacks_of_thick_or_few_slices_stay_slices(
+    shape: tuple[int, int, int], spacing: tuple[float, float, float]
+) -> None:
+    assert list(settings_of(decide(task(*shape), volumes_of(shape, spacing)))) == ["data.size"]
+
+
+def test_who_trains_on_volumes(small_data: PreparedData) -> None:
+    shape = (35, 36, 50)
+    small_volumes = small_data.task.model_copy(update={"median_shape": shape})
+    decisions = decide(small_volumes, volumes_of(shape, (1, 1, 1)))
+    data = small_data.manifest.model_copy(update={"task": small_volumes, "decisions": decisions})
+
+    def dimensions(method: str, preset: str | None = None, *given: str, small: bool) -> int:
+        return settle(data, method, preset, given, small=small).config.data.dimensions
+
+    assert dimensions("mcsc", small=True) == 3
+    assert settle(data, "mcsc", None, small=True).config.preset == "mcsc-3d-cpu"
+    assert dimensions("supervised", small=False) == 3
+    assert dimensions("plgcl", small=True) == 2
+    assert dimensions("mcsc", "mcsc-cpu", small=True) == 2
+    assert dimensions("mcsc", "mcsc-3d-cpu", small=True) == 3
+    assert dimensions("mcsc", None, "data.dimensions=2", small=True) == 2
+    assert settle(data, "mcsc", None, ["data.dimensions=2"], small=True).config.preset == "mcsc-cpu"
+    large = small_volumes.model_copy(update={"median_shape": (200, 200, 200)})
+    data = data.model_copy(update={"task": large})
+    assert dimensions("mcsc", small=True) == 2
+    assert dimensions("mcsc", small=False) == 3
+
+
+def test_prepare_says_what_was_decided(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        image = rng.integers(-1000, 1500, (26, 28, 30)).astype(np.int16)
+        label = np.zeros(image.shape, np.uint8)
+        label[8:16, 8:16, 8:16] = 1
+        image[label > 0] = rng.integers(40, 90, 512)
+        save(tmp_path / "ct" / "images" / f"p{number}.nii.gz", image, np.eye(4))
+        if number:
+            save(tmp_path / "ct" / "labels" / f"p{number}.nii.gz", label, np.eye(4))
+    manifest = prepare(tmp_path / "ct", tmp_path / "data")
+    said = capsys.readouterr().out
+    assert (manifest.task.intensity.kind, manifest.task.intensity.low) == ("window", 40)
+    assert {case.bounds for case in manifest.cases} == {(40.0, manifest.task.intensity.high)}
+    assert "data.dimensions = 3: voxels are nearly cubes" in said
+    assert "intensity = 40 and 89 become 0 and 1: whole numbers with air and bone are a CT" in said
+    assert PreparedData(tmp_path / "data").manifest.decisions == manifest.decisions
+    other = prepare(tmp_path / "ct", tmp_path / "other", intensity="zscore")
+    assert other.task.intensity.kind == "zscore"
+    assert other.cases[0].bounds[0] == pytest.approx(
+        PreparedData(tmp_path / "other").image("p0").mean()
+    )

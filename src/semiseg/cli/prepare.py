@@ -25,6 +25,12 @@ def prepare(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the drawn split.")] = 0,
     max_side: options.MaxSide = 512,
+    intensity: Annotated[
+        str | None,
+        typer.Option(
+            help="minmax, percentile, zscore or window:LOW:HIGH. Default: what the data suggest."
+        ),
+    ] = None,
     all_frames: Annotated[
         bool,
         typer.Option(
@@ -49,7 +55,8 @@ def prepare(
         source, out, layout=layout, classes=options.words(classes) or None,
         patient_pattern=patient_pattern, spacing=options.spacing(spacing), split=split,
         parts=_parts(parts), seed=seed,
-        max_side=max_side, all_frames=all_frames, jobs=jobs, overwrite=overwrite, dry_run=dry_run,
+        max_side=max_side, intensity=intensity, all_frames=all_frames, jobs=jobs,
+        overwrite=overwrite, dry_run=dry_run,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ Of each case a few numbers are kept; those of the set are medians over cases, so
 case nor one large case decides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -59,33 +59,28 @@ class Intensities(Frozen):
 
 
 class CaseMeasures(Frozen):
-    """Of one case: intensities of each channel, also under the mask, and voxels of each code.
+    """Of one case: intensities of each channel, also under the mask (None where nothing is marked).
 
-    ``foreground`` and ``voxels`` are None for an unlabelled case, ``foreground`` also where nothing
-    is marked. ``integers``: every intensity is a whole number.
+    ``integers``: every intensity is a whole number.
     """
 
     image: tuple[Intensities, ...]
     foreground: tuple[Intensities, ...] | None = None
-    voxels: tuple[int, ...] | None = None
     integers: bool = False
 
 
-def measure(volume: Volume) -> CaseMeasures:
-    """The measures of one case, each array read once."""
+def measures_of(volume: Volume) -> CaseMeasures:
+    """The measures of one case."""
     image, label = volume.image, volume.label
     channels = range(image.shape[1])
-    foreground = voxels = None
+    foreground = None
     if label is not None:
-        counts = np.bincount(label.ravel(), minlength=1)
-        voxels = tuple(int(count) for count in counts)
         marked = (label > 0) & (label < 255)
         if marked.any():
             foreground = tuple(Intensities.of(image[:, c][marked]) for c in channels)
     return CaseMeasures(
         image=tuple(Intensities.of(image[:, c]) for c in channels),
         foreground=foreground,
-        voxels=voxels,
         integers=image.dtype.kind in "iu",
     )
 
@@ -131,6 +126,7 @@ class Fingerprint(Frozen):
 
 def summarise(
     measures: Sequence[CaseMeasures],
+    voxels: Sequence[Mapping[int, int] | None],
     shapes: Sequence[tuple[int, int, int]],
     spacings: Sequence[tuple[float, float, float] | None],
     classes: int,
@@ -139,6 +135,7 @@ def summarise(
 
     Args:
         measures: of each case.
+        voxels: of each case, how many each class code has; None for an unlabelled one.
         shapes: [D, H, W] of each case.
         spacings: (slice, row, column) in mm of each case.
         classes: how many there are, with the background.
@@ -150,11 +147,8 @@ def summarise(
         between, *within = spacing.median
         anisotropy = between / (sum(within) / 2)
     drawn = [m.foreground for m in measures if m.foreground is not None]
-    counts = np.zeros((len(measures), classes), np.int64)
-    for row, one in zip(counts, measures, strict=True):
-        held = (one.voxels or ())[:classes]
-        row[: len(held)] = held
-    voxels = counts.sum(0)
+    counts = np.array([[(v or {}).get(code, 0) for code in range(classes)] for v in voxels])
+    total = counts.sum(0)
     middle = tuple(Intensities.median(c) for c in zip(*(m.image for m in measures), strict=True))
     return Fingerprint(
         shape=Spread.of(shapes),
@@ -164,7 +158,7 @@ def summarise(
         foreground=(
             tuple(Intensities.median(c) for c in zip(*drawn, strict=True)) if drawn else None
         ),
-        shares=tuple(float(v) for v in voxels / max(int(voxels.sum()), 1)),
+        shares=tuple(float(count) for count in total / max(int(total.sum()), 1)),
         present=tuple(int(n) for n in (counts > 0).sum(0)),
         hounsfield=(
             all(m.integers for m in measures)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from semiseg.data.fingerprint import CaseMeasures, measures_of
 from semiseg.data.layouts.base import SourceCase
 from semiseg.data.manifest import Case
 from semiseg.data.sources import SourceFile
@@ -21,7 +22,7 @@ from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.files import whole
 
-FORMAT = 1  # of the records and of what is measured: others are measured again
+FORMAT = 2  # of the records and of what is measured: others are measured again
 NAME = "records.jsonl"
 
 
@@ -34,6 +35,7 @@ class Record(BaseModel):
         shape: [D, C, H, W].
         bounds: the intensities that become 0 and 1.
         voxels: how many voxels each class code has; None for an unlabelled image.
+        measures: for the set's fingerprint.
         unnamed: codes of the source's label that no class names.
         remarks: as `Volume.remarks`.
         spacing, affine, slice_axis: as in `Volume`.
@@ -46,6 +48,7 @@ class Record(BaseModel):
     shape: tuple[int, int, int, int]
     bounds: Bounds
     voxels: dict[int, int] | None
+    measures: CaseMeasures
     unnamed: tuple[int, ...] = ()
     remarks: dict[str, str] = {}
     spacing: tuple[float, float, float] | None = None
@@ -93,6 +96,7 @@ def measure(
         shape=(depth, channels, height, width),
         bounds=bounds_of(volume.image, intensity),
         voxels=voxels,
+        measures=measures_of(volume),
         unnamed=unnamed,
         remarks=dict(volume.remarks),
         spacing=volume.spacing,

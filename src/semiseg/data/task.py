@@ -32,6 +32,16 @@ class Intensity(BaseModel):
     high: float = 1.0
 
     @property
+    def words(self) -> str:
+        """What becomes 0 and 1, as people read it."""
+        return {
+            "minmax": "smallest and largest value of each image become 0 and 1",
+            "percentile": f"percentiles {self.low:g} and {self.high:g} of each image become 0 and 1",
+            "window": f"{self.low:g} and {self.high:g} become 0 and 1",
+            "zscore": "mean and deviation of each image become 0 and 1",
+        }[self.kind]
+
+    @property
     def clips(self) -> bool:
         """Whether what lies outside the bounds is clipped."""
         return self.kind in ("percentile", "window")

@@ -20,18 +20,11 @@ MOST_ROWS = 20  # of the table of cases on a terminal
 def task_facts(manifest: Manifest) -> list[tuple[str, str]]:
     """What is read of the data and what was decided from it: the place for more such facts."""
     task = manifest.task
-    bounds = task.intensity
-    scaled = {
-        "minmax": "smallest and largest value of each image become 0 and 1",
-        "percentile": f"percentiles {bounds.low:g} and {bounds.high:g} of each image become 0 and 1",
-        "window": f"{bounds.low:g} and {bounds.high:g} become 0 and 1",
-    }
     facts = [
         ("Layout", manifest.layout),
         ("Kind", f"{task.kind}, {task.channels} channel{'s' if task.channels > 1 else ''}"),
         ("Classes", ", ".join(f"{code} {name}" for code, name in enumerate(task.classes))),
-        ("Trained as", "3D patches" if task.spatial_dims == 3 else "2D slices"),
-        ("Intensities", scaled[task.intensity.kind]),
+        ("Intensities", task.intensity.words),
         ("Median shape", " x ".join(map(str, task.median_shape)) + " (slices x rows x columns)"),
     ]
     if task.spacing is not None:
@@ -39,7 +32,8 @@ def task_facts(manifest: Manifest) -> list[tuple[str, str]]:
         facts.append(("Median spacing", f"{spacing} mm (slice x row x column)"))
     else:
         facts.append(("Median spacing", "none in these files, so distances will be in pixels"))
-    return [*facts, ("Split", manifest.split.origin or "as prepared")]
+    decided = [(f"Decided: {d.option}", f"{d.value} ({d.reason})") for d in manifest.decisions]
+    return [*facts, ("Split", manifest.split.origin or "as prepared"), *decided]
 
 
 def count_facts(manifest: Manifest) -> list[tuple[str, str]]:

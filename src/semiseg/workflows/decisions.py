@@ -3,8 +3,10 @@
 Presets and ``--set`` come before all of it. Rules and figures are explained in docs/your-own-data.md.
 """
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from semiseg.data.fingerprint import Fingerprint
 from semiseg.data.manifest import Decision, Manifest
@@ -14,13 +16,21 @@ from semiseg.errors import UserError
 SMALLEST, LARGEST = 64, 256
 STEP = 32  # a U-Net of five levels and a Swin-Unet of four stages both halve such a side evenly
 
+LONG = 2.0  # slice distance by pixel spacing: the networks' own limit for pooling along the slices
+THICK = 24  # slices below which 3D networks have little to halve
+CUBE, LARGEST_CUBE = 16, 96  # sides of patches
+SMALL_VOLUME = 64**3  # voxels whose patches a CPU takes in about a second
+UNLIKE = 1.2  # times the smallest spacing: volumes are resampled
+
+SIZE = "data.size"
 SMALL_PRESETS: Mapping[str, str] = {"cross-level": "cross-level-cpu", "plgcl": "plgcl-cpu"}
 SMALL_PRESET = "mcsc-cpu"
+SMALL_PRESET_3D = "mcsc-3d-cpu"
 
 
-def small_preset(method: str) -> str:
-    """The preset for a machine without a GPU."""
-    return SMALL_PRESETS.get(method, SMALL_PRESET)
+def small_preset(method: str, volumes: bool = False) -> str:
+    """The preset for a machine without a GPU, for slices or ``volumes``."""
+    return SMALL_PRESET_3D if volumes else SMALL_PRESETS.get(method, SMALL_PRESET)
 
 
 def parse_intensity(text: str) -> Intensity:
@@ -65,8 +75,11 @@ def decide_intensity(suggested: Intensity, found: Fingerprint) -> tuple[Intensit
     return suggested, "no absolute scale such as a CT's: each image by its own percentiles"
 
 
-def decide(task: Task) -> tuple[Decision, ...]:
-    """What the data say about the configuration."""
+def decide(task: Task, found: Fingerprint | None = None) -> tuple[Decision, ...]:
+    """What the data say about the configuration; without a fingerprint about slices alone.
+
+    Decisions on volumes are for methods that train on them, and for machines that can.
+    """
     height, width = task.median_shape[1:]
     side = max(height, width)
     size = min(max(round(side / STEP) * STEP, SMALLEST), LARGEST)
@@ -75,10 +88,66 @@ def decide(task: Task) -> tuple[Decision, ...]:
         why += f"; larger than {LARGEST} costs more than it gives"
     elif side < SMALLEST - STEP / 2:
         why += f"; networks need {SMALLEST} to halve four times"
-    return (Decision(option="data.size", value=size, reason=why),)
+    slices = Decision(option=SIZE, value=size, reason=why)
+    return (slices, *_volumes(task, found)) if found is not None else (slices,)
+
+
+def _volumes(task: Task, found: Fingerprint) -> list[Decision]:
+    """3D where a slice alone does not say enough, and says so little that the next ones say more."""
+    shape, spacing = task.median_shape, found.spacing
+    if (
+        task.kind == "pictures"
+        or spacing is None
+        or found.anisotropy is None
+        or found.anisotropy >= LONG
+        or min(shape) < THICK
+    ):
+        return []
+    patch = [min(max(round(n / CUBE) * CUBE, CUBE), LARGEST_CUBE) for n in shape]
+    few = "a batch is a few patches"
+    values: list[tuple[str, Any, str]] = [
+        (
+            "data.dimensions", 3,
+            f"voxels are nearly cubes (slices {found.anisotropy:.2g} times as far apart as pixels) and "
+            f"a volume has {shape[0]} slices",
+        ),
+        ("data.patch", patch, f"the median volume is {' x '.join(map(str, shape))}"),
+        ("training.batch_size", 4, few), ("training.labelled_batch_size", 2, few),
+        ("unet.norm", "instance", few), ("vnet.norm", "instance", few),
+    ]  # fmt: skip
+    if any(high > UNLIKE * low for low, high in zip(spacing.low, spacing.high, strict=True)):
+        middle = [float(f"{step:.4g}") for step in spacing.median]
+        values.append(("data.spacing", middle, "spacings differ: all become the median"))
+    return [Decision(option=option, value=value, reason=why) for option, value, why in values]
+
+
+def suit(
+    decisions: Sequence[Decision], task: Task, method: str, step: int, *, volumes: bool, small: bool
+) -> list[Decision]:
+    """The decisions that a method can take, and a machine afford.
+
+    Args:
+        decisions: of `decide`.
+        task: what they are about.
+        method: its name.
+        step: sides of slices that it takes are multiples of it.
+        volumes: whether it, and the preset in use, take volumes.
+        small: there is no GPU.
+    """
+    affordable = not small or math.prod(task.median_shape) <= SMALL_VOLUME
+    suited = []
+    for decision in decisions:
+        if "." not in decision.option or (decision.option != SIZE and not (volumes and affordable)):
+            continue
+        if decision.option == SIZE and decision.value % step:
+            size = max(round(decision.value / step), 1) * step
+            reason = f"{decision.reason}, in steps of {step} for {method}"
+            decision = decision.model_copy(update={"value": size, "reason": reason})
+        suited.append(decision)
+    return suited
 
 
 def size_of(data: Manifest) -> int:
     """The side of a slice's input that the data suggest."""
     decisions = data.decisions or decide(data.task)
-    return next(int(d.value) for d in decisions if d.option == "data.size")
+    return next(int(d.value) for d in decisions if d.option == SIZE)

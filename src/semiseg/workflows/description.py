@@ -42,6 +42,10 @@ def describe(manifest: Manifest, voxels: NDArray[np.int64], console: Console) ->
         bare = sum(not case.labelled for case in inside)
         tail = f", {bare:,} of them unlabelled" if bare else ""
         console.say(f"    {part}: {counted(inside, task.kind) + tail if inside else 'none'}")
+    if manifest.decisions:
+        console.say("  decided (presets and --set come before it):")
+    for decision in manifest.decisions:
+        console.say(f"    {decision.option} = {decision.value}: {decision.reason}")
     for note in manifest.notes:
         console.warn(note)
 

@@ -24,6 +24,7 @@ from semiseg.data.volume import Volume
 from semiseg.errors import UserError, one_line
 from semiseg.reporting.console import Console
 from semiseg.workflows.changes import difference, find_before, options_of_cases, still_true
+from semiseg.workflows.decisions import parse_intensity
 from semiseg.workflows.description import describe
 from semiseg.workflows.in_order import default_jobs, in_order
 from semiseg.workflows.stopping import listening
@@ -42,6 +43,7 @@ def prepare(
     parts: tuple[float, float, float] | None = None,
     seed: int = 0,
     max_side: int = 512,
+    intensity: str | None = None,
     all_frames: bool = False,
     jobs: int | None = None,
     overwrite: bool = False,
@@ -66,6 +68,8 @@ def prepare(
         parts: training, validation and test parts of a drawn split; default: the layout's.
         seed: of the drawn split.
         max_side: larger pictures are reduced to this longer side, in pixels.
+        intensity: 'minmax', 'percentile', 'zscore' or 'window:LOW:HIGH'; default: the layout's, or what the
+            data suggest.
         all_frames: of a time series, also the frames without annotation, as unlabelled images.
         jobs: cases read at a time; default: the number of cores up to 8, 1 for a tiny set. The result
             does not depend on it.
@@ -96,6 +100,10 @@ def prepare(
     scan = chosen.scan(source, options)
     if codes is not None:
         scan = dataclasses.replace(scan, classes=names, codes=codes)
+    why = f"usual for {scan.name}"
+    if intensity is not None:
+        scan = dataclasses.replace(scan, intensity=parse_intensity(intensity), by_data=False)
+        why = "asked for by --intensity"
     check_cases(scan, source)
     divided = _split(scan, split, parts, seed)
     console.say(f"{source}: layout '{chosen.name}' ({one_line(evidence)})")
@@ -117,7 +125,7 @@ def prepare(
             )
         if changed is None:
             known = {}  # whoever insists has a reason
-    tally = Tally(scan, spacing)
+    tally = Tally(scan, spacing, why)
     jobs = jobs or default_jobs(len(scan.cases))
     if dry_run:
         _read_all(scan, source, tally, None, {}, jobs, console)

@@ -20,7 +20,7 @@ from semiseg.files import is_partial
 from semiseg.methods.base import Method
 from semiseg.training.loop import Cases
 from semiseg.training.run_folder import RunSplit
-from semiseg.workflows.decisions import decide, small_preset
+from semiseg.workflows.decisions import SIZE, decide, small_preset, suit
 
 FEWEST_FOR_VALIDATION = 5
 # one of them is in every run's folder, also in one whose beginning was interrupted
@@ -55,21 +55,27 @@ def settle(
     if name is None:
         raise UserError(f"Say which method: --method {' | '.join(methods.table())}.")
     entry = methods.entry(name)
-    decisions = [_fitted(d, entry.load()) for d in data.decisions or decide(data.task)]
+    given = parse_assignments(settings)
+    # a preset of slices is for slices, whatever the data suggest
+    named = content.get("data", {}).get("dimensions", 2) if preset else 3
+    volumes = 3 in entry.dimensions and given.get("data", {}).get("dimensions", named) == 3
+    decisions = suit(
+        data.decisions or decide(data.task), data.task, name, entry.load().size_step,
+        volumes=volumes, small=small,
+    )  # fmt: skip
     layers = []
     if small and preset is None:
-        preset = small_preset(name)
+        preset = small_preset(name, any(d.option == "data.dimensions" for d in decisions))
         chosen = presets.sections(presets.load(preset))
         layers.append(Layer(f"preset '{preset}', as there is no GPU", chosen))
-        affordable = int(chosen["data"]["size"])
-        layers += _layers([d for d in decisions if d.option != "data.size" or d.value < affordable])
+        affordable = chosen["data"].get("size", 0)
+        layers += _layers([d for d in decisions if d.option != SIZE or d.value < affordable])
     else:
         layers += _layers(decisions)
         if preset:
             layers.append(Layer(f"preset '{preset}'", presets.sections(content)))
     if sections:
         layers.append(Layer("the study", sections))
-    given = parse_assignments(settings)
     others = [section for section in given if section in methods.table() and section != name]
     if others and sections is None:
         raise UserError(
@@ -108,15 +114,6 @@ def check_volumes(data: PreparedData, cases: Cases, config: RunConfig) -> None:
     if config.data.dimensions == 3 and config.data.spacing is not None:
         for case in (*cases.labelled, *cases.unlabelled, *cases.validation):
             VolumeStore(data, config.data.spacing, 0).shape(case)
-
-
-def _fitted(decision: Decision, method: type[Method]) -> Decision:
-    """The decision as ``method`` can take it: sizes in its own steps."""
-    if decision.option != "data.size" or decision.value % method.size_step == 0:
-        return decision
-    size = max(round(decision.value / method.size_step), 1) * method.size_step
-    reason = f"{decision.reason}, in steps of {method.size_step}"
-    return decision.model_copy(update={"value": size, "reason": reason})
 
 
 def _layers(decisions: Sequence[Decision]) -> list[Layer]:

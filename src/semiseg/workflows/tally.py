@@ -5,23 +5,29 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.fingerprint import summarise
 from semiseg.data.images.nifti import orientation
 from semiseg.data.layouts.base import Scan, SourceCase
-from semiseg.data.manifest import PARTS, Case, Manifest, Split
+from semiseg.data.manifest import PARTS, Case, Decision, Manifest, Split
 from semiseg.data.records import Record
 from semiseg.data.splits import plural
 from semiseg.data.task import Task
 from semiseg.errors import UserError
+from semiseg.workflows.decisions import decide, decide_intensity
 
 
 class Tally:
     """What is known of the cases so far, which are added in the order of the source."""
 
-    def __init__(self, scan: Scan, spacing: tuple[float, float, float] | None) -> None:
-        """``spacing``: in place of what the files say."""
+    def __init__(
+        self, scan: Scan, spacing: tuple[float, float, float] | None, why: str = ""
+    ) -> None:
+        """``spacing``: in place of what the files say; ``why``: the intensities are scaled so."""
         self.scan = scan
         self.spacing = spacing
+        self.why = why
         self.cases: list[Case] = []
+        self.records: list[Record] = []
         self.voxels: NDArray[np.int64] = np.zeros(256, np.int64)
         self.channels: int | None = None
         self.remarks: dict[str, list[str]] = {}
@@ -52,6 +58,7 @@ class Tally:
         if new:
             self.scan.afterwards(self.remarks)
         self.cases.append(record.case(case, self.spacing))
+        self.records.append(record)
 
     def _check_codes(self, case: SourceCase, highest: int) -> None:
         classes = self.scan.classes
@@ -98,12 +105,28 @@ class Tally:
         median = tuple(int(value) for value in np.median(shapes, axis=0))
         middle = tuple(float(f"{s:.6g}") for s in np.median(spacings, axis=0)) if spacings else None
         classes = self.classes()
+        found = summarise(
+            [record.measures for record in self.records],
+            [record.voxels for record in self.records],
+            [(c.shape[0], *c.shape[2:]) for c in self.cases],
+            [case.spacing for case in self.cases],
+            len(classes),
+        )
+        intensity, why = self.scan.intensity, self.why
+        cases = self.cases
+        if self.scan.by_data:
+            intensity, why = decide_intensity(intensity, found)
+            if intensity.kind == "window":
+                cases = [
+                    case.model_copy(update={"bounds": (intensity.low, intensity.high)})
+                    for case in cases
+                ]
         task = Task(
             name=self.scan.name,
             kind=self.scan.kind,
             channels=self.channels or 1,
             classes=classes,
-            intensity=self.scan.intensity,
+            intensity=intensity,
             median_shape=(median[0], median[1], median[2]),
             spacing=None if middle is None else (middle[0], middle[1], middle[2]),
         )
@@ -112,7 +135,11 @@ class Tally:
             *self.scan.afterwards(self.remarks),
             *self._notes(classes, split),
         )
-        return Manifest(task=task, layout=layout, split=split, cases=tuple(self.cases), notes=notes)
+        scaling = Decision(option="intensity", value=intensity.words, reason=why)
+        return Manifest(
+            task=task, layout=layout, split=split, cases=tuple(cases), notes=notes,
+            fingerprint=found, decisions=(scaling, *decide(task, found)),
+        )  # fmt: skip
 
     def _notes(self, classes: tuple[str, ...], split: Split) -> list[str]:
         notes = []

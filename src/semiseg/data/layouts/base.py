@@ -90,6 +90,7 @@ class Scan:
         classes: background first, or None where only the labels can tell.
         kind: volumes or pictures.
         intensity: how intensities are scaled.
+        by_data: what all images hold may decide otherwise (the window of a CT).
         codes: source code -> class code, where the labels' own are others; what is not in it is
             background.
         split: where the source brings one.
@@ -105,6 +106,7 @@ class Scan:
     classes: tuple[str, ...] | None
     kind: Literal["volumes", "pictures"]
     intensity: Intensity
+    by_data: bool = False
     codes: Mapping[int, int] | None = None
     split: Split | None = None
     parts: tuple[float, float, float] = (0.7, 0.1, 0.2)

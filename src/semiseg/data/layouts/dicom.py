@@ -109,6 +109,7 @@ class Dicom:
             classes=names,
             kind="volumes",
             intensity=Intensity(kind="percentile", low=0.5, high=99.5),
+            by_data=True,
             notes=tuple(notes),
         )
 

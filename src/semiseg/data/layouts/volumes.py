@@ -102,6 +102,7 @@ def scan_volumes(
         classes=with_background(options.classes) if options.classes else classes,
         kind="volumes",
         intensity=Intensity(kind="percentile", low=0.5, high=99.5),
+        by_data=True,
         split=split,
         notes=(*notes, *left_over(folder, found, found.pairs)),
     )
