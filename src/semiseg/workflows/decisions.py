@@ -1,6 +1,6 @@
 """How a data set is trained on, decided from its fingerprint; each decision gives its reason.
 
-Presets and ``--set`` come before all of it. Rules and figures are explained in docs/your-own-data.md.
+Presets and ``--set`` come before all of it. Rules and figures are explained in docs/decisions.md.
 """
 
 import math
