@@ -263,6 +263,12 @@ def test_a_signal_leaves_no_temporary_folder(
         return before(*args, **options)
 
     monkeypatch.setattr(workflow, step, disturbed)
+    # a shell's background job, which the tests may be, ignores Ctrl-C
+    for signal_, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGTERM, signal.SIG_DFL),
+    ):
+        signal.signal(signal_, usual)
     handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         inspect(polyps, size=32, console=Quiet())

@@ -58,14 +58,18 @@ def settle(
     given = parse_assignments(settings)
     # a preset of slices is for slices, whatever the data suggest
     named = content.get("data", {}).get("dimensions", 2) if preset else 3
-    volumes = 3 in entry.dimensions and given.get("data", {}).get("dimensions", named) == 3
+    wanted = given.get("data", {}).get("dimensions", named)
+    volumes = 3 in entry.dimensions and wanted == 3
+    if not volumes and "dimensions" in given.get("data", {}):
+        check_dimensions(data.task, name, wanted)
     decisions = suit(
         data.decisions or decide(data.task), data.task, name, entry.load().size_step,
         volumes=volumes, small=small,
     )  # fmt: skip
     layers = []
     if small and preset is None:
-        preset = small_preset(name, any(d.option == "data.dimensions" for d in decisions))
+        suggested = any(d.option == "data.dimensions" for d in decisions)
+        preset = small_preset(name, suggested or given.get("data", {}).get("dimensions") == 3)
         chosen = presets.sections(presets.load(preset))
         layers.append(Layer(f"preset '{preset}', as there is no GPU", chosen))
         affordable = chosen["data"].get("size", 0)
@@ -84,24 +88,23 @@ def settle(
         )
     layers.append(Layer("--set", given))
     resolved = resolve(name, entry.load().Options, list(methods.table()), layers, preset)
-    check_dimensions(data.task, resolved.config)
+    check_dimensions(data.task, name, resolved.config.data.dimensions)
     return resolved
 
 
-def check_dimensions(task: Task, config: RunConfig) -> None:
+def check_dimensions(task: Task, method: str, dimensions: object) -> None:
     """Refuse volumes of pictures, and dimensions that a method is not made for.
 
     Raises:
         UserError: naming what fits.
     """
-    dimensions = config.data.dimensions
     if dimensions == 3 and task.kind == "pictures":
         raise UserError("data.dimensions 3 is for volumes, and these are pictures: take 2.")
-    if dimensions not in methods.entry(config.method).dimensions:
+    if dimensions in (2, 3) and dimensions not in methods.entry(method).dimensions:
         able = [name for name, line in methods.table().items() if dimensions in line.dimensions]
         raise UserError(
-            f"{config.method} is for {'volumes' if dimensions == 2 else 'slices'}: take --set "
-            f"data.dimensions={5 - dimensions}, or one of {', '.join(able)}."
+            f"{method} is for {'volumes' if dimensions == 2 else 'slices'}: take --set "
+            f"data.dimensions={2 if dimensions == 3 else 3}, or one of {', '.join(able)}."
         )
 
 
