@@ -75,7 +75,7 @@ class Method(nn.Module):
 
         Args:
             images: [B, C, S, S].
-            labels: [B, S, S] int64.
+            labels: [B, S, S] int64; pixels that are not drawn give no point.
         """
         return {
             f"{name}, decoder": sample_pixels(getattr(self, name).features(images)[1], labels)

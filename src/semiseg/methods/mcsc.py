@@ -148,7 +148,7 @@ class MCSC(Method):
 
         Args:
             taps: [N, C, h, w] of each network.
-            guides: [2N, H, W] labels at full resolution, the CNN's N first.
+            guides: [2N, H, W] labels (or ``NOT_DRAWN``) at full resolution, the CNN's N first.
         """
         # the argmax of coarse logits would be another label
         guides = shrink_labels(guides, next(iter(taps.values())).shape[-1])

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from semiseg.data.loader import SliceCache, slices_of
 from semiseg.data.manifest import PreparedData
+from semiseg.data.task import NOT_DRAWN
 from semiseg.errors import UserError
 from semiseg.files import replacing
 from semiseg.reporting.console import Console
@@ -134,7 +135,7 @@ def _spaces(
     with_foreground = [
         (case, index)
         for case, index in slices_of(cases)
-        if np.any(np.asarray(data.label(case.identifier)[index]))
+        if np.any(np.asarray(data.label(case.identifier)[index]) % NOT_DRAWN)  # not drawn is 0 too
     ]
     if not with_foreground:
         raise UserError(f"{run.folder} has no labelled {on} case to embed: take another --on.")

@@ -11,9 +11,10 @@ import torch
 
 from semiseg import methods, presets
 from semiseg.config import Layer, Resolved, parse_assignments, resolve
+from semiseg.data.loader import drawn_of, undrawn_of
 from semiseg.data.manifest import Case, PreparedData
-from semiseg.data.splits import counted, draw_labelled, parse_budget
-from semiseg.data.task import Task
+from semiseg.data.splits import counted, draw_labelled, parse_budget, plural
+from semiseg.data.task import NOT_DRAWN, Task
 from semiseg.errors import UserError
 from semiseg.files import is_partial
 from semiseg.methods.base import Method
@@ -74,7 +75,7 @@ def count_iterations(resolved: Resolved, cases: Cases) -> Resolved:
     training = resolved.config.training
     if training.epochs is None:
         return resolved
-    images = sum(case.slices for case in cases.labelled)
+    images = len(drawn_of(cases.labelled))
     iterations = training.epochs * math.ceil(images / training.labelled_batch_size)
     config = resolved.config.model_copy(
         update={"training": training.model_copy(update={"iterations": iterations})}
@@ -147,7 +148,8 @@ def check_classes(data: PreparedData, cases: Cases) -> list[str]:
     for case in cases.labelled:
         if len(seen) == len(data.task.foreground):
             break
-        seen |= set(np.unique(np.asarray(data.label(case.identifier))).tolist()) - {0}
+        codes = np.unique(np.asarray(data.label(case.identifier)))
+        seen |= set(codes.tolist()) - {0, NOT_DRAWN}
     missing = [n for code, n in enumerate(data.task.foreground, start=1) if code not in seen]
     if not missing:
         return []
@@ -168,7 +170,7 @@ def check_terms(method: Method, name: str, iterations: int, cases: Cases) -> Non
     Raises:
         UserError: naming the term and what to change.
     """
-    if method.uses_unlabelled and not cases.unlabelled:
+    if method.uses_unlabelled and not cases.unlabelled and not undrawn_of(cases.labelled):
         raise UserError(
             f"No unlabelled image is left for {name}: every training case is labelled. Take "
             "--method supervised, or fewer cases with --labelled."
@@ -184,6 +186,8 @@ def check_terms(method: Method, name: str, iterations: int, cases: Cases) -> Non
 def describe(data: PreparedData, resolved: Resolved, split: RunSplit, cases: Cases) -> list[str]:
     """Counts of what is counted, and every value that is not a default with its origin."""
     kind, name = data.task.kind, resolved.config.method
+    undrawn = len(undrawn_of(cases.labelled))
+    without = f", {plural(undrawn, 'slice')} of them not drawn and so unlabelled" if undrawn else ""
     unlabelled = counted(cases.unlabelled, kind) if cases.unlabelled else "none"
     if cases.unlabelled and not methods.entry(name).load().uses_unlabelled:
         unlabelled += f" (not used by {name})"
@@ -196,7 +200,7 @@ def describe(data: PreparedData, resolved: Resolved, split: RunSplit, cases: Cas
         validation += " (a fifth of the labelled ones: the data have no validation part)"
     lines = [
         f"method:     {name}",
-        f"labelled:   {counted(cases.labelled, kind)} ({_shown(split.labelled)})",
+        f"labelled:   {counted(cases.labelled, kind)}{without} ({_shown(split.labelled)})",
         f"unlabelled: {unlabelled}",
         validation,
     ]
