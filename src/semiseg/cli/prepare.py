@@ -16,7 +16,8 @@ def prepare(
     classes: Annotated[
         str | None,
         typer.Option(
-            help="Names of the classes 1, 2, ...: RV,Myo,LV; or of codes: 3=liver,7=tumour."
+            help="Names of the classes 1, 2, ...: RV,Myo,LV; of codes: 3=liver,7=tumour; or of the "
+            "colours of pictures' masks: '#ff0000=polyp,#00ff00=tool'."
         ),
     ] = None,
     patient_pattern: Annotated[
@@ -43,6 +44,19 @@ def prepare(
             "--all-frames", help="ACDC: frames without annotation too, as unlabelled images."
         ),
     ] = False,
+    not_drawn: Annotated[
+        str | None,
+        typer.Option(
+            help="Value (1 to 255) or colour (#rrggbb) in labels of what nobody drew; none: there is no "
+            "such value. Default: 255 where it is no class."
+        ),
+    ] = None,
+    undrawn_slices: Annotated[
+        str,
+        typer.Option(
+            help="Slices of labelled volumes without any structure are background or unlabelled."
+        ),
+    ] = "background",
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -56,7 +70,8 @@ def prepare(
         source, out, layout=layout, classes=options.words(classes) or None,
         patient_pattern=patient_pattern, spacing=_spacing(spacing), split=split,
         parts=_parts(parts), seed=seed,
-        max_side=max_side, all_frames=all_frames, overwrite=overwrite, dry_run=dry_run,
+        max_side=max_side, all_frames=all_frames, not_drawn=not_drawn,
+        undrawn_slices=undrawn_slices, overwrite=overwrite, dry_run=dry_run,
     )  # fmt: skip
 
 

@@ -1,7 +1,9 @@
 """``semiseg predict``: masks of new images on their own grids."""
 
+import contextlib
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from semiseg.data.images.header import read_header
 from semiseg.data.images.names import IMAGE_SUFFIXES, NIFTI_SUFFIXES, stem_of, suffix_of
 from semiseg.data.images.nifti import read_nifti, write_nifti_mask, write_nifti_probabilities
 from semiseg.data.images.pictures import read_picture, write_picture_mask
+from semiseg.data.images.tiff import TIFF_SUFFIXES, write_tiff_stack
 from semiseg.data.splits import plural
 from semiseg.data.task import Task
 from semiseg.data.volume import Volume
@@ -54,11 +58,12 @@ def predict(
 ) -> PredictResult:
     """Predict files, or all images of folders, into ``out``.
 
-    NIfTI gives NIfTI on the input's grid, affine and header; a picture gives a PNG. One bad file is
-    reported and passed over. Masks that are already there are kept, so that a stopped prediction goes
-    on, unless ``overwrite``; masks of another run, network or weights are refused
-    (``.predicted-by.json`` says whose they are). ``probabilities`` writes them beside the mask
-    (NAME_prob: a 4D NIfTI; for pictures one grey PNG per class).
+    NIfTI gives NIfTI on the input's grid, affine and header; a picture gives a PNG, a stack (TIFF of
+    several pages) a TIFF of class codes. One bad file is reported and passed over. Masks that are
+    already there are kept, so that a stopped prediction goes on, unless ``overwrite``; masks of
+    another run, network or weights are refused (``.predicted-by.json`` says whose they are).
+    ``probabilities`` writes them beside the mask (NAME_prob: a 4D NIfTI; for pictures and stacks one
+    grey PNG or TIFF per class).
 
     Raises:
         UserError: where the run cannot be loaded, nothing is found, two inputs share a name, or the
@@ -91,13 +96,21 @@ def predict(
         return PredictResult(0, len(targets) - len(todo), ())
     make_folder(folder)
     _write_origin(folder / ORIGIN, origin)
-    failed = []
+    failed, converted = [], []
     for target, path in console.track(todo.items(), "predicting"):
         try:
-            _one(predictor, path, target, probabilities)
+            if _one(predictor, path, target, probabilities):
+                converted.append(path)
         except (UserError, MemoryError) as error:
             failed.append(str(error) or f"{path}: too large for this machine's memory.")
             console.warn(f"skipped: {failed[-1]}")
+    if converted:
+        grey = predictor.task.channels == 1
+        console.warn(
+            f"{plural(len(converted), 'image')} (such as {converted[0]}) of another kind than those of the "
+            f"training, which were {'grey' if grey else 'in colour'}: turned into "
+            f"{'grey' if grey else 'RGB'}; check the masks."
+        )
     written = len(todo) - len(failed)
     console.say(f"{_masks(written)} written to {folder}; {len(failed)} failed")
     return PredictResult(written, len(targets) - len(todo), tuple(failed))
@@ -185,7 +198,13 @@ def _is_nifti(path: Path) -> bool:
 
 
 def _target(folder: Path, path: Path) -> Path:
-    return folder / (stem_of(path) + (".nii.gz" if _is_nifti(path) else ".png"))
+    if _is_nifti(path):
+        return folder / f"{stem_of(path)}.nii.gz"
+    stack = False
+    if suffix_of(path) in TIFF_SUFFIXES:
+        with contextlib.suppress(UserError):  # which is said when its turn comes
+            stack = read_header(path).pages > 1
+    return folder / (stem_of(path) + (".tif" if stack else ".png"))
 
 
 def read_image(path: Path, task: Task) -> Volume:
@@ -195,18 +214,32 @@ def read_image(path: Path, task: Task) -> Volume:
         UserError: where it cannot be read, or is a picture where volumes are meant or the reverse:
             their intensities are scaled in different ways.
     """
-    if _is_nifti(path) != (task.kind == "volumes"):
-        raise UserError(
-            f"{path} is a {'NIfTI image' if _is_nifti(path) else 'picture'}, but the run was "
-            f"trained on {task.kind}: leave it out."
-        )
     if _is_nifti(path):
+        if task.kind != "volumes":
+            raise _other_kind(path, "NIfTI image", task)
         return read_nifti(path, task.channels)
-    return read_picture(path, task.channels)
+    header = read_header(path)
+    if (header.pages > 1) != (task.kind == "volumes"):
+        raise _other_kind(path, "stack of pictures" if header.pages > 1 else "picture", task)
+    if header.deep != (task.intensity.kind != "window"):
+        depths = ("more than 8 bits a pixel", "8 bits a pixel")
+        raise UserError(
+            f"{path} has {depths[not header.deep]}, but the run was trained on images with "
+            f"{depths[header.deep]}: convert it."
+        )
+    return read_picture(path, task.channels, header=header)
 
 
-def _one(predictor: Predictor, path: Path, target: Path, probabilities: bool) -> None:
-    """Predict one file and write its mask last: where it is, all is."""
+def _other_kind(path: Path, what: str, task: Task) -> UserError:
+    return UserError(f"{path} is a {what}, but the run was trained on {task.kind}: leave it out.")
+
+
+def _one(predictor: Predictor, path: Path, target: Path, probabilities: bool) -> bool:
+    """Predict one file and write its mask last: where it is, all is.
+
+    Returns:
+        Whether a coloured picture had to become grey, or a grey one coloured.
+    """
     volume = read_image(path, predictor.task)
     if not probabilities:
         mask = predictor.labels(volume.image)
@@ -218,16 +251,22 @@ def _one(predictor: Predictor, path: Path, target: Path, probabilities: bool) ->
             beside = target.with_name(f"{stem_of(target)}_prob.nii.gz")
             write_nifti_probabilities(beside, by_class, path)
         else:
-            _write_maps(target, values[0], predictor.task)
+            _write_maps(target, values, predictor.task)
     if _is_nifti(path):
         write_nifti_mask(target, mask, path)
-    else:
-        write_picture_mask(target, mask[0], len(predictor.task.classes))
+        return False
+    write_picture_mask(target, mask, len(predictor.task.classes))
+    return read_header(path).channels != predictor.task.channels
 
 
 def _write_maps(target: Path, values: NDArray[np.float32], task: Task) -> None:
-    """One 8-bit grey PNG per foreground class: 255 is certain."""
-    for name, value in zip(task.foreground, values[1:], strict=True):
-        path = target.with_name(f"{target.stem}_prob_{name.replace(' ', '-')}.png")
+    """One 8-bit grey PNG (of a stack: TIFF) per foreground class of [D, K, H, W]: 255 is certain."""
+    for name, value in zip(task.foreground, np.moveaxis(values, 1, 0)[1:], strict=True):
+        safe = re.sub(r"[^\w#.-]+", "-", name)  # a class may be called anything
+        path = target.with_name(f"{target.stem}_prob_{safe}{target.suffix}")
+        eight_bit = np.rint(255 * value).astype(np.uint8)
+        if target.suffix == ".tif":
+            write_tiff_stack(path, eight_bit)
+            continue
         with replacing(path) as partial:
-            Image.fromarray(np.rint(255 * value).astype(np.uint8)).save(partial, format="PNG")
+            Image.fromarray(eight_bit[0]).save(partial, format="PNG")

@@ -12,13 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg import presets
+from semiseg.data.images.names import PICTURE_SUFFIXES, suffix_of
 from semiseg.data.images.nifti import orientation
 from semiseg.data.layouts import check_source, detect, named
-from semiseg.data.layouts.base import Options, Scan, SourceCase, named_codes
+from semiseg.data.layouts.base import Options, Scan, SourceCase
+from semiseg.data.layouts.naming import (
+    notes_on_drawing,
+    own_codes,
+    read_naming,
+    slices_without_drawing,
+    without_empty_slices,
+)
 from semiseg.data.manifest import PARTS, Case, Manifest, Split
 from semiseg.data.splits import check_split, counted, make_split, plural, read_split
 from semiseg.data.store import DataWriter, check_output, leftovers
-from semiseg.data.task import Task, bounds_of
+from semiseg.data.task import NOT_DRAWN, Task, bounds_of
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.reporting.console import Console
@@ -38,6 +46,8 @@ def prepare(
     seed: int = 0,
     max_side: int = 512,
     all_frames: bool = False,
+    not_drawn: str | int | None = None,
+    undrawn_slices: str = "background",
     overwrite: bool = False,
     dry_run: bool = False,
     console: Console | None = None,
@@ -48,8 +58,8 @@ def prepare(
         source: the folder of images.
         out: the folder to write; it appears only once it is whole.
         layout: its name; default: recognised by itself.
-        classes: names of the classes without the background, or CODE=NAME each; default: what the
-            source says.
+        classes: names of the classes without the background, or CODE=NAME or #rrggbb=NAME each;
+            default: what the source says.
         patient_pattern: regular expression whose first group (or match) is an image's patient.
         spacing: (slice, row, column) in mm, in place of what the files say.
         split: a JSON file of patients, or the name of a split ('acdc-papers'); default: the source's
@@ -58,6 +68,10 @@ def prepare(
         seed: of the drawn split.
         max_side: larger pictures are reduced to this longer side, in pixels.
         all_frames: of a time series, also the frames without annotation, as unlabelled images.
+        not_drawn: the value (1 to 255) or the colour (#rrggbb) in labels of what nobody drew, which
+            counts in no loss and no metric; 'none': there is none. Default: 255 where it is no class.
+        undrawn_slices: of labelled volumes, slices without any structure are 'background' or
+            'unlabelled': nobody drew there.
         overwrite: replace a prepared data set at ``out`` once the new one is whole.
         dry_run: read and check everything, print the same, write nothing.
         console: where sentences and progress go.
@@ -71,21 +85,27 @@ def prepare(
     source, out, console = Path(source), Path(out), console or Console()
     if spacing is not None and not (len(spacing) == 3 and all(0 < s < np.inf for s in spacing)):
         raise UserError("--spacing takes three distances in mm above 0: slice, row, column.")
-    names, codes = named_codes(classes) if classes is not None else (None, None)
+    if undrawn_slices not in ("background", "unlabelled"):
+        raise UserError(f"--undrawn-slices {undrawn_slices}: take background or unlabelled.")
+    names, naming = read_naming(classes, not_drawn)
     check_source(source)
     check_output(out, source, overwrite=overwrite)
     if layout is None:
         chosen, evidence = detect(source)
     else:
         chosen, evidence = named(layout), "as asked for"
-    options = Options(names, patient_pattern, spacing, max_side, all_frames)
+    options = Options(names, patient_pattern, spacing, max_side, all_frames, naming)
     scan = chosen.scan(source, options)
-    if codes is not None:
-        scan = dataclasses.replace(scan, classes=names, codes=codes)
     _check_cases(scan, source)
+    if naming.codes is not None:
+        scan = dataclasses.replace(scan, classes=names, codes=naming.codes)
+    if undrawn_slices == "unlabelled" and scan.kind == "pictures":
+        raise UserError("--undrawn-slices is for volumes: leave out the masks of pictures instead.")
+    if naming.colours is not None and suffix_of(Path(scan.cases[0].source)) not in PICTURE_SUFFIXES:
+        raise UserError("--classes '#...': colours name classes in masks of pictures: give codes.")
     divided = _split(scan, split, parts, seed)
     console.say(f"{source}: layout '{chosen.name}' ({evidence})")
-    tally = _Tally(scan, spacing)
+    tally = _Tally(scan, spacing, naming.not_drawn, undrawn_slices == "unlabelled")
     if dry_run:
         _read_all(scan, tally, None, console)
         manifest = tally.manifest(chosen.name, divided, source)
@@ -110,7 +130,7 @@ def _read_all(scan: Scan, tally: "_Tally", writer: DataWriter | None, console: C
         console.bar("checking" if writer is None else "preparing", len(scan.cases)) as bar,
     ):
         for case in scan.cases:
-            volume = tally.recoded(case.read())
+            volume = tally.recoded(case, case.read())
             tally.add(case, volume)
             if writer is not None:
                 writer.add(case.identifier, volume)
@@ -163,8 +183,15 @@ def _split(
 class _Tally:
     """What is known of the cases read so far."""
 
-    def __init__(self, scan: Scan, spacing: tuple[float, float, float] | None) -> None:
+    def __init__(
+        self,
+        scan: Scan,
+        spacing: tuple[float, float, float] | None,
+        not_drawn: int | None,
+        empty_is_undrawn: bool,
+    ) -> None:
         self.scan = scan
+        self.not_drawn, self.empty_is_undrawn = not_drawn, empty_is_undrawn
         self.spacing = spacing
         self.cases: list[Case] = []
         self.voxels: NDArray[np.int64] = np.zeros(256, np.int64)
@@ -172,16 +199,16 @@ class _Tally:
         self._highest = (0, "")
         self._unnamed: set[int] = set()
 
-    def recoded(self, volume: Volume) -> Volume:
-        """The volume with class codes of its own set's numbering."""
-        if self.scan.codes is None or volume.label is None:
+    def recoded(self, case: SourceCase, volume: Volume) -> Volume:
+        """The volume with class codes of its own set's numbering; without a label that says nothing."""
+        if volume.label is None:
             return volume
-        table = np.zeros(256, np.uint8)
-        for source, code in self.scan.codes.items():
-            table[source] = code
-        found = np.flatnonzero(np.bincount(volume.label.ravel(), minlength=256))
-        self._unnamed.update(int(code) for code in found if code and not table[code])
-        return dataclasses.replace(volume, label=table[volume.label])
+        label, unnamed = own_codes(volume.label, self.scan.codes, self.not_drawn, case.source)
+        self._unnamed.update(unnamed)
+        if self.empty_is_undrawn:
+            label = without_empty_slices(label)
+        drawn = bool((label != NOT_DRAWN).any())
+        return dataclasses.replace(volume, label=label if drawn else None)
 
     def add(self, case: SourceCase, volume: Volume) -> None:
         """Check one case against the others and remember its geometry and statistics."""
@@ -199,7 +226,7 @@ class _Tally:
                 )
             counts = np.bincount(volume.label.ravel(), minlength=256)
             self.voxels += counts
-            self._check_codes(case, int(np.flatnonzero(counts)[-1]))
+            self._check_codes(case, int(np.flatnonzero(counts[:NOT_DRAWN])[-1]))
         affine = volume.affine
         self.cases.append(
             Case(
@@ -212,6 +239,7 @@ class _Tally:
                 affine=None if affine is None else tuple(tuple(row) for row in affine.tolist()),
                 slice_axis=volume.slice_axis,
                 source=case.source,
+                undrawn=() if volume.label is None else slices_without_drawing(volume.label),
             )
         )
 
@@ -230,7 +258,10 @@ class _Tally:
         highest, where = self._highest
         if highest == 0:
             raise UserError(
-                "The labels mark nothing (every voxel is background): check their values."
+                "The labels mark nothing (every voxel is background, or 255 and so not drawn): where "
+                "255 is a class, name it with --classes 255=NAME."
+                if self.voxels[NOT_DRAWN]
+                else "The labels mark nothing (every voxel is background): check their values."
             )
         if self.scan.classes is not None:
             return self.scan.classes
@@ -269,6 +300,8 @@ class _Tally:
         if self._unnamed:
             listed = ", ".join(str(code) for code in sorted(self._unnamed))
             notes.append(f"codes that no class names count as background: {listed}.")
+        undrawn = sum(len(case.undrawn) for case in self.cases)
+        notes += notes_on_drawing(self.voxels, undrawn, self.scan.kind == "pictures")
         for code, name in enumerate(classes):
             if self.voxels[code] == 0:
                 notes.append(f"class '{name}' (code {code}) occurs in no label.")
@@ -293,7 +326,7 @@ class _Tally:
 
 def _describe(manifest: Manifest, tally: _Tally, console: Console) -> None:
     task, cases = manifest.task, manifest.cases
-    shares = tally.voxels[: len(task.classes)] / max(int(tally.voxels.sum()), 1)
+    shares = tally.voxels[: len(task.classes)] / max(int(tally.voxels[:NOT_DRAWN].sum()), 1)
     listed = ", ".join(
         f"{name} {100 * share:.3g}%" for name, share in zip(task.classes, shares, strict=True)
     )

@@ -1,0 +1,156 @@
+"""Pictures with their masks, and what a person should know of how these were written."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.data.images.header import Header
+from semiseg.data.images.masks import MaskValues, PictureMask, read_instances, read_picture_mask
+from semiseg.data.images.pictures import read_picture
+from semiseg.data.layouts.base import Naming
+from semiseg.data.layouts.pairing import Pair
+from semiseg.data.task import NOT_DRAWN
+from semiseg.data.volume import Volume
+from semiseg.errors import UserError
+
+
+class MaskReader:
+    """Reads pictures and masks, and remembers how the masks were written."""
+
+    def __init__(
+        self,
+        classes: tuple[str, ...] | None,
+        max_side: int,
+        instances: bool = False,
+        naming: Naming = Naming(),  # noqa: B008 - frozen
+    ) -> None:
+        """``classes`` where they are known, background first; ``instances``: see `scan_pictures`."""
+        self.classes = classes
+        self.instances = instances
+        self.max_side = max_side
+        self.naming = naming
+        self.values = MaskValues(
+            tuple(naming.codes or ()), naming.not_drawn, naming.certain, naming.colours
+        )
+        self.lossy: list[Path] = []
+        self.overlapping: list[Path] = []
+        self.unnamed: set[str] = set()
+        self.reduced = 0
+        self._two_valued: Path | None = None
+        self._many_valued: Path | None = None
+
+    def read(self, pair: Pair, header: Header, channels: int) -> Volume:
+        """The picture and its mask.
+
+        Raises:
+            UserError: naming the file that does not fit, or two masks written in different ways.
+        """
+        volume = read_picture(pair.image, channels, self.max_side, header)
+        shape = (header.height, header.width)
+        self.reduced += header.pages == 1 and max(shape) > self.max_side
+        if pair.label is None:
+            return volume
+        if self.instances:
+            codes = read_instances(pair.label, shape, self.max_side)
+            return dataclasses.replace(volume, label=codes[None])
+        whole = shape if header.pages == 1 else (header.pages, *shape)
+        if pair.classes:
+            codes = self._by_class(pair, whole)
+        else:
+            codes = self._codes(pair.label, whole)
+        return dataclasses.replace(volume, label=codes.reshape(header.pages, *codes.shape[-2:]))
+
+    def _codes(self, path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        mask = read_picture_mask(path, shape, self.max_side, self.values)
+        self.unnamed.update(mask.unnamed)
+        if mask.encoding in ("binary", "lossy"):
+            self._two_valued = self._two_valued or path
+            if self.classes is not None and len(self.classes) > 2:
+                raise UserError(
+                    f"{path} is black and white though {len(self.classes) - 1} classes are "
+                    "named: name one class, or save class codes 0, 1, 2, ... (of 0 and 255 alone: "
+                    "--not-drawn 255 where 255 is not drawn)."
+                )
+        if mask.encoding == "codes" and mask.codes.max() > 1:
+            self._many_valued = self._many_valued or path
+        if self._two_valued and self._many_valued:
+            raise UserError(
+                f"{self._two_valued} is black and white but {self._many_valued} holds class codes "
+                "above 1: save all masks in one way, or say --not-drawn 255 where 255 is not drawn."
+            )
+        if mask.encoding == "lossy":
+            self.lossy.append(path)
+        return mask.codes
+
+    def _by_class(self, pair: Pair, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """One mask a class; a later class covers an earlier one."""
+        masks = dict(pair.classes)
+        names = self.classes or ()
+        self.unnamed.update(name for name in masks if name not in names)
+        codes: NDArray[np.uint8] | None = None
+        undrawn: NDArray[np.bool_] | None = None
+        overlap = False
+        for code, name in enumerate(names):
+            if name not in masks:
+                continue
+            mask = read_picture_mask(masks[name], shape, self.max_side, self.values)
+            here = _foreground(mask, self.naming.not_drawn, masks[name])
+            if mask.encoding == "lossy":
+                self.lossy.append(masks[name])
+            hidden = mask.codes == self.naming.not_drawn
+            codes = np.zeros(here.shape, np.uint8) if codes is None else codes
+            undrawn = hidden if undrawn is None else undrawn | hidden
+            overlap |= bool((codes[here] > 0).any())
+            codes[here] = code
+        if overlap:
+            self.overlapping.append(pair.image)
+        if codes is None or undrawn is None:  # its masks are of classes that nobody named
+            first = read_picture_mask(pair.classes[0][1], shape, self.max_side, self.values)
+            return np.zeros(first.codes.shape, np.uint8)
+        value = self.naming.not_drawn if self.naming.not_drawn is not None else NOT_DRAWN
+        return np.where(undrawn & (codes == 0), np.uint8(value), codes)
+
+    def notes(self) -> Sequence[str]:
+        """What reading has shown."""
+        notes = []
+        if self.lossy:
+            notes.append(
+                f"{len(self.lossy):,} masks have grey rims (such as {self.lossy[0].name}): "
+                "they were cut at half."
+            )
+        if self.overlapping:
+            order = " < ".join((self.classes or ())[1:])
+            notes.append(
+                f"in {len(self.overlapping):,} pictures masks of several classes overlap (such as "
+                f"{self.overlapping[0].name}): the later class wins ({order}; --classes orders them)."
+            )
+        if self.unnamed:
+            what = "colours" if self.values.colours is not None else "masks"
+            notes.append(
+                f"{what} that no class names count as background: {', '.join(sorted(self.unnamed))}."
+            )
+        if self.reduced:
+            notes.append(
+                f"{self.reduced:,} pictures were larger and are stored with a longer side of "
+                f"{self.max_side} pixels (--max-side)."
+            )
+        return notes
+
+
+def _foreground(mask: PictureMask, not_drawn: int | None, path: Path) -> NDArray[np.bool_]:
+    """Where the mask of one class has it.
+
+    Raises:
+        UserError: for a mask of several codes.
+    """
+    here = mask.codes != 0
+    if not_drawn is not None:
+        here &= mask.codes != not_drawn
+    if len(np.unique(mask.codes[here])) > 1:
+        raise UserError(
+            f"{path} holds several class codes though there is one mask a class: save it in black and white."
+        )
+    return here
