@@ -29,7 +29,7 @@ def predict(
     ] = False,
     dry_run: options.DryRun = False,
 ) -> None:
-    """Segment new images: NIfTI in, NIfTI out on the same grid; pictures in, PNG out.
+    """Segment new images: NIfTI in, NIfTI out on the same grid; pictures in, PNG out; stacks, TIFF.
 
     One bad file is reported and skipped; the exit code is then 1. A stopped prediction goes on
     where it was.

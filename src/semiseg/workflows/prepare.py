@@ -235,7 +235,10 @@ class _Tally:
                 shape=(depth, channels, height, width),
                 labelled=volume.label is not None,
                 bounds=bounds_of(volume.image, self.scan.intensity),
-                spacing=self.spacing or volume.spacing,
+                # a picture that was reduced knows better than --spacing, which is of the file
+                spacing=(self.scan.kind == "pictures" and volume.spacing)
+                or self.spacing
+                or volume.spacing,
                 affine=None if affine is None else tuple(tuple(row) for row in affine.tolist()),
                 slice_axis=volume.slice_axis,
                 source=case.source,

@@ -45,10 +45,10 @@ class MaskValues:
     """What the values of masks mean.
 
     255 in a mask that also holds class codes is not drawn; in a mask of 0 and 255 alone it is the
-    foreground, unless ``certain``.
+    foreground, unless ``certain``, or codes are ``known``.
 
     Attributes:
-        known: values that are class codes whatever else a mask looks like.
+        known: values that a person has named, so that masks hold codes.
         not_drawn: the value of what is not drawn, or None.
         certain: a person has said so: it is that in a mask of two values too.
         colours: 0xRRGGBB -> class code (or ``NOT_DRAWN``): masks are coloured.
@@ -278,18 +278,20 @@ def _decode(grey: NDArray[Any], path: Path, lossy: bool, values: MaskValues) -> 
     if grey.size == 0:
         raise UserError(f"{path} is empty: export it again.")
     found = np.unique(grey)
-    drawn = found[found != values.not_drawn] if values.not_drawn is not None else found
-    named = {0, *values.known, *([values.not_drawn] if values.certain else [])}
-    if values.known and not lossy and set(found.tolist()) <= named:
-        return PictureMask(as_codes(grey, path), "codes")
     top = found[-1]
     if top == 0:
         return PictureMask(np.zeros(grey.shape, np.uint8), "empty")
-    small = not lossy and found[0] >= 0 and (len(drawn) == 0 or drawn[-1] <= LARGEST_CODE)
+    drawn = found[found != values.not_drawn] if values.not_drawn is not None else found
+    others = [value for value in drawn.tolist() if value not in values.known]
     # 0 and 255 alone (or 255 alone) are black and white, unless a person says what 255 is
-    marked = top <= LARGEST_CODE or (len(drawn) > 0 and drawn[-1] > 0)
-    if small and (values.certain or marked):
+    marked = bool((drawn != 0).any()) or values.certain or bool(values.known)
+    if marked and not lossy and found[0] >= 0 and max(others, default=0) <= LARGEST_CODE:
         return PictureMask(as_codes(grey, path), "codes")
+    if not lossy and top == 255 and len(found) > 1 and 0 < found[-2] <= LARGEST_CODE:
+        raise UserError(
+            f"{path} holds 255 beside class codes: say what it is, with --classes 255=NAME or "
+            "--not-drawn 255."
+        )
     if top >= 128 and found[0] >= 0 and set(found.tolist()) <= {0, top}:
         return PictureMask((grey > 0).astype(np.uint8), "binary")
     void = values.not_drawn if values.certain and not lossy else None

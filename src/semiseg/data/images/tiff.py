@@ -1,6 +1,7 @@
 """TIFF files that Pillow does not read as they are: several pages, 16 bits, floating point."""
 
 import dataclasses
+import logging
 import math
 import struct
 import zlib
@@ -109,28 +110,45 @@ def write_tiff_stack(path: Path, codes: NDArray[np.uint8]) -> None:
         )
 
 
+class _Complaints(logging.Handler):
+    """What tifffile logs of a chain of pages that breaks off; it then goes on with fewer pages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broken = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Remember that pages are missing."""
+        said = record.getMessage()
+        self.broken |= "page offset" in said or "failed to reshape" in said
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    import logging
-
+    """The open file; None where it is no TIFF."""
     import tifffile
 
     if not path.is_file():
         raise UserError(f"{path} does not exist: check the path.")
-    logger = logging.getLogger("tifffile")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)  # what it would say of a damaged file, we say
+    logger, complaints = logging.getLogger("tifffile"), _Complaints()
+    aloud = logger.propagate
+    logger.addHandler(complaints)
+    logger.propagate = False  # what it would say of a damaged file, we say
     file = None
     try:
         try:
             file = tifffile.TiffFile(path)
+            whole = file.series is not None and not complaints.broken
         except tifffile.TiffFileError:
-            file = None  # another format under this name
+            whole = True  # another format under this name
         except READING:
-            raise damaged(path, "a TIFF image") from None
+            whole = False
+        if not whole:
+            raise damaged(path, "a TIFF image")
         yield file
     finally:
-        logger.setLevel(level)
+        logger.removeHandler(complaints)
+        logger.propagate = aloud
         if file is not None:
             file.close()
 

@@ -26,12 +26,16 @@ class MaskReader:
         max_side: int,
         instances: bool = False,
         naming: Naming = Naming(),  # noqa: B008 - frozen
+        spacing: tuple[float, float, float] | None = None,
     ) -> None:
-        """``classes`` where they are known, background first; ``instances``: see `scan_pictures`."""
+        """``classes`` where they are known, background first; ``instances``: see `scan_pictures`.
+
+        ``spacing``: (slice, row, column) in mm of the files, of which larger pictures are reduced.
+        """
         self.classes = classes
         self.instances = instances
         self.max_side = max_side
-        self.naming = naming
+        self.naming, self.spacing = naming, spacing
         self.values = MaskValues(
             tuple(naming.codes or ()), naming.not_drawn, naming.certain, naming.colours
         )
@@ -50,6 +54,13 @@ class MaskReader:
         """
         volume = read_picture(pair.image, channels, self.max_side, header)
         shape = (header.height, header.width)
+        if self.spacing is not None:
+            between, *steps = self.spacing
+            row, column = (
+                step * whole / kept
+                for step, whole, kept in zip(steps, shape, volume.image.shape[2:], strict=True)
+            )
+            volume = dataclasses.replace(volume, spacing=(between, row, column))
         self.reduced += header.pages == 1 and max(shape) > self.max_side
         if pair.label is None:
             return volume

@@ -33,7 +33,9 @@ class PictureFolder:
     """Pictures beside masks."""
 
     name = "pictures"
-    summary = "pictures: images/*.jpg beside masks/*.png, or NAME.jpg beside NAME_mask.png"
+    summary = (
+        "pictures: images/*.jpg beside masks/*.png, or NAME.jpg beside NAME_mask.png; TIFF stacks"
+    )
     where = "anybody's own pictures"
 
     def detect(self, folder: Path) -> str | None:
@@ -92,7 +94,7 @@ def scan_pictures(
         named = _class_names(found, named, naming, options.classes is not None, folder)
     elif classes is None and not instances:
         named, naming = _coloured_classes(found, named, naming)
-    masks = MaskReader(named, options.max_side, instances, naming)
+    masks = MaskReader(named, options.max_side, instances, naming, options.spacing)
     cases = tuple(
         SourceCase(
             identifier=pair.identifier,
