@@ -25,7 +25,7 @@ def dice_loss(
         A scalar.
     """
     classes = probabilities.shape[1]
-    truth = one_hot(target, classes).to(probabilities.dtype)
+    truth = one_hot(target, classes, probabilities.dtype)
     probabilities = probabilities.masked_fill((target == NOT_DRAWN).unsqueeze(1), 0)
     dims = [0, *range(2, probabilities.ndim)]
     overlap = (probabilities * truth).sum(dims)

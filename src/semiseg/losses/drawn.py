@@ -1,16 +1,19 @@
 """Labels in which ``NOT_DRAWN`` stands where nobody drew: such pixels have no class and no loss."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from semiseg.data.task import NOT_DRAWN
 
 
-def one_hot(target: Tensor, classes: int) -> Tensor:
+def one_hot(target: Tensor, classes: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """[B, ...] int64 -> [B, K, ...] of 0 and 1; nothing but 0 where ``target`` is not drawn."""
-    drawn = target != NOT_DRAWN
-    codes = F.one_hot(target.masked_fill(~drawn, 0), classes) * drawn[..., None]
-    return codes.movedim(-1, 1)
+    drawn = (target != NOT_DRAWN)[:, None]
+    codes = torch.zeros(
+        (len(target), classes, *target.shape[1:]), dtype=dtype, device=target.device
+    )
+    return codes.scatter_(1, target[:, None].where(drawn, 0), drawn.to(dtype))
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:

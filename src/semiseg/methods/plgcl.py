@@ -132,7 +132,7 @@ class PLGCL(Method):
         """Section 3.1: candidates of every class over the whole batch, and up to P of each."""
         o, labelled = self.options, batch.labelled
         # where nobody drew no class is certain: nothing of it is attended
-        confidence = one_hot(batch.labels, self.classes).float()
+        confidence = one_hot(batch.labels, self.classes)
         if batch.unlabelled:
             guide = self.guide if self.guide is not None else self.student
             guessed = pseudo_label(guide, batch.images[labelled:])

@@ -31,7 +31,8 @@ class Header:
         deep: more than 8 bits a channel.
         pages: 1, or the slices of a stack (TIFF).
         turned: whether that turn swaps height and width.
-        coloured: pixels hold colours, or numbers of colours in a palette.
+        coloured: pixels hold colours.
+        palette: pixels hold numbers of colours.
         lossy: JPEG.
         tiff: the TIFF's own header where `tiff.read_tiff` reads it; else Pillow does.
     """
@@ -43,6 +44,7 @@ class Header:
     pages: int = 1
     turned: bool = False
     coloured: bool = False
+    palette: bool = False
     lossy: bool = False
     tiff: Tiff | None = None
 
@@ -71,8 +73,9 @@ def read_header(path: Path | str) -> Header:
         grey = mode.split(";")[0] in GREY
         deep = mode.split(";")[0] in ("I", "F")
         return Header(
-            height, width, 1 if grey else 3, deep, turned=turned, coloured=not grey, lossy=lossy
-        )
+            height, width, 1 if grey else 3, deep, turned=turned,
+            coloured=not grey and mode not in ("P", "PA"), palette=mode in ("P", "PA"), lossy=lossy,
+        )  # fmt: skip
 
 
 @contextmanager
@@ -88,7 +91,7 @@ def opened(path: Path) -> Iterator["ImageFile"]:
         raise UserError(f"{path} does not exist: check the path.")
     errors: tuple[Any, ...] = (
         UnidentifiedImageError, OSError, SyntaxError, ValueError, KeyError, TypeError, IndexError,
-        OverflowError, AttributeError, struct.error,
+        ArithmeticError, AttributeError, AssertionError, struct.error,
     )  # fmt: skip
     try:
         with warnings.catch_warnings():

@@ -153,7 +153,7 @@ def colours_of(paths: Sequence[Path]) -> tuple[int, ...] | None:
     """
     headers = {path: read_header(path) for path in paths}
     exact = [path for path, header in headers.items() if not header.lossy and header.pages == 1]
-    promising = [path for path in exact if headers[path].coloured and not _is_palette(path)]
+    promising = [path for path in exact if headers[path].coloured]
     if not any(_is_coloured(load(path)) for path in promising if headers[path].tiff is None):
         return None
     found: set[int] = set()
@@ -173,13 +173,6 @@ def colours_of(paths: Sequence[Path]) -> tuple[int, ...] | None:
 def hexadecimal(colour: int) -> str:
     """0xRRGGBB -> ``#rrggbb``."""
     return f"#{colour:06x}"
-
-
-def _is_palette(path: Path) -> bool:
-    from PIL import Image
-
-    with Image.open(path) as file:
-        return file.mode in ("P", "PA")
 
 
 def _is_coloured(picture: "Picture") -> bool:

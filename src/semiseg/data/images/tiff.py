@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import math
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ MILLIMETRES = {
     "micrometer": 1e-3, "nm": 1e-6,
 }  # fmt: skip
 READING = (ValueError, OSError, KeyError, IndexError, TypeError, AttributeError, struct.error,
-           RuntimeError, zlib.error, OverflowError)  # fmt: skip
+           RuntimeError, zlib.error, ArithmeticError, AssertionError)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,11 +87,13 @@ def read_tiff(path: Path) -> NDArray[Any]:
             except ValueError as error:
                 if "imagecodecs" not in str(error) or _orientation(page) != 1:
                     raise
-                pixels, axes = _by_pillow(path, header), "QYXS"
+                pixels, axes = _by_pillow(path), "QYXS"
+            pixels = _ordered(pixels, axes)
         except READING:
             raise damaged(path, "a TIFF image") from None
         photometric, orientation = _photometric(page), _orientation(page)
-    pixels = _ordered(pixels, axes)
+    if pixels.shape[0] != header.pages or pixels.shape[3] < header.channels:
+        raise damaged(path, "a TIFF image")
     if photometric == "MINISWHITE":
         pixels = ~pixels if pixels.dtype.kind in "bu" else pixels.max() - pixels
     return _turned(pixels[..., : header.channels], orientation)
@@ -220,11 +223,12 @@ def _orientation(page: Any) -> int:
     return int(tag.value) if tag is not None else 1
 
 
-def _by_pillow(path: Path, header: Tiff) -> NDArray[Any]:
+def _by_pillow(path: Path) -> NDArray[Any]:
     """[D, H, W, S], for packings that tifffile leaves to another library."""
     from PIL import Image, ImageSequence
 
-    with Image.open(path) as file:
+    with warnings.catch_warnings(), Image.open(path) as file:
+        warnings.simplefilter("ignore")
         pages = [np.asarray(page) for page in ImageSequence.Iterator(file)]
     stacked = np.stack(pages)
     return stacked if stacked.ndim == 4 else stacked[..., None]
