@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from semiseg.data.task import NOT_DRAWN
 from semiseg.data.volume import Volume
 
 PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
@@ -79,7 +80,7 @@ def measure(volume: Volume) -> CaseMeasures:
     if label is not None:
         counts = np.bincount(label.ravel(), minlength=1)
         voxels = tuple(int(count) for count in counts)
-        marked = (label > 0) & (label < 255)
+        marked = (label > 0) & (label != NOT_DRAWN)
         if marked.any():
             foreground = tuple(Intensities.of(image[:, c][marked]) for c in channels)
     return CaseMeasures(

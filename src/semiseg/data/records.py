@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semiseg.data.layouts.base import SourceCase
+from semiseg.data.layouts.naming import slices_without_drawing
 from semiseg.data.manifest import Case
 from semiseg.data.sources import SourceFile
 from semiseg.data.task import Bounds, Intensity, bounds_of
@@ -21,7 +22,7 @@ from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.files import whole
 
-FORMAT = 1  # of the records and of what is measured: others are measured again
+FORMAT = 2  # of the records and of what is measured: others are measured again
 NAME = "records.jsonl"
 
 
@@ -33,7 +34,8 @@ class Record(BaseModel):
         files: what it was read from.
         shape: [D, C, H, W].
         bounds: the intensities that become 0 and 1.
-        voxels: how many voxels each class code has; None for an unlabelled image.
+        voxels: how many voxels each class code has, and ``NOT_DRAWN``; None for an unlabelled image.
+        undrawn: slices of the label in which nothing is drawn.
         unnamed: codes of the source's label that no class names.
         remarks: as `Volume.remarks`.
         spacing, affine, slice_axis: as in `Volume`.
@@ -46,6 +48,7 @@ class Record(BaseModel):
     shape: tuple[int, int, int, int]
     bounds: Bounds
     voxels: dict[int, int] | None
+    undrawn: tuple[int, ...] = ()
     unnamed: tuple[int, ...] = ()
     remarks: dict[str, str] = {}
     spacing: tuple[float, float, float] | None = None
@@ -64,6 +67,7 @@ class Record(BaseModel):
             affine=self.affine,
             slice_axis=self.slice_axis,
             source=source.source,
+            undrawn=self.undrawn,
         )
 
 
@@ -93,6 +97,7 @@ def measure(
         shape=(depth, channels, height, width),
         bounds=bounds_of(volume.image, intensity),
         voxels=voxels,
+        undrawn=() if volume.label is None else slices_without_drawing(volume.label),
         unnamed=unnamed,
         remarks=dict(volume.remarks),
         spacing=volume.spacing,
