@@ -11,7 +11,11 @@ import pytest
 import replicas
 from semiseg.data.layouts import detect
 from semiseg.data.layouts.base import Options, Scan
+from semiseg.data.manifest import PreparedData
+from semiseg.data.task import NOT_DRAWN
 from semiseg.errors import UserError
+from semiseg.reporting.console import Quiet
+from semiseg.workflows.prepare import prepare
 
 
 def scan(folder: Path, options: Options | None = None) -> Scan:
@@ -46,6 +50,23 @@ def test_nnunet_takes_a_file_a_channel(tmp_path: Path, ending: str) -> None:
     np.testing.assert_array_equal(volume.label, np.moveaxis(label, 2, 0))
 
 
+@pytest.mark.parametrize("ignore", [{"ignore": 2}, {"ignore": "2"}])
+def test_what_nnunet_ignores_is_not_drawn(tmp_path: Path, ignore: dict[str, Any]) -> None:
+    source = tmp_path / "source"
+    replicas.nnunet(source, 3, 1)
+    describe(source, labels={"background": 0, "large": 1} | ignore)
+    assert scan(source).classes == ("background", "large")
+    before = np.asarray(scan(source).cases[0].read().label)
+    for options in ({}, {"classes": ["1=big"]}):
+        prepare(source, tmp_path / "data", console=Quiet(), overwrite=True, **options)
+        label = np.array(PreparedData(tmp_path / "data").label("block_000"))
+        np.testing.assert_array_equal(label, np.where(before == 2, NOT_DRAWN, before))
+    describe(source, labels={"0": "background", "1": "large", "2": "ignore"})
+    assert scan(source).not_drawn == 2
+    prepare(source, tmp_path / "all", console=Quiet(), classes=["1=big", "2=small"])
+    np.testing.assert_array_equal(PreparedData(tmp_path / "all").label("block_000"), before)
+
+
 def test_nnunet_channels_that_do_not_fit(tmp_path: Path) -> None:
     replicas.nnunet(tmp_path)
     image = tmp_path / "imagesTr" / "block_001_0001.nii.gz"
@@ -69,7 +90,7 @@ def test_nnunet_channels_that_do_not_fit(tmp_path: Path) -> None:
     ("changes", "word"),
     [
         ({"labels": {"background": 0, "whole": [1, 2], "core": 2}}, "'whole' is a region"),
-        ({"labels": {"background": 0, "large": 1, "ignore": 2}}, "label 'ignore'"),
+        ({"labels": {"background": 0, "large": 1, "ignore": [2, 3]}}, "label 'ignore' needs one"),
         ({"labels": {"background": 0, "large": 2}}, "must name the codes"),
         ({"file_ending": ".png"}, "file_ending '.png'"),
         ({"file_ending": 7}, "file_ending '7'"),

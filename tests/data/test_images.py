@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from semiseg.data.images.grid import slice_axis_of
+from semiseg.data.images.masks import read_picture_mask
 from semiseg.data.images.nifti import (
     read_nifti,
     read_nifti_label,
@@ -22,7 +23,6 @@ from semiseg.data.images.nifti import (
 from semiseg.data.images.pictures import (
     picture_shape,
     read_picture,
-    read_picture_mask,
     write_picture_mask,
 )
 from semiseg.errors import UserError
@@ -304,9 +304,6 @@ def test_bad_pictures_and_masks_are_refused(tmp_path: Path) -> None:
         read_picture_mask(path)
     Image.fromarray(np.full((5, 5), 9, np.uint8)).save(path)
     with pytest.raises(UserError, match="constant"):
-        read_picture(path)
-    Image.fromarray(ramp(5, 5).astype(np.uint16) * 500).save(path)
-    with pytest.raises(UserError, match="more than 8 bits"):
         read_picture(path)
     Image.fromarray(colours(60, 80)).save(path)
     path.write_bytes(path.read_bytes()[:3000])

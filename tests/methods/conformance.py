@@ -20,6 +20,7 @@ from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
 from semiseg.data.splits import draw_labelled
+from semiseg.data.task import NOT_DRAWN
 from semiseg.evaluation.overlap import dice
 from semiseg.methods.base import Method, Step
 from semiseg.training.loop import Hooks, fit, seed_step
@@ -96,6 +97,33 @@ class MethodConformance:
         torch.stack(list(terms.values())).sum().backward()
         assert all(torch.isfinite(term) for term in terms.values())
         assert all(torch.isfinite(p.grad).all() for p in method.parameters() if p.grad is not None)
+
+    def test_a_batch_of_which_nothing_is_drawn(self, small_data: PreparedData) -> None:
+        """Finite; and without labels that say anything, no supervised term."""
+        method = self.build(small_data, self.config(small_data))
+        batch = self.batch()
+        batch.labels.fill_(NOT_DRAWN)
+        for index in (0, 99):
+            terms = method(batch, Step(index, 100))
+            torch.stack(list(terms.values())).sum().backward()
+            assert all(torch.isfinite(term) for term in terms.values())
+            supervised = [term.item() for name, term in terms.items() if "supervised" in name]
+            assert supervised
+            assert not any(supervised)
+        assert all(torch.isfinite(p.grad).all() for p in method.parameters() if p.grad is not None)
+
+    def test_what_is_not_drawn_has_no_label(self, small_data: PreparedData) -> None:
+        """Half of each image drawn: other terms than those of whole labels, and no trace of 255."""
+        method = self.build(small_data, self.config(small_data))
+        batch = self.batch()
+        losses = []
+        for part in (0, self.size // 2):
+            batch.labels[:, :part] = NOT_DRAWN
+            seed_step(0, 0, 0)
+            terms = method(batch, Step(99, 100))
+            assert all(torch.isfinite(term) for term in terms.values())
+            losses.append(sum(t.item() for name, t in terms.items() if "supervised" in name))
+        assert 0 < losses[1] != losses[0]
 
     def test_gradients_reach_every_trainable_parameter_and_no_other(
         self, small_data: PreparedData
@@ -206,6 +234,12 @@ class MethodConformance:
             assert points.shape[0] == classes.shape[0] > 0
             assert torch.isfinite(points).all()
             assert set(classes.unique().tolist()) <= set(batch.labels.unique().tolist())
+        batch.labels[:, : self.size // 2] = NOT_DRAWN
+        with torch.no_grad():
+            spaces = method.embeddings(batch.images, batch.labels)
+        for points, classes in spaces.values():
+            assert points.shape[0] == classes.shape[0] > 0
+            assert set(classes.unique().tolist()) <= {0, 1, 2}
 
     def test_the_golden_curve(self, small_data: PreparedData) -> None:
         """A change that is meant to keep the mathematics must keep these numbers.

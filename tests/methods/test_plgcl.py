@@ -11,6 +11,7 @@ from torch import Tensor
 from semiseg.config import RunConfig, UNetConfig
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
+from semiseg.data.task import NOT_DRAWN
 from semiseg.errors import UserError
 from semiseg.losses.plgcl import binary_entropy, gaussian_contrast, nearest
 from semiseg.methods import plgcl
@@ -275,6 +276,21 @@ class TestPLGCL(MethodConformance):
         loss = method(batch, LATE)["plgcl"]
         assert loss.item() == 0
         loss.backward()
+
+    @pytest.mark.parametrize("least", ["0", "0.01"])
+    def test_there_are_no_patches_where_nobody_drew(
+        self, small_data: PreparedData, least: str
+    ) -> None:
+        method = self.method(small_data, "plgcl.patches=5000", f"plgcl.least_confidence={least}")
+        batch = self.batch()
+        labelled = Batch(batch.images[:2], batch.labels.clone())
+        labelled.labels[:] = NOT_DRAWN
+        assert len(method._windows(labelled).classes) == 0
+        labelled.labels[0, :16, :16] = 1
+        found = method._windows(labelled)
+        shown = found.pixels[found.classes == 1].flatten(1).sum(1)
+        assert int((shown > 0).sum()) == 4  # windows in steps of 8 that overlap the drawn corner
+        assert found.confidence.max() == 1
 
     def test_strong_views_are_other_looks_at_the_same_view(self) -> None:
         images = torch.rand(64, 1, 16, 16)

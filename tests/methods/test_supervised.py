@@ -2,11 +2,14 @@
 
 from typing import ClassVar
 
+import pytest
 import torch
+import torch.nn.functional as F
 from conformance import MethodConformance
 
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
+from semiseg.data.task import NOT_DRAWN
 from semiseg.losses.dice import supervised_loss
 from semiseg.methods.base import Step
 from semiseg.training.loop import batch_counts
@@ -27,6 +30,22 @@ class TestSupervised(MethodConformance):
         expected = supervised_loss(method.logits(batch.images[:2], "cnn"), batch.labels)
         for given in (batch, other):
             torch.testing.assert_close(method(given, Step(0, 10))["supervised"], expected)
+
+    @pytest.mark.parametrize("dice", ["true", "false"])
+    def test_the_loss_is_that_of_the_drawn_pixels(
+        self, small_data: PreparedData, dice: str
+    ) -> None:
+        """Whole rows are drawn, so that the formula can be given the drawn part alone."""
+        method = self.build(small_data, self.config(small_data, f"supervised.dice={dice}")).eval()
+        batch = self.batch()
+        logits = method.logits(batch.images[:2], "cnn")[:, :, :20]
+        drawn = batch.labels[:, :20].clone()
+        batch.labels[:, 20:] = NOT_DRAWN
+        expected = (
+            supervised_loss(logits, drawn) if dice == "true" else F.cross_entropy(logits, drawn)
+        )
+        found = method(batch, Step(0, 10))["supervised"]
+        torch.testing.assert_close(found, expected)
 
     def test_all_images_of_a_batch_are_labelled(self, small_data: PreparedData) -> None:
         config = self.config(small_data)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from semiseg.data.task import NOT_DRAWN
 from semiseg.reporting import figures
 from semiseg.reporting.figures import Curve, curves, histogram, strips
 from semiseg.reporting.overlays import choose_cases, choose_slices, crop_box, overlay
@@ -112,3 +113,25 @@ def test_colour_pictures_stay_in_colour() -> None:
     data = overlay(image, None, (1.0, 1.0), (0, 20, 0, 20), (0, 255))
     red, green, _ = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), int)[50, 50]
     assert red > 240 > 20 > green
+
+
+def test_what_is_not_drawn_is_darkened_and_is_no_structure() -> None:
+    image = np.full((1, 40, 40), 100.0)
+    reference = np.zeros((4, 40, 40), np.uint8)
+    reference[1, 4:12, 4:12] = 1
+    reference[:, 20:] = NOT_DRAWN
+    reference[3] = NOT_DRAWN
+    assert choose_slices(reference) == [1]
+    assert crop_box([reference], (1.0, 1.0))[1] <= 20
+    whole, grey = (0, 40, 0, 40), (0.0, 200.0)
+
+    def pixels(label: np.ndarray | None, truth: np.ndarray | None = None) -> np.ndarray:
+        jpeg = overlay(image, label, (1.0, 1.0), whole, grey, truth, side=40)
+        return np.asarray(Image.open(io.BytesIO(jpeg)), float)
+
+    plain, drawn = pixels(None), pixels(reference[1])
+    assert drawn[25:].mean() < 0.6 * plain[25:].mean()
+    assert np.abs(drawn[25:] - drawn[25:].mean(2, keepdims=True)).max() < 12  # no class's colour
+    np.testing.assert_allclose(drawn[14:18, 20:], plain[14:18, 20:], atol=8)
+    outlined = pixels(None, reference[1])
+    np.testing.assert_allclose(outlined[25:], plain[25:], atol=8)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from semiseg.data.manifest import PreparedData
+from semiseg.data.task import NOT_DRAWN
 from semiseg.training.validation import validation_dice
 
 
@@ -54,3 +55,16 @@ def test_a_volume_is_scored_as_a_whole(small_data: PreparedData) -> None:
     scores = validation_dice(answers, small_data, small_data.of_patients(("p7",)))  # type: ignore[arg-type]
     found, size = truth[1].sum(), truth.sum()
     assert scores["disc"] == pytest.approx(2 * found / (found + size))
+
+
+def test_what_is_not_drawn_does_not_count(
+    write_data: Callable[[Path], PreparedData], tmp_path: Path
+) -> None:
+    data = write_data(tmp_path / "data")
+    truth = np.array(data.label("p7"))
+    answers = Answers(data, None)
+    answers.masks[0][1] = 2  # nonsense in the slice that nobody drew
+    truth[1] = NOT_DRAWN
+    np.save(data.folder / "labels" / "p7.npy", truth)
+    scores = validation_dice(answers, data, data.of_patients(("p7",)))  # type: ignore[arg-type]
+    assert scores == {"dice": 1.0, "disc": 1.0, "square": 1.0}

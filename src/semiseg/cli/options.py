@@ -30,7 +30,10 @@ Layout = Annotated[
 ]
 Classes = Annotated[
     str | None,
-    typer.Option(help="Names of the classes 1, 2, ...: RV,Myo,LV; or of codes: 3=liver,7=tumour."),
+    typer.Option(
+        help="Names of the classes 1, 2, ...: RV,Myo,LV; of codes: 3=liver,7=tumour; or of the "
+        "colours of pictures' masks: '#ff0000=polyp,#00ff00=tool'."
+    ),
 ]
 PatientPattern = Annotated[
     str | None, typer.Option(help="Regular expression whose first group is the patient.")

@@ -33,6 +33,8 @@ def predict(
 ) -> None:
     """Segment new images: a volume's mask has its format and grid; pictures give PNG, DICOM NIfTI.
 
+    A stack of pictures (TIFF) gives a TIFF of class codes.
+
     One bad file is reported and skipped; the exit code is then 1. A stopped prediction goes on
     where it was.
     """

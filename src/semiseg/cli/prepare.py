@@ -41,6 +41,19 @@ def prepare(
         int | None,
         typer.Option(min=1, help="Cases to read at a time. Default: the cores, 8 at most."),
     ] = None,
+    not_drawn: Annotated[
+        str | None,
+        typer.Option(
+            help="Value (1 to 255) or colour (#rrggbb) in labels of what nobody drew; none: there is no "
+            "such value. Default: 255 where it is no class."
+        ),
+    ] = None,
+    undrawn_slices: Annotated[
+        str,
+        typer.Option(
+            help="Slices of labelled volumes without any structure are background or unlabelled."
+        ),
+    ] = "background",
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -56,7 +69,7 @@ def prepare(
         patient_pattern=patient_pattern, spacing=options.spacing(spacing), split=split,
         parts=_parts(parts), seed=seed,
         max_side=max_side, intensity=intensity, all_frames=all_frames, jobs=jobs,
-        overwrite=overwrite, dry_run=dry_run,
+        not_drawn=not_drawn, undrawn_slices=undrawn_slices, overwrite=overwrite, dry_run=dry_run,
     )  # fmt: skip
 
 

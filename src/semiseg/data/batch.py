@@ -11,7 +11,7 @@ class Batch:
 
     Attributes:
         images: [B, C, H, W] float32.
-        labels: [L, H, W] int64 class codes of the first L images.
+        labels: [L, H, W] int64 class codes of the first L images, or ``NOT_DRAWN``.
     """
 
     images: torch.Tensor

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from semiseg.data.manifest import PARTS, Case, PreparedData
+from semiseg.data.task import NOT_DRAWN
 from semiseg.errors import UserError
 
 
@@ -67,8 +68,9 @@ def _check_case(data: PreparedData, case: Case) -> None:
     where = data.folder / "labels" / f"{case.identifier}.npy"
     if label.shape != (image.shape[0], *image.shape[2:]):
         raise UserError(f"{where} has another shape than its image: prepare the data again.")
-    if int(label.max()) >= len(data.task.classes):
+    highest = int(label.max(initial=0, where=label != NOT_DRAWN))
+    if highest >= len(data.task.classes):
         raise UserError(
-            f"{where} holds class code {int(label.max())}, and the task has "
+            f"{where} holds class code {highest}, and the task has "
             f"{len(data.task.classes)} classes: prepare the data again."
         )

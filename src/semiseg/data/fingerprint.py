@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from semiseg.data.task import NOT_DRAWN
 from semiseg.data.volume import Volume
 
 PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
@@ -75,7 +76,7 @@ def measures_of(volume: Volume) -> CaseMeasures:
     channels = range(image.shape[1])
     foreground = None
     if label is not None:
-        marked = (label > 0) & (label < 255)
+        marked = (label > 0) & (label != NOT_DRAWN)
         if marked.any():
             foreground = tuple(Intensities.of(image[:, c][marked]) for c in channels)
     return CaseMeasures(

@@ -4,7 +4,7 @@
 
     DATA/manifest.json          task, cases with geometry and statistics, split
     DATA/images/CASE.npy        [D, C, H, W]
-    DATA/labels/CASE.npy        [D, H, W] uint8, only for labelled cases
+    DATA/labels/CASE.npy        [D, H, W] uint8, only for labelled cases; 255 where nobody drew
     DATA/records.jsonl          of which files and options each case was made (`semiseg.data.records`)
 """
 
@@ -41,11 +41,19 @@ class Case(BaseModel):
     affine: tuple[tuple[float, ...], ...] | None = None
     slice_axis: int = 0
     source: str = ""
+    undrawn: tuple[int, ...] = ()
+    """Of a labelled case: slices whose label is ``NOT_DRAWN`` everywhere. They train as unlabelled."""
 
     @property
     def slices(self) -> int:
         """D, the number of slices."""
         return self.shape[0]
+
+    @property
+    def drawn(self) -> tuple[int, ...]:
+        """The slices of a labelled case that are drawn, at least in part."""
+        undrawn = set(self.undrawn)
+        return tuple(index for index in range(self.slices) if index not in undrawn)
 
 
 class Split(BaseModel):
@@ -152,7 +160,7 @@ class PreparedData:
         return self._array("images", identifier)
 
     def label(self, identifier: str) -> NDArray[np.uint8]:
-        """[D, H, W] class codes, memory-mapped."""
+        """[D, H, W] class codes or ``NOT_DRAWN``, memory-mapped."""
         return self._array("labels", identifier).view(np.uint8)
 
     def image_slice(self, identifier: str, index: int) -> NDArray[np.generic]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semiseg.data.fingerprint import CaseMeasures, measures_of
 from semiseg.data.layouts.base import SourceCase
+from semiseg.data.layouts.naming import slices_without_drawing
 from semiseg.data.manifest import Case
 from semiseg.data.sources import SourceFile
 from semiseg.data.task import Bounds, Intensity, bounds_of
@@ -22,7 +23,7 @@ from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.files import whole
 
-FORMAT = 2  # of the records and of what is measured: others are measured again
+FORMAT = 3  # of the records and of what is measured: others are measured again
 NAME = "records.jsonl"
 
 
@@ -34,8 +35,9 @@ class Record(BaseModel):
         files: what it was read from.
         shape: [D, C, H, W].
         bounds: the intensities that become 0 and 1.
-        voxels: how many voxels each class code has; None for an unlabelled image.
+        voxels: how many voxels each class code has, and ``NOT_DRAWN``; None for an unlabelled image.
         measures: for the set's fingerprint.
+        undrawn: slices of the label in which nothing is drawn.
         unnamed: codes of the source's label that no class names.
         remarks: as `Volume.remarks`.
         spacing, affine, slice_axis: as in `Volume`.
@@ -49,6 +51,7 @@ class Record(BaseModel):
     bounds: Bounds
     voxels: dict[int, int] | None
     measures: CaseMeasures
+    undrawn: tuple[int, ...] = ()
     unnamed: tuple[int, ...] = ()
     remarks: dict[str, str] = {}
     spacing: tuple[float, float, float] | None = None
@@ -67,6 +70,7 @@ class Record(BaseModel):
             affine=self.affine,
             slice_axis=self.slice_axis,
             source=source.source,
+            undrawn=self.undrawn,
         )
 
 
@@ -97,6 +101,7 @@ def measure(
         bounds=bounds_of(volume.image, intensity),
         voxels=voxels,
         measures=measures_of(volume),
+        undrawn=() if volume.label is None else slices_without_drawing(volume.label),
         unnamed=unnamed,
         remarks=dict(volume.remarks),
         spacing=volume.spacing,

@@ -13,7 +13,8 @@ class Volume:
 
     Attributes:
         image: [D, C, H, W], any numeric type; slices first, so that one slice is contiguous.
-        label: [D, H, W] uint8 class codes, or None for an unlabelled image.
+        label: [D, H, W] uint8 class codes (``NOT_DRAWN`` where nobody drew), or None for an
+            unlabelled image.
         spacing: (slice, row, column) in mm, None where the format carries none.
         affine: 4x4, voxel (i, j, k) of the *source's* axis order to world mm, or None.
         slice_axis: which source axis became the slices (axis 0 here); the others keep their order.

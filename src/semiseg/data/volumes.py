@@ -11,7 +11,7 @@ from torch import Tensor
 
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.data.resampling import new_shape, resample, resample_labels
-from semiseg.data.task import normalise
+from semiseg.data.task import NOT_DRAWN, normalise
 from semiseg.errors import UserError
 
 Spacing = tuple[float, float, float]
@@ -46,7 +46,10 @@ class VolumeStore:
     def box(
         self, case: Case, start: Sequence[int], sides: Sequence[int], with_label: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Image [C, *sides] float32 and, only where asked for, label [*sides] uint8; 0 outside."""
+        """Image [C, *sides] float32, 0 outside, and, only where asked for, label [*sides] uint8.
+
+        The label is ``NOT_DRAWN`` outside: nobody drew what lies beyond the volume.
+        """
         shape = self.shape(case)
         inside = [
             slice(max(first, 0), max(min(first + side, n), 0))
@@ -54,7 +57,9 @@ class VolumeStore:
         ]
         within = [slice(i.start - a, i.stop - a) for i, a in zip(inside, start, strict=True)]
         out = torch.zeros((self.data.task.channels, *sides))
-        codes = torch.zeros(tuple(sides), dtype=torch.uint8) if with_label else None
+        codes = None
+        if with_label:
+            codes = torch.full(tuple(sides), NOT_DRAWN, dtype=torch.uint8)
         if any(i.stop <= i.start for i in inside):
             return out, codes
         if self._is_own(case, shape):

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.task import NOT_DRAWN
 from semiseg.errors import UserError
 
 Classes = Sequence[str] | Mapping[int, str]
@@ -45,6 +46,16 @@ def codes_in(label: NDArray[np.generic]) -> list[int]:
     if label.max() > 65_535:  # counting needs memory for every code up to the largest
         return [int(code) for code in np.unique(label)]
     return [int(code) for code in np.flatnonzero(np.bincount(label.ravel()))]
+
+
+def drawn_only(
+    prediction: NDArray[np.generic], reference: NDArray[np.generic]
+) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+    """Both (of one shape) with background where the reference is not drawn: excluded from both."""
+    undrawn = reference == NOT_DRAWN
+    if not undrawn.any():
+        return prediction, reference
+    return np.where(undrawn, 0, prediction), np.where(undrawn, 0, reference)
 
 
 def check_codes(label: NDArray[np.generic], known: Mapping[int, str], what: str) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from semiseg.data.task import NOT_DRAWN
 from semiseg.errors import UserError
 from semiseg.evaluation.ceiling import resize_nearest
 from semiseg.evaluation.classes import Classes, foreground
@@ -26,14 +27,15 @@ def score_picture(
 ) -> list[CaseScore]:
     """Score one picture: all of :func:`semiseg.evaluation.protocols.score_case`, and MAE.
 
-    MAE is defined for every status (an empty mask is one more picture to be right or wrong on).
+    MAE is defined for every status (an empty mask is one more picture to be right or wrong on), over
+    the pixels that are drawn.
     Under a protocol with a ``picture_size`` everything is brought to that side first: masks by
     nearest neighbour, probabilities linearly; they may then differ in size before, and the largest
     of the probabilities of all codes, where given, takes the prediction's place.
 
     Args:
         prediction: [H, W] or [1, H, W] class codes.
-        reference: the same shape.
+        reference: the same shape; pixels that are ``NOT_DRAWN`` do not count.
         classes: names by position, background first, or code -> name.
         spacing: (slice, row, column) in mm, mostly None.
         protocol: definitions.
@@ -59,8 +61,13 @@ def score_picture(
                 pair[0] = probability.argmax(0)[None]
     p, r = pair
     scores = score_case(p, r, classes, spacing, protocol, missing, case)
+    drawn = np.ones(r.shape, bool) if NOT_DRAWN in named else r != NOT_DRAWN
+    if not drawn.any():
+        return scores
     return [
-        dataclasses.replace(score, mae=mae(_of_class(p, probability, score.code), r == score.code))
+        dataclasses.replace(
+            score, mae=mae(_of_class(p, probability, score.code)[drawn], (r == score.code)[drawn])
+        )
         for score in scores
     ]
 

@@ -24,8 +24,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.task import NOT_DRAWN
 from semiseg.errors import UserError, unknown
-from semiseg.evaluation.classes import Classes, check_codes, foreground
+from semiseg.evaluation.classes import Classes, check_codes, drawn_only, foreground
 from semiseg.evaluation.overlap import overlap, same_shape
 from semiseg.evaluation.surfaces import (
     HD95,
@@ -169,7 +170,8 @@ def score_case(
 
     Args:
         prediction: [D, H, W] class codes, restored to the reference's grid.
-        reference: [D, H, W] class codes.
+        reference: [D, H, W] class codes; voxels that are ``NOT_DRAWN`` are excluded from both masks
+            (unless 255 is one of ``classes``).
         classes: names by position, background first, or code -> name.
         spacing: (slice, row, column) in mm; None where the format carries none.
         protocol: definitions.
@@ -183,6 +185,8 @@ def score_case(
     named = foreground(classes)
     label = f" of {case}" if case else ""
     check_codes(prediction, named, f"The prediction{label}")
+    if NOT_DRAWN not in named:
+        prediction, reference = drawn_only(prediction, reference)
     check_codes(reference, named, f"The reference{label}")
     check_spacing(spacing, reference.ndim)
     if not protocol.physical:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from semiseg.data.task import NOT_DRAWN
 from semiseg.losses.precision import at_least_single
 
 CPU_ROWS = 512  # rows of E that are worked on at a time: they stay in the core's cache
@@ -60,7 +61,7 @@ def balanced_contrast(
     Args:
         embeddings: [P, N, D], not normalised: the loss does it, and the gradient goes through it;
             P independent problems of N embeddings.
-        labels: [P, N] int64 in [0, classes).
+        labels: [P, N] int64 in [0, classes); ``NOT_DRAWN`` is padding: neither anchor nor key.
         classes: K.
         temperature: tau.
         mask: [P, N] bool, False for padding (neither anchor nor key); None for no padding.
@@ -70,6 +71,8 @@ def balanced_contrast(
         A scalar of the embeddings' dtype (float32 where that is narrower).
     """
     embeddings = at_least_single(embeddings)
+    drawn = labels != NOT_DRAWN
+    labels, mask = labels.masked_fill(~drawn, 0), drawn if mask is None else mask & drawn
     weights = _anchor_weights(labels, classes, mask, variant, embeddings.dtype)
     loss: Tensor = _BalancedContrast.apply(
         embeddings, labels, *weights, classes, temperature, variant.anchor_in_denominator
@@ -78,10 +81,10 @@ def balanced_contrast(
 
 
 def _anchor_weights(
-    labels: Tensor, classes: int, mask: Tensor | None, variant: Variant, dtype: torch.dtype
+    labels: Tensor, classes: int, mask: Tensor, variant: Variant, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Per embedding: c_i (its share of the loss), w_k (its weight as a key), 1/(n_y - 1)."""
-    valid = torch.ones_like(labels, dtype=dtype) if mask is None else mask.to(dtype)
+    valid = mask.to(dtype)
     count = torch.zeros(labels.shape[0], classes, dtype=dtype, device=labels.device)
     count.scatter_add_(1, labels, valid)
     own = count.gather(1, labels)

@@ -1,8 +1,9 @@
 """Soft Dice, and the supervised loss of the field: half cross entropy, half Dice."""
 
-import torch.nn.functional as F
 from torch import Tensor
 
+from semiseg.data.task import NOT_DRAWN
+from semiseg.losses.drawn import cross_entropy, one_hot
 from semiseg.losses.precision import at_least_single
 
 
@@ -12,21 +13,23 @@ def dice_loss(
     """Soft Dice with squared denominators, mean over all classes (``background``: with class 0).
 
     ``1/K sum_k [1 - (2 sum p_k t_k + s) / (sum p_k^2 + sum t_k^2 + s)]``, where the inner sums run
-    over batch and pixels (MCSC, equation 1's ``L_dice``; Milletari et al. 2016 for the squares).
+    over batch and pixels (MCSC, equation 1's ``L_dice``; Milletari et al. 2016 for the squares);
+    pixels that are not drawn are in none of them.
 
     Args:
         probabilities: [B, K, ...] after the softmax.
-        target: [B, ...] int64 class codes.
+        target: [B, ...] int64 class codes or ``NOT_DRAWN``.
         smooth: s.
 
     Returns:
         A scalar.
     """
     classes = probabilities.shape[1]
-    one_hot = F.one_hot(target, classes).movedim(-1, 1).to(probabilities.dtype)
+    truth = one_hot(target, classes, probabilities.dtype)
+    probabilities = probabilities.masked_fill((target == NOT_DRAWN).unsqueeze(1), 0)
     dims = [0, *range(2, probabilities.ndim)]
-    overlap = (probabilities * one_hot).sum(dims)
-    size = (probabilities * probabilities).sum(dims) + one_hot.sum(dims)
+    overlap = (probabilities * truth).sum(dims)
+    size = (probabilities * probabilities).sum(dims) + truth.sum(dims)
     losses = 1 - (2 * overlap + smooth) / (size + smooth)
     return (losses if background else losses[1:]).mean()
 
@@ -36,10 +39,10 @@ def supervised_loss(logits: Tensor, target: Tensor, background: bool = True) -> 
 
     Args:
         logits: [B, K, ...].
-        target: [B, ...] int64 class codes.
+        target: [B, ...] int64 class codes or ``NOT_DRAWN``.
         background: whether class 0 has a part in the Dice loss. A network with one sigmoid channel
             (Zhao et al.) has no background to be scored.
     """
     logits = at_least_single(logits)
     dice = dice_loss(logits.softmax(1), target, background=background)
-    return 0.5 * (F.cross_entropy(logits, target) + dice)
+    return 0.5 * (cross_entropy(logits, target) + dice)

@@ -21,6 +21,7 @@ from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
 from semiseg.data.task import Task
 from semiseg.errors import UserError
+from semiseg.losses.drawn import cross_entropy, one_hot
 from semiseg.losses.plgcl import binary_entropy, gaussian_contrast, nearest
 from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
@@ -113,7 +114,7 @@ class PLGCL(Method):
         if regularised:
             images = torch.cat([images, strong_view(weak)])
         logits = at_least_single(self.student(images))
-        terms = {"supervised": F.cross_entropy(logits[:labelled], batch.labels)}
+        terms = {"supervised": cross_entropy(logits[:labelled], batch.labels)}
         if regularised:
             target = pseudo_label(self.teacher, weak)
             # soft targets; the student sees the strong view (page 5's sentence swaps the two)
@@ -130,7 +131,8 @@ class PLGCL(Method):
     def _windows(self, batch: Batch) -> Windows:
         """Section 3.1: candidates of every class over the whole batch, and up to P of each."""
         o, labelled = self.options, batch.labelled
-        confidence = F.one_hot(batch.labels, self.classes).movedim(-1, 1).float()
+        # where nobody drew no class is certain: nothing of it is attended
+        confidence = one_hot(batch.labels, self.classes)
         if batch.unlabelled:
             guide = self.guide if self.guide is not None else self.student
             guessed = pseudo_label(guide, batch.images[labelled:])
@@ -143,7 +145,7 @@ class PLGCL(Method):
         average, entropy = (  # [K, B * W * W] each
             F.avg_pool2d(x, side, stride).transpose(0, 1).flatten(1) for x in (confidence, disorder)
         )
-        candidates = average >= o.least_confidence
+        candidates = (average >= o.least_confidence) & (average.sum(0) > 0)
         draw = torch.rand_like(average).masked_fill(~candidates, -1)
         drawn = draw.topk(min(o.patches, draw.shape[1]), dim=1)
         classes, rank = (drawn.values >= 0).nonzero(as_tuple=True)

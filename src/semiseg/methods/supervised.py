@@ -6,7 +6,6 @@ entropy alone (PLGCL), or that has no background channel (cross-level), so does 
 
 from typing import ClassVar
 
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
 from semiseg.data.task import Task
 from semiseg.losses.dice import supervised_loss
+from semiseg.losses.drawn import cross_entropy
 from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step
 from semiseg.methods.parts.cnn import build_unet
@@ -48,7 +48,7 @@ class Supervised(Method):
             background = self.options.background or logits.shape[1] > 2
             loss = supervised_loss(logits, batch.labels, background)
         else:
-            loss = F.cross_entropy(logits.float(), batch.labels)
+            loss = cross_entropy(logits.float(), batch.labels)
         return {"supervised": loss}
 
     def parameter_groups(self) -> list[ParameterGroup]:

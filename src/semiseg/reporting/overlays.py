@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from semiseg.data.task import NOT_DRAWN
 from semiseg.reporting.figures import class_colour
 
 
@@ -23,7 +24,7 @@ class Shown:
         case: identifier.
         why: how it was chosen.
         image: [D, C, H, W].
-        reference: [D, H, W] class codes, or None.
+        reference: [D, H, W] class codes (``NOT_DRAWN`` is shown darkened), or None.
         predictions: name of a method or network -> [D, H, W] class codes.
         scores: the same names -> Dice of the case, mean over its classes.
         spacing: (slice, row, column) in mm, or None.
@@ -65,7 +66,7 @@ def choose_cases(scores: Mapping[str, float]) -> list[tuple[str, str]]:
 
 def choose_slices(reference: NDArray[np.generic], count: int = 3) -> list[int]:
     """Slices of [D, H, W] spread evenly over those that hold a structure (all where none does)."""
-    filled = np.flatnonzero(reference.reshape(len(reference), -1).any(axis=1))
+    filled = np.flatnonzero(_drawn(reference).reshape(len(reference), -1).any(axis=1))
     if not len(filled):
         filled = np.arange(len(reference))
     if len(filled) <= count:
@@ -88,7 +89,7 @@ def crop_box(
     height, width = masks[0].shape[-2:]
     union = np.zeros((height, width), bool)
     for mask in masks:
-        union |= mask.reshape(-1, height, width).any(axis=0)
+        union |= _drawn(mask).reshape(-1, height, width).any(axis=0)
     if not union.any():
         return 0, height, 0, width
     spans = []
@@ -126,7 +127,7 @@ def overlay(
 
     Args:
         image: [C, H, W]; three channels are shown in colour, of others the first.
-        label: [H, W] class codes, or None for the image alone.
+        label: [H, W] class codes, or None for the image alone; what is not drawn is darkened.
         spacing: (row, column), for the proportions.
         box: what is shown.
         grey: intensities that become black and white.
@@ -151,6 +152,8 @@ def overlay(
 
     if label is not None:
         codes = grown(label)
+        canvas[codes == NOT_DRAWN] *= 0.4
+        codes = np.where(_drawn(codes), codes, 0)
         for code in np.unique(codes[codes > 0]):
             mask = codes == code
             colour = np.array(_rgb(class_colour(int(code))), np.float32)
@@ -158,12 +161,18 @@ def overlay(
             canvas[_outline(mask)] = colour
     if truth is not None:
         codes = grown(truth)
+        codes = np.where(_drawn(codes), codes, 0)
         for code in np.unique(codes[codes > 0]):
             canvas[_outline(codes == code, 1)] = 255
     buffer = io.BytesIO()
     # a sixth of a PNG's size; 4:4:4, so that thin coloured outlines stay sharp
     Image.fromarray(canvas.astype(np.uint8)).save(buffer, "JPEG", quality=88, subsampling=0)
     return buffer.getvalue()
+
+
+def _drawn(codes: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Where a structure is: neither background nor what nobody drew."""
+    return (codes != 0) & (codes != NOT_DRAWN)
 
 
 def _outline(mask: NDArray[np.bool_], thickness: int = 2) -> NDArray[np.bool_]:

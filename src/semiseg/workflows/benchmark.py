@@ -247,7 +247,7 @@ def _check(data: PreparedData, plan: Plan, runs: Sequence[PlannedRun], device: s
             if config.swin.pretrained == "hub":  # nothing is fetched to check a plan
                 config = without_pretrained(config)
             built[run.variant.name] = methods.entry(name).load()(data.task, config)
-        check_terms(built[run.variant.name], name, config.training.iterations, cases)
+        check_terms(built[run.variant.name], config, cases)
 
 
 def _absolute(word: str) -> str:

@@ -21,10 +21,11 @@ OF_THE_SET = ("patient_pattern", "all_frames")
 def options_of_cases(layout: str, options: Options, scan: Scan) -> dict[str, Any]:
     """All that decides what is written and recorded of one case, as JSON has it."""
     chosen = {k: v for k, v in dataclasses.asdict(options).items() if k not in OF_THE_SET}
-    chosen |= {
+    chosen |= chosen.pop("naming") | {
         "layout": layout,
         "classes": scan.classes,
         "codes": None if scan.codes is None else sorted(scan.codes.items()),
+        "said_not_drawn": scan.not_drawn,
         "intensity": scan.intensity.model_dump(),
     }
     plain: dict[str, Any] = json.loads(json.dumps(chosen))

@@ -16,10 +16,11 @@ from semiseg.data.images.grid import (
     slices_first,
     spacing_of,
 )
+from semiseg.data.images.masks import USUAL, MaskValues, read_picture_mask
 from semiseg.data.images.names import PICTURE_SUFFIXES, VOLUME_SUFFIXES, stem_of, suffix_of
-from semiseg.data.images.pictures import read_picture_mask
 from semiseg.data.images.values import as_codes, times
 from semiseg.data.images.volumes import load_volume
+from semiseg.data.task import NOT_DRAWN
 from semiseg.errors import UserError
 from semiseg.evaluation.classes import Classes, check_codes, codes_in, foreground
 from semiseg.evaluation.pictures import score_picture
@@ -190,36 +191,45 @@ def score_files(
 ) -> list[CaseScore]:
     """Score one pair of files; without ``classes`` those codes that occur in either (or none).
 
+    255 in a reference is not drawn, and excluded from both masks, unless it is one of ``classes``, or
+    (without them) the only code of the reference or a code of the prediction.
+
     Raises:
         UserError: naming the file that is unreadable, lies on another grid, or holds a code that
             is no class.
     """
-    truth = read_mask(reference)
+    several = classes is not None and len(foreground(classes)) > 1
+    truth = read_mask(reference, MaskValues(certain=several))
     guess = read_mask(prediction)
     _check_grid(prediction, guess, reference, truth)
     if classes is not None:
         named = foreground(classes)
     else:
-        found = {*codes_in(truth.codes), *codes_in(guess.codes)} - {0}
+        drawn, guessed = set(codes_in(truth.codes)), set(codes_in(guess.codes))
+        found = (drawn | guessed) - {0}
+        if NOT_DRAWN not in guessed and drawn - {0, NOT_DRAWN}:
+            found.discard(NOT_DRAWN)  # beside other codes it is what nobody drew
         named = {code: str(code) for code in sorted(found)}
     if not named:
         return []
     check_codes(guess.codes, named, str(prediction))
-    check_codes(truth.codes, named, str(reference))
+    known = named if NOT_DRAWN in named else {**named, NOT_DRAWN: "not drawn"}
+    check_codes(truth.codes, known, str(reference))
     steps = spacing or truth.spacing
-    score = score_picture if suffix_of(reference) in PICTURE_SUFFIXES else score_case
+    picture = suffix_of(reference) in PICTURE_SUFFIXES and len(truth.codes) == 1
+    score = score_picture if picture else score_case
     return score(guess.codes, truth.codes, named, steps, protocol, missing, case)
 
 
-def read_mask(path: Path) -> Mask:
-    """Read a mask from a volume of any format or a picture.
+def read_mask(path: Path, values: MaskValues = USUAL) -> Mask:
+    """Read a mask from a volume of any format, a picture or a stack; ``values``: of a picture's.
 
     Raises:
         UserError: for a file that is unreadable or holds no class codes.
     """
     if suffix_of(path) in PICTURE_SUFFIXES:
-        codes = read_picture_mask(path).codes
-        return Mask(codes[None], codes.shape)
+        codes = read_picture_mask(path, values=values).codes
+        return Mask(codes.reshape(-1, *codes.shape[-2:]), codes.shape)
     if suffix_of(path) not in VOLUME_SUFFIXES:
         raise UserError(
             f"{path} is no mask that can be read: use {', '.join(VOLUME_SUFFIXES)} or PNG."

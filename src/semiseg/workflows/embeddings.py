@@ -17,6 +17,7 @@ from torch import Tensor
 from semiseg.config import DataConfig
 from semiseg.data.loader import SliceCache, slices_of
 from semiseg.data.manifest import Case, PreparedData
+from semiseg.data.task import NOT_DRAWN
 from semiseg.data.volumes import VolumeStore
 from semiseg.errors import UserError
 from semiseg.files import replacing
@@ -156,7 +157,7 @@ def _slices(
     found = [
         (case, index)
         for case, index in slices_of(cases)
-        if np.any(np.asarray(data.label(case.identifier)[index]))
+        if np.any(np.asarray(data.label(case.identifier)[index]) % NOT_DRAWN)  # not drawn is 0 too
     ]
     cache = SliceCache(data, config.size, config.cache_mb)
     return [cache.get(*found[i], True) for i in _evenly(len(found), count)]

@@ -1,6 +1,8 @@
 """What masks are predicted from: a file, a file a channel, or a DICOM series."""
 
+import contextlib
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,9 +11,11 @@ from numpy.typing import NDArray
 
 from semiseg.data.images.dicom import Series, holds_dicom, is_dicom, read_series, series_below
 from semiseg.data.images.grid import stored_order
+from semiseg.data.images.header import read_header
 from semiseg.data.images.names import IMAGE_SUFFIXES, VOLUME_SUFFIXES, stem_of, suffix_of
 from semiseg.data.images.nifti import write_nifti
 from semiseg.data.images.pictures import read_picture, write_picture_mask
+from semiseg.data.images.tiff import TIFF_SUFFIXES
 from semiseg.data.images.volumes import (
     mask_suffix,
     read_channels,
@@ -25,6 +29,7 @@ from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 
 DICOM_MASK = ".nii.gz"
+STACK_MASK = ".tif"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +45,17 @@ class Input:
 
     @property
     def volumes(self) -> bool:
-        """Whether it has three dimensions, in contrast to a picture."""
+        """Whether its format is one of volumes, in contrast to pictures and stacks of them."""
         return self.series is not None or suffix_of(self.paths[0]) in VOLUME_SUFFIXES
+
+    @functools.cached_property
+    def stack(self) -> bool:
+        """Whether it is a TIFF of several pages, which are slices of a volume."""
+        if self.volumes or suffix_of(self.paths[0]) not in TIFF_SUFFIXES:
+            return False
+        with contextlib.suppress(UserError):  # which is said when its turn comes
+            return read_header(self.paths[0]).pages > 1
+        return False
 
     @property
     def stem(self) -> str:
@@ -57,7 +71,9 @@ class Input:
         """How its mask's name ends."""
         if self.series is not None:
             return DICOM_MASK
-        return mask_suffix(self.paths[0]) if self.volumes else ".png"
+        if self.volumes:
+            return mask_suffix(self.paths[0])
+        return STACK_MASK if self.stack else ".png"
 
     def read(self, task: Task) -> Volume:
         """The image with the channels that the task has.
@@ -66,11 +82,10 @@ class Input:
             UserError: where it cannot be read, or is a picture where volumes are meant or the
                 reverse: their intensities are scaled in different ways.
         """
-        if self.volumes != (task.kind == "volumes"):
-            raise UserError(
-                f"{self} is a {'volume' if self.volumes else 'picture'}, but the run was "
-                f"trained on {task.kind}: leave it out."
-            )
+        if not self.volumes:
+            return self._read_picture(task)
+        if task.kind != "volumes":
+            raise self._other_kind("volume", task)
         if self.series is not None:
             if task.channels != 1:
                 raise UserError(
@@ -86,7 +101,28 @@ class Input:
             )
         if len(self.paths) > 1:
             return read_channels(self.paths)
-        return (read_volume if self.volumes else read_picture)(self.paths[0], task.channels)
+        return read_volume(self.paths[0], task.channels)
+
+    def converted(self, task: Task) -> bool:
+        """Whether :meth:`read` makes a coloured picture grey, or a grey one coloured."""
+        return not self.volumes and read_header(self.paths[0]).channels != task.channels
+
+    def _read_picture(self, task: Task) -> Volume:
+        header = read_header(self.paths[0])
+        if (header.pages > 1) != (task.kind == "volumes"):
+            raise self._other_kind("stack of pictures" if header.pages > 1 else "picture", task)
+        if header.deep != (task.intensity.kind != "window"):
+            depths = ("more than 8 bits a pixel", "8 bits a pixel")
+            raise UserError(
+                f"{self} has {depths[not header.deep]}, but the run was trained on images with "
+                f"{depths[header.deep]}: convert it."
+            )
+        return read_picture(self.paths[0], task.channels, header=header)
+
+    def _other_kind(self, what: str, task: Task) -> UserError:
+        return UserError(
+            f"{self} is a {what}, but the run was trained on {task.kind}: leave it out."
+        )
 
     def write_mask(self, path: Path, mask: NDArray[np.uint8], volume: Volume, classes: int) -> None:
         """Write [D, H, W] codes on the image's own grid; ``volume`` is what :meth:`read` gave.
@@ -100,7 +136,7 @@ class Input:
         elif self.volumes:
             write_volume_mask(path, mask, self.paths[0])
         else:
-            write_picture_mask(path, mask[0], classes)
+            write_picture_mask(path, mask, classes)
 
     def write_probabilities(self, path: Path, values: NDArray[np.float32], volume: Volume) -> None:
         """Write [K, D, H, W] of a volume on its own grid.

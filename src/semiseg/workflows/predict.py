@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from semiseg.data.images.tiff import write_tiff_stack
 from semiseg.data.splits import plural
 from semiseg.data.task import Task
 from semiseg.errors import UserError
@@ -18,7 +20,7 @@ from semiseg.inference.volumes import AnyPredictor
 from semiseg.reporting.console import Console
 from semiseg.training.checkpoints import digest
 from semiseg.training.run_folder import RunFolder
-from semiseg.workflows.inputs import Input, as_inputs, find_images
+from semiseg.workflows.inputs import STACK_MASK, Input, as_inputs, find_images
 from semiseg.workflows.loading import choose_network, load_predictor
 from semiseg.workflows.setting import make_folder
 
@@ -52,11 +54,12 @@ def predict(
     """Predict files, or all images of folders, into ``out``.
 
     A volume gives a mask of its own format on its grid (with NIfTI's affine and header), a DICOM
-    series one in NIfTI, a picture a PNG. One bad file is reported and passed over. Masks that are
-    already there are kept, so that a stopped prediction goes on, unless ``overwrite``; masks of
-    another run, network or weights are refused (``.predicted-by.json`` says whose they are).
-    ``probabilities`` writes them beside the mask (NAME_prob: the classes are a fourth axis, or
-    components; for pictures one grey PNG per class).
+    series one in NIfTI, a picture a PNG, a stack (TIFF of several pages) a TIFF of class codes. One bad
+    file is reported and passed over. Masks that are already there are kept, so that a stopped
+    prediction goes on, unless ``overwrite``; masks of another run, network or weights are refused
+    (``.predicted-by.json`` says whose they are). ``probabilities`` writes them beside the mask
+    (NAME_prob: the classes are a fourth axis, or components; for pictures and stacks one grey PNG or
+    TIFF per class).
 
     Raises:
         UserError: where the run cannot be loaded, nothing is found, two inputs share a name, or the
@@ -92,13 +95,22 @@ def predict(
         return PredictResult(0, len(targets) - len(todo), ())
     make_folder(folder)
     _write_origin(folder / ORIGIN, origin)
-    failed = []
+    failed, converted = [], []
     for target, image in console.track(todo.items(), "predicting"):
         try:
             _one(predictor, image, target, probabilities)
+            if image.converted(predictor.task):
+                converted.append(image)
         except (UserError, MemoryError) as error:
             failed.append(str(error) or f"{image}: too large for this machine's memory.")
             console.warn(f"skipped: {failed[-1]}")
+    if converted:
+        grey = predictor.task.channels == 1
+        console.warn(
+            f"{plural(len(converted), 'image')} (such as {converted[0]}) of another kind than those of the "
+            f"training, which were {'grey' if grey else 'in colour'}: turned into "
+            f"{'grey' if grey else 'RGB'}; check the masks."
+        )
     written = len(todo) - len(failed)
     console.say(f"{_masks(written)} written to {folder}; {len(failed)} failed")
     return PredictResult(written, len(targets) - len(todo), tuple(failed))
@@ -161,13 +173,18 @@ def _one(predictor: AnyPredictor, image: Input, target: Path, probabilities: boo
             beside = target.with_name(f"{image.stem}_prob{image.suffix}")
             image.write_probabilities(beside, np.moveaxis(values, 1, 0), volume)
         else:
-            _write_maps(target, values[0], predictor.task)
+            _write_maps(target, values, predictor.task)
     image.write_mask(target, mask, volume, len(predictor.task.classes))
 
 
 def _write_maps(target: Path, values: NDArray[np.float32], task: Task) -> None:
-    """One 8-bit grey PNG per foreground class: 255 is certain."""
-    for name, value in zip(task.foreground, values[1:], strict=True):
-        path = target.with_name(f"{target.stem}_prob_{name.replace(' ', '-')}.png")
+    """One 8-bit grey PNG (of a stack: TIFF) per foreground class of [D, K, H, W]: 255 is certain."""
+    for name, value in zip(task.foreground, np.moveaxis(values, 1, 0)[1:], strict=True):
+        safe = re.sub(r"[^\w#.-]+", "-", name)  # a class may be called anything
+        path = target.with_name(f"{target.stem}_prob_{safe}{target.suffix}")
+        eight_bit = np.rint(255 * value).astype(np.uint8)
+        if target.suffix == STACK_MASK:
+            write_tiff_stack(path, eight_bit)
+            continue
         with replacing(path) as partial:
-            Image.fromarray(np.rint(255 * value).astype(np.uint8)).save(partial, format="PNG")
+            Image.fromarray(eight_bit[0]).save(partial, format="PNG")

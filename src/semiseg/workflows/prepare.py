@@ -12,14 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from semiseg import presets
+from semiseg.data.images.names import PICTURE_SUFFIXES, suffix_of
 from semiseg.data.layouts import check_source, detect, named
-from semiseg.data.layouts.base import Options, Scan, SourceCase, named_codes
+from semiseg.data.layouts.base import Naming, Options, Scan, SourceCase
 from semiseg.data.layouts.checks import check_cases
+from semiseg.data.layouts.naming import own_codes, read_naming, without_empty_slices
 from semiseg.data.manifest import Manifest, Split
 from semiseg.data.records import Record, measure
 from semiseg.data.sources import stamp
 from semiseg.data.splits import check_split, make_split, plural, read_split
 from semiseg.data.store import DataWriter, check_output
+from semiseg.data.task import NOT_DRAWN
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError, one_line
 from semiseg.reporting.console import Console
@@ -46,6 +49,8 @@ def prepare(
     intensity: str | None = None,
     all_frames: bool = False,
     jobs: int | None = None,
+    not_drawn: str | int | None = None,
+    undrawn_slices: str = "background",
     overwrite: bool = False,
     dry_run: bool = False,
     console: Console | None = None,
@@ -59,8 +64,8 @@ def prepare(
         source: the folder of images, or a list of them (.csv, .json).
         out: the folder to write; it appears only once it is whole.
         layout: its name; default: recognised by itself.
-        classes: names of the classes without the background, or CODE=NAME each; default: what the
-            source says.
+        classes: names of the classes without the background, or CODE=NAME or #rrggbb=NAME each;
+            default: what the source says.
         patient_pattern: regular expression whose first group (or match) is an image's patient.
         spacing: (slice, row, column) in mm, in place of what the files say.
         split: a JSON file of patients, or the name of a split ('acdc-papers'); default: the source's
@@ -73,6 +78,10 @@ def prepare(
         all_frames: of a time series, also the frames without annotation, as unlabelled images.
         jobs: cases read at a time; default: the number of cores up to 8, 1 for a tiny set. The result
             does not depend on it.
+        not_drawn: the value (1 to 255) or the colour (#rrggbb) in labels of what nobody drew, which
+            counts in no loss and no metric; 'none': there is none. Default: 255 where it is no class.
+        undrawn_slices: of labelled volumes, slices without any structure are 'background' or
+            'unlabelled': nobody drew there.
         overwrite: replace a prepared data set at ``out`` once the new one is whole; where some of its
             cases are still true, only the others are read.
         dry_run: read and check everything, print the same, write nothing.
@@ -89,22 +98,29 @@ def prepare(
         raise UserError("--spacing takes three distances in mm above 0: slice, row, column.")
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs {jobs}: give a number of cases to read at a time, 1 or more.")
-    names, codes = named_codes(classes) if classes is not None else (None, None)
+    if undrawn_slices not in ("background", "unlabelled"):
+        raise UserError(f"--undrawn-slices {undrawn_slices}: take background or unlabelled.")
+    names, naming = read_naming(classes, not_drawn)
+    naming = dataclasses.replace(naming, empty_is_undrawn=undrawn_slices == "unlabelled")
     check_source(source, layout)
     check_output(out, source)
     if layout is None:
         chosen, evidence = detect(source)
     else:
         chosen, evidence = named(layout), "as asked for"
-    options = Options(names, patient_pattern, spacing, max_side, all_frames)
+    options = Options(names, patient_pattern, spacing, max_side, all_frames, naming)
     scan = chosen.scan(source, options)
-    if codes is not None:
-        scan = dataclasses.replace(scan, classes=names, codes=codes)
     why = f"usual for {scan.name}"
     if intensity is not None:
         scan = dataclasses.replace(scan, intensity=parse_intensity(intensity), by_data=False)
         why = "asked for by --intensity"
     check_cases(scan, source)
+    if naming.codes is not None:
+        scan = dataclasses.replace(scan, classes=names, codes=naming.codes)
+    if naming.empty_is_undrawn and scan.kind == "pictures":
+        raise UserError("--undrawn-slices is for volumes: leave out the masks of pictures instead.")
+    if naming.colours is not None and suffix_of(Path(scan.cases[0].source)) not in PICTURE_SUFFIXES:
+        raise UserError("--classes '#...': colours name classes in masks of pictures: give codes.")
     divided = _split(scan, split, parts, seed)
     console.say(f"{source}: layout '{chosen.name}' ({one_line(evidence)})")
     of_cases = options_of_cases(chosen.name, options, scan)
@@ -128,7 +144,7 @@ def prepare(
     tally = Tally(scan, spacing, why)
     jobs = jobs or default_jobs(len(scan.cases))
     if dry_run:
-        _read_all(scan, source, tally, None, {}, jobs, console)
+        _read_all(scan, source, naming, tally, None, {}, jobs, console)
         manifest = tally.manifest(chosen.name, divided)
         describe(manifest, tally.voxels, console)
         console.say(f"Dry run: every image was read and checked; {out} was not written.")
@@ -152,7 +168,7 @@ def prepare(
                 )
             kept |= taken
         try:
-            _read_all(scan, source, tally, writer, kept, jobs, console)
+            _read_all(scan, source, naming, tally, writer, kept, jobs, console)
             manifest = tally.manifest(chosen.name, divided)
             size = writer.finish(manifest)
         except BaseException as error:
@@ -170,6 +186,7 @@ def prepare(
 def _read_all(
     scan: Scan,
     source: Path,
+    naming: Naming,
     tally: Tally,
     writer: DataWriter | None,
     kept: Mapping[str, Record],
@@ -182,7 +199,7 @@ def _read_all(
         if case.identifier in kept:
             return kept[case.identifier]
         files = stamp(case.files, case.stored_names(source))
-        volume, unnamed = _recoded(case.read(), scan.codes)
+        volume, unnamed = _recoded(case, case.read(), scan, naming)
         record = measure(case, volume, files, scan.intensity, unnamed)
         if writer is not None:
             writer.add(volume, record)
@@ -199,16 +216,23 @@ def _read_all(
                 stop.pass_on()
 
 
-def _recoded(volume: Volume, codes: Mapping[int, int] | None) -> tuple[Volume, tuple[int, ...]]:
-    """The volume with class codes of its own set's numbering, and the codes that no class names."""
-    if codes is None or volume.label is None:
+def _recoded(
+    case: SourceCase, volume: Volume, scan: Scan, naming: Naming
+) -> tuple[Volume, tuple[int, ...]]:
+    """The volume with class codes of its own set's numbering, and the codes that no class names.
+
+    A label that says nothing is taken off.
+    """
+    if volume.label is None:
         return volume, ()
-    table = np.zeros(256, np.uint8)
-    for source, code in codes.items():
-        table[source] = code
-    found = np.flatnonzero(np.bincount(volume.label.ravel(), minlength=256))
-    unnamed = tuple(int(code) for code in found if code and not table[code])
-    return dataclasses.replace(volume, label=table[volume.label]), unnamed
+    not_drawn = naming.not_drawn
+    if scan.not_drawn is not None and not naming.certain:
+        not_drawn = scan.not_drawn
+    label, unnamed = own_codes(volume.label, scan.codes, not_drawn, case.source)
+    if naming.empty_is_undrawn:
+        label = without_empty_slices(label)
+    drawn = bool((label != NOT_DRAWN).any())
+    return dataclasses.replace(volume, label=label if drawn else None), tuple(sorted(unnamed))
 
 
 def _split(

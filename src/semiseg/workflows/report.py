@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
+from semiseg.evaluation.classes import drawn_only
 from semiseg.evaluation.overlap import dice
 from semiseg.evaluation.protocols import PROTOCOLS, STRICT
 from semiseg.files import replacing
@@ -168,7 +169,8 @@ def _unscored_pictures(
 
 
 def _scores(
-    predicted: NDArray[np.uint8], reference: NDArray[np.uint8], classes: int
+    predicted: NDArray[np.generic], reference: NDArray[np.generic], classes: int
 ) -> Sequence[float]:
+    predicted, reference = drawn_only(predicted, reference)
     values = [dice(predicted == code, reference == code) for code in range(1, classes)]
     return [value for value in values if value is not None]

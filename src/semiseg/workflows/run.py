@@ -13,7 +13,8 @@ from semiseg.data.images.grid import stored_order
 from semiseg.data.images.nifti import write_nifti
 from semiseg.data.images.pictures import write_picture_mask
 from semiseg.data.layouts import check_source, detect, named
-from semiseg.data.layouts.base import Options, SourceCase, named_codes
+from semiseg.data.layouts.base import Options, SourceCase
+from semiseg.data.layouts.naming import read_naming
 from semiseg.data.manifest import PreparedData
 from semiseg.data.splits import plural
 from semiseg.errors import UserError
@@ -235,11 +236,9 @@ def _masks(
     console: Console,
 ) -> int:
     """Masks of all cases but those whose labels were trained on, each on its image's own grid."""
-    names, _ = named_codes(words["classes"]) if words["classes"] is not None else (None, None)
-    spacing = words["spacing"]
-    options = Options(
-        names, words["patient_pattern"], tuple(spacing) if spacing is not None else None, WHOLE
-    )
+    names, naming = read_naming(words["classes"], None)
+    spacing = tuple(words["spacing"]) if words["spacing"] is not None else None
+    options = Options(names, words["patient_pattern"], spacing, WHOLE, naming=naming)
     chosen = named(layout) if layout is not None else detect(source)[0]
     known = {case.identifier for case in cases_of(data, training.split()).labelled}
     cases = [case for case in chosen.scan(source, options).cases if case.identifier not in known]

@@ -11,9 +11,10 @@ import torch
 
 from semiseg import methods, presets
 from semiseg.config import Layer, Resolved, RunConfig, parse_assignments, resolve
+from semiseg.data.loader import drawn_of, undrawn_of
 from semiseg.data.manifest import Case, Decision, Manifest, PreparedData
-from semiseg.data.splits import counted, draw_labelled, parse_budget
-from semiseg.data.task import Task
+from semiseg.data.splits import counted, draw_labelled, parse_budget, plural
+from semiseg.data.task import NOT_DRAWN, Task
 from semiseg.data.volumes import VolumeStore
 from semiseg.errors import UserError
 from semiseg.files import is_partial
@@ -138,7 +139,7 @@ def count_iterations(resolved: Resolved, cases: Cases) -> Resolved:
     if training.epochs is None:
         return resolved
     flat = resolved.config.data.dimensions == 2  # a patch of every volume is a pass in 3D
-    images = sum(case.slices for case in cases.labelled) if flat else len(cases.labelled)
+    images = len(drawn_of(cases.labelled) if flat else cases.labelled)
     iterations = training.epochs * math.ceil(images / training.labelled_batch_size)
     config = resolved.config.model_copy(
         update={"training": training.model_copy(update={"iterations": iterations})}
@@ -213,7 +214,8 @@ def check_classes(data: PreparedData, cases: Cases) -> list[str]:
     for case in cases.labelled:
         if len(seen) == len(data.task.foreground):
             break
-        seen |= set(np.unique(np.asarray(data.label(case.identifier))).tolist()) - {0}
+        codes = np.unique(np.asarray(data.label(case.identifier)))
+        seen |= set(codes.tolist()) - {0, NOT_DRAWN}
     missing = [n for code, n in enumerate(data.task.foreground, start=1) if code not in seen]
     if not missing:
         return []
@@ -228,13 +230,14 @@ def check_classes(data: PreparedData, cases: Cases) -> list[str]:
     ]
 
 
-def check_terms(method: Method, name: str, iterations: int, cases: Cases) -> None:
+def check_terms(method: Method, config: RunConfig, cases: Cases) -> None:
     """Refuse a run in which a loss term could never act.
 
     Raises:
         UserError: naming the term and what to change.
     """
-    if method.uses_unlabelled and not cases.unlabelled:
+    name, iterations = config.method, config.training.iterations
+    if method.uses_unlabelled and not cases.unlabelled and not _undrawn(config, cases):
         raise UserError(
             f"No unlabelled image is left for {name}: every training case is labelled. Take "
             "--method supervised, or fewer cases with --labelled."
@@ -250,6 +253,8 @@ def check_terms(method: Method, name: str, iterations: int, cases: Cases) -> Non
 def describe(data: PreparedData, resolved: Resolved, split: RunSplit, cases: Cases) -> list[str]:
     """Counts of what is counted, and every value that is not a default with its origin."""
     kind, name = data.task.kind, resolved.config.method
+    undrawn = _undrawn(resolved.config, cases)
+    without = f", {plural(undrawn, 'slice')} of them not drawn and so unlabelled" if undrawn else ""
     unlabelled = counted(cases.unlabelled, kind) if cases.unlabelled else "none"
     if cases.unlabelled and not methods.entry(name).load().uses_unlabelled:
         unlabelled += f" (not used by {name})"
@@ -262,7 +267,7 @@ def describe(data: PreparedData, resolved: Resolved, split: RunSplit, cases: Cas
         validation += " (a fifth of the labelled ones: the data have no validation part)"
     lines = [
         f"method:     {name}",
-        f"labelled:   {counted(cases.labelled, kind)} ({_shown(split.labelled)})",
+        f"labelled:   {counted(cases.labelled, kind)}{without} ({_shown(split.labelled)})",
         f"unlabelled: {unlabelled}",
         validation,
     ]
@@ -278,6 +283,11 @@ def describe(data: PreparedData, resolved: Resolved, split: RunSplit, cases: Cas
             "'semiseg presets' lists others"
         )
     return lines
+
+
+def _undrawn(config: RunConfig, cases: Cases) -> int:
+    """How many slices of labelled cases train as unlabelled images; in 3D they stay in their volume."""
+    return len(undrawn_of(cases.labelled)) if config.data.dimensions == 2 else 0
 
 
 def _shown(patients: Sequence[str], most: int = 10) -> str:

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from semiseg.data.fingerprint import summarise
 from semiseg.data.images.nifti import orientation
 from semiseg.data.layouts.base import Scan, SourceCase
+from semiseg.data.layouts.naming import notes_on_drawing
 from semiseg.data.manifest import PARTS, Case, Decision, Manifest, Split
 from semiseg.data.records import Record
 from semiseg.data.splits import plural
-from semiseg.data.task import Task
+from semiseg.data.task import NOT_DRAWN, Task
 from semiseg.errors import UserError
 from semiseg.workflows.decisions import decide, decide_intensity
 
@@ -50,14 +51,16 @@ class Tally:
         if record.voxels is not None:
             for code, count in record.voxels.items():
                 self.voxels[code] += count
-            self._check_codes(case, max(record.voxels))
+            self._check_codes(case, max(code for code in record.voxels if code != NOT_DRAWN))
         self._unnamed.update(record.unnamed)
         new = record.remarks.keys() - self.remarks.keys()
         for word, file in record.remarks.items():
             self.remarks.setdefault(word, []).append(file)
         if new:
             self.scan.afterwards(self.remarks)
-        self.cases.append(record.case(case, self.spacing))
+        # a picture that was reduced knows better than --spacing, which is of the file
+        own = self.scan.kind == "pictures" and record.spacing is not None
+        self.cases.append(record.case(case, None if own else self.spacing))
         self.records.append(record)
 
     def _check_codes(self, case: SourceCase, highest: int) -> None:
@@ -79,7 +82,10 @@ class Tally:
         highest, where = self._highest
         if highest == 0:
             raise UserError(
-                "The labels mark nothing (every voxel is background): check their values."
+                "The labels mark nothing (every voxel is background, or 255 and so not drawn): where "
+                "255 is a class, name it with --classes 255=NAME."
+                if self.voxels[NOT_DRAWN]
+                else "The labels mark nothing (every voxel is background): check their values."
             )
         if self.scan.classes is not None:
             return self.scan.classes
@@ -146,6 +152,8 @@ class Tally:
         if self._unnamed:
             listed = ", ".join(str(code) for code in sorted(self._unnamed))
             notes.append(f"codes that no class names count as background: {listed}.")
+        undrawn = sum(len(case.undrawn) for case in self.cases)
+        notes += notes_on_drawing(self.voxels, undrawn, self.scan.kind == "pictures")
         for code, name in enumerate(classes):
             if self.voxels[code] == 0:
                 notes.append(f"class '{name}' (code {code}) occurs in no label.")

@@ -202,7 +202,7 @@ class _Session:
         self.warnings = check_classes(data, self.cases)
         torch.manual_seed(config.training.seed)
         self.method: Method = methods.entry(config.method).load()(data.task, config)
-        check_terms(self.method, config.method, config.training.iterations, self.cases)
+        check_terms(self.method, config, self.cases)
         counts = batch_counts(self.method, config)
         if self.method.uses_unlabelled and counts[1] == 0:
             raise UserError(

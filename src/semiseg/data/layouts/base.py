@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from semiseg.data.manifest import PARTS, Part, Split
-from semiseg.data.task import Intensity
+from semiseg.data.task import NOT_DRAWN, Intensity
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 
@@ -15,6 +15,27 @@ from semiseg.errors import UserError
 ENDINGS = re.compile(
     r"[_\-. ](?:(?:frame|slice|phase|time|visit|session|ses)[_\-]?\d+|ED|ES)$", re.IGNORECASE
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Naming:
+    """What a person says of the values in labels (see `semiseg.data.layouts.naming`).
+
+    Attributes:
+        codes: source code -> class code; None: the labels' own.
+        colours: 0xRRGGBB -> class code, of pictures' masks.
+        not_drawn: the value of what is not drawn; None: there is no such value.
+        certain: a person has named that value.
+        void: the colour 0xRRGGBB of what is not drawn.
+        empty_is_undrawn: slices of labelled volumes that hold no structure are not drawn.
+    """
+
+    codes: Mapping[int, int] | None = None
+    colours: Mapping[int, int] | None = None
+    not_drawn: int | None = NOT_DRAWN
+    certain: bool = False
+    void: int | None = None
+    empty_is_undrawn: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +49,7 @@ class Options:
         spacing: (slice, row, column) in mm, in place of what the files say.
         max_side: larger pictures are reduced to this longer side.
         all_frames: of a time series, also the frames without annotation, as unlabelled images.
+        naming: of the values in labels.
     """
 
     classes: tuple[str, ...] | None = None
@@ -35,6 +57,7 @@ class Options:
     spacing: tuple[float, float, float] | None = None
     max_side: int = 512
     all_frames: bool = False
+    naming: Naming = Naming()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +116,7 @@ class Scan:
         by_data: what all images hold may decide otherwise (the window of a CT).
         codes: source code -> class code, where the labels' own are others; what is not in it is
             background.
+        not_drawn: the labels' value of what nobody drew, where the source says it.
         split: where the source brings one.
         parts: training, validation and test parts of a drawn split, where the papers draw others than
             usual.
@@ -108,6 +132,7 @@ class Scan:
     intensity: Intensity
     by_data: bool = False
     codes: Mapping[int, int] | None = None
+    not_drawn: int | None = None
     split: Split | None = None
     parts: tuple[float, float, float] = (0.7, 0.1, 0.2)
     notes: tuple[str, ...] = ()

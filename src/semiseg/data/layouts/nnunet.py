@@ -3,6 +3,7 @@
 Isensee et al., Nature Methods 2021. ``dataset.json`` names channels, classes and the files' ending.
 """
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,8 +45,7 @@ class NnUnet:
             UserError: for a dataset.json that is missing or contradicts the files, a missing or a
                 surplus channel, or regions instead of classes.
         """
-        described = read_description(folder)
-        _check_ignored(folder, described)
+        described, ignored = _ignored(folder, read_description(folder))
         ending, names = _ending(folder, described), channel_names(folder, described)
         pairs, labels = [], set()
         count = len(names)
@@ -62,7 +62,7 @@ class NnUnet:
             for path in files_with(folder / f"labels{tail}", (ending,))
             if path not in labels
         ]
-        return scan_volumes(
+        scan = scan_volumes(
             folder,
             Found(tuple(pairs), tuple(orphans), ()),
             options,
@@ -70,6 +70,7 @@ class NnUnet:
             classes=None if options.classes else class_names(folder, described),
             images=functools.partial(_files, channels=count),
         )
+        return dataclasses.replace(scan, not_drawn=ignored)
 
 
 def _files(pair: Pair, channels: int) -> tuple[Path, ...]:
@@ -77,13 +78,21 @@ def _files(pair: Pair, channels: int) -> tuple[Path, ...]:
     return tuple(pair.image.with_name(f"{stem}{number:04d}{ending}") for number in range(channels))
 
 
-def _check_ignored(folder: Path, described: Mapping[str, Any]) -> None:
+def _ignored(folder: Path, described: Mapping[str, Any]) -> tuple[Mapping[str, Any], int | None]:
+    """The description without the label 'ignore', and that label's value: what nobody drew."""
     labels = described.get("labels")
-    if isinstance(labels, dict) and "ignore" in {*labels, *map(str, labels.values())}:
+    if not isinstance(labels, dict):
+        return described, None
+    entry = next((e for e in labels.items() if "ignore" in map(str, e)), None)
+    if entry is None:
+        return described, None
+    value = str(entry[1] if entry[0] == "ignore" else entry[0])
+    if not (value.isdecimal() and 0 < int(value) < 256):
         raise UserError(
-            f"{folder / NAME} has a label 'ignore', which would count as background: take it off "
-            "the label files and off that list."
+            f"{folder / NAME}: the label 'ignore' needs one value from 1 to 255: correct it."
         )
+    rest = {key: code for key, code in labels.items() if key != entry[0]}
+    return {**described, "labels": rest}, int(value)
 
 
 def _ending(folder: Path, described: Mapping[str, Any]) -> str:

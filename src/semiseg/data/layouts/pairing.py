@@ -31,16 +31,23 @@ Role = Literal["image", "label"]
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """An image, its label where there is one, and what its folders say of the split."""
+    """An image, its label where there is one, and what its folders say of the split.
+
+    ``classes``: name and mask of each class where every class has a mask of its own; ``label`` is then
+    one of these.
+    """
 
     identifier: str
     image: Path
     label: Path | None
     part: Part | None
+    classes: tuple[tuple[str, Path], ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The image and, where there is one, its label."""
+        """The image and, where there are some, its label or the masks of its classes."""
+        if self.classes:
+            return (self.image, *(mask for _, mask in self.classes))
         return (self.image,) if self.label is None else (self.image, self.label)
 
 
@@ -54,7 +61,9 @@ class Found:
 
 
 @dataclasses.dataclass(frozen=True)
-class _File:
+class PlacedFile:
+    """A file with what its folders say: role, part, and the rest of its place."""
+
     path: Path
     role: Role | None
     part: Part | None
@@ -133,7 +142,7 @@ def pair_files(folder: Path, suffixes: Sequence[str]) -> Found:
         UserError: where labels exist and none fits, identifiers repeat, or an image comes in
             several channel files.
     """
-    files = [_place(folder, path) for path in files_with(folder, suffixes)]
+    files = placed_files(folder, suffixes)
     by_folder = any(file.role == "label" for file in files)
     image_folders = any(file.role == "image" for file in files)
     images, labels, ignored = [], [], []
@@ -187,7 +196,12 @@ def pair_files(folder: Path, suffixes: Sequence[str]) -> Found:
     return Found(tuple(pairs), orphans, tuple(file.path for file in ignored))
 
 
-def _place(folder: Path, path: Path) -> _File:
+def placed_files(folder: Path, suffixes: Sequence[str]) -> list[PlacedFile]:
+    """The files of `files_with` and what their folders say."""
+    return [_place(folder, path) for path in files_with(folder, suffixes)]
+
+
+def _place(folder: Path, path: Path) -> PlacedFile:
     """Role and part from the folders; the place is what images and labels have in common."""
     role: Role | None = None
     part: Part | None = None
@@ -199,7 +213,7 @@ def _place(folder: Path, path: Path) -> _File:
         part = found_part or part
         if found_role is None and found_part is None:
             place.append(name)
-    return _File(path, role, part, (part or "", *place))
+    return PlacedFile(path, role, part, (part or "", *place))
 
 
 def left_over(folder: Path, found: Found, pairs: Sequence[Pair]) -> list[str]:
@@ -218,7 +232,7 @@ def left_over(folder: Path, found: Found, pairs: Sequence[Pair]) -> list[str]:
     return notes
 
 
-def _one_label_each(labels: Sequence[_File]) -> None:
+def _one_label_each(labels: Sequence[PlacedFile]) -> None:
     seen: dict[tuple[tuple[str, ...], str], Path] = {}
     for file in labels:
         other = seen.setdefault((file.place, stem_of(file.path)), file.path)

@@ -1,23 +1,20 @@
-"""A folder of pictures (photographs, endoscopy, histology) and masks.
+"""A folder of pictures (photographs, endoscopy, histology, microscopy) and masks.
 
 Sub-folders ``images`` and ``masks`` (and their kin) with the same names, or one tree in which masks
-end in _mask, _seg, _segmentation or _label.
+end in _mask, _seg, _segmentation or _label; or one mask a class (`semiseg.data.layouts.per_class`).
+Where every file is a TIFF of several pages, each is a volume of slices.
 """
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+from semiseg.data.images.header import Header, read_header
+from semiseg.data.images.masks import colours_of, hexadecimal
 from semiseg.data.images.names import PICTURE_SUFFIXES
-from semiseg.data.images.pictures import (
-    picture_channels,
-    picture_shape,
-    read_instances,
-    read_picture,
-    read_picture_mask,
-)
 from semiseg.data.layouts.base import (
+    Naming,
     Options,
     Scan,
     SourceCase,
@@ -25,9 +22,10 @@ from semiseg.data.layouts.base import (
     split_of_parts,
     with_background,
 )
-from semiseg.data.layouts.pairing import Found, Pair, any_with, left_over, pair_files
-from semiseg.data.task import Intensity
-from semiseg.data.volume import Volume
+from semiseg.data.layouts.mask_reader import MaskReader
+from semiseg.data.layouts.pairing import Found, any_with, left_over
+from semiseg.data.layouts.per_class import pair_pictures
+from semiseg.data.task import NOT_DRAWN, Intensity
 from semiseg.errors import UserError
 
 
@@ -35,7 +33,9 @@ class PictureFolder:
     """Pictures beside masks."""
 
     name = "pictures"
-    summary = "pictures: images/*.jpg beside masks/*.png, or NAME.jpg beside NAME_mask.png"
+    summary = (
+        "pictures: images/*.jpg beside masks/*.png, or NAME.jpg beside NAME_mask.png; TIFF stacks"
+    )
     where = "anybody's own pictures"
 
     def detect(self, folder: Path) -> str | None:
@@ -44,12 +44,12 @@ class PictureFolder:
         return f"it holds pictures such as {first.relative_to(folder)}" if first else None
 
     def scan(self, folder: Path, options: Options) -> Scan:
-        """Pair pictures with masks by their names; reads the pictures' headers for their channels.
+        """Pair pictures with masks by their names; reads headers, and pixels of coloured masks alone.
 
         Raises:
             UserError: for an unreadable picture, and as :func:`pair_files`.
         """
-        found = pair_files(folder, PICTURE_SUFFIXES)
+        found = pair_pictures(folder, PICTURE_SUFFIXES)
         return scan_pictures(folder, found, options, folder.resolve().name)
 
 
@@ -74,11 +74,14 @@ def scan_pictures(
         instances: masks number single objects: every value above 0 is the one class.
 
     Raises:
-        UserError: for an unreadable picture.
+        UserError: for an unreadable picture, pictures of 8 bits beside deeper ones, stacks beside
+            single pictures, or masks whose classes cannot be told.
     """
     if options.max_side < 1:
         raise UserError(f"--max-side {options.max_side}: give a number of pixels such as 512.")
-    channels = {pair.image: picture_channels(pair.image) for pair in found.pairs}
+    headers = {pair.image: read_header(pair.image) for pair in found.pairs}
+    deep, stacks = _alike(headers)
+    channels = {path: header.channels for path, header in headers.items()}
     kinds = set(channels.values())
     notes = []
     if len(kinds) > 1:
@@ -86,7 +89,12 @@ def scan_pictures(
         notes.append(f"{grey:,} of {len(channels):,} pictures are grey: all are stored as RGB.")
     chosen = options.classes or classes
     named = with_background(chosen) if chosen else None
-    masks = MaskReader(folder, named, options.max_side, instances)
+    naming = options.naming
+    if any(pair.classes for pair in found.pairs):
+        named = _class_names(found, named, naming, options.classes is not None, folder)
+    elif classes is None and not instances:
+        named, naming = _coloured_classes(found, named, naming)
+    masks = MaskReader(folder, named, options.max_side, instances, naming, options.spacing)
     cases = tuple(
         SourceCase(
             identifier=pair.identifier,
@@ -96,17 +104,20 @@ def scan_pictures(
             part=pair.part,
             source=str(pair.image.relative_to(folder)),
             files=pair.files,
-            read=functools.partial(masks.read, pair, max(kinds, default=3)),
+            read=functools.partial(
+                masks.read, pair, headers[pair.image], max(kinds, default=3)
+            ),
         )
         for pair in found.pairs
-    )
+    )  # fmt: skip
     split, moved = split_of_parts(cases, "the names of the source's folders")
+    window = Intensity(kind="window", low=0.0, high=255.0)
     return Scan(
         name=name,
         cases=cases,
         classes=named,
-        kind="pictures",
-        intensity=Intensity(kind="window", low=0.0, high=255.0),
+        kind="volumes" if stacks else "pictures",
+        intensity=Intensity(kind="percentile", low=0.5, high=99.5) if deep else window,
         split=split,
         parts=parts,
         notes=(*notes, *moved, *left_over(folder, found, found.pairs)),
@@ -114,77 +125,82 @@ def scan_pictures(
     )
 
 
-class MaskReader:
-    """Reads pictures and masks, and remarks how the masks were written."""
+def _alike(headers: Mapping[Path, Header]) -> tuple[bool, bool]:
+    """Whether the pictures have more than 8 bits, and whether they are stacks.
 
-    def __init__(
-        self,
-        folder: Path,
-        classes: tuple[str, ...] | None,
-        max_side: int,
-        instances: bool = False,
-    ) -> None:
-        """``classes`` where they are known, background first; ``instances``: see `scan_pictures`."""
-        self.folder = folder
-        self.classes = classes
-        self.instances = instances
-        self.max_side = max_side
+    Raises:
+        UserError: where some are and some are not, naming two.
+    """
 
-    def read(self, pair: Pair, channels: int) -> Volume:
-        """The picture and its mask.
+    def both(kinds: Mapping[Path, bool]) -> tuple[Path, Path] | None:
+        one = next((path for path, is_so in kinds.items() if is_so), None)
+        other = next((path for path, is_so in kinds.items() if not is_so), None)
+        return (one, other) if one is not None and other is not None else None
 
-        Raises:
-            UserError: naming the file that does not fit.
-        """
-        volume = read_picture(pair.image, channels, self.max_side)
-        shape = picture_shape(pair.image)
-        remarks: dict[str, str] = {}
-        if max(shape) > self.max_side:
-            remarks["reduced"] = self._name(pair.image)
-        volume = dataclasses.replace(volume, remarks=remarks)
-        if pair.label is None:
-            return volume
-        if self.instances:
-            codes = read_instances(pair.label, shape, self.max_side)
-            return dataclasses.replace(volume, label=codes[None])
-        mask = read_picture_mask(pair.label, shape, self.max_side)
-        if mask.encoding in ("binary", "lossy"):
-            remarks["two values"] = self._name(pair.label)
-            if self.classes is not None and len(self.classes) > 2:
-                raise UserError(
-                    f"{pair.label} is black and white though {len(self.classes) - 1} classes are "
-                    "named: name one class, or save class codes 0, 1, 2, ..."
-                )
-        if mask.encoding == "codes" and mask.codes.max() > 1:
-            remarks["many values"] = self._name(pair.label)
-        if mask.encoding == "lossy":
-            remarks["lossy"] = self._name(pair.label)
-        return dataclasses.replace(volume, label=mask.codes[None])
+    depths = {path: header.deep for path, header in headers.items()}
+    if pair := both(depths):
+        raise UserError(
+            f"{pair[0]} has more than 8 bits a pixel but {pair[1]} has 8: their intensities have no common "
+            "scale, so convert all pictures to one depth."
+        )
+    pages = {path: header.pages > 1 for path, header in headers.items()}
+    if pair := both(pages):
+        raise UserError(
+            f"{pair[0]} is a stack of {headers[pair[0]].pages} pages but {pair[1]} is a single picture: "
+            "prepare stacks and pictures apart."
+        )
+    return any(depths.values()), any(pages.values())
 
-    def notes(self, remarks: Mapping[str, Sequence[str]]) -> Sequence[str]:
-        """What reading has shown.
 
-        Raises:
-            UserError: for two masks written in different ways.
-        """
-        if "two values" in remarks and "many values" in remarks:
-            raise UserError(
-                f"{self.folder / remarks['two values'][0]} is black and white but "
-                f"{self.folder / remarks['many values'][0]} holds class codes above 1: "
-                "save all masks in one way."
-            )
-        notes = []
-        if lossy := remarks.get("lossy"):
-            notes.append(
-                f"{len(lossy):,} masks have grey rims (such as {Path(lossy[0]).name}): "
-                "they were cut at half."
-            )
-        if reduced := remarks.get("reduced"):
-            notes.append(
-                f"{len(reduced):,} pictures were larger and are stored with a longer side of "
-                f"{self.max_side} pixels (--max-side)."
-            )
-        return notes
+def _class_names(
+    found: Found, named: tuple[str, ...] | None, naming: Naming, given: bool, folder: Path
+) -> tuple[str, ...]:
+    """Names of classes that have a mask each: as given, which is also their order, else sorted."""
+    names = sorted({name for pair in found.pairs for name, _ in pair.classes})
+    if naming.codes is not None or naming.colours is not None:
+        raise UserError(
+            f"{folder} has one mask a class ({', '.join(names)}): give --classes the names alone, in the "
+            "order in which later ones cover earlier ones."
+        )
+    if not given or named is None:
+        return with_background(names)
+    unknown = [name for name in named[1:] if name not in names]
+    if unknown:
+        raise UserError(
+            f"--classes names '{unknown[0]}', but the masks of {folder} are of {', '.join(names)}: take "
+            "these names."
+        )
+    return named
 
-    def _name(self, path: Path) -> str:
-        return str(path.relative_to(self.folder))
+
+def _coloured_classes(
+    found: Found, named: tuple[str, ...] | None, naming: Naming
+) -> tuple[tuple[str, ...] | None, Naming]:
+    """Classes and colours where the masks are coloured: as named, else all colours, sorted.
+
+    Raises:
+        UserError: where names are given that say nothing of several colours.
+    """
+    if naming.codes is not None:
+        return named, naming
+    void = {} if naming.void is None else {naming.void: NOT_DRAWN}
+    if naming.colours is not None:
+        return named, dataclasses.replace(naming, colours={**naming.colours, **void})
+    labels = [pair.label for pair in found.pairs if pair.label is not None]
+    colours = colours_of(labels)
+    if colours is None:
+        return named, naming
+    listed = [colour for colour in colours if colour not in (0, naming.void)]
+    words = [hexadecimal(colour) for colour in listed]
+    if not words:
+        return named, naming
+    if named is not None and (len(named) > 2 or len(words) > 1):
+        example = f"'{words[0]}={named[1]}{',...' if len(words) > 1 else ''}'"
+        raise UserError(
+            f"{labels[0].parent} holds masks with the colours {', '.join(words)}: say which is which, "
+            f"such as --classes {example}."
+        )
+    table = {colour: code for code, colour in enumerate(listed, start=1)}
+    return named or with_background(words), dataclasses.replace(
+        naming, colours={0: 0, **table, **void}
+    )

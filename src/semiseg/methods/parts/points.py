@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from semiseg.data.task import NOT_DRAWN
+
 Points = tuple[Tensor, Tensor]
 """[V, D] and the class of each, [V]."""
 
@@ -23,13 +25,13 @@ def sample_pixels(features: Tensor, labels: Tensor, per_class: int = 200) -> Poi
 
     Args:
         features: [B, C, (d,) h, w].
-        labels: [B, (D,) H, W] int64, the truth at full resolution.
+        labels: [B, (D,) H, W] int64, the truth at full resolution; what is not drawn is left out.
     """
     codes = shrink_labels(labels, features.shape[2:]).flatten()
     pixels = features.movedim(1, -1).flatten(0, -2)
     chosen = []
-    for code in codes.unique():
+    for code in codes[codes != NOT_DRAWN].unique():
         place = (codes == code).nonzero()[:, 0]
         chosen.append(place[torch.randperm(len(place), device=place.device)[:per_class]])
-    rows = torch.cat(chosen)
+    rows = torch.cat(chosen) if chosen else codes.new_empty(0)
     return pixels[rows].float(), codes[rows]
