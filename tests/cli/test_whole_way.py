@@ -8,8 +8,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from commandline import call, process, small, tree, well
+from commandline import call, process, refused, small, tree, well
 from PIL import Image
+from scipy import ndimage
 
 from semiseg.data.manifest import PreparedData
 
@@ -126,6 +127,12 @@ def test_predict_writes_on_the_input_grid(run: Path, tmp_path: Path) -> None:
         for name in ("flipped", "plain")
     )
     assert np.abs(one - other).max() > 1e-6
+    words = ("predict", run, images / "a.nii", "-o", tmp_path / "plain", "--network", "transformer")
+    refused(call(*words, "--largest"), "largest pieces alone no")
+    well(call(*words, "--largest", "--overwrite"))
+    codes = np.asanyarray(nibabel.load(tmp_path / "plain" / "a.nii.gz").dataobj)
+    pieces = [ndimage.label(codes == code)[1] for code in (1, 2, 3)]
+    assert max(pieces) == 1, "a few iterations leave a class at least, and in one piece"
 
 
 def test_one_bad_image_is_skipped_and_the_exit_code_tells(run: Path, tmp_path: Path) -> None:

@@ -24,6 +24,10 @@ def predict(
     flips: Annotated[
         bool, typer.Option("--flips", help="Average over mirrored copies: four times slower.")
     ] = False,
+    largest: Annotated[
+        bool,
+        typer.Option("--largest", help="Keep the largest connected piece of each class alone."),
+    ] = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
     overwrite: Annotated[
@@ -42,6 +46,7 @@ def predict(
 
     result = workflow(
         run, images, out, network=network, weights=weights, probabilities=probabilities, flips=flips,
+        largest=largest,
         device=device, threads=threads, overwrite=overwrite, dry_run=dry_run,
     )  # fmt: skip
     if result.failed:

@@ -16,6 +16,7 @@ from semiseg.data.splits import plural
 from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.files import replacing
+from semiseg.inference.cleaning import keep_largest
 from semiseg.inference.volumes import AnyPredictor
 from semiseg.reporting.console import Console
 from semiseg.training.checkpoints import digest
@@ -45,6 +46,7 @@ def predict(
     weights: str = "best",
     probabilities: bool = False,
     flips: bool = False,
+    largest: bool = False,
     device: str = "auto",
     threads: int | None = None,
     overwrite: bool = False,
@@ -59,7 +61,7 @@ def predict(
     prediction goes on, unless ``overwrite``; masks of another run, network or weights are refused
     (``.predicted-by.json`` says whose they are). ``probabilities`` writes them beside the mask
     (NAME_prob: the classes are a fourth axis, or components; for pictures and stacks one grey PNG or
-    TIFF per class).
+    TIFF per class). ``largest`` keeps of each class its largest connected piece alone.
 
     Raises:
         UserError: where the run cannot be loaded, nothing is found, two inputs share a name, or the
@@ -83,7 +85,7 @@ def predict(
     if threads is not None:
         torch.set_num_threads(threads)
     predictor = load_predictor(run, network=network, weights=weights, device=device, flips=flips)
-    origin = _origin(held, network, weights, flips)
+    origin = _origin(held, network, weights, flips, largest)
     if not overwrite:
         _check_origin(folder, [t for t in targets if t.exists()], origin)
     todo = {t: p for t, p in targets.items() if overwrite or not t.exists()}
@@ -98,7 +100,7 @@ def predict(
     failed, converted = [], []
     for target, image in console.track(todo.items(), "predicting"):
         try:
-            _one(predictor, image, target, probabilities)
+            _one(predictor, image, target, probabilities, largest)
             if image.converted(predictor.task):
                 converted.append(image)
         except (UserError, MemoryError) as error:
@@ -116,13 +118,16 @@ def predict(
     return PredictResult(written, len(targets) - len(todo), tuple(failed))
 
 
-def _origin(run: RunFolder, network: str | None, weights: str, flips: bool) -> dict[str, str]:
+def _origin(
+    run: RunFolder, network: str | None, weights: str, flips: bool, largest: bool
+) -> dict[str, str]:
     """What decides on a mask; ``run`` is said, but a run that was moved is the same run."""
     return {
         "run": str(run.folder.resolve()),
         "network": choose_network(run.config(), network)[1],
         "weights": f"{weights} ({digest(run.weights / f'{weights}.safetensors')})",
         "flips": "yes" if flips else "no",
+        "largest": "yes" if largest else "no",
     }
 
 
@@ -144,11 +149,12 @@ def _check_origin(folder: Path, masks: Sequence[Path], origin: Mapping[str, str]
         return
     try:
         held = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+        held.setdefault("largest", "no")  # masks of before there was a choice
         same = all(held[key] == origin[key] for key in origin if key != "run")
         whose = f"of {held['run']}, network {held['network']}, weights {held['weights']}, " + (
-            f"flips {held['flips']}"
+            f"flips {held['flips']}, largest pieces alone {held['largest']}"
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         same, whose = False, "and nothing says whose"
     if not same:
         raise UserError(
@@ -161,7 +167,9 @@ def _masks(count: int) -> str:
     return plural(count, "mask")
 
 
-def _one(predictor: AnyPredictor, image: Input, target: Path, probabilities: bool) -> None:
+def _one(
+    predictor: AnyPredictor, image: Input, target: Path, probabilities: bool, largest: bool
+) -> None:
     """Predict one image and write its mask last: where it is, all is."""
     volume = image.read(predictor.task)
     if not probabilities:
@@ -174,6 +182,8 @@ def _one(predictor: AnyPredictor, image: Input, target: Path, probabilities: boo
             image.write_probabilities(beside, np.moveaxis(values, 1, 0), volume)
         else:
             _write_maps(target, values, predictor.task)
+    if largest:
+        mask = keep_largest(mask)
     image.write_mask(target, mask, volume, len(predictor.task.classes))
 
 
