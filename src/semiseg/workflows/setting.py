@@ -77,25 +77,27 @@ def settle(
             f"--set {others[0]}.{next(iter(given[others[0]]))}: that is an option of {others[0]}, but "
             f"{name} is trained."
         )
+    asked = given.get("data", {}).get("dimensions")
+    if asked in (2, 3):  # before anything of a preset for slices contradicts it
+        check_dimensions(data.task, name, int(asked))
     layers.append(Layer("--set", given))
     resolved = resolve(name, entry.load().Options, list(methods.table()), layers, preset)
-    check_dimensions(data.task, resolved.config)
+    check_dimensions(data.task, name, resolved.config.data.dimensions)
     return resolved
 
 
-def check_dimensions(task: Task, config: RunConfig) -> None:
+def check_dimensions(task: Task, method: str, dimensions: int) -> None:
     """Refuse volumes of pictures, and dimensions that a method is not made for.
 
     Raises:
         UserError: naming what fits.
     """
-    dimensions = config.data.dimensions
     if dimensions == 3 and task.kind == "pictures":
         raise UserError("data.dimensions 3 is for volumes, and these are pictures: take 2.")
-    if dimensions not in methods.entry(config.method).dimensions:
+    if dimensions not in methods.entry(method).dimensions:
         able = [name for name, line in methods.table().items() if dimensions in line.dimensions]
         raise UserError(
-            f"{config.method} is for {'volumes' if dimensions == 2 else 'slices'}: take --set "
+            f"{method} is for {'volumes' if dimensions == 2 else 'slices'}: take --set "
             f"data.dimensions={5 - dimensions}, or one of {', '.join(able)}."
         )
 
