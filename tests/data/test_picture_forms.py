@@ -451,3 +451,22 @@ def test_several_tiffs_are_read_at_a_time(tmp_path: Path) -> None:
         assert ("cannot be read" in answer) == (path in broken)
     after = list(logging.getLogger("tifffile").handlers), logging.getLogger("tifffile").propagate
     assert before == after
+
+
+def test_the_header_of_a_png_needs_no_pixel_but_sees_its_turn(tmp_path: Path) -> None:
+    path, exif = tmp_path / "a.png", Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(noise(60, 80, dtype="uint8")).save(path, exif=exif)
+    content = path.read_bytes()
+    path.write_bytes(content[:-200])
+    header = read_header(path)
+    assert (header.height, header.width, header.turned) == (80, 60, True)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_picture(path)
+    start = content.index(b"eXIf") - 4
+    end = start + 12 + struct.unpack(">I", content[start : start + 4])[0]
+    last = content.index(b"IEND") - 4
+    assert end < last
+    path.write_bytes(content[:start] + content[end:last] + content[start:end] + content[last:])
+    assert read_header(path) == header
+    assert read_picture(path).image.shape == (1, 1, 80, 60)

@@ -274,7 +274,10 @@ def test_a_refusal_leaves_what_an_interrupted_preparation_had_left(
         interrupt(patch, 4)
         with pytest.raises(KeyboardInterrupt):
             run(polyps, tmp_path / "data", jobs=1)
-    (polyps / "masks" / "n07.png").write_bytes(b"no picture")
+    mask = polyps / "masks" / "n07.png"
+    mask.write_bytes(
+        mask.read_bytes()[:-30]
+    )  # its header is whole: it is refused when its turn comes
     with pytest.raises(UserError, match="n07"):
         run(polyps, tmp_path / "data", jobs=1)
     photograph(polyps, 7)
@@ -391,3 +394,23 @@ def test_every_layout_says_which_files_it_reads(polyps: Path) -> None:
     for case in layout.scan(polyps, Options()).cases:
         assert len(case.files) == 1 + case.has_label
         assert all(path.is_file() for path in case.files)
+
+
+def test_a_picture_in_colour_makes_all_of_them_so(tmp_path: Path) -> None:
+    """Grey cases of an earlier preparation are not taken over beside it."""
+    source, noise = tmp_path / "source", np.random.default_rng(0)
+    for folder in ("images", "masks"):
+        (source / folder).mkdir(parents=True)
+
+    def add(name: str, shape: tuple[int, ...]) -> None:
+        values = noise.integers(0, 256, shape).astype(np.uint8)
+        Image.fromarray(values).save(source / "images" / f"{name}.png")
+        mask = np.uint8(255) * (noise.random(shape[:2]) > 0.5)
+        Image.fromarray(mask).save(source / "masks" / f"{name}.png")
+
+    for number in range(4):
+        add(f"n{number}", (16, 20))
+    assert run(source, tmp_path / "data").task.channels == 1
+    add("x", (16, 20, 3))
+    assert run(source, tmp_path / "data", overwrite=True).task.channels == 3
+    assert PreparedData(tmp_path / "data").image("n0").shape == (1, 3, 16, 20)

@@ -26,6 +26,7 @@ def options_of_cases(layout: str, options: Options, scan: Scan) -> dict[str, Any
         "classes": scan.classes,
         "codes": None if scan.codes is None else sorted(scan.codes.items()),
         "said_not_drawn": scan.not_drawn,
+        "channels": scan.channels,
         "intensity": scan.intensity.model_dump(),
     }
     plain: dict[str, Any] = json.loads(json.dumps(chosen))

@@ -61,8 +61,6 @@ def settle(
     named = content.get("data", {}).get("dimensions", 2) if preset else 3
     wanted = given.get("data", {}).get("dimensions", named)
     volumes = 3 in entry.dimensions and wanted == 3
-    if not volumes and "dimensions" in given.get("data", {}):
-        check_dimensions(data.task, name, wanted)
     decisions = suit(
         data.decisions or decide(data.task), data.task, name, entry.load().size_step,
         volumes=volumes, small=small,
@@ -87,13 +85,16 @@ def settle(
             f"--set {others[0]}.{next(iter(given[others[0]]))}: that is an option of {others[0]}, but "
             f"{name} is trained."
         )
+    asked = given.get("data", {}).get("dimensions")
+    if asked in (2, 3):  # before anything of a preset for slices contradicts it
+        check_dimensions(data.task, name, int(asked))
     layers.append(Layer("--set", given))
     resolved = resolve(name, entry.load().Options, list(methods.table()), layers, preset)
     check_dimensions(data.task, name, resolved.config.data.dimensions)
     return resolved
 
 
-def check_dimensions(task: Task, method: str, dimensions: object) -> None:
+def check_dimensions(task: Task, method: str, dimensions: int) -> None:
     """Refuse volumes of pictures, and dimensions that a method is not made for.
 
     Raises:
@@ -101,11 +102,11 @@ def check_dimensions(task: Task, method: str, dimensions: object) -> None:
     """
     if dimensions == 3 and task.kind == "pictures":
         raise UserError("data.dimensions 3 is for volumes, and these are pictures: take 2.")
-    if dimensions in (2, 3) and dimensions not in methods.entry(method).dimensions:
+    if dimensions not in methods.entry(method).dimensions:
         able = [name for name, line in methods.table().items() if dimensions in line.dimensions]
         raise UserError(
             f"{method} is for {'volumes' if dimensions == 2 else 'slices'}: take --set "
-            f"data.dimensions={2 if dimensions == 3 else 3}, or one of {', '.join(able)}."
+            f"data.dimensions={5 - dimensions}, or one of {', '.join(able)}."
         )
 
 

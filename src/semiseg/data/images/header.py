@@ -67,7 +67,7 @@ def read_header(path: Path | str) -> Header:
             )  # fmt: skip
     with opened(path) as file:
         width, height = file.size
-        turned = file.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        turned = _orientation(file, path) in (5, 6, 7, 8)
         if turned:
             height, width = width, height
         mode, lossy = file.mode, file.format in ("JPEG", "MPO")
@@ -124,3 +124,28 @@ def _too_large(path: Path, what: str) -> UserError:
         f"{path} ({path.stat().st_size:,} bytes) says that it holds {what}, which is more than can be "
         "read: copy it again, reduce it or cut it into tiles."
     )
+
+
+def _orientation(file: "ImageFile", path: Path) -> int:
+    """What EXIF says, 1 where it says nothing."""
+    from PIL import Image
+
+    if file.format == "PNG" and not _speaks_behind_its_pixels(path):
+        exif = Image.Image.getexif(file)  # PNG's own method would read all pixels first
+    else:
+        exif = file.getexif()
+    return int(exif.get(0x0112, 1))
+
+
+def _speaks_behind_its_pixels(path: Path) -> bool:
+    """Whether a PNG has EXIF or text behind its pixels, where opening it does not look."""
+    pixels = False
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if pixels and kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+                return True
+            pixels |= kind == b"IDAT"
+            file.seek(length + 4, 1)
+    return False

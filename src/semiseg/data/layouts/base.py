@@ -117,6 +117,7 @@ class Scan:
         codes: source code -> class code, where the labels' own are others; what is not in it is
             background.
         not_drawn: the labels' value of what nobody drew, where the source says it.
+        channels: that every case is read with, where the cases together decide.
         split: where the source brings one.
         parts: training, validation and test parts of a drawn split, where the papers draw others than
             usual.
@@ -133,6 +134,7 @@ class Scan:
     by_data: bool = False
     codes: Mapping[int, int] | None = None
     not_drawn: int | None = None
+    channels: int | None = None
     split: Split | None = None
     parts: tuple[float, float, float] = (0.7, 0.1, 0.2)
     notes: tuple[str, ...] = ()

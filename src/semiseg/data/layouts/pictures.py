@@ -118,6 +118,7 @@ def scan_pictures(
         classes=named,
         kind="volumes" if stacks else "pictures",
         intensity=Intensity(kind="percentile", low=0.5, high=99.5) if deep else window,
+        channels=max(kinds, default=3),
         split=split,
         parts=parts,
         notes=(*notes, *moved, *left_over(folder, found, found.pairs)),
