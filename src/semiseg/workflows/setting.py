@@ -59,8 +59,8 @@ def settle(
     given = parse_assignments(settings)
     # a preset of slices is for slices, whatever the data suggest
     named = content.get("data", {}).get("dimensions", 2) if preset else 3
-    wanted = given.get("data", {}).get("dimensions", named)
-    volumes = 3 in entry.dimensions and wanted == 3
+    asked = given.get("data", {}).get("dimensions")
+    volumes = 3 in entry.dimensions and (asked or named) == 3
     decisions = suit(
         data.decisions or decide(data.task), data.task, name, entry.load().size_step,
         volumes=volumes, small=small,
@@ -68,7 +68,7 @@ def settle(
     layers = []
     if small and preset is None:
         suggested = any(d.option == "data.dimensions" for d in decisions)
-        preset = small_preset(name, suggested or given.get("data", {}).get("dimensions") == 3)
+        preset = small_preset(name, suggested or asked == 3)
         chosen = presets.sections(presets.load(preset))
         layers.append(Layer(f"preset '{preset}', as there is no GPU", chosen))
         affordable = chosen["data"].get("size", 0)
@@ -85,7 +85,6 @@ def settle(
             f"--set {others[0]}.{next(iter(given[others[0]]))}: that is an option of {others[0]}, but "
             f"{name} is trained."
         )
-    asked = given.get("data", {}).get("dimensions")
     if asked in (2, 3):  # before anything of a preset for slices contradicts it
         check_dimensions(data.task, name, int(asked))
     layers.append(Layer("--set", given))

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from semiseg.data.images.grid import (
     Affine,
-    as_label,
     as_volume,
     check_result,
     slice_axis_of,
@@ -55,17 +54,6 @@ def read_nifti(path: Path | str, channels: int = 1, time_point: int | None = Non
     """
     path = Path(path)
     return as_volume(*load_nifti(path, time_point), path, channels)
-
-
-def read_nifti_label(path: Path | str, like: Volume) -> NDArray[np.uint8]:
-    """Read the label of the image ``like``, with the same slice axis: [D, H, W].
-
-    Raises:
-        UserError: for an unreadable file, another shape or grid than the image's, or values that
-            are no class codes.
-    """
-    path = Path(path)
-    return as_label(*load_nifti(path), path, like)
 
 
 def load_nifti(path: Path, time_point: int | None = None) -> tuple[NDArray[Any], Affine]:
