@@ -47,7 +47,8 @@ def test_pictures_by_the_clock(pictures: Path, tmp_path: Path) -> None:
     at = small().index(f"training.iterations={SMALL['training.iterations']}")
     sets = small()[: at - 1] + small()[at + 1 :]  # the clock says how many
     said = well(call("run", pictures, "-o", out, "--time", "1s", "--max-side", "32", *sets))
-    assert "method: supervised after all" in said.out
+    assert "method: supervised, since" in said.out
+    assert "which did not pay below 1,000" in said.out
     assert "fit into 1 s (--time)" in said.out
     config = (out / "training" / "config.yaml").read_text()
     assert "method: supervised" in config

@@ -180,23 +180,26 @@ def _plan(
     if threads is not None:
         torch.set_num_threads(threads)
     unlabelled = bool(cases_of(data, choose_patients(data, labelled, None)).unlabelled)
-    chosen = method
+    chosen, why = method, ""
     if method is None and preset is None:
         chosen = "mcsc" if unlabelled else "supervised"
-        why = "there are" if unlabelled else "there are no"
-        console.say(f"method: {chosen}, since {why} unlabelled images (--method takes another)")
+        why = f"there are {'' if unlabelled else 'no '}unlabelled images"
+    count, each = 0, 0.0
+    if seconds is not None:
+        each = seconds_a_step(data, chosen, labelled, preset, settings, device)
+        count = _affordable(seconds, each)
+        if why and unlabelled and count < FEWEST:
+            why = (
+                f"{duration(seconds)} are enough for {count:,} iterations with unlabelled images, "
+                f"which did not pay below {FEWEST:,}"
+            )
+            chosen = "supervised"
+            each = seconds_a_step(data, chosen, labelled, preset, settings, device)
+            count = _affordable(seconds, each)
+    if why:
+        console.say(f"method: {chosen}, since {why} (--method takes another)")
     if seconds is None:
         return chosen, settings
-    each = seconds_a_step(data, chosen, labelled, preset, settings, device)
-    count = _affordable(seconds, each)
-    if chosen == "mcsc" and method is None and count < FEWEST:
-        chosen = "supervised"
-        each = seconds_a_step(data, chosen, labelled, preset, settings, device)
-        console.say(
-            f"method: {chosen} after all: the time is enough for {plural(count, 'iteration')} of mcsc, "
-            f"and below {FEWEST:,} unlabelled images did not pay"
-        )
-        count = _affordable(seconds, each)
     console.say(
         f"{plural(count, 'iteration')} of about {each:.2f} s fit into {duration(seconds)} (--time)"
     )

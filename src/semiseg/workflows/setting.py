@@ -23,6 +23,7 @@ from semiseg.training.loop import Cases
 from semiseg.training.run_folder import RunSplit
 from semiseg.workflows.decisions import SIZE, decide, small_preset, suit
 
+NETWORK_OF = {"swin": "transformer", "vnet": "vnet"}  # sections that concern one network alone
 FEWEST_FOR_VALIDATION = 5
 # one of them is in every run's folder, also in one whose beginning was interrupted
 A_RUNS_FILES = {"config.yaml", "run.json", "error.txt"}
@@ -272,8 +273,11 @@ def describe(data: PreparedData, resolved: Resolved, split: RunSplit, cases: Cas
         validation,
     ]
     dump = resolved.config.model_dump(mode="json")
+    networks = methods.entry(name).load().networks_of(resolved.config)
     for option, origin in resolved.origins.items():
         section, _, key = option.partition(".")
+        if NETWORK_OF.get(section, networks[0]) not in networks:
+            continue  # a preset's values for a network that is not built
         values = dump["options"] if section == name else dump[section]
         lines.append(f"  {option} = {values[key]}  (from {origin})")
     training = resolved.config.training
