@@ -1,7 +1,8 @@
 """The contract of a method."""
 
 import dataclasses
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
@@ -51,8 +52,11 @@ class Method(nn.Module):
     uses_unlabelled: ClassVar[bool] = True
     networks: ClassVar[tuple[str, ...]]
     """Names of the attributes that can predict; the first is the one used for inference."""
-    size_step: ClassVar[int] = 32
-    """Sides of the input that fit without further settings are multiples of it."""
+
+    @classmethod
+    def size_step(cls, options: Mapping[str, Any]) -> int:
+        """Sides of the input that fit are multiples of it; ``options``: the method's that are given."""
+        return 32
 
     @classmethod
     def networks_of(cls, config: RunConfig) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ equation 1), then its predictions (consistency, equation 2). L = L_sup + alpha L
 beta L_consist (equation 3), with (alpha, beta) = (1, 0) in the first stage and (0, 1) in the second.
 """
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -82,7 +83,12 @@ class CrossLevel(Method):
 
     Options: ClassVar[type[base.Options]] = CrossLevelOptions
     networks: ClassVar[tuple[str, ...]] = ("cnn",)
-    size_step: ClassVar[int] = 80  # 5 x 5 patches of a multiple of 16 pixels
+
+    @classmethod
+    def size_step(cls, options: Mapping[str, Any]) -> int:
+        """See `Method`: n patches of a multiple of 16 pixels."""
+        n = options.get("patches", CrossLevelOptions().patches)
+        return 16 * n if isinstance(n, int) and n > 0 else 32  # any other is refused elsewhere
 
     def __init__(self, task: Task, config: RunConfig) -> None:
         """See `Method`. Raises `UserError` for a size that n does not divide into whole cells."""

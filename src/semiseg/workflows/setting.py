@@ -62,8 +62,11 @@ def settle(
     named = content.get("data", {}).get("dimensions", 2) if preset else 3
     asked = given.get("data", {}).get("dimensions")
     volumes = 3 in entry.dimensions and (asked or named) == 3
+    begun = content if preset or not small else presets.load(small_preset(name))
+    parts = [layer.get(name) or {} for layer in (begun, sections or {}, given)]
     decisions = suit(
-        data.decisions or decide(data.task), data.task, name, entry.load().size_step,
+        data.decisions or decide(data.task), data.task, name,
+        entry.load().size_step({key: value for part in parts for key, value in part.items()}),
         volumes=volumes, small=small,
     )  # fmt: skip
     layers = []
