@@ -234,7 +234,7 @@ def test_a_mask_a_class_is_told_apart_from_masks_twice(tmp_path: Path) -> None:
         path = tmp_path / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((8, 9), 255, np.uint8)).save(path)
-    with pytest.raises(UserError, match="both called 'a'.*a mask a class"):
+    with pytest.raises(UserError, match=r"both called 'a'.*a mask a class"):
         compare(tmp_path / "pred", tmp_path / "ref", console=Quiet())
 
 

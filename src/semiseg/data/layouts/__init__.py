@@ -86,4 +86,4 @@ def check_source(folder: Path, layout: str | None = None) -> None:
             f"{folder} is a file: give the folder that holds the images, or a list (.csv, .json)."
         )
     if (folder / "manifest.json").is_file() and (folder / "images").is_dir():
-        raise UserError(f"{folder} is a prepared data set already: train on it directly.")
+        raise UserError(f"{folder} is a prepared data set already: go on with 'semiseg train'.")
