@@ -203,7 +203,8 @@ def test_nothing_an_empty_folder_or_a_file_in_place_of_a_folder(
         (("evaluate", "DATA"), ["is no run"]),
         (("evaluate", "RUN", "--data", "RUN"), ["no prepared data set"]),
         (("predict", "DATA", "IMAGES", "-o", "OUT"), ["is no run"]),
-        (("predict", "IMAGES", "RUN", "-o", "OUT"), ["No image found"]),
+        (("predict", "IMAGES", "RUN", "-o", "OUT"), ["is no run"]),
+        (("predict", "RUN", "IMAGES", "-o", "mask.nii.gz"), ["names a file", "give a folder"]),
         (("predict", "RUN", "SOURCE", "-o", "OUT"), ["sub-folders are not searched"]),
         (("prepare", "DATA", "-o", "OUT"), ["prepared data set already"]),
         (("prepare", "SOURCE", "-o", "SOURCE"), ["holds the source"]),
@@ -224,6 +225,7 @@ def test_nothing_an_empty_folder_or_a_file_in_place_of_a_folder(
         (("predict", "RUN", "IMAGES", "-o", "IMAGES", "--overwrite"), ["overwrite the image"]),
         (("predict", "RUN", "IMAGES", "LABELS", "-o", "OUT"), ["would write the same mask"]),
         (("evaluate", "RUN", "LABELS"), ["holds no masks"]),
+        (("evaluate", "LABELS", "LABELS", "--classes", "RV,3=LV"), ["CODE=NAME"]),
     ],
 )
 def test_one_thing_in_place_of_another(

@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import tifffile
 from commandline import SMALL, call, refused, small, tree, well
 from PIL import Image
 
@@ -40,6 +41,35 @@ def test_volumes_all_the_way(phantom: Path, tmp_path: Path) -> None:
     assert tree(out / "data", out / "masks").keys() == before.keys()
     refused(call("run", phantom, "-o", out, "--labelled", "3", *small()), "another --labelled")
     refused(call("run", phantom, "-o", phantom), "was not begun by 'semiseg run'")
+
+
+def test_stacks_give_stacks_and_not_drawn_slices_are_no_background(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for folder in ("images", "masks"):
+        (tmp_path / "set" / folder).mkdir(parents=True)
+    for number in range(6):
+        mask = np.zeros((3, 32, 40), np.uint8)
+        mask[1, 8:20, 10:24] = 1
+        mask[1, 22:26, 10:24] = 9
+        pixels = (40 * rng.random(mask.shape) + 120 * mask.clip(0, 1)).astype(np.uint8)
+        tifffile.imwrite(tmp_path / f"set/images/n{number}.tif", pixels, photometric="minisblack")
+        if number < 5:
+            tifffile.imwrite(tmp_path / f"set/masks/n{number}.tif", mask, photometric="minisblack")
+    words = ("run", tmp_path / "set", "-o", tmp_path / "out", "--method", "supervised", *small())
+    drawn = ("--not-drawn", "9", "--undrawn-slices", "unlabelled")
+    said = well(call(*words, *drawn))
+    assert "10 slices of labelled volumes hold no drawing" in said.out
+    masks = sorted((tmp_path / "out/masks").iterdir())
+    assert "n5.tif" in [path.name for path in masks]
+    for path in masks:
+        assert path.suffix == ".tif"
+        mask = tifffile.imread(path)
+        assert mask.shape == (3, 32, 40)
+        assert mask.dtype == np.uint8
+        assert set(np.unique(mask)) <= {0, 1}
+    well(call(*words, *drawn))
+    refused(call(*words, "--not-drawn", "8"), "another --not-drawn, --undrawn-slices")
+    refused(call("run", tmp_path / "out/data", "-o", tmp_path / "x"), "go on with 'semiseg train'")
 
 
 def test_pictures_by_the_clock(pictures: Path, tmp_path: Path) -> None:

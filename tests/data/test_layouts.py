@@ -215,7 +215,7 @@ def test_bad_descriptions_are_refused(tmp_path: Path, content: str, word: str) -
 def test_labels_that_fit_no_image_are_refused(tmp_path: Path) -> None:
     image(tmp_path / "images" / "a.nii.gz")
     label(tmp_path / "labels" / "b.nii.gz")
-    with pytest.raises(UserError, match="none of the 1 labels fits an image"):
+    with pytest.raises(UserError, match=r"none of its labels .1, for example .*fits an image"):
         scan(tmp_path)
 
 
@@ -343,6 +343,58 @@ def test_acdc_faults_are_named(acdc: Path) -> None:
     (acdc / "train_slices.list").write_text(f"{lines[1]}\n{lines[1]}\n")
     with pytest.raises(UserError, match="twice"):
         scan(acdc)
+
+
+def test_a_folder_for_each_case_names_it(tmp_path: Path) -> None:
+    for number in range(3):
+        image(tmp_path / f"words/P{number}/image.nii.gz")
+        image(tmp_path / f"names/P{number}/T1w.nii.gz")
+    label(tmp_path / "words/P0/label.nii.gz")
+    label(tmp_path / "words/P1/P1_seg.nii.gz")
+    label(tmp_path / "names/P0/T1w_mask.nii.gz")
+    label(tmp_path / "names/P2/seg.nii.gz")
+    words, names = scan(tmp_path / "words"), scan(tmp_path / "names")
+    assert found(words) == {"P0": True, "P1": True, "P2": False}
+    assert found(names) == {"P0": True, "P1": False, "P2": True}
+    assert [case.patient for case in words.cases] == ["P0", "P1", "P2"]
+    assert [case.source for case in names.cases][2] == "P2/T1w.nii.gz"
+    assert words.cases[0].read().label is not None
+
+
+def test_the_same_parts_of_a_split_and_a_folder_a_case(tmp_path: Path) -> None:
+    for part, number in (("train", 0), ("train", 1), ("test", 2)):
+        image(tmp_path / part / f"P{number}" / "ct.nii.gz")
+        label(tmp_path / part / f"P{number}" / "mask.nii.gz")
+    result = scan(tmp_path)
+    assert found(result) == {"P0": True, "P1": True, "P2": True}
+    assert result.split is not None
+    assert result.split.test == ("P2",)
+
+
+def test_a_folder_a_case_with_two_images_or_two_labels_is_refused(tmp_path: Path) -> None:
+    for number in range(2):
+        for modality in ("t1", "t2"):
+            image(tmp_path / f"two/P{number}/{modality}.nii.gz")
+        image(tmp_path / f"labels/P{number}/t1.nii.gz")
+    label(tmp_path / "two/P0/seg.nii.gz")
+    for name in ("liver_mask", "tumour_mask"):
+        label(tmp_path / f"labels/P0/{name}.nii.gz")
+    with pytest.raises(UserError, match=r"none of its labels .1, for example seg.nii.gz. fits"):
+        scan(tmp_path / "two")
+    with pytest.raises(
+        UserError, match=r"liver_mask.* and .*tumour_mask.* are labels of one image"
+    ):
+        scan(tmp_path / "labels")
+
+
+def test_pictures_and_masks_in_folders_of_other_names_are_told_apart_by_nobody(
+    tmp_path: Path,
+) -> None:
+    for number in range(2):
+        picture(tmp_path / f"data/Fotos/a{number}.png")
+        mask(tmp_path / f"data/Masken/a{number}.png")
+    with pytest.raises(UserError, match=r"same identifier 'a0'.*folder 'masks', beside 'images'"):
+        prepare(tmp_path / "data", tmp_path / "out", console=Quiet())
 
 
 def test_folders_without_a_layout_are_refused(tmp_path: Path) -> None:

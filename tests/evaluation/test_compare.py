@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from semiseg.data.layouts.naming import read_naming
 from semiseg.errors import UserError
 from semiseg.reporting.console import Console, Quiet
 from semiseg.workflows.compare import compare, identifier_of
@@ -193,6 +194,48 @@ def test_pictures_get_mae_per_image(tmp_path: Path) -> None:
     assert summary.units == "voxels"
     assert row.mae == pytest.approx(5.0)
     assert row.iou == pytest.approx(0.9)
+
+
+def test_references_of_colours_and_of_other_codes(tmp_path: Path) -> None:
+    codes = np.zeros((8, 9), np.uint8)
+    codes[1:4, 1:4], codes[5:7, 2:8] = 1, 2
+    colours = np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]], np.uint8)[codes]
+    for name, pixels in (("pred", codes), ("grey", codes * 7), ("coloured", colours)):
+        (tmp_path / name).mkdir()
+        Image.fromarray(pixels).save(tmp_path / name / "a.png")
+    for reference, words in (
+        ("grey", ["7=liver", "14=tumour"]), ("coloured", ["#ff0000=liver", "#0000ff=tumour"]),
+    ):  # fmt: skip
+        names, naming = read_naming(words, None)
+        summary = compare(
+            tmp_path / "pred", tmp_path / reference, classes=names, naming=naming, console=Quiet()
+        )
+        assert [(s.name, s.metrics["dice"].mean) for s in summary.classes] == [
+            ("liver", 1.0), ("tumour", 1.0),
+        ]  # fmt: skip
+    names, naming = read_naming(["#0000ff=liver", "#ff0000=tumour"], None)
+    summary = compare(
+        tmp_path / "pred", tmp_path / "coloured", classes=names, naming=naming, console=Quiet()
+    )
+    assert summary.overall["dice"].mean == 0.0
+
+
+def test_volumes_of_other_codes(folders: tuple[Path, Path]) -> None:
+    for case in ("p1", "p2"):
+        save(folders[1] / f"{case}_gt.nii.gz", cube(2, code=205))
+    names, naming = read_naming(["205=RV"], None)
+    summary = compare(*folders, classes=names, naming=naming, console=Quiet())
+    assert summary.classes[0].metrics["dice"].count == 2
+    assert summary.scores[0].dice == 1.0
+
+
+def test_a_mask_a_class_is_told_apart_from_masks_twice(tmp_path: Path) -> None:
+    for name in ("pred/a", "ref/liver/a", "ref/tumour/a"):
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 9), 255, np.uint8)).save(path)
+    with pytest.raises(UserError, match=r"both called 'a'.*a mask a class"):
+        compare(tmp_path / "pred", tmp_path / "ref", console=Quiet())
 
 
 def test_what_is_not_there(tmp_path: Path, folders: tuple[Path, Path]) -> None:

@@ -214,3 +214,18 @@ def test_commands_name_the_draw(data: PreparedData, tmp_path: Path) -> None:
     split = run.split().model_copy(update={"labelled": default})
     run.write_json("split.json", split.model_dump(mode="json"))
     assert "--draw" not in run_page(run.folder)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "words"),
+    [
+        (["1"], "1 labelled patient"),
+        (["1", "3"], "1 and 3 labelled patients"),
+        (["all"], "all of the labelled patients"),
+        (["10%", "all"], "10% and all of the labelled patients"),
+    ],
+)
+def test_a_budget_counts_what_has_labels(budgets: list[str], words: str) -> None:
+    from semiseg.reporting.facts import budget_words
+
+    assert budget_words(budgets, "patients") == words

@@ -174,3 +174,25 @@ def test_prepare_says_what_was_decided(tmp_path: Path, capsys: pytest.CaptureFix
     assert other.cases[0].bounds[0] == pytest.approx(
         PreparedData(tmp_path / "other").image("p0").mean()
     )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "words"),
+    [
+        (np.uint8, "0 and 255 become 0 and 1: usual for pictures of 8 bits a pixel"),
+        (np.uint16, "become 0 and 1: usual for images of more than 8 bits a pixel"),
+    ],
+)
+def test_the_reason_of_a_pictures_scale_is_its_depth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], dtype: type, words: str
+) -> None:
+    from PIL import Image
+
+    pixels = np.arange(32 * 32).reshape(32, 32)
+    for folder, values in (("images", (pixels % 200).astype(dtype)), ("masks", pixels % 2)):
+        (tmp_path / "set" / folder).mkdir(parents=True)
+        for number in range(2):
+            picture = Image.fromarray(values.astype(dtype if folder == "images" else np.uint8))
+            picture.save(tmp_path / "set" / folder / f"n{number}.png")
+    prepare(tmp_path / "set", tmp_path / "out", dry_run=True)
+    assert words in capsys.readouterr().out

@@ -129,6 +129,16 @@ def test_names_of_one_channel_follow_the_folder(tmp_path: Path) -> None:
     assert named == ["a_0000", "a_0001", "b_0000"]  # numbered images of their own
 
 
+def test_a_mask_is_named_by_the_folder_where_the_file_says_nothing(tmp_path: Path) -> None:
+    from semiseg.workflows.inputs import Input
+
+    named = {
+        "P1/image.nii.gz": "P1", "P1/IMG.PNG": "P1", "P1/t1.nii.gz": "t1",
+        "P1/images/image.nii.gz": "image", "test/scan.png": "scan",
+    }  # fmt: skip
+    assert {name: Input((tmp_path / name,)).stem for name in named} == named
+
+
 def test_synapse_the_whole_way(tmp_path: Path) -> None:
     replicas.synapse_prepared(tmp_path / "Synapse", (5, 6, 7, 9), (1, 2))
     run = trained(tmp_path / "Synapse", tmp_path, "synapse-prepared")

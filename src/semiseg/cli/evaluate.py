@@ -35,7 +35,11 @@ def evaluate(
     ] = None,
     flips: Annotated[bool, typer.Option("--flips", help="Average over mirrored copies.")] = False,
     classes: Annotated[
-        str | None, typer.Option(help="With masks: names of the classes 1, 2, ...")
+        str | None,
+        typer.Option(
+            help="With masks: names of the classes 1, 2, ...; or what the references' values mean, as "
+            "for 'prepare': 3=liver, '#ff0000=polyp'."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Where to write the scores.")
@@ -66,12 +70,13 @@ def evaluate(
             "--on, --data, --network, --weights and --flips are for runs: "
             "semiseg evaluate RUN --on test."
         )
+    from semiseg.data.layouts.naming import read_naming
     from semiseg.evaluation.protocols import check_missing
     from semiseg.workflows.compare import compare
 
-    named = ["background", *options.words(classes)] if classes else None
+    named, naming = read_naming(options.words(classes) or None, None)
     summary = compare(
-        run, references, classes=named, protocol=protocol or "strict",
+        run, references, classes=named, naming=naming, protocol=protocol or "strict",
         missing=check_missing(missing or "worst"), hd95=hd95, out=out, overwrite=overwrite,
     )  # fmt: skip
     if not summary.complete:

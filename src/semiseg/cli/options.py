@@ -32,7 +32,7 @@ Classes = Annotated[
     str | None,
     typer.Option(
         help="Names of the classes 1, 2, ...: RV,Myo,LV; of codes: 3=liver,7=tumour; or of the "
-        "colours of pictures' masks: '#ff0000=polyp,#00ff00=tool'."
+        "colours of pictures' masks: '#ff0000=polyp, #00ff00=tool'."
     ),
 ]
 PatientPattern = Annotated[
@@ -48,6 +48,19 @@ Split = Annotated[
     ),
 ]
 
+NotDrawn = Annotated[
+    str | None,
+    typer.Option(
+        help="Value (1 to 255) or colour (#rrggbb) in labels of what nobody drew; none: there is no "
+        "such value. Default: 255 where it is no class."
+    ),
+]
+UndrawnSlices = Annotated[
+    str,
+    typer.Option(
+        help="Slices of labelled volumes without any structure are background or unlabelled."
+    ),
+]
 MaxSide = Annotated[int, typer.Option(min=32, help="Larger pictures are reduced to it.")]
 
 

@@ -41,19 +41,8 @@ def prepare(
         int | None,
         typer.Option(min=1, help="Cases to read at a time. Default: the cores, 8 at most."),
     ] = None,
-    not_drawn: Annotated[
-        str | None,
-        typer.Option(
-            help="Value (1 to 255) or colour (#rrggbb) in labels of what nobody drew; none: there is no "
-            "such value. Default: 255 where it is no class."
-        ),
-    ] = None,
-    undrawn_slices: Annotated[
-        str,
-        typer.Option(
-            help="Slices of labelled volumes without any structure are background or unlabelled."
-        ),
-    ] = "background",
+    not_drawn: options.NotDrawn = None,
+    undrawn_slices: options.UndrawnSlices = "background",
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
 ) -> None:

@@ -31,6 +31,8 @@ def run(
     split: options.Split = None,
     seed: Annotated[int, typer.Option(help="Of the drawn split and of the training.")] = 0,
     max_side: options.MaxSide = 512,
+    not_drawn: options.NotDrawn = None,
+    undrawn_slices: options.UndrawnSlices = "background",
     device: options.Device = "auto",
     threads: options.Threads = None,
 ) -> None:
@@ -44,5 +46,5 @@ def run(
         source, out, labelled=labelled, method=method, preset=preset, settings=settings or (),
         seconds=options.seconds(time), layout=layout, classes=options.words(classes) or None,
         patient_pattern=patient_pattern, spacing=options.spacing(spacing), split=split, seed=seed,
-        max_side=max_side, device=device, threads=threads,
+        max_side=max_side, not_drawn=not_drawn, undrawn_slices=undrawn_slices, device=device, threads=threads,
     )  # fmt: skip

@@ -171,11 +171,11 @@ def config_text(folder: Path) -> str:
 
 
 def budget_words(budgets: Sequence[str], noun: str) -> str:
-    """``1 and 3 labelled patients``, ``10% and all of the patients labelled``."""
+    """``1 and 3 labelled patients``, ``10% and all of the labelled patients``."""
     shown = [labelled_words(budget) for budget in budgets]
     if all(budget.isdigit() for budget in budgets):
         return f"{joined(shown)} labelled {noun if shown != ['1'] else noun.removesuffix('s')}"
-    return f"{joined(shown)} of the {noun} labelled"
+    return f"{joined(shown)} of the labelled {noun}"
 
 
 def noun_of(data: PreparedData | None) -> str:

@@ -20,6 +20,8 @@ from semiseg.data.images.masks import USUAL, MaskValues, read_picture_mask
 from semiseg.data.images.names import PICTURE_SUFFIXES, VOLUME_SUFFIXES, stem_of, suffix_of
 from semiseg.data.images.values import as_codes, times
 from semiseg.data.images.volumes import load_volume
+from semiseg.data.layouts.base import Naming
+from semiseg.data.layouts.naming import own_codes
 from semiseg.data.task import NOT_DRAWN
 from semiseg.errors import UserError
 from semiseg.evaluation.classes import Classes, check_codes, codes_in, foreground
@@ -59,6 +61,7 @@ def compare(
     references: Path | str,
     *,
     classes: Sequence[str] | None = None,
+    naming: Naming | None = None,
     protocol: str | Protocol = "strict",
     missing: Missing = "worst",
     hd95: str | None = None,
@@ -78,6 +81,7 @@ def compare(
         predictions: a folder, or one file.
         references: a folder, or one file; two files are paired whatever their names.
         classes: names by class code, background first; None takes the codes that occur.
+        naming: which class the codes or colours of the references are; predictions hold class codes.
         protocol: a name or a protocol.
         missing: the rule for structures missing from a prediction.
         hd95: another definition of HD95 than the protocol's.
@@ -116,7 +120,9 @@ def compare(
     empty: list[str] = []
     for case, (prediction, reference) in console.track(pairs.items(), "evaluate", len(pairs)):
         try:
-            rows = score_files(prediction, reference, case, classes, protocol, missing, spacing)
+            rows = score_files(
+                prediction, reference, case, classes, protocol, missing, spacing, naming
+            )
         except UserError as error:
             failed[case] = str(error)
             console.warn(f"{case} skipped: {error}")
@@ -188,6 +194,7 @@ def score_files(
     protocol: Protocol,
     missing: Missing,
     spacing: Spacing | None = None,
+    naming: Naming | None = None,
 ) -> list[CaseScore]:
     """Score one pair of files; without ``classes`` those codes that occur in either (or none).
 
@@ -199,7 +206,12 @@ def score_files(
             is no class.
     """
     several = classes is not None and len(foreground(classes)) > 1
-    truth = read_mask(reference, MaskValues(certain=several))
+    naming = naming or Naming()
+    values = MaskValues(tuple(naming.codes or ()), naming.not_drawn, several, naming.colours)
+    truth = read_mask(reference, values)
+    if naming.codes is not None:
+        codes, _ = own_codes(truth.codes, naming.codes, naming.not_drawn, str(reference))
+        truth = dataclasses.replace(truth, codes=codes)
     guess = read_mask(prediction)
     _check_grid(prediction, guess, reference, truth)
     if classes is not None:
@@ -283,7 +295,8 @@ def _only(name: str, files: list[Path]) -> Path:
     chosen = marked if len(files) > 1 and marked else files
     if len(chosen) > 1:
         raise UserError(
-            f"{chosen[0]} and {chosen[1]} are both called '{name}': leave one of them out."
+            f"{chosen[0]} and {chosen[1]} are both called '{name}': leave one of them out (a mask a class, "
+            "as 'prepare' takes it, is scored by 'semiseg evaluate RUN' alone)."
         )
     return chosen[0]
 

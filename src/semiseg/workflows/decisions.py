@@ -72,7 +72,10 @@ def decide_intensity(suggested: Intensity, found: Fingerprint) -> tuple[Intensit
                 "whole numbers with air and bone are a CT: its window is where the classes lie (0.5 "
                 "to 99.5 percent of their voxels)"
             )
-    return suggested, "no absolute scale such as a CT's: each image by its own percentiles"
+    return suggested, (
+        "not seen to be a CT (whole numbers with air and bone), so each image by its own percentiles; "
+        "--intensity window:LOW:HIGH sets one scale"
+    )
 
 
 def decide(task: Task, found: Fingerprint | None = None) -> tuple[Decision, ...]:

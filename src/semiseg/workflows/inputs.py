@@ -23,7 +23,7 @@ from semiseg.data.images.volumes import (
     write_volume_mask,
     write_volume_probabilities,
 )
-from semiseg.data.layouts.pairing import CHANNEL
+from semiseg.data.layouts.pairing import CHANNEL, IMAGES, role_of
 from semiseg.data.task import Task
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
@@ -64,7 +64,7 @@ class Input:
             return self.series.name
         if len(self.paths) > 1:
             return CHANNEL.sub("", stem_of(self.paths[0]))
-        return _bare_stem(self.paths[0])
+        return _folder_stem(self.paths[0]) or _bare_stem(self.paths[0])
 
     @property
     def suffix(self) -> str:
@@ -204,6 +204,13 @@ def _channels(path: Path, count: int) -> tuple[Path, ...]:
     files = tuple(path.with_name(name + path.name[len(stem) :]) for name in names)
     several = sum(file.is_file() for file in files) > 1 and path in files
     return files if several else (path,)  # else the channels may be the fourth axis of one file
+
+
+def _folder_stem(path: Path) -> str:
+    """The folder's name where the file's says nothing: of ``P01/image.nii.gz`` ``P01``; else empty."""
+    folder = path.absolute().parent.name
+    told = stem_of(path).lower() not in IMAGES or role_of(folder) != (None, None)
+    return "" if told else folder
 
 
 def _bare_stem(path: Path) -> str:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from semiseg.data.images.names import suffix_of
 from semiseg.data.images.tiff import write_tiff_stack
 from semiseg.data.splits import plural
 from semiseg.data.task import Task
@@ -67,9 +68,11 @@ def predict(
         UserError: where the run cannot be loaded, nothing is found, two inputs share a name, or the
             folder holds others' masks.
     """
-    found = find_images(images)
     folder, held = Path(out), RunFolder(run)
     held.config()  # says so where it is no run
+    if suffix_of(folder) and not folder.is_dir():
+        raise UserError(f"-o {folder} names a file: give a folder for the masks.")
+    found = find_images(images)
     inputs = as_inputs(found, held.task())
     targets = {folder / (image.stem + image.suffix): image for image in inputs}
     if len(targets) < len(inputs):

@@ -14,7 +14,7 @@ import numpy as np
 from semiseg import presets
 from semiseg.data.images.names import PICTURE_SUFFIXES, suffix_of
 from semiseg.data.layouts import check_source, detect, named
-from semiseg.data.layouts.base import Naming, Options, Scan, SourceCase
+from semiseg.data.layouts.base import Layout, Naming, Options, Scan, SourceCase
 from semiseg.data.layouts.checks import check_cases
 from semiseg.data.layouts.naming import own_codes, read_naming, without_empty_slices
 from semiseg.data.manifest import Manifest, Split
@@ -22,7 +22,7 @@ from semiseg.data.records import Record, measure
 from semiseg.data.sources import stamp
 from semiseg.data.splits import check_split, make_split, plural, read_split
 from semiseg.data.store import DataWriter, check_output
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import NOT_DRAWN, Intensity
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError, one_line
 from semiseg.reporting.console import Console
@@ -110,7 +110,7 @@ def prepare(
         chosen, evidence = named(layout), "as asked for"
     options = Options(names, patient_pattern, spacing, max_side, all_frames, naming)
     scan = chosen.scan(source, options)
-    why = f"usual for {scan.name}"
+    why = f"usual for {_kind(scan, chosen)}"
     if intensity is not None:
         scan = dataclasses.replace(scan, intensity=parse_intensity(intensity), by_data=False)
         why = "asked for by --intensity"
@@ -233,6 +233,14 @@ def _recoded(
         label = without_empty_slices(label)
     drawn = bool((label != NOT_DRAWN).any())
     return dataclasses.replace(volume, label=label if drawn else None), tuple(sorted(unnamed))
+
+
+def _kind(scan: Scan, layout: Layout) -> str:
+    """Of what a layout's way to scale intensities is the usual one."""
+    if scan.intensity == Intensity(kind="window", low=0.0, high=255.0):
+        return "pictures of 8 bits a pixel"
+    own = layout.where.startswith("anybody's own")  # its name is the folder's, and says nothing
+    return "images of more than 8 bits a pixel" if own else scan.name
 
 
 def _split(

@@ -10,8 +10,10 @@ import numpy as np
 import torch
 
 from semiseg.data.images.grid import stored_order
+from semiseg.data.images.names import suffix_of
 from semiseg.data.images.nifti import write_nifti
 from semiseg.data.images.pictures import write_picture_mask
+from semiseg.data.images.tiff import TIFF_SUFFIXES
 from semiseg.data.layouts import check_source, detect, named
 from semiseg.data.layouts.base import Options, SourceCase
 from semiseg.data.layouts.naming import read_naming
@@ -24,6 +26,7 @@ from semiseg.inference.volumes import AnyPredictor
 from semiseg.reporting.console import Console, duration
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.evaluate import evaluate
+from semiseg.workflows.inputs import STACK_MASK
 from semiseg.workflows.loading import load_predictor, torch_device
 from semiseg.workflows.prepare import prepare
 from semiseg.workflows.report import report
@@ -64,6 +67,8 @@ def run(
     split: Path | str | None = None,
     seed: int = 0,
     max_side: int = 512,
+    not_drawn: str | int | None = None,
+    undrawn_slices: str = "background",
     device: str = "auto",
     threads: int | None = None,
     console: Console = Console(),  # noqa: B008 - holds nothing
@@ -81,7 +86,8 @@ def run(
         preset, settings: as of `train`.
         seconds: about how long the training takes; the number of iterations follows from it. Default:
             the preset's iterations.
-        layout, classes, patient_pattern, spacing, split, max_side: as of `prepare`.
+        layout, classes, patient_pattern, spacing, split, max_side, not_drawn, undrawn_slices: as of
+            `prepare`.
         seed: of the split and of the training.
 
     Raises:
@@ -96,6 +102,8 @@ def run(
         "classes": list(classes) if classes is not None else None, "patient_pattern": patient_pattern,
         "spacing": list(spacing) if spacing is not None else None,
         "split": str(split) if split is not None else None, "seed": seed, "max_side": max_side,
+        "not_drawn": not_drawn,
+        "undrawn_slices": None if undrawn_slices == "background" else undrawn_slices,
     }  # fmt: skip
     _open(folder, words)
     data = folder / "data"
@@ -103,7 +111,8 @@ def run(
         console.say("1. Preparing the images")
         prepare(
             source, data, layout=layout, classes=classes, patient_pattern=patient_pattern,
-            spacing=spacing, split=split, seed=seed, max_side=max_side, console=console,
+            spacing=spacing, split=split, seed=seed, max_side=max_side, not_drawn=not_drawn,
+            undrawn_slices=undrawn_slices, console=console,
         )  # fmt: skip
     training = RunFolder(folder / "training")
     console.say("2. Training")
@@ -239,7 +248,7 @@ def _masks(
     console: Console,
 ) -> int:
     """Masks of all cases but those whose labels were trained on, each on its image's own grid."""
-    names, naming = read_naming(words["classes"], None)
+    names, naming = read_naming(words["classes"], words["not_drawn"])
     spacing = tuple(words["spacing"]) if words["spacing"] is not None else None
     options = Options(names, words["patient_pattern"], spacing, WHOLE, naming=naming)
     chosen = named(layout) if layout is not None else detect(source)[0]
@@ -249,7 +258,7 @@ def _masks(
     out.mkdir(exist_ok=True)
     written = 0
     for case in console.track(cases, "predicting"):
-        target = out / f"{case.identifier}{'.png' if data.task.kind == 'pictures' else '.nii.gz'}"
+        target = out / f"{case.identifier}{_ending(case, data)}"
         if not target.exists():
             try:
                 _one(predictor, case, target)
@@ -261,11 +270,18 @@ def _masks(
     return written
 
 
+def _ending(case: SourceCase, data: PreparedData) -> str:
+    """How a mask's name ends: pictures and stacks of them give such, all else NIfTI."""
+    if data.task.kind == "pictures":
+        return ".png"
+    return STACK_MASK if suffix_of(Path(case.source)) in TIFF_SUFFIXES else ".nii.gz"
+
+
 def _one(predictor: AnyPredictor, case: SourceCase, target: Path) -> None:
     volume = case.read()
     mask = predictor.labels(volume.image, spacing=volume.spacing)
-    if predictor.task.kind == "pictures":
-        write_picture_mask(target, mask[0], len(predictor.task.classes))
+    if target.suffix in (".png", STACK_MASK):
+        write_picture_mask(target, mask, len(predictor.task.classes))
         return
     affine, axis = volume.affine, volume.slice_axis
     if affine is None:  # HDF5 and pictures carry none: the spacing is all that is known

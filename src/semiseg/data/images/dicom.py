@@ -145,7 +145,7 @@ def series_below(folder: Path) -> Found:
         (no_stack, "series that are coloured or have no position in space"),
         (other, "DICOM files that are no images"),
     )
-    notes = [f"{count:,} {what} are left out." for count, what in counts if count]
+    notes = [f"left out: {count:,} {what}." for count, what in counts if count]
     notes += [note for one in series for note in one.stack.notes]
     return Found(
         tuple(sorted(series, key=lambda one: one.name)), tuple(segmentations), tuple(notes)

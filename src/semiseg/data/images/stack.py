@@ -105,7 +105,8 @@ def _step(
     if distances[widest] > (1 + 2 * TOLERATED) * usual:
         raise UserError(
             f"{name} has a gap of {distances[widest]:.4g} mm behind slice {widest + 1} of "
-            f"{len(places)}, where slices are {usual:.4g} mm apart: copy the missing slices."
+            f"{len(places)}, where slices are {usual:.4g} mm apart: copy the missing slices, or "
+            "leave the series out."
         )
     step = (places[-1] - places[0]) / (len(places) - 1)
     even = places[0] + np.arange(len(places))[:, None] * step

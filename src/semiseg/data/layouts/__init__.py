@@ -52,8 +52,11 @@ def detect(folder: Path) -> tuple[Layout, str]:
         evidence = None if folder.is_file() and layout.name != LIST else layout.detect(folder)
         if evidence is not None:
             return layout, evidence
-    known = "; ".join(layout.summary for layout in LAYOUTS.values())
-    raise UserError(f"{folder} has no layout that is known ({known}): arrange it as one of these.")
+    raise UserError(
+        f"{folder} has no layout that is known: put images (NIfTI, NRRD, MHA, PNG, JPEG, TIFF) into a "
+        "folder 'images' and masks of the same names into 'labels', or take another layout of "
+        "'semiseg datasets'."
+    )
 
 
 def named(name: str) -> Layout:
@@ -83,4 +86,4 @@ def check_source(folder: Path, layout: str | None = None) -> None:
             f"{folder} is a file: give the folder that holds the images, or a list (.csv, .json)."
         )
     if (folder / "manifest.json").is_file() and (folder / "images").is_dir():
-        raise UserError(f"{folder} is a prepared data set already: train on it directly.")
+        raise UserError(f"{folder} is a prepared data set already: go on with 'semiseg train'.")

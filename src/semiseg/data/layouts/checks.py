@@ -36,9 +36,11 @@ def _check_names(scan: Scan, source: Path) -> None:
     for case in scan.cases:
         other = seen.setdefault(case.identifier, case.source)
         if other != case.source:
+            apart = Path(other).parent != Path(case.source).parent
+            mask = " (a mask belongs into a folder 'masks', beside 'images')" if apart else ""
             raise UserError(
                 f"{source}: {other} and {case.source} have the same identifier "
-                f"'{case.identifier}': rename one of them."
+                f"'{case.identifier}': rename one of them, or list the images in a CSV{mask}."
             )
         flaw = flaw_of(case.identifier)
         if flaw is not None:

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -68,6 +68,16 @@ class PlacedFile:
     role: Role | None
     part: Part | None
     place: tuple[str, ...]
+
+    @property
+    def folder(self) -> str:
+        """The innermost folder that names neither role nor part; empty where there is none."""
+        return self.place[-1] if len(self.place) > 1 else ""
+
+    @property
+    def word(self) -> str:
+        """The file's name in small letters, without its ending."""
+        return stem_of(self.path).lower()
 
 
 def files_with(folder: Path, suffixes: Sequence[str]) -> list[Path]:
@@ -136,7 +146,8 @@ def pair_files(folder: Path, suffixes: Sequence[str]) -> Found:
 
     Folders called ``images`` and ``labels`` (and their kin) decide; where no folder is for labels,
     endings such as ``_gt`` and ``_mask`` do. ``train``, ``val`` and ``test`` in a folder's name
-    give the part.
+    give the part. Where every case has a folder of its own (``P01/image``, ``P01/label``), that folder
+    names it.
 
     Raises:
         UserError: where labels exist and none fits, identifiers repeat, or an image comes in
@@ -147,27 +158,27 @@ def pair_files(folder: Path, suffixes: Sequence[str]) -> Found:
     image_folders = any(file.role == "image" for file in files)
     images, labels, ignored = [], [], []
     for file in files:
-        ending = LABEL_ENDING.search(stem_of(file.path))
+        ending = LABEL_ENDING.search(stem_of(file.path)) or (file.folder and file.word in LABELS)
         if file.role == "label" or (not by_folder and ending):
             labels.append(file)
         elif by_folder and image_folders and file.role is None:
             ignored.append(file)
         else:
             images.append(file)
-    exact = {(file.place, stem_of(file.path)): file for file in labels}
+    names = _names(images, labels)
+    exact = {(file.place, names[file.path]): file for file in labels}
     # A label folder may name no part where the image folder does (imagesTr beside labels).
-    exact |= {(("", *file.place[1:]), stem_of(file.path)): file for file in labels} | exact
+    exact |= {(("", *file.place[1:]), names[file.path]): file for file in labels} | exact
     stripped = {
-        (file.place, LABEL_ENDING.sub("", stem_of(file.path))): file
+        (file.place, LABEL_ENDING.sub("", names[file.path])): file
         for file in labels
-        if LABEL_ENDING.search(stem_of(file.path))
+        if LABEL_ENDING.search(names[file.path])
     }
-    if by_folder:
-        _one_label_each(labels)
+    _one_label_each(labels, names)
     channelled = bool(images) and all(stem_of(file.path).endswith("_0000") for file in images)
     pairs, used = [], set()
     for image in images:
-        stem = stem_of(image.path)
+        stem = names[image.path]
         bare = IMAGE_ENDING.sub("", stem)
         places = dict.fromkeys((image.place, ("", *image.place[1:])))
         keys = [(place, name) for place in places for name in (stem, bare)]
@@ -184,14 +195,14 @@ def pair_files(folder: Path, suffixes: Sequence[str]) -> Found:
                 )
         if label is not None:
             used.add(label.path)
-        identifier = bare if channelled or (label and bare == stem_of(label.path)) else stem
+        identifier = bare if channelled or (label and bare == names[label.path]) else stem
         pairs.append(Pair(identifier, image.path, label.path if label else None, image.part))
     orphans = tuple(file.path for file in labels if file.path not in used)
     if orphans and not used:
         raise UserError(
-            f"{folder}: none of the {len(orphans)} labels fits an image "
-            f"(for example {orphans[0].name}): give image and label "
-            "the same name, or end the label's name in _mask, _seg or _gt."
+            f"{folder}: none of its labels ({len(orphans):,}, for example {orphans[0].name}) fits an "
+            "image: give image and label the same name, end the label's name in _mask, _seg or _gt, or "
+            "list the pairs in a CSV."
         )
     return Found(tuple(pairs), orphans, tuple(file.path for file in ignored))
 
@@ -232,11 +243,28 @@ def left_over(folder: Path, found: Found, pairs: Sequence[Pair]) -> list[str]:
     return notes
 
 
-def _one_label_each(labels: Sequence[PlacedFile]) -> None:
+def _names(images: Sequence[PlacedFile], labels: Sequence[PlacedFile]) -> dict[Path, str]:
+    """What each file is called: as it is, or as its case's own folder.
+
+    The folder's name is taken where the file's says nothing (``P01/image``), and where every image has
+    a folder of its own and the same names come again in each (``P01/t1``, ``P02/t1``).
+    """
+    places = [image.place for image in images]
+    apart = len(set(places)) == len(places) and all(image.folder for image in images)
+    again = len({image.word for image in images}) < len(images)
+    own = set(places) if apart and again else set()
+    names = {}
+    for file in (*images, *labels):
+        says = file.place not in own and file.word not in IMAGES | LABELS
+        names[file.path] = stem_of(file.path) if says or not file.folder else file.folder
+    return names
+
+
+def _one_label_each(labels: Sequence[PlacedFile], names: Mapping[Path, str]) -> None:
     seen: dict[tuple[tuple[str, ...], str], Path] = {}
     for file in labels:
-        other = seen.setdefault((file.place, stem_of(file.path)), file.path)
+        other = seen.setdefault((file.place, names[file.path]), file.path)
         if other != file.path:
             raise UserError(
-                f"{other} and {file.path} are labels of the same name: remove one of them."
+                f"{other} and {file.path} are labels of one image: join them in one file, or remove one."
             )
