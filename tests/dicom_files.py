@@ -148,7 +148,8 @@ def archive(folder: Path, label: str, patients: int = 6, ending: str = ".nii.gz"
             [[1, 0, 0, 0], [0, -1, 0, codes.shape[1] - 1], [0, 0, 1, 0], [0, 0, 0, 1]]
         )
         path = place.parent / f"{place.name}{ending}"
-        replicas.save(path, np.flip(codes, 1), mirrored)
+        write_label = replicas.save if ending.startswith(".nii") else replicas.write_volume
+        write_label(path, np.flip(codes, 1), mirrored)
     (folder / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
     (folder / "readme.txt").write_text("Exported.")
 

@@ -289,3 +289,12 @@ def test_without_pydicom_the_command_is_said(
     monkeypatch.setitem(__import__("sys").modules, "pydicom", None)
     with pytest.raises(UserError, match=r"pip install 'semiseg\[dicom\]'"):
         scan(tmp_path)
+
+
+def test_a_label_whose_voxels_are_missing_is_said_without_a_name(tmp_path: Path) -> None:
+    dicom_files.archive(tmp_path, "file", patients=3, ending=".mhd")
+    (missing,) = tmp_path.rglob("*.raw")
+    missing.unlink()
+    with pytest.raises(UserError, match="is a header whose voxels are missing") as raised:
+        scan(tmp_path)
+    assert not [word for word in dicom_files.person(0).forbidden() if word in str(raised.value)]

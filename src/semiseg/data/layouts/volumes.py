@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from semiseg.data.images.names import VOLUME_SUFFIXES
-from semiseg.data.images.volumes import read_channels, read_volume, read_volume_label
+from semiseg.data.images.volumes import read_channels, read_volume, read_volume_label, volume_files
 from semiseg.data.layouts.base import (
     Options,
     Scan,
@@ -87,7 +87,11 @@ def scan_volumes(
                 has_label=pair.label is not None,
                 part=pair.part,
                 source=str(pair.image.relative_to(folder)),
-                files=files if pair.label is None else (*files, pair.label),
+                files=tuple(
+                    file
+                    for path in (*files, *(() if pair.label is None else (pair.label,)))
+                    for file in volume_files(path)
+                ),
                 read=(
                     functools.partial(read_channel_files, files, pair.label)
                     if len(files) > 1
