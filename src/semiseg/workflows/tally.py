@@ -14,6 +14,7 @@ from semiseg.data.records import Record
 from semiseg.data.splits import plural
 from semiseg.data.task import NOT_DRAWN, Task
 from semiseg.errors import UserError
+from semiseg.workflows.consequences import consequences
 from semiseg.workflows.decisions import decide, decide_intensity
 
 
@@ -141,10 +142,11 @@ class Tally:
             *self.scan.afterwards(self.remarks),
             *self._notes(classes, split),
         )
+        chosen = decide(task, found)
         scaling = Decision(option="intensity", value=intensity.words, reason=why)
         return Manifest(
             task=task, layout=layout, split=split, cases=tuple(cases), notes=notes,
-            fingerprint=found, decisions=(scaling, *decide(task, found)),
+            fingerprint=found, decisions=(scaling, *chosen), consequences=consequences(chosen),
         )  # fmt: skip
 
     def _notes(self, classes: tuple[str, ...], split: Split) -> list[str]:
