@@ -12,6 +12,7 @@ import replicas
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
+SHOWN = ((220, 40, 60), (30, 200, 90))  # colours of segments
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -108,6 +109,7 @@ def segmentation(
         hd.seg.SegmentDescription(
             number, name, codes.SCT.Organ, codes.SCT.Liver,
             hd.seg.SegmentAlgorithmTypeValues.MANUAL,
+            display_color=hd.color.CIELabColor.from_rgb(*SHOWN[number - 1]),
         )
         for number, name in enumerate(names, 1)
     ]  # fmt: skip

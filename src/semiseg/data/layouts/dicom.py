@@ -110,6 +110,13 @@ class Dicom:
             kind="volumes",
             intensity=Intensity(kind="percentile", low=0.5, high=99.5),
             by_data=True,
+            colours={
+                codes[name]: colour
+                for own in drawn.values()
+                for segmentation in own
+                for name, colour in segmentation.colours
+                if name in codes
+            },
             notes=tuple(notes),
         )
 
