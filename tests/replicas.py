@@ -314,6 +314,27 @@ def apart(folder: Path, count: int = 8) -> None:
             one.save(folder / place / f"cell{number}.png")
 
 
+def slicer(folder: Path, cases: int = 7) -> None:
+    """NAME.nrrd beside NAME.seg.nrrd as 3D Slicer writes them: each numbers its segments in its own way."""
+    import SimpleITK
+
+    shown = {"large": "0.5 0.68 0.31", "small": "0.9 0.1 0.2"}
+    for number in range(cases):
+        label, path = blocks(number), folder / f"p{number}.seg.nrrd"
+        codes = {"large": 1, "small": 2} if number % 2 else {"large": 7, "small": 1}
+        write_volume(folder / f"p{number}.nrrd", scan_of(label, number), oblique())
+        own = np.array([0, codes["large"], codes["small"]], np.uint8)[label]
+        write_volume(path, own, oblique())
+        image = SimpleITK.ReadImage(str(path))
+        for place, name in enumerate(sorted(codes, key=codes.__getitem__)):
+            for key, value in (
+                ("ID", f"Segment_{place + 1}"), ("Name", name), ("Color", shown[name]),
+                ("LabelValue", str(codes[name])), ("Layer", "0"), ("Extent", "0 9 0 9 0 9"),
+            ):  # fmt: skip
+                image.SetMetaData(f"Segment{place}_{key}", value)
+        SimpleITK.WriteImage(image, str(path), useCompression=True)
+
+
 def oblique(mirrored: bool = False) -> NDArray[np.float64]:
     """Three turns and spacings 0.9, 1.1 and 5 mm; right- or left-handed."""
     turned = np.eye(3)

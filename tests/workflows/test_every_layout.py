@@ -77,6 +77,7 @@ REPLICAS = {
         "volumes", functools.partial(replicas.volumes, ending=".nhdr"), "images"
     ),
     "volumes by suffix": Replica("volumes", replicas.suffixed, "block7_ED.nii.gz"),
+    "volumes of 3D Slicer": Replica("volumes", replicas.slicer, "p0.nrrd"),
     "pictures by suffix, turned": Replica("pictures", replicas.turned, "IMG0.jpg"),
     "pictures, one mask a class": Replica("pictures", replicas.apart, "images"),
     "manifest, csv": Replica("manifest", listed, "images"),

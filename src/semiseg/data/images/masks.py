@@ -176,11 +176,9 @@ def palette_of(path: Path) -> dict[int, str]:
     Raises:
         UserError: for an unreadable mask.
     """
-    if read_header(path).tiff is not None:
+    if not read_header(path).palette:
         return {}
-    picture = load(path)
-    if picture.mode != "P":
-        return {}
+    picture = load(path)  # which a palette alone makes necessary
     colours = np.array(picture.getpalette("RGB") or [], np.int64).reshape(-1, 3)[: LARGEST_CODE + 1]
     if (colours == colours[:, :1]).all():  # of greys: black and white, say
         return {}
