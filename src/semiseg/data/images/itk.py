@@ -152,8 +152,11 @@ def _data_files(path: Path) -> list[Path]:
 
 
 def _named(path: Path) -> Iterator[str]:
-    with open(path, "rb") as file:
-        lines = file.read(HEADER).decode("latin-1").splitlines()
+    try:
+        with open(path, "rb") as file:
+            lines = file.read(HEADER).decode("latin-1").splitlines()
+    except OSError:  # which is said when its turn comes
+        return
     for number, line in enumerate(lines):
         if not line.strip() and lines[0].startswith("NRRD"):
             return  # the header's end
