@@ -12,6 +12,7 @@ import replicas
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
+SHOWN = ((220, 40, 60), (30, 200, 90))  # colours of segments
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -108,6 +109,7 @@ def segmentation(
         hd.seg.SegmentDescription(
             number, name, codes.SCT.Organ, codes.SCT.Liver,
             hd.seg.SegmentAlgorithmTypeValues.MANUAL,
+            display_color=hd.color.CIELabColor.from_rgb(*SHOWN[number - 1]),
         )
         for number, name in enumerate(names, 1)
     ]  # fmt: skip
@@ -148,7 +150,8 @@ def archive(folder: Path, label: str, patients: int = 6, ending: str = ".nii.gz"
             [[1, 0, 0, 0], [0, -1, 0, codes.shape[1] - 1], [0, 0, 1, 0], [0, 0, 0, 1]]
         )
         path = place.parent / f"{place.name}{ending}"
-        replicas.save(path, np.flip(codes, 1), mirrored)
+        write_label = replicas.save if ending.startswith(".nii") else replicas.write_volume
+        write_label(path, np.flip(codes, 1), mirrored)
     (folder / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
     (folder / "readme.txt").write_text("Exported.")
 

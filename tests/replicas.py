@@ -7,6 +7,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 OBLIQUE = np.array([[1.4, 0.1, 0, -80], [-0.1, 1.4, 0.5, 20], [0, -0.1, 9.9, 5], [0, 0, 0, 1.0]])
 
@@ -45,6 +46,40 @@ def acdc(folder: Path, patients: int = 3, frames: int = 5) -> None:
             "Weight: 95.0\n"
         )
         (place / "MANDATORY_CITATION.md").write_text("Bernard et al.\n")
+
+
+def acdc_hdf5(folder: Path, training: int = 4) -> None:
+    """data/slices of training patients from slice 1 on, whole volumes of the others; the lists beside.
+
+    float32 in [0, 1] by the volume's extremes, no spacing; train_slices.list is in no order of names.
+    """
+    import h5py
+
+    (folder / "data" / "slices").mkdir(parents=True)
+    listed: dict[str, list[str]] = {"train_slices": [], "train": [], "val": [], "test": []}
+    for number in range(1, training + 3):
+        part = "train" if number <= training else "val" if number == training + 1 else "test"
+        rng = np.random.default_rng(number)
+        for frame in (1, 8):
+            name = f"patient{number:03d}_frame{frame:02d}"
+            label = np.moveaxis(heart(rng, (30, 26, 3)), 2, 0)
+            image = 60 * label + rng.integers(0, 40, label.shape)
+            image = (image - image.min()) / (image.max() - image.min())
+            listed[part].append(name)
+            whole = {f"data/{name}": (image, label)}
+            if part == "train":
+                slices = [f"{name}_slice_{index}" for index in range(1, len(image) + 1)]
+                listed["train_slices"] += slices
+                whole |= {
+                    f"data/slices/{one}": (image[index], label[index])
+                    for index, one in enumerate(slices)
+                }
+            for path, (pixels, codes) in whole.items():
+                with h5py.File(folder / f"{path}.h5", "w") as file:
+                    file.create_dataset("image", data=pixels.astype("f4"), compression="gzip")
+                    file.create_dataset("label", data=codes, compression="gzip")
+    for name, names in listed.items():
+        (folder / f"{name}.list").write_text("\n".join(names[::-1]) + "\n")
 
 
 def kits19(folder: Path, cases: int = 4) -> None:
@@ -226,6 +261,78 @@ def volumes(folder: Path, ending: str = ".nrrd", cases: int = 5) -> None:
         affine = oblique()
         write_volume(folder / "images" / f"block_{number}{ending}", scan_of(label, number), affine)
         write_volume(folder / "labels" / f"block_{number}{ending}", label, affine)
+
+
+def suffixed(folder: Path, cases: int = 8) -> None:
+    """One folder of NAME.nii.gz beside NAME_seg.nii.gz; the last case is not drawn."""
+    for number in range(cases):
+        label = blocks(number)
+        save(folder / f"block{number}_ED.nii.gz", scan_of(label, number), oblique())
+        if number < cases - 1:
+            save(folder / f"block{number}_ED_seg.nii.gz", label, oblique())
+
+
+def channelled(folder: Path, cases: int = 7) -> Path:
+    """list.json beside volumes of two channels, a file each, headers and voxels apart."""
+    rows = []
+    for number in range(cases):
+        label, names = blocks(number), [f"scans/b{number}_000{c}.nhdr" for c in range(2)]
+        for channel, name in enumerate(names):
+            image = scan_of(label, 10 * number + channel)
+            write_volume(folder / name, image, oblique(mirrored=True))
+        write_volume(folder / f"drawn/b{number}.mhd", label, oblique(mirrored=True))
+        part = {"part": "test"} if number == 0 else {}
+        rows.append({"image": names, "label": f"drawn/b{number}.mhd", **part})
+    (folder / "list.json").write_text(json.dumps(rows))
+    return folder / "list.json"
+
+
+def turned(folder: Path, count: int = 8) -> None:
+    """Photographs that EXIF turns, NAME.jpg beside NAME_mask.png as drawn on what is shown."""
+    folder.mkdir(parents=True)
+    for number in range(count):
+        picture, disc = photograph(number)
+        exif = Image.Exif()
+        exif[0x0112] = 6  # what is shown is the stored picture, turned by a quarter to the right
+        picture.transpose(Image.Transpose.ROTATE_90).save(
+            folder / f"IMG{number}.jpg", exif=exif, quality=95
+        )
+        mask = Image.fromarray(np.where(disc, 255, 0).astype(np.uint8))
+        mask.save(folder / f"IMG{number}_mask.png")
+
+
+def apart(folder: Path, count: int = 8) -> None:
+    """images/NAME.png in grey, masks/whole/NAME.png and masks/core/NAME.png."""
+    for number in range(count):
+        picture, disc = photograph(number)
+        core = ndimage.binary_erosion(disc, iterations=4)
+        shown = {"images": picture.convert("L")}
+        for name, mask in (("whole", disc), ("core", core)):
+            shown[f"masks/{name}"] = Image.fromarray(np.where(mask, 255, 0).astype(np.uint8))
+        for place, one in shown.items():
+            (folder / place).mkdir(parents=True, exist_ok=True)
+            one.save(folder / place / f"cell{number}.png")
+
+
+def slicer(folder: Path, cases: int = 7) -> None:
+    """NAME.nrrd beside NAME.seg.nrrd as 3D Slicer writes them: each numbers its segments in its own way."""
+    import SimpleITK
+
+    shown = {"large": "0.5 0.68 0.31", "small": "0.9 0.1 0.2"}
+    for number in range(cases):
+        label, path = blocks(number), folder / f"p{number}.seg.nrrd"
+        codes = {"large": 1, "small": 2} if number % 2 else {"large": 7, "small": 1}
+        write_volume(folder / f"p{number}.nrrd", scan_of(label, number), oblique())
+        own = np.array([0, codes["large"], codes["small"]], np.uint8)[label]
+        write_volume(path, own, oblique())
+        image = SimpleITK.ReadImage(str(path))
+        for place, name in enumerate(sorted(codes, key=codes.__getitem__)):
+            for key, value in (
+                ("ID", f"Segment_{place + 1}"), ("Name", name), ("Color", shown[name]),
+                ("LabelValue", str(codes[name])), ("Layer", "0"), ("Extent", "0 9 0 9 0 9"),
+            ):  # fmt: skip
+                image.SetMetaData(f"Segment{place}_{key}", value)
+        SimpleITK.WriteImage(image, str(path), useCompression=True)
 
 
 def oblique(mirrored: bool = False) -> NDArray[np.float64]:

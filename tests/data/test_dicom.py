@@ -230,6 +230,16 @@ def test_classes_may_choose_segments(tmp_path: Path) -> None:
         scan(tmp_path, Options(classes=("liver",)))
 
 
+def test_segments_bring_their_colours(tmp_path: Path) -> None:
+    dicom_files.archive(tmp_path, "seg", 3)
+    for classes, shown in ((None, {1: 0, 2: 1}), (("small",), {1: 1})):
+        colours = scan(tmp_path, Options(classes=classes)).colours
+        assert colours.keys() == shown.keys()
+        for code, number in shown.items():  # CIELab is stored in 16 bits
+            found = [int(colours[code][at : at + 2], 16) for at in (1, 3, 5)]
+            np.testing.assert_allclose(found, dicom_files.SHOWN[number], atol=2)
+
+
 def test_segmentations_that_do_not_fit(tmp_path: Path) -> None:
     affine = np.diag([1.0, 1.0, 5.0, 1.0])
     files = dicom_files.ct_slices(HU, affine, WHO)
@@ -289,3 +299,12 @@ def test_without_pydicom_the_command_is_said(
     monkeypatch.setitem(__import__("sys").modules, "pydicom", None)
     with pytest.raises(UserError, match=r"pip install 'semiseg\[dicom\]'"):
         scan(tmp_path)
+
+
+def test_a_label_whose_voxels_are_missing_is_said_without_a_name(tmp_path: Path) -> None:
+    dicom_files.archive(tmp_path, "file", patients=3, ending=".mhd")
+    (missing,) = tmp_path.rglob("*.raw")
+    missing.unlink()
+    with pytest.raises(UserError, match="is a header whose voxels are missing") as raised:
+        scan(tmp_path)
+    assert not [word for word in dicom_files.person(0).forbidden() if word in str(raised.value)]

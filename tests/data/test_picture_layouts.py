@@ -15,8 +15,11 @@ from semiseg.data.layouts.base import Options, Scan
 from semiseg.data.layouts.naming import read_naming
 from semiseg.data.layouts.pairing import pair_files
 from semiseg.data.layouts.per_class import pair_class_files, pair_pictures
+from semiseg.data.manifest import PreparedData
 from semiseg.data.task import NOT_DRAWN
 from semiseg.errors import UserError
+from semiseg.reporting.console import Quiet
+from semiseg.workflows.prepare import prepare
 
 LIVER = np.zeros((8, 12), np.uint8)
 LIVER[2:6, 2:8] = 255
@@ -215,6 +218,27 @@ def test_colours_are_named(tmp_path: Path) -> None:
     np.testing.assert_array_equal(undrawn, np.where(codes == 2, NOT_DRAWN, codes))
     with pytest.raises(UserError, match="with the colours #0000ff, #ff0000: say which is which"):
         scan(tmp_path, "polyp", "tool")
+
+
+def test_colours_of_the_source_are_kept(tmp_path: Path) -> None:
+    coloured_set(tmp_path / "rgb")
+    for words, expected in (
+        ((), {"#0000ff": "#0000ff", "#ff0000": "#ff0000"}),
+        (("#ff0000=polyp", "#0000ff=tool"), {"polyp": "#ff0000", "tool": "#0000ff"}),
+        (("#ff0000=polyp", "#0000ff=polyp"), {"polyp": "#ff0000"}),
+    ):
+        out = tmp_path / f"data{len(words)}{expected.keys()}"
+        task = prepare(tmp_path / "rgb", out, classes=words or None, console=Quiet()).task
+        assert task.colours == expected
+        assert PreparedData(out).task == task
+    for name in "abc":
+        picture(tmp_path / "palette" / "images" / f"{name}.png")
+        mask = Image.fromarray(np.where(LIVER, 3, 0).astype(np.uint8))
+        mask.putpalette([0, 0, 0, 9, 9, 9, 0, 128, 0, 128, 64, 0])
+        (tmp_path / "palette" / "masks").mkdir(exist_ok=True)
+        mask.save(tmp_path / "palette" / "masks" / f"{name}.png")
+    task = prepare(tmp_path / "palette", tmp_path / "p", classes=["3=liver"], console=Quiet()).task
+    assert task.colours == {"liver": "#804000"}
 
 
 def test_one_colour_needs_one_name(tmp_path: Path) -> None:

@@ -69,6 +69,28 @@ def test_a_mask_lies_on_its_image_in_every_format(
     np.testing.assert_array_equal(label, np.moveaxis(codes, volume.slice_axis, 0))
 
 
+@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd"])
+@pytest.mark.parametrize("affine", AFFINES, ids=["plain", "oblique", "mirrored", "permuted"])
+def test_a_mask_lies_on_an_image_of_several_channels(
+    tmp_path: Path, ending: str, affine: NDArray[np.float64]
+) -> None:
+    """Where the first channel is bright in world coordinates, there the mask is, and nowhere else."""
+    channels, source = np.stack([VOXELS, -VOXELS], 3), tmp_path / f"a{ending}"
+    if ending == ".nii.gz":
+        nibabel.save(nibabel.Nifti1Image(channels, affine), source)
+    else:
+        replicas.write_volume(tmp_path / "one.nrrd", VOXELS, affine)
+        one = SimpleITK.ReadImage(str(tmp_path / "one.nrrd"))
+        SimpleITK.WriteImage(SimpleITK.Compose(one, -one), str(source))
+    volume = read_volume(source, channels=2)
+    write_volume_mask(tmp_path / f"m{ending}", (volume.image[:, 0] > 100) * np.uint8(1), source)
+    codes, placed = load_volume(tmp_path / f"m{ending}")
+    assert codes.shape == VOXELS.shape
+    expected = affine @ np.array([*np.nonzero(VOXELS > 100), np.ones((VOXELS > 100).sum())])
+    found = placed @ np.array([*np.nonzero(codes), np.ones((codes > 0).sum())])
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
 def test_probabilities_of_other_formats_are_components(tmp_path: Path) -> None:
     source = tmp_path / "a.nrrd"
     replicas.write_volume(source, VOXELS, PERMUTED)

@@ -15,7 +15,7 @@ from semiseg.errors import UserError
 from semiseg.losses.balanced_contrast import Variant, balanced_contrast
 from semiseg.methods import mcsc
 from semiseg.methods.base import Method, Step
-from semiseg.methods.mcsc import default_sides
+from semiseg.methods.parts.taps import default_sides
 from semiseg.training.loop import seed_step
 from semiseg.workflows.setting import settle
 from small import CONTRAST, SMALL, small_settings

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import NOT_DRAWN, Intensity, Task
 from semiseg.reporting import figures
-from semiseg.reporting.figures import Curve, curves, histogram, strips
+from semiseg.reporting.figures import CLASSES, Curve, class_colours, curves, histogram, strips
 from semiseg.reporting.overlays import choose_cases, choose_slices, crop_box, overlay
 
 LINES = [Curve("a & b", [1, 2], [0.2, 0.4], 0), Curve("<b>", [1, 2], [0.001, 0.9], 1, minor=True)]
@@ -57,6 +57,33 @@ def test_identifiers_of_two_figures_never_meet() -> None:
 def test_the_same_data_give_the_same_picture() -> None:
     values = list(np.random.default_rng(0).random(12))
     assert strips({"a": values}, [0], "Dice") == strips({"a": values}, [0], "Dice")
+
+
+def test_classes_have_the_sources_colours_where_these_can_be_seen() -> None:
+    def of(**colours: str) -> tuple[str, ...]:
+        task = Task(
+            name="t", kind="volumes", channels=1, classes=("background", "a", "b", "c"),
+            intensity=Intensity(kind="minmax"), median_shape=(1, 8, 8), colours=colours,
+        )  # fmt: skip
+        return class_colours(task)
+
+    first, second, third = CLASSES[:3]
+    assert of() == (first, second, third)
+    assert of(b="#ff8040") == (first, "#ff8040", second)
+    assert of(c=first) == (second, third, first)  # no two classes alike
+    assert of(a="#ff0000", b="#ff0000") == of(a="#200000") == (first, second, third)
+
+
+def test_an_overlay_is_drawn_in_given_colours() -> None:
+    label = np.zeros((8, 8), np.uint8)
+    label[2:6, 2:6] = 2
+    jpeg = overlay(
+        np.zeros((1, 8, 8)), label, (1.0, 1.0), (0, 8, 0, 8), (0.0, 1.0), side=80, fill=1.0,
+        colours=("#0000ff", "#ff8040"),
+    )  # fmt: skip
+    pixels = np.asarray(Image.open(io.BytesIO(jpeg)))
+    np.testing.assert_allclose(pixels[40, 40], (255, 128, 64), atol=6)
+    assert pixels[4, 4].max() < 12
 
 
 def test_cases_are_chosen_by_rank() -> None:

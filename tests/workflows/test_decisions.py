@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 
 from replicas import save
+from semiseg import methods
 from semiseg.data.fingerprint import Fingerprint, Spread, measures_of, summarise
 from semiseg.data.manifest import Decision, PreparedData
 from semiseg.data.task import Intensity, Task
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
+from semiseg.methods.mcsc import MCSC
+from semiseg.workflows.consequences import consequences
 from semiseg.workflows.decisions import decide, decide_intensity, parse_intensity
 from semiseg.workflows.prepare import prepare
-from semiseg.workflows.setting import settle
+from semiseg.workflows.setting import cases_of, choose_patients, describe, settle
 
 PERCENTILE = Intensity(kind="percentile", low=0.5, high=99.5)
 
@@ -168,7 +171,9 @@ def test_prepare_says_what_was_decided(tmp_path: Path, capsys: pytest.CaptureFix
     assert {case.bounds for case in manifest.cases} == {(40.0, manifest.task.intensity.high)}
     assert "data.dimensions = 3: voxels are nearly cubes" in said
     assert "intensity = 40 and 89 become 0 and 1: whole numbers with air and bone are a CT" in said
-    assert PreparedData(tmp_path / "data").manifest.decisions == manifest.decisions
+    assert "mcsc.patch_sides = {1: 7, 8: 6}: cubes" in said
+    held = PreparedData(tmp_path / "data").manifest
+    assert (held.decisions, held.consequences) == (manifest.decisions, manifest.consequences)
     other = prepare(tmp_path / "ct", tmp_path / "other", intensity="zscore")
     assert other.task.intensity.kind == "zscore"
     assert other.cases[0].bounds[0] == pytest.approx(
@@ -196,3 +201,47 @@ def test_the_reason_of_a_pictures_scale_is_its_depth(
             picture.save(tmp_path / "set" / folder / f"n{number}.png")
     prepare(tmp_path / "set", tmp_path / "out", dry_run=True)
     assert words in capsys.readouterr().out
+
+
+def test_what_follows_from_the_input_is_what_methods_do(small_data: PreparedData) -> None:
+    """The numbers that are said are those of the networks and methods that are built."""
+    decision = Decision(option="data.size", value=160, reason="because")
+    stated = settings_of(consequences([decision]))
+    data = small_data.manifest.model_copy(update={"decisions": (decision,)})
+    few = ["unet.channels=[2,2,2,2,2]", "swin.embed_dim=8", "swin.head_dim=4"]
+    config = settle(data, "mcsc", None, few).config
+    method = methods.entry("mcsc").load()(data.task, config)
+    assert isinstance(method, MCSC)
+    assert stated["mcsc.scales"] == list(method.options.scales)
+    assert stated["mcsc.patch_sides"] == str({s: method.sides[s] for s in method.options.scales})
+    assert stated["training.batch_size"] == config.training.batch_size
+    plain = settle(data, "supervised", None).config
+    assert stated["unet.channels"] == list(plain.unet.channels)
+    level = settle(data, "cross-level", None).config
+    assert stated["cross-level.patches"] == level.options["patches"]
+    said = {d.option: d.reason for d in consequences([decision])}
+    assert said["cross-level.patches"] == (
+        f"5 x 5 cells of {level.data.size // 5} pixels in {level.data.size} x {level.data.size}"
+    )
+
+
+def test_what_follows_in_three_dimensions() -> None:
+    shape = (35, 36, 50)
+    got = settings_of(consequences(decide(task(*shape), volumes_of(shape, (1, 1, 1)))))
+    assert (got["mcsc.scales"], got["mcsc.patch_sides"]) == ([1, 8], "{1: 7, 8: 6}")
+    assert not {"training.batch_size", "cross-level.patches"} & got.keys()
+
+
+def test_a_training_says_what_follows_from_its_own_input(small_data: PreparedData) -> None:
+    words = ["data.size=96", "swin.embed_dim=8", "swin.head_dim=4"]
+    split = choose_patients(small_data, "2", None)
+    cases = cases_of(small_data, split)
+    resolved = settle(small_data.manifest, "mcsc", None, words)
+    said = "\n".join(describe(small_data, resolved, split, cases))
+    assert "mcsc.patch_sides = {1: 8, 8: 6}  (from the input: 19/224 of the side" in said
+    assert "96 is halved 4 times, to 6" in said
+    assert "plgcl" not in said
+    resolved = settle(small_data.manifest, "mcsc", None, [*words, "mcsc.patch_sides={1: 5}"])
+    said = "\n".join(describe(small_data, resolved, split, cases))
+    assert "mcsc.patch_sides = {'1': 5}  (from --set)" in said
+    assert "19/224" not in said

@@ -385,17 +385,6 @@ def test_sets_prepared_without_records_are_not_taken_for_the_same(
         run(other, tmp_path / "data")
 
 
-def test_every_layout_says_which_files_it_reads(polyps: Path) -> None:
-    """Nothing else than the named files is needed to read a case again."""
-    from semiseg.data.layouts import detect
-    from semiseg.data.layouts.base import Options
-
-    layout, _ = detect(polyps)
-    for case in layout.scan(polyps, Options()).cases:
-        assert len(case.files) == 1 + case.has_label
-        assert all(path.is_file() for path in case.files)
-
-
 def test_a_picture_in_colour_makes_all_of_them_so(tmp_path: Path) -> None:
     """Grey cases of an earlier preparation are not taken over beside it."""
     source, noise = tmp_path / "source", np.random.default_rng(0)

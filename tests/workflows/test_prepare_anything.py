@@ -1,6 +1,7 @@
 """Whatever lies in a folder: ``prepare`` makes a sound data set of it, or refuses in one sentence."""
 
 import gzip
+import io
 import os
 import tempfile
 import warnings
@@ -9,6 +10,7 @@ from typing import Any
 
 import nibabel
 import numpy as np
+import SimpleITK
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -22,13 +24,17 @@ EXAMPLES = int(os.environ.get("SEMISEG_EXAMPLES", "120"))
 FOLDERS = (
     "", "images", "labels", "masks", "imagesTr", "labelsTr", "train/images", "train/masks",
     "test/images", "test/labels", "a/b/images", "overlay", "data", "training/patient001",
-    "data/case_00001", "ISIC2018_Task1-2_Training_Input", "train/Images", "train/Annotation",
+    "data/case_00001", "train_npz", "test_vol_h5",
+    "ISIC2018_Task1-2_Training_Input", "train/Images", "train/Annotation",
 )  # fmt: skip
-STEMS = ("a", "b", "A", "a_ED", "a_ES", "b_seg", "a_mask", "b_gt", "x\ny", "ü" * 3, "..", "…", "-o", "c d",
+STEMS = ("semiseg", "case0001_slice000", "a", "b", "A", "a_ED", "a_ES", "b_seg", "a_mask", "b_gt",
+         "x\ny", "ü" * 3, "..", "…", "-o", "c d",
          "\x1b[31m", "con", "n" * 200, "imaging", "segmentation", "patient001_frame01",
          "patient001_frame01_gt", "ISIC_0000001", "a_0000", "a_0001")  # fmt: skip
 NIFTI = (".nii", ".nii.gz")
 PICTURES = (".png", ".jpg", ".bmp", ".tif", ".jpeg", ".PNG")
+ITK = (".mha", ".nrrd", ".mhd", ".seg.nrrd")
+ARRAYS = (".npz", ".npy.h5")
 OTHERS = (".h5", ".json", ".txt", "", ".npy", ".csv")
 DTYPES = ("uint8", "int8", "int16", "uint16", "int32", "float32", "float64", "int64", "uint32")
 CODES = ((0, 1), (0, 255), (0, 1, 2), (0, 3), (0,), (7,), (0, 300), (-1, 0), (0, 0.5), (1, 2))
@@ -69,7 +75,9 @@ SPOILT = (
 def entries(draw: st.DrawFn) -> list[dict[str, Any]]:
     """A plan of files: mostly matching pairs, so that many plans succeed, and a few of anything."""
     kind = draw(st.sampled_from(("nifti", "pictures")))
-    suffix = draw(st.sampled_from(NIFTI if kind == "nifti" else PICTURES[:2]))
+    suffix = draw(
+        st.sampled_from((*NIFTI, *NIFTI, ".mha", ".nrrd") if kind == "nifti" else PICTURES[:2])
+    )
     plan = []
     codes = draw(st.sampled_from(CODES[:3] if kind == "nifti" else CODES[:2]))
     shape = draw(st.tuples(*[st.integers(2, 9)] * 3))
@@ -84,7 +92,7 @@ def entries(draw: st.DrawFn) -> list[dict[str, Any]]:
             )  # fmt: skip
     for _ in range(draw(st.sampled_from((0, 0, 0, 1, 1, 2, 3)))):
         folder, stem = draw(st.sampled_from(FOLDERS)), draw(st.sampled_from(STEMS))
-        ending = draw(st.sampled_from(NIFTI + PICTURES + OTHERS))
+        ending = draw(st.sampled_from(NIFTI + PICTURES + ITK + ARRAYS + OTHERS))
         plan.append(
             {"place": f"{folder}/{stem}{ending}".lstrip("/"),
              "role": draw(st.sampled_from(("image", "label"))),
@@ -106,7 +114,23 @@ OPTIONS = st.fixed_dictionaries(
         "classes": st.sampled_from((None, ["a"], ["a", "b"], ["3=x", "1=y"], ["255=x"])),
         "max_side": st.sampled_from((4, 512)),
         "layout": st.sampled_from(
-            (None, None, None, "nifti", "pictures", "acdc", "kits19", "crag", "acdc-hdf5")
+            (
+                None,
+                None,
+                None,
+                "nifti",
+                "pictures",
+                "acdc",
+                "kits19",
+                "crag",
+                "acdc-hdf5",
+                "nnunet",
+                "decathlon",
+                "manifest",
+                "synapse-prepared",
+                "btcv",
+                "isic2018",
+            )
         ),
         "parts": st.sampled_from(((1.0, 0.0, 0.0), (0.5, 0.25, 0.25))),
         "patient_pattern": st.sampled_from((None, "case.", "(.)", "x")),
@@ -147,6 +171,22 @@ def content(entry: dict[str, Any], scratch: Path) -> bytes:
             array = array.astype(np.int32)
         raw = nibabel.Nifti1Image(array, affine).to_bytes()
         return gzip.compress(raw) if name.endswith(".gz") else raw
+    if name.endswith(ITK):
+        image = SimpleITK.GetImageFromArray(
+            np.clip(np.nan_to_num(array), -3e4, 3e4).astype(np.int16)
+        )
+        if name.endswith(".seg.nrrd"):
+            image.SetMetaData("Segment0_Name", "a")
+            image.SetMetaData("Segment0_LabelValue", str(entry["codes"][-1]))
+        path = scratch / f"scratch{'.mha' if name.endswith('.mhd') else Path(name).suffix}"
+        SimpleITK.WriteImage(image, str(path), bool(entry["seed"] % 2))
+        written = path.read_bytes()
+        path.unlink()
+        return written
+    if name.endswith(".npz"):
+        held = io.BytesIO()
+        np.savez(held, image=array, label=array > 50)
+        return held.getvalue()
     if name.endswith(tuple(p.lower() for p in PICTURES)):
         flat = array.reshape(array.shape[0], -1)
         if entry["seed"] % 7 == 0 and name.endswith((".png", ".tif")):
@@ -160,6 +200,15 @@ def content(entry: dict[str, Any], scratch: Path) -> bytes:
         written = path.read_bytes()
         path.unlink()
         return written
+    if name.endswith(".csv"):
+        rows = (
+            "images/case0.nii.gz,labels/case0.nii.gz",
+            "images/case1.mha,",
+            "../x.nii,",
+            "a,b,c",
+            "",
+        )
+        return "\n".join(["image,label", *rows[entry["seed"] % 5 :]]).encode()
     return (
         b'{"labels": {"0": "background", "1": "x"}}' if name.endswith(".json") else array.tobytes()
     )
@@ -225,6 +274,8 @@ def pair(place: str, **change: Any) -> list[dict[str, Any]]:
 @example(plan=pair("images/z.nii", spoilt="link"), options={}, jobs=1)
 @example(plan=pair("images/z.nii", spoilt="dangling"), options={}, jobs=3)
 @example(plan=pair("images/z.nii", spoilt="folder"), options={}, jobs=1)
+@example(plan=pair("images/z.mha", spoilt="dangling"), options={}, jobs=1)
+@example(plan=pair("images/z.nrrd", spoilt="folder"), options={}, jobs=1)
 def test_a_sound_data_set_or_one_sentence(
     plan: list[dict[str, Any]], options: dict[str, Any], jobs: int
 ) -> None:

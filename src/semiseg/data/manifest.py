@@ -99,6 +99,8 @@ class Manifest(BaseModel):
     notes: tuple[str, ...] = ()
     fingerprint: Fingerprint | None = None
     decisions: tuple[Decision, ...] = ()
+    consequences: tuple[Decision, ...] = ()
+    """What networks and methods make of the decided input, and of any other anew: no settings."""
 
 
 class PreparedData:

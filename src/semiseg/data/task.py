@@ -1,10 +1,10 @@
 """One description of a task: all that networks and predictors read of the data."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 NOT_DRAWN = 255  # in a label: nobody said what is here; counts in no loss and no metric
 
@@ -54,6 +54,7 @@ class Task(BaseModel):
 
     ``classes[0]`` is the background; the position of a name is its code in every label array, where
     ``NOT_DRAWN`` may stand too.
+    ``colours``: class -> ``#rrggbb``, of those classes that the source shows in a colour of their own.
     ``spacing`` is the median (slice, row, column) spacing in mm, None where the format has none.
     """
 
@@ -67,6 +68,7 @@ class Task(BaseModel):
     spatial_dims: Literal[2, 3] = 2
     median_shape: tuple[int, int, int]
     spacing: tuple[float, float, float] | None = None
+    colours: dict[str, Annotated[str, Field(pattern="^#[0-9a-f]{6}$")]] = {}
 
     @property
     def foreground(self) -> tuple[str, ...]:

@@ -31,18 +31,17 @@ from semiseg.methods.cross_teaching import CrossTeachingOptions, pair_terms
 from semiseg.methods.parts.pair import build_pair, groups, pair_names
 from semiseg.methods.parts.patches import Remainder, deal_patches, draw_origin
 from semiseg.methods.parts.points import Points, sample_pixels, shrink_labels
+from semiseg.methods.parts.taps import CUBES, SCALES, USUAL_SCALES, default_sides
 from semiseg.networks.projector import SharedProjector
-
-# the paper's "256", 56 and 28: full resolution, a quarter, an eighth; 1/2 is for volumes
-SCALES = (1, 2, 4, 8)
-CUBES = {1: 7, 2: 7, 4: 6, 8: 6}  # about as many embeddings as the paper's 19 x 19 and 14 x 14
 
 
 class MCSCOptions(CrossTeachingOptions):
     """Options of ``mcsc``; every row of the paper's tables 3 and 4 is a choice of them."""
 
     contrast_weight: float = Field(0.002, ge=0, description="of the sum over scales")
-    scales: tuple[int, ...] = Field((1, 8), description="1 full resolution, 2 half (3D), 4, 8")
+    scales: tuple[int, ...] = Field(
+        USUAL_SCALES, description="1 full resolution, 2 half (3D), 4, 8"
+    )
     patch_sides: dict[int, int] | None = Field(None, description="side h' per scale")
     remainder: Remainder = "pad"
     temperature: float = Field(0.1, gt=0)
@@ -72,11 +71,6 @@ class MCSCOptions(CrossTeachingOptions):
         ):
             raise ValueError(f"patch_sides maps scales of {SCALES} to sides of at least 1")
         return sides
-
-
-def default_sides(size: int) -> dict[int, int]:
-    """h' per scale: 19 of 224 at full resolution, a quarter of the map at 1/4, half of it at 1/8."""
-    return {1: max(round(19 * size / 224), 1), 4: max(size // 16, 1), 8: max(size // 16, 1)}
 
 
 def tile(side: int, shape: Sequence[int]) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ that one figure reads well on light and on dark paper. Text stays text.
 
 import dataclasses
 import io
+import itertools
 import re
 import zlib
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from semiseg.data.task import Task
 
 # Okabe and Ito's colours that stand out on white, and lighter ones of the same hues for dark paper
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#b0508a", "#c68a00", "#3a9bd6", "#7a6a58", "#8c1d40")
@@ -34,6 +37,7 @@ DASHES = ("", "5 2", "2 1.5", "6 2 1.5 2")  # a second cue beside colour
 CLASSES = (
     "#56b4e9", "#f0e442", "#e8743b", "#2fc79b", "#d98cc0", "#ffffff", "#9f8cff", "#b5e36b",
 )  # fmt: skip
+DARK = 80  # of 255: nobody sees a darker outline on a scan
 INK, LINE = "#101112", "#c1c2c3"  # stand-ins that become CSS colours
 FONT = 8.5  # points
 WIDTH, NARROW = 3.6, 2.9  # inches; a page shows a figure in about a hundred pixels an inch
@@ -49,9 +53,22 @@ def dash(index: int) -> str:
     return DASHES[index % len(DASHES)]
 
 
-def class_colour(code: int) -> str:
-    """The colour of a class (code 1, 2, ...) on an image."""
-    return CLASSES[(code - 1) % len(CLASSES)]
+def class_colours(task: Task) -> tuple[str, ...]:
+    """The colours of the classes 1, 2, ... on an image: the source's own, where they can be told apart.
+
+    A class without one takes the next of ours that no other has.
+    """
+    own = [task.colours.get(name) for name in task.foreground]
+    taken = [colour for colour in own if colour is not None]
+    if len(set(taken)) < len(taken) or any(max(rgb(colour)) < DARK for colour in taken):
+        own, taken = [None] * len(own), []
+    rest = itertools.cycle([colour for colour in CLASSES if colour not in taken] or CLASSES)
+    return tuple(colour or next(rest) for colour in own)
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """``#rrggbb`` as numbers."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,6 +33,7 @@ def task_facts(manifest: Manifest) -> list[tuple[str, str]]:
     else:
         facts.append(("Median spacing", "none in these files, so distances will be in pixels"))
     decided = [(f"Decided: {d.option}", f"{d.value} ({d.reason})") for d in manifest.decisions]
+    decided += [(f"Follows: {d.option}", f"{d.value} ({d.reason})") for d in manifest.consequences]
     return [*facts, ("Split", manifest.split.origin or "as prepared"), *decided]
 
 

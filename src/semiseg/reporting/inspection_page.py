@@ -55,7 +55,7 @@ def inspection_page(inspection: Inspection, data: PreparedData) -> str:
         class_table=class_table(inspection.classes),
         intensity_table=intensity_table(inspection),
         histograms=_histograms(inspection),
-        classes=list(enumerate(classes[1:], start=1)),
+        classes=list(zip(figures.class_colours(manifest.task), classes[1:], strict=True)),
         sheets=[
             (word, [tiles.of(item.name) for item in chosen], len(all_of))
             for word, most, all_of in (
@@ -109,6 +109,7 @@ class _Tiles:
                 np.asarray(self.data.image(name)[item.shown]), label,
                 (steps[1], steps[2]) if steps else (1.0, 1.0), (0, height, 0, width),
                 grey if grey[1] > grey[0] else (grey[0], grey[0] + 1), side=SIDE, fill=0.12,
+                colours=figures.class_colours(task),
             )  # fmt: skip
             notes = [f"slice {item.shown + 1} of {depth}"] if depth > 1 else []
             notes += [item.part] if item.part else []

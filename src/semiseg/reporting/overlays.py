@@ -12,7 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from semiseg.data.task import NOT_DRAWN
-from semiseg.reporting.figures import class_colour
+from semiseg.reporting.figures import CLASSES, rgb
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +122,7 @@ def overlay(
     truth: NDArray[np.generic] | None = None,
     side: int = 300,
     fill: float = 0.42,
+    colours: Sequence[str] = CLASSES,
 ) -> bytes:
     """One slice as JPEG, structures filled translucently, in its real proportions.
 
@@ -134,6 +135,7 @@ def overlay(
         truth: [H, W]; its outlines are drawn in white.
         side: the longer side in pixels.
         fill: how much of a structure's colour covers it; 0 draws its outline alone.
+        colours: of the classes 1, 2, ...; they begin anew behind the last.
     """
     rows, columns = slice(box[0], box[1]), slice(box[2], box[3])
     extent = ((box[1] - box[0]) * spacing[0], (box[3] - box[2]) * spacing[1])
@@ -156,7 +158,7 @@ def overlay(
         codes = np.where(_drawn(codes), codes, 0)
         for code in np.unique(codes[codes > 0]):
             mask = codes == code
-            colour = np.array(_rgb(class_colour(int(code))), np.float32)
+            colour = np.array(rgb(colours[(int(code) - 1) % len(colours)]), np.float32)
             canvas[mask] += fill * (colour - canvas[mask])
             canvas[_outline(mask)] = colour
     if truth is not None:
@@ -180,19 +182,20 @@ def _outline(mask: NDArray[np.bool_], thickness: int = 2) -> NDArray[np.bool_]:
     return mask & ~ndimage.binary_erosion(mask, iterations=thickness, border_value=1)
 
 
-def _rgb(colour: str) -> tuple[int, int, int]:
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+def picture_sections(
+    shown: Sequence[Shown], colours: Sequence[str] = CLASSES
+) -> list[dict[str, Any]]:
+    """What the page's template shows, by section: per case rows of slices, columns of masks.
 
-
-def picture_sections(shown: Sequence[Shown]) -> list[dict[str, Any]]:
-    """What the page's template shows, by section: per case rows of slices, columns of masks."""
+    ``colours``: of the classes 1, 2, ...
+    """
     sections: dict[str, list[dict[str, Any]]] = {}
     for item in shown:
-        sections.setdefault(item.section, []).append(_pictures(item))
+        sections.setdefault(item.section, []).append(_pictures(item, colours))
     return [{"title": title, "cases": cases} for title, cases in sections.items()]
 
 
-def _pictures(item: Shown) -> dict[str, Any]:
+def _pictures(item: Shown, colours: Sequence[str]) -> dict[str, Any]:
     reference = item.reference
     masks = [m for m in (reference, *item.predictions.values()) if m is not None]
     depth = item.image.shape[0]
@@ -208,10 +211,10 @@ def _pictures(item: Shown) -> dict[str, Any]:
         where = f"{item.case}, slice {index + 1} of {depth}" if depth > 1 else item.case
         cells = [(data_uri(overlay(image, None, spacing, box, grey)), f"{where}: image")]
         if truth is not None:
-            picture = overlay(image, truth, spacing, box, grey)
+            picture = overlay(image, truth, spacing, box, grey, colours=colours)
             cells.append((data_uri(picture), f"{where}: reference segmentation"))
         for name, labels in item.predictions.items():
-            picture = overlay(image, labels[index], spacing, box, grey, truth)
+            picture = overlay(image, labels[index], spacing, box, grey, truth, colours=colours)
             cells.append((data_uri(picture), f"{where}: prediction of {name}"))
         rows.append((f"slice {index + 1} of {depth}" if depth > 1 else "", cells))
     heads = ["image", *(["reference"] if reference is not None else [])]

@@ -98,8 +98,8 @@ def benchmark_page(
         strips=[charts.strip_section(bench, budget) for budget in bench.budgets],
         paired=charts.paired(bench),
         one_seed=all(len(line.seeds) == 1 for line in lines),
-        pictures=picture_sections(pictures),
-        classes=list(enumerate(task.foreground, start=1)),
+        pictures=picture_sections(pictures, figures.class_colours(task)),
+        classes=list(zip(figures.class_colours(task), task.foreground, strict=True)),
         validation=charts.validation_facets(bench),
         losses=charts.losses(bench),
         facts=benchmark_facts(bench),
@@ -158,8 +158,8 @@ def run_page(folder: Path | str, pictures: Sequence[Shown] = ()) -> str:
         evaluations=[
             _evaluation(s, data, task.foreground, split.validation_from_training) for s in scored
         ],
-        pictures=picture_sections(pictures),
-        classes=list(enumerate(task.foreground, start=1)),
+        pictures=picture_sections(pictures, figures.class_colours(task)),
+        classes=list(zip(figures.class_colours(task), task.foreground, strict=True)),
         validation=[
             (network, charts.class_curves(run.folder, network, task.foreground))
             for network in networks
@@ -203,7 +203,6 @@ def render(template: str, **context: Any) -> str:
         "series": figures.SERIES,
         "series_dark": figures.SERIES_DARK,
         "series_colour": figures.series_colour,
-        "class_colour": figures.class_colour,
         "dash": figures.dash,
     }
     return _numbered(environment.get_template(template).render(context))

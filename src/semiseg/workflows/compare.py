@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.images.array_files import read_array_label
 from semiseg.data.images.grid import (
     GRID_TOLERANCE,
     apart,
@@ -17,7 +18,13 @@ from semiseg.data.images.grid import (
     spacing_of,
 )
 from semiseg.data.images.masks import USUAL, MaskValues, read_picture_mask
-from semiseg.data.images.names import PICTURE_SUFFIXES, VOLUME_SUFFIXES, stem_of, suffix_of
+from semiseg.data.images.names import (
+    ARRAY_SUFFIXES,
+    PICTURE_SUFFIXES,
+    VOLUME_SUFFIXES,
+    stem_of,
+    suffix_of,
+)
 from semiseg.data.images.values import as_codes, times
 from semiseg.data.images.volumes import load_volume
 from semiseg.data.layouts.base import Naming
@@ -234,7 +241,9 @@ def score_files(
 
 
 def read_mask(path: Path, values: MaskValues = USUAL) -> Mask:
-    """Read a mask from a volume of any format, a picture or a stack; ``values``: of a picture's.
+    """Read a mask from a volume of any format, an HDF5 or .npz file, a picture or a stack.
+
+    ``values``: of a picture's.
 
     Raises:
         UserError: for a file that is unreadable or holds no class codes.
@@ -242,9 +251,12 @@ def read_mask(path: Path, values: MaskValues = USUAL) -> Mask:
     if suffix_of(path) in PICTURE_SUFFIXES:
         codes = read_picture_mask(path, values=values).codes
         return Mask(codes.reshape(-1, *codes.shape[-2:]), codes.shape)
+    if suffix_of(path) in ARRAY_SUFFIXES:
+        codes = read_array_label(path)
+        return Mask(codes.reshape(-1, *codes.shape[-2:]), codes.shape)
     if suffix_of(path) not in VOLUME_SUFFIXES:
         raise UserError(
-            f"{path} is no mask that can be read: use {', '.join(VOLUME_SUFFIXES)} or PNG."
+            f"{path} is no mask that can be read: use {', '.join(VOLUME_SUFFIXES)}, HDF5 or PNG."
         )
     # Images are read as such, which refuses constant ones; a mask may well be empty.
     data, affine = load_volume(path)

@@ -9,10 +9,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.images.array_files import (
+    read_array_image,
+    write_array_mask,
+    write_array_probabilities,
+)
 from semiseg.data.images.dicom import Series, holds_dicom, is_dicom, read_series, series_below
 from semiseg.data.images.grid import stored_order
 from semiseg.data.images.header import read_header
-from semiseg.data.images.names import IMAGE_SUFFIXES, VOLUME_SUFFIXES, stem_of, suffix_of
+from semiseg.data.images.names import (
+    ARRAY_SUFFIXES,
+    IMAGE_SUFFIXES,
+    VOLUME_SUFFIXES,
+    stem_of,
+    suffix_of,
+)
 from semiseg.data.images.nifti import write_nifti
 from semiseg.data.images.pictures import read_picture, write_picture_mask
 from semiseg.data.images.tiff import TIFF_SUFFIXES
@@ -46,7 +57,12 @@ class Input:
     @property
     def volumes(self) -> bool:
         """Whether its format is one of volumes, in contrast to pictures and stacks of them."""
-        return self.series is not None or suffix_of(self.paths[0]) in VOLUME_SUFFIXES
+        return self.arrays or self.series is not None or suffix_of(self.paths[0]) in VOLUME_SUFFIXES
+
+    @property
+    def arrays(self) -> bool:
+        """Whether it is a file of arrays, such as HDF5."""
+        return self.series is None and suffix_of(self.paths[0]) in ARRAY_SUFFIXES
 
     @functools.cached_property
     def stack(self) -> bool:
@@ -71,6 +87,8 @@ class Input:
         """How its mask's name ends."""
         if self.series is not None:
             return DICOM_MASK
+        if self.arrays:
+            return suffix_of(self.paths[0])
         if self.volumes:
             return mask_suffix(self.paths[0])
         return STACK_MASK if self.stack else ".png"
@@ -86,13 +104,15 @@ class Input:
             return self._read_picture(task)
         if task.kind != "volumes":
             raise self._other_kind("volume", task)
+        if (self.series is not None or self.arrays) and task.channels != 1:
+            raise UserError(
+                f"{self} has one channel, but the run was trained on {task.channels}: "
+                "convert its channels to NIfTI."
+            )
         if self.series is not None:
-            if task.channels != 1:
-                raise UserError(
-                    f"{self} has one channel, but the run was trained on {task.channels}: "
-                    "convert its channels to NIfTI."
-                )
             return read_series(self.series)
+        if self.arrays:
+            return read_array_image(self.paths[0])
         missing = next((path for path in self.paths if not path.is_file()), None)
         if missing is not None:
             raise UserError(
@@ -133,6 +153,8 @@ class Input:
         if self.series is not None:
             codes = stored_order(mask[None], volume.slice_axis)[..., 0]
             write_nifti(path, np.ascontiguousarray(codes), self.series.affine)
+        elif self.arrays:
+            write_array_mask(path, mask, self.paths[0])
         elif self.volumes:
             write_volume_mask(path, mask, self.paths[0])
         else:
@@ -146,6 +168,8 @@ class Input:
         """
         if self.series is not None:
             write_nifti(path, stored_order(values, volume.slice_axis), self.series.affine)
+        elif self.arrays:
+            write_array_probabilities(path, values, self.paths[0])
         else:
             write_volume_probabilities(path, values, self.paths[0])
 

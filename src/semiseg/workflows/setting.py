@@ -21,6 +21,7 @@ from semiseg.files import is_partial
 from semiseg.methods.base import Method
 from semiseg.training.loop import Cases
 from semiseg.training.run_folder import RunSplit
+from semiseg.workflows.consequences import of_input
 from semiseg.workflows.decisions import SIZE, decide, small_preset, suit
 
 NETWORK_OF = {"swin": "transformer", "vnet": "vnet"}  # sections that concern one network alone
@@ -283,6 +284,10 @@ def describe(data: PreparedData, resolved: Resolved, split: RunSplit, cases: Cas
             continue  # a preset's values for a network that is not built
         values = dump["options"] if section == name else dump[section]
         lines.append(f"  {option} = {values[key]}  (from {origin})")
+    for one in of_input(resolved.config.data):
+        section = one.option.partition(".")[0]
+        if one.option not in resolved.origins and section in ("unet", name):
+            lines.append(f"  {one.option} = {one.value}  (from the input: {one.reason})")
     training = resolved.config.training
     if resolved.config.preset is None and "training.iterations" not in resolved.origins:
         lines.append(

@@ -14,6 +14,7 @@ from semiseg.data.records import Record
 from semiseg.data.splits import plural
 from semiseg.data.task import NOT_DRAWN, Task
 from semiseg.errors import UserError
+from semiseg.workflows.consequences import consequences
 from semiseg.workflows.decisions import decide, decide_intensity
 
 
@@ -135,17 +136,28 @@ class Tally:
             intensity=intensity,
             median_shape=(median[0], median[1], median[2]),
             spacing=None if middle is None else (middle[0], middle[1], middle[2]),
+            colours=self._colours(classes),
         )
         notes = (
             *self.scan.notes,
             *self.scan.afterwards(self.remarks),
             *self._notes(classes, split),
         )
+        chosen = decide(task, found)
         scaling = Decision(option="intensity", value=intensity.words, reason=why)
         return Manifest(
             task=task, layout=layout, split=split, cases=tuple(cases), notes=notes,
-            fingerprint=found, decisions=(scaling, *decide(task, found)),
+            fingerprint=found, decisions=(scaling, *chosen), consequences=consequences(chosen),
         )  # fmt: skip
+
+    def _colours(self, classes: tuple[str, ...]) -> dict[str, str]:
+        """Of the classes that the source shows in a colour; of several codes that are one, the first's."""
+        table, found = self.scan.codes, dict[str, str]()
+        for source, colour in sorted(self.scan.colours.items()):
+            code = source if table is None else table.get(source, 0)
+            if 0 < code < len(classes):
+                found.setdefault(classes[code], colour)
+        return found
 
     def _notes(self, classes: tuple[str, ...], split: Split) -> list[str]:
         notes = []

@@ -70,11 +70,15 @@ class Series:
 
 @dataclasses.dataclass(frozen=True)
 class Segmentation:
-    """A DICOM-SEG: the series it is of, and its segments' names by number."""
+    """A DICOM-SEG: the series it is of, and its segments' names by number.
+
+    ``colours``: segment's name -> ``#rrggbb``, where the file recommends one.
+    """
 
     path: Path
     series_uid: str
     segments: tuple[tuple[int, str], ...]
+    colours: tuple[tuple[str, str], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -300,19 +304,32 @@ def _numbers(values: Any, count: int) -> tuple[float, ...]:
     return numbers
 
 
+def _name_of(segment: Any) -> str:
+    return str(segment.get("SegmentLabel") or "").strip() or f"segment {segment.SegmentNumber}"
+
+
+def _colour_of(segment: Any) -> str | None:
+    """``#rrggbb`` of what a segment recommends to be shown in."""
+    value = segment.get("RecommendedDisplayCIELabValue")
+    if value is None:
+        return None
+    try:
+        from highdicom.color import CIELabColor
+
+        red, green, blue = CIELabColor.from_dicom_value(tuple(map(int, value))).to_rgb()
+    except Exception:  # an older highdicom, or nonsense: nothing depends on a colour
+        return None
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
 def _segmentation(path: Path, header: Any) -> list[Segmentation]:
+    segments = header.get("SegmentSequence") or ()
     return [
         Segmentation(
             path,
             str(reference.get("SeriesInstanceUID", "")),
-            tuple(
-                (
-                    int(segment.SegmentNumber),
-                    str(segment.get("SegmentLabel") or "").strip()
-                    or f"segment {segment.SegmentNumber}",
-                )
-                for segment in header.get("SegmentSequence") or ()
-            ),
+            tuple((int(one.SegmentNumber), _name_of(one)) for one in segments),
+            tuple((_name_of(one), colour) for one in segments if (colour := _colour_of(one))),
         )
         for reference in (header.get("ReferencedSeriesSequence") or ())[:1]
     ]

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semiseg.data.images.arrays import as_slices
 from semiseg.data.images.sizes import check_announced
@@ -18,22 +19,29 @@ def read_hdf5(path: Path | str) -> Volume:
     """Read ``image`` and, where there, ``label``, of two or three axes: image [D, 1, H, W] as stored.
 
     Raises:
-        UserError: for an unreadable file, arrays that lie in other files or would take absurdly
-            more memory than the file's size, and as :func:`as_slices`.
+        UserError: as :func:`load_hdf5` and :func:`as_slices`.
+    """
+    return as_slices(load_hdf5(Path(path)), Path(path))
+
+
+def load_hdf5(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays ``image`` and ``label``, those of them that are there.
+
+    Raises:
+        UserError: for an unreadable file, and arrays that lie in other files or would take absurdly
+            more memory than the file's size.
     """
     import h5py
 
-    path = Path(path)
     if not path.is_file():
         raise UserError(f"{path} does not exist: copy it or take it off its list.")
     try:
         with h5py.File(path, "r") as file:
             for key in KEYS:
                 _check(file, key, path)
-            arrays = {key: np.asarray(file[key]) for key in KEYS if key in file}
+            return {key: np.asarray(file[key]) for key in KEYS if key in file}
     except (OSError, RuntimeError, TypeError, KeyError, ValueError):
         raise damaged(path, "HDF5") from None
-    return as_slices(arrays, path)
 
 
 def has_label(path: Path) -> bool:

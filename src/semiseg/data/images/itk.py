@@ -117,9 +117,7 @@ def _opened(path: Path) -> Any:
     if not path.is_file():
         raise UserError(f"{path} does not exist: check the path.")
     itk = _simple_itk(path)
-    for file in _data_files(path):
-        if not file.is_file():
-            raise UserError(f"{path} keeps its voxels in {file.name}, which is missing: copy it.")
+    itk_files(path)
     reader = itk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -129,6 +127,19 @@ def _opened(path: Path) -> Any:
     if reader.GetDimension() not in (2, 3, 4):
         raise UserError(f"{path} has {reader.GetDimension()} axes: save one 3D image per file.")
     return reader
+
+
+def itk_files(path: Path) -> tuple[Path, ...]:
+    """The file itself and, where it is a header alone, those that hold its voxels.
+
+    Raises:
+        UserError: for one that is missing or lies outside the header's folder.
+    """
+    others = _data_files(path)
+    missing = next((file for file in others if not file.is_file()), None)
+    if missing is not None:
+        raise UserError(f"{path} keeps its voxels in {missing.name}, which is missing: copy it.")
+    return path, *others
 
 
 def _data_files(path: Path) -> list[Path]:
@@ -141,8 +152,11 @@ def _data_files(path: Path) -> list[Path]:
 
 
 def _named(path: Path) -> Iterator[str]:
-    with open(path, "rb") as file:
-        lines = file.read(HEADER).decode("latin-1").splitlines()
+    try:
+        with open(path, "rb") as file:
+            lines = file.read(HEADER).decode("latin-1").splitlines()
+    except OSError:  # which is said when its turn comes
+        return
     for number, line in enumerate(lines):
         if not line.strip() and lines[0].startswith("NRRD"):
             return  # the header's end

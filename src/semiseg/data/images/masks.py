@@ -170,6 +170,22 @@ def colours_of(paths: Sequence[Path]) -> tuple[int, ...] | None:
     return tuple(sorted(found))
 
 
+def palette_of(path: Path) -> dict[int, str]:
+    """Index -> ``#rrggbb`` of a mask whose palette colours its class codes; {} where it has none.
+
+    Raises:
+        UserError: for an unreadable mask.
+    """
+    if not read_header(path).palette:
+        return {}
+    picture = load(path)  # which a palette alone makes necessary
+    colours = np.array(picture.getpalette("RGB") or [], np.int64).reshape(-1, 3)[: LARGEST_CODE + 1]
+    if (colours == colours[:, :1]).all():  # of greys: black and white, say
+        return {}
+    packed = (colours << np.array([16, 8, 0])).sum(axis=1).tolist()
+    return {index: hexadecimal(colour) for index, colour in enumerate(packed) if index and colour}
+
+
 def hexadecimal(colour: int) -> str:
     """0xRRGGBB -> ``#rrggbb``."""
     return f"#{colour:06x}"

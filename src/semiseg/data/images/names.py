@@ -6,7 +6,8 @@ NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 VOLUME_SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-IMAGE_SUFFIXES = VOLUME_SUFFIXES + PICTURE_SUFFIXES
+ARRAY_SUFFIXES = (".h5", ".npy.h5", ".npz")  # as this field's own sets come: without geometry
+IMAGE_SUFFIXES = VOLUME_SUFFIXES + PICTURE_SUFFIXES + ARRAY_SUFFIXES
 
 
 def suffix_of(path: Path) -> str:

@@ -23,16 +23,23 @@ def read_npz(path: Path | str) -> Volume:
     """Read ``image`` and, where there, ``label``: image [D, 1, H, W] as stored.
 
     Raises:
-        UserError: for an unreadable file, pickled objects, arrays larger than the archive could hold,
-            and as :func:`as_slices`.
+        UserError: as :func:`load_npz` and :func:`as_slices`.
     """
-    path = Path(path)
+    return as_slices(load_npz(Path(path)), Path(path))
+
+
+def load_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays ``image`` and ``label``, those of them that are there.
+
+    Raises:
+        UserError: for an unreadable file, pickled objects, arrays larger than the archive could hold.
+    """
     if not path.is_file():
         raise UserError(f"{path} does not exist: copy it or take it off its list.")
     try:
         with zipfile.ZipFile(path) as archive:
             inside = {info.filename: info for info in archive.infolist()}
-            arrays = {
+            return {
                 key: _array(archive, inside[f"{key}.npy"], path)
                 for key in KEYS
                 if f"{key}.npy" in inside
@@ -40,7 +47,6 @@ def read_npz(path: Path | str) -> Volume:
     except (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile,
             NotImplementedError):  # fmt: skip
         raise damaged(path, "a .npz file") from None
-    return as_slices(arrays, path)
 
 
 def has_npz_label(path: Path) -> bool:

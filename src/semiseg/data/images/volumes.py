@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.data.images.grid import GRID_TOLERANCE, Affine, apart, as_label, as_volume
-from semiseg.data.images.itk import load_itk, write_itk_mask, write_itk_probabilities
+from semiseg.data.images.itk import itk_files, load_itk, write_itk_mask, write_itk_probabilities
 from semiseg.data.images.names import NIFTI_SUFFIXES, VOLUME_SUFFIXES, suffix_of
 from semiseg.data.images.nifti import load_nifti, write_nifti_mask, write_nifti_probabilities
 from semiseg.data.images.values import times
@@ -30,6 +30,15 @@ def load_volume(path: Path) -> tuple[NDArray[Any], Affine]:
     if suffix_of(path) not in VOLUME_SUFFIXES:
         raise UserError(f"{path} is no volume: use one of {', '.join(VOLUME_SUFFIXES)}.")
     return load_nifti(path) if suffix_of(path) in NIFTI_SUFFIXES else load_itk(path)
+
+
+def volume_files(path: Path) -> tuple[Path, ...]:
+    """All files that a volume is read from: ``path``, and the voxels of a header that lie beside it.
+
+    Raises:
+        UserError: for voxels that are missing or lie outside the header's folder.
+    """
+    return (path,) if suffix_of(path) in NIFTI_SUFFIXES else itk_files(path)
 
 
 def read_volume(path: Path | str, channels: int = 1) -> Volume:

@@ -116,6 +116,7 @@ class Scan:
         by_data: what all images hold may decide otherwise (the window of a CT).
         codes: source code -> class code, where the labels' own are others; what is not in it is
             background.
+        colours: source code -> ``#rrggbb``, where the source shows its classes in colours.
         not_drawn: the labels' value of what nobody drew, where the source says it.
         channels: that every case is read with, where the cases together decide.
         split: where the source brings one.
@@ -133,6 +134,7 @@ class Scan:
     intensity: Intensity
     by_data: bool = False
     codes: Mapping[int, int] | None = None
+    colours: Mapping[int, str] = dataclasses.field(default_factory=dict)
     not_drawn: int | None = None
     channels: int | None = None
     split: Split | None = None

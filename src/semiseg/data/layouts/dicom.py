@@ -23,7 +23,7 @@ from semiseg.data.images.dicom import (
 from semiseg.data.images.dicom_seg import read_segmentations
 from semiseg.data.images.grid import as_label, onto_grid
 from semiseg.data.images.names import VOLUME_SUFFIXES, stem_of
-from semiseg.data.images.volumes import load_volume
+from semiseg.data.images.volumes import load_volume, volume_files
 from semiseg.data.layouts.base import Options, Scan, SourceCase, with_background
 from semiseg.data.layouts.pairing import files_with, role_of
 from semiseg.data.task import Intensity
@@ -93,7 +93,7 @@ class Dicom:
                 source=series.name,
                 files=(
                     *series.files,
-                    *((files[series.uid],) if series.uid in files else ()),
+                    *(_files_of(files[series.uid], series) if series.uid in files else ()),
                     *(one.path for one in drawn.get(series.uid, ())),
                 ),
                 private=True,
@@ -110,6 +110,13 @@ class Dicom:
             kind="volumes",
             intensity=Intensity(kind="percentile", low=0.5, high=99.5),
             by_data=True,
+            colours={
+                codes[name]: colour
+                for own in drawn.values()
+                for segmentation in own
+                for name, colour in segmentation.colours
+                if name in codes
+            },
             notes=tuple(notes),
         )
 
@@ -193,6 +200,16 @@ def _read(
     except UserError as error:  # the file is often called after the patient
         said = str(error).replace(str(label), f"The label of {series.name}")
         raise UserError(said) from None
+
+
+def _files_of(label: Path, series: Series) -> tuple[Path, ...]:
+    try:
+        return volume_files(label)
+    except UserError:  # the file is often called after the patient
+        raise UserError(
+            f"The label of {series.name} is a header whose voxels are missing or lie elsewhere: copy them "
+            "beside it."
+        ) from None
 
 
 def _read_label(path: Path, series: Series, like: Volume) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from semiseg.data.images.header import Header, read_header
-from semiseg.data.images.masks import colours_of, hexadecimal
+from semiseg.data.images.masks import colours_of, hexadecimal, palette_of
 from semiseg.data.images.names import PICTURE_SUFFIXES
 from semiseg.data.layouts.base import (
     Naming,
@@ -118,6 +118,7 @@ def scan_pictures(
         classes=named,
         kind="volumes" if stacks else "pictures",
         intensity=Intensity(kind="percentile", low=0.5, high=99.5) if deep else window,
+        colours={} if instances else _shown_colours(found, naming),
         channels=max(kinds, default=3),
         split=split,
         parts=parts,
@@ -172,6 +173,18 @@ def _class_names(
             "these names."
         )
     return named
+
+
+def _shown_colours(found: Found, naming: Naming) -> dict[int, str]:
+    """Code -> colour, of coloured masks or by the first mask's palette."""
+    if naming.colours is not None:
+        of_code: dict[int, str] = {}
+        for colour, code in naming.colours.items():
+            if code not in (0, NOT_DRAWN):
+                of_code.setdefault(code, hexadecimal(colour))
+        return of_code
+    first = next((pair.label for pair in found.pairs if pair.label and not pair.classes), None)
+    return palette_of(first) if first else {}
 
 
 def _coloured_classes(

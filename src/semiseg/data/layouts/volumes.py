@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from semiseg.data.images.names import VOLUME_SUFFIXES
-from semiseg.data.images.volumes import read_channels, read_volume, read_volume_label
+from semiseg.data.images.volumes import read_channels, read_volume, read_volume_label, volume_files
 from semiseg.data.layouts.base import (
     Options,
     Scan,
@@ -21,6 +21,7 @@ from semiseg.data.layouts.base import (
 )
 from semiseg.data.layouts.description import NAME, channel_names, class_names, read_description
 from semiseg.data.layouts.pairing import Found, Pair, any_with, left_over, pair_files
+from semiseg.data.layouts.segmented import by_name, named_segments
 from semiseg.data.task import Intensity
 from semiseg.data.volume import Volume
 
@@ -77,6 +78,8 @@ def scan_volumes(
         channels: of each image.
         images: the files of a pair's channels, where each lies in its own.
     """
+    labels = [pair.label for pair in found.pairs if pair.label is not None]
+    segmented = named_segments(labels, options)
     cases = []
     for pair in found.pairs:
         files = images(pair) if images else (pair.image,)
@@ -87,11 +90,17 @@ def scan_volumes(
                 has_label=pair.label is not None,
                 part=pair.part,
                 source=str(pair.image.relative_to(folder)),
-                files=files if pair.label is None else (*files, pair.label),
-                read=(
-                    functools.partial(read_channel_files, files, pair.label)
-                    if len(files) > 1
-                    else functools.partial(read_pair, pair, channels)
+                files=tuple(
+                    file
+                    for path in (*files, *(() if pair.label is None else (pair.label,)))
+                    for file in volume_files(path)
+                ),
+                read=functools.partial(
+                    _read,
+                    files,
+                    pair.label,
+                    channels,
+                    segmented.tables[pair.label] if segmented and pair.label else (),
                 ),
             )
         )
@@ -99,13 +108,28 @@ def scan_volumes(
     return Scan(
         name=name or folder.resolve().name,
         cases=tuple(cases),
-        classes=with_background(options.classes) if options.classes else classes,
+        classes=segmented.classes
+        if segmented
+        else with_background(options.classes)
+        if options.classes
+        else classes,
+        colours=segmented.colours if segmented else {},
         kind="volumes",
         intensity=Intensity(kind="percentile", low=0.5, high=99.5),
         by_data=True,
         split=split,
         notes=(*notes, *left_over(folder, found, found.pairs)),
     )
+
+
+def _read(
+    images: Sequence[Path], label: Path | None, channels: int, table: Sequence[tuple[int, int]]
+) -> Volume:
+    """A case, its label in the codes of the set's classes."""
+    several = len(images) > 1
+    volume = read_channels(images) if several else read_volume(images[0], channels)
+    volume = labelled(volume, label)
+    return by_name(volume, table, label) if label is not None and table else volume
 
 
 def read_pair(pair: Pair, channels: int) -> Volume:
@@ -115,15 +139,6 @@ def read_pair(pair: Pair, channels: int) -> Volume:
         UserError: naming the file that does not fit.
     """
     return labelled(read_volume(pair.image, channels), pair.label)
-
-
-def read_channel_files(images: Sequence[Path], label: Path | None) -> Volume:
-    """The image whose channels lie in a file each, and its label on the same grid.
-
-    Raises:
-        UserError: naming the file that does not fit.
-    """
-    return labelled(read_channels(images), label)
 
 
 def labelled(volume: Volume, label: Path | None) -> Volume:

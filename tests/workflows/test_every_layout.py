@@ -1,0 +1,165 @@
+"""What every layout owes: a replica that goes the whole way, and the names of all files that it reads."""
+
+import dataclasses
+import functools
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dicom_files
+import replicas
+from semiseg.data.layouts import LAYOUTS, detect
+from semiseg.data.layouts.base import Options, SourceCase
+from semiseg.data.manifest import PreparedData
+from semiseg.data.volume import Volume
+from semiseg.errors import UserError
+from semiseg.reporting.console import Quiet
+from semiseg.workflows.evaluate import evaluate
+from semiseg.workflows.predict import predict
+from semiseg.workflows.prepare import prepare
+from semiseg.workflows.train import train
+from small import small_settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Replica:
+    """How a source is written, what recognises it, options of `prepare`, and what is predicted."""
+
+    layout: str
+    write: Callable[[Path], Path | None]
+    images: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def listed(folder: Path) -> Path:
+    """A CSV of the volumes below it, the first without a label."""
+    replicas.volumes(folder, ".mha", 8)
+    rows = [f"images/block_{n}.mha,{f'labels/block_{n}.mha' if n else ''}" for n in range(8)]
+    path = folder / "mine.csv"
+    path.write_text("\n".join(["image,label", *rows]) + "\n")
+    return path
+
+
+def synapse(folder: Path) -> None:
+    replicas.synapse_prepared(folder, (5, 6, 7), (1, 2))
+
+
+with_itk = functools.partial
+REPLICAS = {
+    "acdc": Replica("acdc", replicas.acdc, "testing/patient101/patient101_frame01.nii.gz"),
+    "acdc, all frames": Replica(
+        "acdc", replicas.acdc, "testing/patient101/patient101_frame01.nii.gz", {"all_frames": True}
+    ),
+    "acdc-hdf5": Replica("acdc-hdf5", replicas.acdc_hdf5, "data/patient006_frame01.h5"),
+    "btcv": Replica(
+        "btcv",
+        lambda folder: replicas.btcv(folder, tuple(range(1, 7)), testing=(61,)),
+        "RawData/Testing/img",
+    ),
+    "synapse-prepared": Replica("synapse-prepared", synapse, "test_vol_h5"),
+    "kits19": Replica(
+        "kits19", lambda folder: replicas.kits19(folder, 7), "data/case_00006/imaging.nii.gz"
+    ),
+    "crag": Replica("crag", replicas.crag, "valid/Images"),
+    "kvasir-seg": Replica("kvasir-seg", replicas.kvasir, "images"),
+    "isic2018": Replica("isic2018", replicas.isic2018, "ISIC2018_Task1-2_Training_Input"),
+    "nnunet": Replica("nnunet", replicas.nnunet, "imagesTs"),
+    "decathlon": Replica("decathlon", replicas.decathlon, "imagesTs"),
+    "volumes, .mhd": Replica(
+        "volumes", functools.partial(replicas.volumes, ending=".mhd"), "images"
+    ),
+    "volumes, .nhdr": Replica(
+        "volumes", functools.partial(replicas.volumes, ending=".nhdr"), "images"
+    ),
+    "volumes by suffix": Replica("volumes", replicas.suffixed, "block7_ED.nii.gz"),
+    "volumes of 3D Slicer": Replica("volumes", replicas.slicer, "p0.nrrd"),
+    "pictures by suffix, turned": Replica("pictures", replicas.turned, "IMG0.jpg"),
+    "pictures, one mask a class": Replica("pictures", replicas.apart, "images"),
+    "manifest, csv": Replica("manifest", listed, "images"),
+    "manifest, json, channels apart": Replica("manifest", replicas.channelled, "scans"),
+    "dicom, seg": Replica("dicom", lambda f: dicom_files.archive(f, "seg", 8), ""),
+    "dicom, nifti": Replica("dicom", lambda f: dicom_files.archive(f, "file", 8), ""),
+    "dicom, mhd": Replica("dicom", lambda f: dicom_files.archive(f, "file", 8, ending=".mhd"), ""),
+}
+
+
+@pytest.fixture(params=REPLICAS, ids=list(REPLICAS))
+def replica(request: pytest.FixtureRequest) -> Replica:
+    return REPLICAS[request.param]
+
+
+def written(replica: Replica, folder: Path) -> Path:
+    """The source: ``folder``, or a list in it."""
+    return replica.write(folder) or folder
+
+
+def cases_of(source: Path, replica: Replica) -> tuple[SourceCase, ...]:
+    return detect(source)[0].scan(source, Options(**replica.options)).cases
+
+
+def test_every_layout_has_a_replica() -> None:
+    assert {replica.layout for replica in REPLICAS.values()} == set(LAYOUTS)
+
+
+def same(one: Volume, other: Volume) -> bool:
+    """Whether two volumes are equal in all that they hold."""
+    return all(
+        np.array_equal(getattr(one, field.name), getattr(other, field.name))
+        if isinstance(getattr(one, field.name), np.ndarray)
+        else getattr(one, field.name) == getattr(other, field.name)
+        for field in dataclasses.fields(Volume)
+    )
+
+
+def test_a_case_needs_no_file_that_it_does_not_name(replica: Replica, tmp_path: Path) -> None:
+    """Where nothing but its files is left, whatever language reads them, it is the same volume."""
+    source = written(replica, tmp_path / "source")
+    cases = cases_of(source, replica)
+    assert all(len(set(case.files)) == len(case.files) for case in cases)
+    chosen = {case.has_label: case for case in reversed(cases)} | {None: cases[-1]}
+    whole = {case.identifier: case.read() for case in chosen.values()}
+    (tmp_path / "source").rename(tmp_path / "away")
+    for case in chosen.values():
+        for path in case.files:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.link(tmp_path / "away" / path.relative_to(tmp_path / "source"), path)
+        assert same(case.read(), whole[case.identifier]), case.files
+        shutil.rmtree(tmp_path / "source")
+
+
+def test_every_file_of_a_case_tells_a_change(replica: Replica, tmp_path: Path) -> None:
+    source, out = written(replica, tmp_path / "source"), tmp_path / "data"
+    prepare(source, out, console=Quiet(), **replica.options)
+    cases = cases_of(source, replica)
+    for path in {path for case in (cases[0], cases[-1]) for path in case.files}:
+        content, times = path.read_bytes(), path.stat()
+        changed = bytearray(content)
+        changed[-1] ^= 1  # the size stays, and mostly all that a header says
+        path.write_bytes(bytes(changed))
+        with pytest.raises(UserError) as raised:
+            prepare(source, out, console=Quiet(), **replica.options)
+        assert "changed (such as" in str(raised.value), (path, str(raised.value))
+        path.write_bytes(content)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    prepare(source, out, console=Quiet(), **replica.options)
+
+
+def test_the_whole_way(replica: Replica, tmp_path: Path) -> None:
+    """prepare, a few steps with unlabelled images where there are some, evaluate, predict."""
+    source, data, run = written(replica, tmp_path / "source"), tmp_path / "data", tmp_path / "run"
+    manifest = prepare(source, data, console=Quiet(), **replica.options)
+    assert manifest.layout == replica.layout
+    settings = [*small_settings("cross-teaching"), "training.iterations=2"]
+    train(data, run, method="cross-teaching", labelled="1", settings=settings, console=Quiet())
+    split = PreparedData(data).manifest.split
+    on = "test" if split.test else "validation"
+    assert evaluate(run, on=on, console=Quiet()).cases > 0
+    base = source if source.is_dir() else source.parent
+    result = predict(run, [base / replica.images], tmp_path / "masks", console=Quiet())
+    assert result.written > 0
+    assert not result.failed
