@@ -31,7 +31,7 @@ def task_facts(manifest: Manifest) -> list[tuple[str, str]]:
         spacing = " x ".join(f"{step:g}" for step in task.spacing)
         facts.append(("Median spacing", f"{spacing} mm (slice x row x column)"))
     else:
-        facts.append(("Median spacing", "none in these files, so distances will be in pixels"))
+        facts.append(("Median spacing", "none in these files, so distances will be in voxels"))
     decided = [(f"Decided: {d.option}", f"{d.value} ({d.reason})") for d in manifest.decisions]
     decided += [(f"Follows: {d.option}", f"{d.value} ({d.reason})") for d in manifest.consequences]
     return [*facts, ("Split", manifest.split.origin or "as prepared"), *decided]
