@@ -76,7 +76,13 @@ def test_pictures_by_the_clock(pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     at = small().index(f"training.iterations={SMALL['training.iterations']}")
     sets = small()[: at - 1] + small()[at + 1 :]  # the clock says how many
-    said = well(call("run", pictures, "-o", out, "--time", "1s", "--max-side", "32", *sets))
+    words = ("run", pictures, "-o", out, "--time", "1s", "--max-side", "32", *sets)
+    said = well(call(*words, "--intensity", "zscore", "--parts", "0.4,0.2,0.4"))
+    manifest = json.loads((out / "data" / "manifest.json").read_text())
+    assert manifest["task"]["intensity"]["kind"] == "zscore"
+    parts = [len(manifest["split"][part]) for part in ("train", "validation", "test")]
+    assert parts[2] > parts[1]
+    refused(call(*words, "--intensity", "zscore"), "another --parts")
     assert "method: supervised, since" in said.out
     assert "which did not pay below 1,000" in said.out
     assert "fit into 1 s (--time)" in said.out

@@ -61,6 +61,20 @@ UndrawnSlices = Annotated[
         help="Slices of labelled volumes without any structure are background or unlabelled."
     ),
 ]
+Parts = Annotated[
+    str | None,
+    typer.Option(help="Of a drawn split: training,validation,test. Default: 0.7,0.1,0.2."),
+]
+Intensity = Annotated[
+    str | None,
+    typer.Option(
+        help="minmax, percentile, zscore or window:LOW:HIGH. Default: what the data suggest."
+    ),
+]
+AllFrames = Annotated[
+    bool,
+    typer.Option("--all-frames", help="ACDC: frames without annotation too, as unlabelled images."),
+]
 MaxSide = Annotated[int, typer.Option(min=32, help="Larger pictures are reduced to it.")]
 
 
@@ -101,3 +115,14 @@ def spacing(text: str | None) -> tuple[float, float, float] | None:
     if min(slices, rows, columns) <= 0:
         raise UserError(f"--spacing {text}: all three must be above 0.")
     return slices, rows, columns
+
+
+def parts(text: str | None) -> tuple[float, float, float] | None:
+    """``0.6,0.2,0.2`` -> the parts of a drawn split; None stays None."""
+    if text is None:
+        return None
+    try:
+        train, validation, test = (float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--parts {text}: give three parts of 1, such as 0.6,0.2,0.2.") from None
+    return train, validation, test

@@ -29,8 +29,11 @@ def run(
     patient_pattern: options.PatientPattern = None,
     spacing: options.Spacing = None,
     split: options.Split = None,
+    parts: options.Parts = None,
     seed: Annotated[int, typer.Option(help="Of the drawn split and of the training.")] = 0,
     max_side: options.MaxSide = 512,
+    intensity: options.Intensity = None,
+    all_frames: options.AllFrames = False,
     not_drawn: options.NotDrawn = None,
     undrawn_slices: options.UndrawnSlices = "background",
     device: options.Device = "auto",
@@ -44,7 +47,8 @@ def run(
 
     workflow(
         source, out, labelled=labelled, method=method, preset=preset, settings=settings or (),
-        seconds=options.seconds(time), layout=layout, classes=options.words(classes) or None,
-        patient_pattern=patient_pattern, spacing=options.spacing(spacing), split=split, seed=seed,
-        max_side=max_side, not_drawn=not_drawn, undrawn_slices=undrawn_slices, device=device, threads=threads,
+        seconds=options.seconds(time), seed=seed, device=device, threads=threads,
+        layout=layout, classes=options.words(classes) or None, patient_pattern=patient_pattern,
+        spacing=options.spacing(spacing), split=split, parts=options.parts(parts), max_side=max_side,
+        intensity=intensity, all_frames=all_frames, not_drawn=not_drawn, undrawn_slices=undrawn_slices,
     )  # fmt: skip

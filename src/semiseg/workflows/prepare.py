@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -32,6 +33,22 @@ from semiseg.workflows.description import describe
 from semiseg.workflows.in_order import default_jobs, in_order
 from semiseg.workflows.stopping import listening
 from semiseg.workflows.tally import Tally
+
+
+class Reading(TypedDict, total=False):
+    """How `prepare` reads a source: its options of these names."""
+
+    layout: str | None
+    classes: Sequence[str] | None
+    patient_pattern: str | None
+    spacing: tuple[float, float, float] | None
+    split: Path | str | None
+    parts: tuple[float, float, float] | None
+    max_side: int
+    intensity: str | None
+    all_frames: bool
+    not_drawn: str | int | None
+    undrawn_slices: str
 
 
 def prepare(

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.evaluate import evaluate
 from semiseg.workflows.inputs import STACK_MASK
 from semiseg.workflows.loading import load_predictor, torch_device
-from semiseg.workflows.prepare import prepare
+from semiseg.workflows.prepare import Reading, prepare
 from semiseg.workflows.report import report
 from semiseg.workflows.setting import cases_of, choose_patients
 from semiseg.workflows.train import resume, seconds_a_step, train
@@ -60,18 +60,11 @@ def run(
     preset: str | None = None,
     settings: Sequence[str] = (),
     seconds: float | None = None,
-    layout: str | None = None,
-    classes: Sequence[str] | None = None,
-    patient_pattern: str | None = None,
-    spacing: tuple[float, float, float] | None = None,
-    split: Path | str | None = None,
     seed: int = 0,
-    max_side: int = 512,
-    not_drawn: str | int | None = None,
-    undrawn_slices: str = "background",
     device: str = "auto",
     threads: int | None = None,
     console: Console = Console(),  # noqa: B008 - holds nothing
+    **reading: Unpack[Reading],
 ) -> RunResult:
     """Prepare, split, train, evaluate, predict what was not labelled, and write one page.
 
@@ -86,9 +79,9 @@ def run(
         preset, settings: as of `train`.
         seconds: about how long the training takes; the number of iterations follows from it. Default:
             the preset's iterations.
-        layout, classes, patient_pattern, spacing, split, max_side, not_drawn, undrawn_slices: as of
-            `prepare`.
         seed: of the split and of the training.
+        reading: options of `prepare`: layout, classes, patient_pattern, spacing, split, parts, max_side,
+            intensity, all_frames, not_drawn, undrawn_slices.
 
     Raises:
         UserError: for what does not fit, or where ``out`` holds something else.
@@ -96,24 +89,17 @@ def run(
     folder, source = Path(out), Path(source)
     torch_device(device)
     check_source(source)
-    words = {
+    words: dict[str, Any] = {
         "source": str(source.resolve()), "labelled": labelled, "method": method, "preset": preset,
-        "settings": list(settings), "seconds": seconds, "layout": layout,
-        "classes": list(classes) if classes is not None else None, "patient_pattern": patient_pattern,
-        "spacing": list(spacing) if spacing is not None else None,
-        "split": str(split) if split is not None else None, "seed": seed, "max_side": max_side,
-        "not_drawn": not_drawn,
-        "undrawn_slices": None if undrawn_slices == "background" else undrawn_slices,
+        "settings": list(settings), "seconds": seconds, "seed": seed,
     }  # fmt: skip
+    for key, value in reading.items():
+        words[key] = list(value) if isinstance(value, tuple | list) else value and str(value)
     _open(folder, words)
     data = folder / "data"
     if not (data / "manifest.json").is_file():
         console.say("1. Preparing the images")
-        prepare(
-            source, data, layout=layout, classes=classes, patient_pattern=patient_pattern,
-            spacing=spacing, split=split, seed=seed, max_side=max_side, not_drawn=not_drawn,
-            undrawn_slices=undrawn_slices, console=console,
-        )  # fmt: skip
+        prepare(source, data, seed=seed, console=console, **reading)
     training = RunFolder(folder / "training")
     console.say("2. Training")
     chosen = [*settings, f"training.seed={seed}"]
@@ -133,9 +119,7 @@ def run(
     console.say("3. Scoring")
     summary = _score(training, PreparedData(data), device, console)
     console.say("4. Masks of the images whose labels were not trained on")
-    masks = _masks(
-        source, PreparedData(data), training, layout, words, folder / "masks", device, console
-    )
+    masks = _masks(source, PreparedData(data), training, reading, folder / "masks", device, console)
     console.say("5. The page")
     page = report(training.folder, folder / "report.html", device=device, console=console)
     console.say(
@@ -157,11 +141,14 @@ def _open(folder: Path, words: dict[str, Any]) -> None:
             held = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             held = {}
-        fixed = set(words) if RunFolder(folder / "training").exists() else set()
+        known = dict.fromkeys((*words, *held))
+        fixed = set(known) if RunFolder(folder / "training").exists() else set()
         if (folder / "data" / "manifest.json").is_file():
-            fixed |= set(words) - OF_TRAINING
+            fixed |= set(known) - OF_TRAINING
         other = [
-            f"--{k.replace('_', '-')}" for k in words if k in fixed and held.get(k) != words[k]
+            f"--{k.replace('_', '-')}"
+            for k in known
+            if k in fixed and (held.get(k) or None) != (words.get(k) or None)
         ]
         if other:
             raise UserError(
@@ -241,16 +228,18 @@ def _masks(
     source: Path,
     data: PreparedData,
     training: RunFolder,
-    layout: str | None,
-    words: dict[str, Any],
+    reading: Reading,
     out: Path,
     device: str,
     console: Console,
 ) -> int:
     """Masks of all cases but those whose labels were trained on, each on its image's own grid."""
-    names, naming = read_naming(words["classes"], words["not_drawn"])
-    spacing = tuple(words["spacing"]) if words["spacing"] is not None else None
-    options = Options(names, words["patient_pattern"], spacing, WHOLE, naming=naming)
+    names, naming = read_naming(reading.get("classes"), reading.get("not_drawn"))
+    options = Options(
+        names, reading.get("patient_pattern"), reading.get("spacing"), WHOLE,
+        reading.get("all_frames", False), naming,
+    )  # fmt: skip
+    layout = reading.get("layout")
     chosen = named(layout) if layout is not None else detect(source)[0]
     known = {case.identifier for case in cases_of(data, training.split()).labelled}
     cases = [case for case in chosen.scan(source, options).cases if case.identifier not in known]
