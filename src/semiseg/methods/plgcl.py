@@ -178,11 +178,15 @@ class PLGCL(Method):
 
     def embed(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Patches [V, C, w, w] -> the encoder's pooled maps [V, E] and f = H(E(patch)), [V, D]."""
-        backbone = self.student.backbone
-        assert isinstance(backbone, UNet)
+        backbone = self._backbone()
         with batch_statistics(backbone):
             pooled = backbone.encode(pixels)[-1].float().mean((2, 3))
         return pooled, self.head.embed(pooled)
+
+    def _backbone(self) -> UNet:
+        backbone = self.student.backbone
+        assert isinstance(backbone, UNet)
+        return backbone
 
     def embeddings(self, images: Tensor, labels: Tensor) -> dict[str, Points]:
         """See `Method`: also patches of the truth's attended images, as figure 3 has them."""
@@ -203,7 +207,11 @@ class PLGCL(Method):
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """See `Method`."""
-        groups = [ParameterGroup("student", list(self.student.parameters()))]
+        backbone = self._backbone()
+        # apart, since the contrast reaches the encoder alone
+        encoder = list(backbone.encoder.parameters())
+        rest = [*backbone.decoder.parameters(), *self.student.head.parameters()]
+        groups = [ParameterGroup("encoder", encoder), ParameterGroup("decoder", rest)]
         if self.options.weight:
             groups.append(ParameterGroup("head", list(self.head.parameters())))
         return groups
