@@ -46,7 +46,7 @@ class CrossLevelOptions(base.Options):
     negatives: int | None = Field(None, ge=1, description="drawn for each query; default: all")
     negatives_from: Literal["full", "patches"] = "full"
     gradient: Literal["both", "patches", "full"] = Field(
-        "both", description="the side that learns from the consistency"
+        "patches", description="the side that learns from the consistency"
     )
 
 
