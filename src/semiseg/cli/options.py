@@ -104,25 +104,23 @@ def numbers(text: str, option: str) -> list[int]:
 
 def spacing(text: str | None) -> tuple[float, float, float] | None:
     """``10,1.5,1.5`` -> (slice, row, column) in mm; None stays None."""
-    if text is None:
-        return None
-    try:
-        slices, rows, columns = (float(part) for part in text.split(","))
-    except ValueError:
-        raise UserError(
-            f"--spacing {text}: give three numbers in mm, such as 10,1.5,1.5."
-        ) from None
-    if min(slices, rows, columns) <= 0:
+    found = _three(text, f"--spacing {text}: give three numbers in mm, such as 10,1.5,1.5.")
+    if found is not None and min(found) <= 0:
         raise UserError(f"--spacing {text}: all three must be above 0.")
-    return slices, rows, columns
+    return found
 
 
 def parts(text: str | None) -> tuple[float, float, float] | None:
     """``0.6,0.2,0.2`` -> the parts of a drawn split; None stays None."""
+    return _three(text, f"--parts {text}: give three parts of 1, such as 0.6,0.2,0.2.")
+
+
+def _three(text: str | None, otherwise: str) -> tuple[float, float, float] | None:
+    """Three numbers; ``otherwise`` is what to say of anything else."""
     if text is None:
         return None
     try:
-        train, validation, test = (float(part) for part in text.split(","))
+        first, second, third = (float(part) for part in text.split(","))
     except ValueError:
-        raise UserError(f"--parts {text}: give three parts of 1, such as 0.6,0.2,0.2.") from None
-    return train, validation, test
+        raise UserError(otherwise) from None
+    return first, second, third

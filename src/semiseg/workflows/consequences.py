@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from semiseg.config import DataConfig, TrainingConfig, UNetConfig
 from semiseg.data.manifest import Decision
 from semiseg.methods.parts.taps import CUBES, USUAL_SCALES, default_sides
+from semiseg.workflows.decisions import in_steps
 
 CELLS = 5  # cross-level's n
 
@@ -63,7 +64,7 @@ def of_input(data: DataConfig, batch: bool = True) -> tuple[Decision, ...]:
         ),
     ]  # fmt: skip
     if flat:
-        cut = max(round(size / 80), 1) * 80
+        cut = in_steps(size, 16 * CELLS)
         values += [
             (
                 "cross-level.patches", CELLS,

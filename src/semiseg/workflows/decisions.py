@@ -143,11 +143,16 @@ def suit(
         if "." not in decision.option or (decision.option != SIZE and not (volumes and affordable)):
             continue
         if decision.option == SIZE and decision.value % step:
-            size = max(round(decision.value / step), 1) * step
+            size = in_steps(decision.value, step)
             reason = f"{decision.reason}, in steps of {step} for {method}"
             decision = decision.model_copy(update={"value": size, "reason": reason})
         suited.append(decision)
     return suited
+
+
+def in_steps(size: int, step: int) -> int:
+    """The multiple of ``step`` that is nearest to ``size``, and at least one step."""
+    return max(round(size / step), 1) * step
 
 
 def size_of(data: Manifest) -> int:
