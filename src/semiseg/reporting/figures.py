@@ -1,4 +1,4 @@
-"""Curves and strips as inline SVG; a page's own style gives them their colours.
+"""Curves and strips as inline SVG, whose colours a page's own style gives; figures that stand alone.
 
 The colours are CSS variables (``--series-0`` ..., ``currentColor``), so
 that one figure reads well on light and on dark paper. Text stays text.
@@ -10,6 +10,7 @@ import itertools
 import re
 import zlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -19,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from semiseg.data.task import Task
+from semiseg.files import replacing
 
 # Okabe and Ito's colours that stand out on white, and lighter ones of the same hues for dark paper
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#b0508a", "#c68a00", "#3a9bd6", "#7a6a58", "#8c1d40")
@@ -40,6 +42,7 @@ CLASSES = (
 DARK = 80  # of 255: nobody sees a darker outline on a scan
 INK, LINE = "#101112", "#c1c2c3"  # stand-ins that become CSS colours
 FONT = 8.5  # points
+FIGURE_SUFFIXES = (".png", ".svg", ".pdf")  # of figures that stand alone
 WIDTH, NARROW = 3.6, 2.9  # inches; a page shows a figure in about a hundred pixels an inch
 
 
@@ -207,6 +210,12 @@ def histogram(
     axes.set_yticks([])
     axes.set_xlabel(x_label)
     return _svg(figure, f"Histogram of {x_label}: " + ", ".join(groups))
+
+
+def save_figure(figure: Figure, target: Path) -> None:
+    """Write a figure that stands alone; its format is ``target``'s ending."""
+    with replacing(target) as partial:
+        figure.savefig(partial, format=target.suffix[1:].lower(), dpi=150)
 
 
 def _axes(width: float, height: float) -> tuple[Figure, Axes]:

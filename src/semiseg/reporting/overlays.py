@@ -41,6 +41,22 @@ class Shown:
 
 
 Box = tuple[int, int, int, int]  # rows from, to; columns from, to
+Pixels = NDArray[np.uint8]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sheet:
+    """A case beside its reference and its predictions.
+
+    Attributes:
+        item: what it shows.
+        heads: a name and a score (or '') for each column.
+        rows: where a row is ('' for a picture), and of each column the pixels and what they are.
+    """
+
+    item: Shown
+    heads: list[tuple[str, str]]
+    rows: list[tuple[str, list[tuple[Pixels, str]]]]
 
 
 def choose_cases(scores: Mapping[str, float]) -> list[tuple[str, str]]:
@@ -123,8 +139,8 @@ def overlay(
     side: int = 300,
     fill: float = 0.42,
     colours: Sequence[str] = CLASSES,
-) -> bytes:
-    """One slice as JPEG, structures filled translucently, in its real proportions.
+) -> Pixels:
+    """One slice [h, w, 3] in 8 bits, structures filled translucently, in its real proportions.
 
     Args:
         image: [C, H, W]; three channels are shown in colour, of others the first.
@@ -166,10 +182,7 @@ def overlay(
         codes = np.where(_drawn(codes), codes, 0)
         for code in np.unique(codes[codes > 0]):
             canvas[_outline(codes == code, 1)] = 255
-    buffer = io.BytesIO()
-    # a sixth of a PNG's size; 4:4:4, so that thin coloured outlines stay sharp
-    Image.fromarray(canvas.astype(np.uint8)).save(buffer, "JPEG", quality=88, subsampling=0)
-    return buffer.getvalue()
+    return canvas.astype(np.uint8)
 
 
 def _drawn(codes: NDArray[np.generic]) -> NDArray[np.bool_]:
@@ -191,42 +204,58 @@ def picture_sections(
     """
     sections: dict[str, list[dict[str, Any]]] = {}
     for item in shown:
-        sections.setdefault(item.section, []).append(_pictures(item, colours))
+        made = sheet(item, colours)
+        rows = [
+            (where, [(data_uri(pixels), text) for pixels, text in cells])
+            for where, cells in made.rows
+        ]
+        sections.setdefault(item.section, []).append(
+            {"case": item.case, "why": item.why, "rows": rows, "heads": made.heads}
+        )
     return [{"title": title, "cases": cases} for title, cases in sections.items()]
 
 
-def _pictures(item: Shown, colours: Sequence[str]) -> dict[str, Any]:
+def sheet(item: Shown, colours: Sequence[str] = CLASSES, slices: int = 3) -> Sheet:
+    """The pictures of one case.
+
+    Args:
+        item: the case.
+        colours: of the classes 1, 2, ...
+        slices: rows, of a volume.
+    """
     reference = item.reference
     masks = [m for m in (reference, *item.predictions.values()) if m is not None]
     depth = item.image.shape[0]
     guide = reference if reference is not None else masks[0] if masks else item.image[:, 0]
     spacing = (item.spacing[1], item.spacing[2]) if item.spacing else (1.0, 1.0)
-    chosen = choose_slices(guide)
+    chosen = choose_slices(guide, slices)
     box = crop_box([mask[chosen] for mask in masks] or [guide[chosen]], spacing)
     grey = grey_range(item.image)
     rows = []
     for index in chosen:
         image = item.image[index]
         truth = None if reference is None else reference[index]
-        where = f"{item.case}, slice {index + 1} of {depth}" if depth > 1 else item.case
-        cells = [(data_uri(overlay(image, None, spacing, box, grey)), f"{where}: image")]
+        place = f"slice {index + 1} of {depth}" if depth > 1 else ""
+        where = f"{item.case}, {place}" if place else item.case
+        cells = [(overlay(image, None, spacing, box, grey), f"{where}: image")]
         if truth is not None:
             picture = overlay(image, truth, spacing, box, grey, colours=colours)
-            cells.append((data_uri(picture), f"{where}: reference segmentation"))
+            cells.append((picture, f"{where}: reference segmentation"))
         for name, labels in item.predictions.items():
             picture = overlay(image, labels[index], spacing, box, grey, truth, colours=colours)
-            cells.append((data_uri(picture), f"{where}: prediction of {name}"))
-        rows.append((f"slice {index + 1} of {depth}" if depth > 1 else "", cells))
-    heads = ["image", *(["reference"] if reference is not None else [])]
-    scores = [
-        f"Dice {item.scores[name]:.3f}" if name in item.scores else "" for name in item.predictions
+            cells.append((picture, f"{where}: prediction of {name}"))
+        rows.append((place, cells))
+    heads = [("image", ""), *([("reference", "")] if reference is not None else [])]
+    heads += [
+        (name, f"Dice {item.scores[name]:.3f}" if name in item.scores else "")
+        for name in item.predictions
     ]
-    return {
-        "case": item.case, "why": item.why, "rows": rows,
-        "heads": [*((head, "") for head in heads), *zip(item.predictions, scores, strict=True)],
-    }  # fmt: skip
+    return Sheet(item, heads, rows)
 
 
-def data_uri(jpeg: bytes) -> str:
+def data_uri(pixels: Pixels) -> str:
     """A picture that a page holds in itself."""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+    buffer = io.BytesIO()
+    # a sixth of a PNG's size; 4:4:4, so that thin coloured outlines stay sharp
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=88, subsampling=0)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -22,6 +22,7 @@ from semiseg.data.volumes import VolumeStore
 from semiseg.errors import UserError
 from semiseg.files import replacing
 from semiseg.reporting.console import Console
+from semiseg.reporting.figures import FIGURE_SUFFIXES, save_figure
 from semiseg.reporting.scatter import Panel, scatter_grid
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.loading import load_method, open_data, torch_device
@@ -71,7 +72,7 @@ def embeddings(
             "semiseg embeddings needs scikit-learn: pip install 'semiseg[figures]'."
         ) from None
     target = Path(out)
-    if target.suffix not in (".png", ".svg", ".pdf"):
+    if target.suffix.lower() not in FIGURE_SUFFIXES:
         raise UserError(f"{target}: the figure's name ends in .png, .svg or .pdf.")
     folders = [RunFolder(run) for run in runs]
     spaces: dict[tuple[str, str], list[Space | None]] = {}
@@ -111,8 +112,7 @@ def embeddings(
         for run, panels in rows:
             by_run.setdefault(run, []).extend(panels)
         rows = list(by_run.items())
-    with replacing(target) as partial:
-        scatter_grid(rows, names).savefig(partial, format=target.suffix[1:], dpi=150)
+    save_figure(scatter_grid(rows, names), target)
     table = target.with_suffix(".csv")
     with replacing(table) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

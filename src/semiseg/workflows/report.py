@@ -1,7 +1,7 @@
-"""``semiseg report``: one HTML page about a run or a benchmark."""
+"""``semiseg report``: one HTML page about a run or a benchmark, or a figure of its pictures."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,8 @@ from semiseg.evaluation.overlap import dice
 from semiseg.evaluation.protocols import PROTOCOLS, STRICT
 from semiseg.files import replacing
 from semiseg.reporting.console import Console
+from semiseg.reporting.figures import FIGURE_SUFFIXES, class_colours, save_figure
+from semiseg.reporting.gallery import gallery
 from semiseg.reporting.overlays import Shown, choose_cases
 from semiseg.reporting.page import benchmark_page, run_page
 from semiseg.reporting.results import Benchmark, Scored, open_data, read_benchmark, read_run
@@ -30,18 +32,19 @@ def report(
     device: str = "auto",
     console: Console = Console(),  # noqa: B008 - holds nothing
 ) -> Path:
-    """Write one self-contained HTML page.
+    """Write one self-contained HTML page, or a figure of the page's pictures alone.
 
     Args:
         folder: a run or a benchmark.
-        out: the page's file; default: ``report.html`` in ``folder``, replaced where it exists.
+        out: the page's file; default: ``report.html`` in ``folder``, replaced where it exists. A name
+            that ends in .png, .svg or .pdf gets the figure: cases beside every method's prediction.
         device: for the predictions in the pictures: auto, cpu or cuda.
 
     Returns:
-        The page's path.
+        The path of what was written.
 
     Raises:
-        UserError: where ``folder`` is neither, is damaged, or the page cannot be written.
+        UserError: where ``folder`` is neither, is damaged, or nothing can be written.
     """
     folder = Path(folder)
     target = Path(out) if out is not None else folder / "report.html"
@@ -49,21 +52,34 @@ def report(
         raise UserError(
             f"{target} is a folder: name the page's file, such as {target}/report.html."
         )
-    if target.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"--out {target}: name a file that ends in .html.")
+    as_figure = target.suffix.lower() in FIGURE_SUFFIXES
+    if not as_figure and target.suffix.lower() not in (".html", ".htm"):
+        raise UserError(
+            f"--out {target}: name a page, .html, or a figure of its pictures, .png, .svg or .pdf."
+        )
+    make: Callable[[Path | str, Sequence[Shown]], str]
     if (folder / "benchmark.json").is_file():
         bench = read_benchmark(folder)
-        text = benchmark_page(folder, _benchmark_pictures(bench, device, console))
+        pictures, make = _benchmark_pictures(bench, device, console), benchmark_page
+        runs = [RunFolder(scored.folder) for scored in bench.scored]
     elif RunFolder(folder).exists():
-        text = run_page(folder, _run_pictures(folder, device, console))
+        pictures, make = _run_pictures(folder, device, console), run_page
+        runs = [RunFolder(folder)]
     else:
         raise UserError(
             f"{folder} is neither a run (no config.yaml) nor a benchmark (no benchmark.json): "
             "give the folder that 'semiseg train' or 'semiseg benchmark' wrote."
         )
-    with replacing(target) as partial:
-        partial.write_text(text, encoding="utf-8")
-    console.say(f"page: {target}")
+    if as_figure:
+        if not pictures:
+            raise UserError(f"{folder} has no case with a prediction to show: no figure was made.")
+        task = runs[0].task()
+        save_figure(gallery(pictures, task.foreground, class_colours(task)), target)
+    else:
+        text = make(folder, pictures)
+        with replacing(target) as partial:
+            partial.write_text(text, encoding="utf-8")
+    console.say(f"{'figure' if as_figure else 'page'}: {target}")
     return target
 
 

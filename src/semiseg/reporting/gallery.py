@@ -1,0 +1,48 @@
+"""Cases beside their reference and their predictions, as one figure for a paper or a talk."""
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from semiseg.reporting.figures import CLASSES
+from semiseg.reporting.overlays import Shown, sheet
+
+SIDE = 1.5  # inches of a picture
+
+
+def gallery(
+    shown: Sequence[Shown], classes: Sequence[str], colours: Sequence[str] = CLASSES
+) -> Figure:
+    """A row a case (of a volume its middle slice), a column each for the image, reference, predictions.
+
+    Args:
+        shown: at least one case; those of another section (another budget) may have other predictions.
+        classes: names of the classes 1, 2, ...
+        colours: theirs.
+    """
+    sheets = [sheet(item, colours, slices=1) for item in shown]
+    across = max(len(made.heads) for made in sheets)
+    figure = Figure((SIDE * across + 0.3, (SIDE + 0.2) * len(sheets) + 0.4), layout="constrained")
+    grid = figure.subplots(len(sheets), across, squeeze=False)
+    above = ""
+    for axes_row, made in zip(grid, sheets, strict=True):
+        for axes in axes_row:
+            axes.set(xticks=[], yticks=[], frame_on=False)
+        where, cells = made.rows[0]
+        begins = made.item.section != above
+        for axes, (name, score), (pixels, _) in zip(axes_row, made.heads, cells, strict=False):
+            axes.imshow(pixels)
+            # methods are named once; a score belongs to its case
+            axes.set_title("\n".join(filter(None, [name if begins else "", score])), fontsize=7)
+        lines = [made.item.section if begins else "", made.item.case, where, made.item.why]
+        axes_row[0].set_ylabel("\n".join(filter(None, lines)), fontsize=6)
+        above = made.item.section
+    figure.legend(
+        handles=[
+            *(Patch(color=colours[k % len(colours)], label=name) for k, name in enumerate(classes)),
+            Patch(facecolor="white", edgecolor="black", label="white outline: the reference"),
+        ],
+        loc="outside lower center", ncols=2 * across, fontsize=7, frameon=False,
+    )  # fmt: skip
+    return figure
