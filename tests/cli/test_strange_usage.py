@@ -92,7 +92,7 @@ BENCH = ("benchmark", "DATA", "-o", "OUT")
         ((*TRAIN, "--method", "mcsc", "--device", "gpu"), ["--device gpu", "cpu"]),
         ((*TRAIN, "--method", "mcsc", "--threads", "0"), ["--threads"]),
         ((*TRAIN, "--method", "mcsc", "--threads", "two"), ["--threads"]),
-        (("evaluate", "RUN", "--on", "tets"), ["--on tets", "validation or test"]),
+        (("evaluate", "RUN", "--on", "tets"), ["--on tets", "validation, test or unlabelled"]),
         (("evaluate", "RUN", "--network", "cnnn"), ["'cnnn'", "did you mean 'cnn'?"]),
         (("evaluate", "RUN", "--weights", "newest"), ["--weights newest", "best and last"]),
         (("evaluate", "RUN", "--protocol", "stric"), ["did you mean 'strict'?"]),

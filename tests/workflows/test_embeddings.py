@@ -50,7 +50,7 @@ def test_the_same_run_twice_gives_the_same_numbers(run: Path, tmp_path: Path) ->
             "step-3.* does not exist; this run has best and last and step-2 and step-5",
         ),
         ({"on": "test"}, "no labelled test case"),
-        ({"on": "training"}, "take validation or test"),
+        ({"on": "training"}, "take validation, test or unlabelled"),
         ({"out": "f.jpeg"}, r"\.png, \.svg or \.pdf"),
     ],
 )

@@ -20,7 +20,7 @@ def embeddings(
             "training.keep_weights_at=[500] kept them."
         ),
     ] = "best",
-    on: Annotated[str, typer.Option(help="validation or test.")] = "validation",
+    on: Annotated[str, typer.Option(help="validation, test or unlabelled.")] = "validation",
     images: Annotated[int, typer.Option(min=2, help="Slices or pictures to embed.")] = 32,
     device: options.Device = "auto",
 ) -> None:

@@ -14,7 +14,9 @@ def evaluate(
     references: Annotated[
         Path | None, typer.Argument(help="Only with masks: the reference masks to compare with.")
     ] = None,
-    on: Annotated[str, typer.Option(help="validation or test.")] = "test",
+    on: Annotated[
+        str, typer.Option(help="validation, test, or unlabelled (its pseudo-labels).")
+    ] = "test",
     data: Annotated[
         Path | None, typer.Option(help="Another prepared data set than the run's own.")
     ] = None,

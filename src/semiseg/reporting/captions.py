@@ -44,6 +44,10 @@ def caption(
         out.append(
             "The same part chose the checkpoint of each run, which makes the numbers optimistic."
         )
+    if on == "unlabelled":
+        out.append(
+            "Training cases whose labels the run never read: this is how good its pseudo-labels are."
+        )
     out += [*_definitions(rows), *_settings(rows)]
     if prepared is not None:
         out += _ceilings(rows, prepared, cases)

@@ -25,7 +25,7 @@ from semiseg.reporting.console import Console
 from semiseg.reporting.figures import FIGURE_SUFFIXES, save_figure
 from semiseg.reporting.scatter import Panel, scatter_grid
 from semiseg.training.run_folder import RunFolder
-from semiseg.workflows.loading import load_method, open_data, torch_device
+from semiseg.workflows.loading import load_method, open_data, part_of, torch_device
 
 Space = tuple[NDArray[np.float32], NDArray[np.int64]]
 
@@ -57,7 +57,7 @@ def embeddings(
         runs: run folders; all of the same data.
         out: the figure (.png, .svg or .pdf); a CSV of the same name holds the numbers.
         at: weights: 'best', 'last', or 'step-N' where ``training.keep_weights_at`` kept them.
-        on: validation or test.
+        on: validation, test or unlabelled.
         images: slices or pictures (patches of volumes in 3D) with foreground, evenly over the part.
         device: auto, cpu or cuda.
 
@@ -130,15 +130,13 @@ def _spaces(
     where = torch_device(device)
     config = run.config()
     method = load_method(run, weights, where)
-    if on not in ("validation", "test"):
-        raise UserError(f"--on {on}: take validation or test.")
-    split = run.split().split
-    patients = split.validation if on == "validation" else split.test
-    cases = data.of_patients(patients, labelled=True)
+    cases = part_of(run, data, on)
     choose = _slices if config.data.dimensions == 2 else _patches
     chosen = choose(data, cases, config.data, images)
     if not chosen:
-        raise UserError(f"{run.folder} has no labelled {on} case to embed: take another --on.")
+        raise UserError(
+            f"No {on} case of {run.folder} holds a structure to embed: take another --on."
+        )
     pixels = torch.stack([image for image, _ in chosen]).to(where)
     labels = torch.stack([label for _, label in chosen if label is not None]).long().to(where)
     torch.manual_seed(0)  # the same pixels for every run and stage

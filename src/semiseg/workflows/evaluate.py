@@ -1,7 +1,7 @@
-"""``semiseg evaluate RUN``: a run's network on the validation or test cases of its data."""
+"""``semiseg evaluate RUN``: a run's network on the validation, test or unlabelled cases of its data."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from semiseg.evaluation.table import table_lines
 from semiseg.inference.volumes import AnyPredictor
 from semiseg.reporting.console import Console
 from semiseg.training.run_folder import RunFolder
-from semiseg.workflows.loading import choose_network, is_same, load_predictor, open_data
+from semiseg.workflows.loading import choose_network, is_same, load_predictor, open_data, part_of
 from semiseg.workflows.setting import make_folder
 
 
@@ -49,11 +49,12 @@ def evaluate(
 
     Args:
         run: the run's folder.
-        on: 'validation' (the run's own) or 'test'.
+        on: 'validation' (the run's own), 'test', or 'unlabelled': training cases whose labels the data
+            hold and the run never read, which shows how good its pseudo-labels are.
         data: a prepared data set; default: the one that the run was trained on. Of a set with other
             patients or classes the part of that set's own split is scored.
         network: one of the method's networks; default: the one meant for inference.
-        weights: 'best' or 'last'.
+        weights: 'best', 'last' or 'step-N'.
         protocol, missing: default: those of the run's configuration.
         hd95: another definition of HD95 (docs/evaluation.md).
         flips: average over mirrored copies.
@@ -75,7 +76,7 @@ def evaluate(
         resampling=definitions.restore,
     )  # fmt: skip
     prepared = open_data(folder, data, "say with --data where they are now")
-    cases = _cases(folder, prepared, on)
+    cases = part_of(folder, prepared, on)
     if prepared.task.classes != predictor.task.classes:
         raise UserError(
             f"{prepared.folder} has the classes {', '.join(prepared.task.classes)}, the run was trained "
@@ -131,27 +132,6 @@ def check_scores(folder: Path, origin: Mapping[str, str | bool], overwrite: bool
             f"{folder} holds other scores ({', '.join(other) or 'of masks'}): choose another -o, or "
             "replace them with --overwrite."
         )
-
-
-def _cases(folder: RunFolder, data: PreparedData, on: str) -> Sequence[Case]:
-    if on not in ("validation", "test"):
-        raise UserError(f"--on {on}: take validation or test.")
-    # the run's own split also of a copy that was split anew: what it was trained on stays apart
-    split = folder.split().split if is_same(folder, data) else data.manifest.split
-    cases = data.of_patients(split.validation if on == "validation" else split.test, labelled=True)
-    if not cases:
-        other = "test" if on == "validation" else "validation"
-        there = data.of_patients(split.test if other == "test" else split.validation, labelled=True)
-        remedy = (
-            f"score with --on {other}, or other data with --data"
-            if there
-            else f"nor a {other} case; prepare with such a part (semiseg prepare --split), or score "
-            "masks: semiseg predict, then semiseg evaluate MASKS REFERENCES"
-        )
-        raise UserError(
-            f"{data.folder} has no labelled {on} case{': ' if there else ', '}{remedy}."
-        )
-    return cases
 
 
 def score_prepared(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from semiseg import methods
 from semiseg.config import RunConfig
-from semiseg.data.manifest import PreparedData
+from semiseg.data.manifest import Case, PreparedData
 from semiseg.errors import UserError, unknown
 from semiseg.inference.predictor import Resampling
 from semiseg.inference.volumes import AnyPredictor, build_predictor
@@ -90,6 +90,43 @@ def is_same(run: RunFolder, data: PreparedData) -> bool:
     known = {case.patient for case in data.manifest.cases}
     patients = {*split.train, *split.validation, *split.test}
     return data.task.classes == run.task().classes and known >= patients
+
+
+def part_of(run: RunFolder, data: PreparedData, on: str) -> list[Case]:
+    """The cases of one part that have a reference: 'validation', 'test' or 'unlabelled'.
+
+    'unlabelled' are training cases whose label the run never read, as in every comparison of budgets: on
+    them its pseudo-labels can be scored.
+
+    Raises:
+        UserError: where there is none, saying what can be had instead.
+    """
+    same = is_same(run, data)
+    known = run.split()
+    # the run's own split also of a copy that was split anew: what it was trained on stays apart
+    split = known.split if same else data.manifest.split
+    spare = [p for p in known.split.train if p not in set(known.labelled)] if same else []
+    parts = {"validation": split.validation, "test": split.test, "unlabelled": tuple(spare)}
+    if on not in parts:
+        raise UserError(f"--on {on}: take validation, test or unlabelled.")
+    found = {name: data.of_patients(patients, labelled=True) for name, patients in parts.items()}
+    if found[on]:
+        return found[on]
+    if on == "unlabelled":
+        raise UserError(
+            f"{data.folder} has no training case whose label {run.folder} left unread, so its "
+            "pseudo-labels cannot be scored: take --on validation or test."
+        )
+    other = "test" if on == "validation" else "validation"
+    if found[other]:
+        raise UserError(
+            f"{data.folder} has no labelled {on} case: take --on {other}, or other data."
+        )
+    raise UserError(
+        f"{data.folder} has no labelled {on} case, nor a {other} case; prepare with such a part "
+        "(semiseg prepare --split), or score masks: semiseg predict, then semiseg evaluate MASKS "
+        "REFERENCES."
+    )
 
 
 def without_pretrained(config: RunConfig) -> RunConfig:
