@@ -321,6 +321,16 @@ def test_distances() -> None:
     assert not distances(windows, "class").any()
 
 
+@pytest.mark.parametrize("similarity", ["entropy", "confidence", "cosine"])
+def test_mixed_precision_leaves_the_ranking_alone(similarity: plgcl.Similarity) -> None:
+    torch.manual_seed(0)
+    pixels = torch.rand(1, 1, 24, 24) + 0.3 * torch.rand(40, 1, 24, 24)  # alike, as crops are
+    windows = Windows(pixels, torch.zeros(40, dtype=torch.long), torch.rand(40), torch.rand(40))
+    exact = distances(windows, similarity)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(distances(windows, similarity), exact)
+
+
 @pytest.mark.parametrize("size", [100, 32, 48])
 def test_a_size_without_windows_says_what_fits(size: int) -> None:
     with pytest.raises(UserError, match=rf"data.size {size} does not fit plgcl") as error:

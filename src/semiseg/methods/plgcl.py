@@ -233,8 +233,10 @@ def tiles(x: Tensor, side: int, stride: int) -> Tensor:
 def distances(windows: Windows, similarity: Similarity) -> Tensor:
     """[V, V], smaller is more alike: what ranks the patches of a class (table 3)."""
     if similarity == "cosine":  # of vectorised patches, pixel by pixel
-        vectors = F.normalize(windows.pixels.flatten(1), dim=1)
-        return 1 - vectors @ vectors.T
+        vectors = F.normalize(at_least_single(windows.pixels).flatten(1), dim=1)
+        # crops are so alike that half of the precision would make most of them equally near
+        with torch.autocast(vectors.device.type, enabled=False):
+            return 1 - vectors @ vectors.T
     if similarity == "class":
         return windows.entropy.new_zeros(len(windows.entropy), len(windows.entropy))
     values = windows.entropy if similarity == "entropy" else windows.confidence
