@@ -37,6 +37,19 @@ def test_a_figure_and_its_numbers(run: Path, tmp_path: Path) -> None:
     assert len(set(by_stage.values())) > 1  # other weights, other features
 
 
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (["encoder", "head"], {"encoder", "head"}),
+        (["decoder"], {"student, decoder", "teacher, decoder"}),
+        (["student", "head"], {"student, decoder", "head"}),
+    ],
+)
+def test_some_of_the_spaces(run: Path, tmp_path: Path, words: list[str], left: set[str]) -> None:
+    found = embeddings([run], tmp_path / "f.svg", spaces=words, console=Quiet())
+    assert {row.space for row in found} == left
+
+
 def test_the_same_run_twice_gives_the_same_numbers(run: Path, tmp_path: Path) -> None:
     first = embeddings([run], tmp_path / "a.svg", console=Quiet())
     assert embeddings([run], tmp_path / "b.svg", console=Quiet()) == first
@@ -51,6 +64,7 @@ def test_the_same_run_twice_gives_the_same_numbers(run: Path, tmp_path: Path) ->
         ),
         ({"on": "test"}, "no labelled test case"),
         ({"on": "training"}, "take validation, test or unlabelled"),
+        ({"spaces": ["encode"]}, "--spaces encode: there are student, decoder; .*encoder; head"),
         ({"out": "f.jpeg"}, r"\.png, \.svg or \.pdf"),
     ],
 )

@@ -22,6 +22,10 @@ def embeddings(
     ] = "best",
     on: Annotated[str, typer.Option(help="validation, test or unlabelled.")] = "validation",
     images: Annotated[int, typer.Option(min=2, help="Slices or pictures to embed.")] = 32,
+    spaces: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated: only spaces so named, such as encoder,head."),
+    ] = None,
     device: options.Device = "auto",
 ) -> None:
     """Draw how the classes lie in a run's feature spaces (t-SNE), and measure how far apart.
@@ -31,4 +35,7 @@ def embeddings(
     """
     from semiseg.workflows.embeddings import embeddings as workflow
 
-    workflow(runs, out, at=options.words(at), on=on, images=images, device=device)
+    workflow(
+        runs, out, at=options.words(at), on=on, images=images, spaces=options.words(spaces),
+        device=device,
+    )  # fmt: skip

@@ -6,7 +6,7 @@ The figure is of the kind of PLGCL's figure 3: t-SNE of several spaces at severa
 import csv
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,7 @@ def embeddings(
     at: Sequence[str] = ("best",),
     on: str = "validation",
     images: int = 32,
+    spaces: Sequence[str] = (),
     device: str = "auto",
     console: Console = Console(),  # noqa: B008 - holds nothing
 ) -> list[Separation]:
@@ -59,10 +60,12 @@ def embeddings(
         at: weights: 'best', 'last', or 'step-N' where ``training.keep_weights_at`` kept them.
         on: validation, test or unlabelled.
         images: slices or pictures (patches of volumes in 3D) with foreground, evenly over the part.
+        spaces: words of the names of those to draw, such as 'encoder' or 'decoder'; default: all.
         device: auto, cpu or cuda.
 
     Raises:
-        UserError: for missing weights or labels, or where scikit-learn is not installed.
+        UserError: for missing weights or labels, for a word that no space has, or where scikit-learn
+            is not installed.
     """
     try:
         from sklearn.manifold import TSNE
@@ -75,18 +78,19 @@ def embeddings(
     if target.suffix.lower() not in FIGURE_SUFFIXES:
         raise UserError(f"{target}: the figure's name ends in .png, .svg or .pdf.")
     folders = [RunFolder(run) for run in runs]
-    spaces: dict[tuple[str, str], list[Space | None]] = {}
+    drawn: dict[tuple[str, str], list[Space | None]] = {}
     names: tuple[str, ...] = ()
     for folder in folders:
         data = open_data(folder, None, "move them back")
         names = data.task.classes
         for column, weights in enumerate(at):
-            for name, space in _spaces(folder, data, weights, on, images, device).items():
+            there = _spaces(folder, data, weights, on, images, device)
+            for name in _named(there, spaces):
                 key = (folder.folder.resolve().name, name)
-                spaces.setdefault(key, [None] * len(at))[column] = space
+                drawn.setdefault(key, [None] * len(at))[column] = there[name]
     found: list[Separation] = []
     rows: list[tuple[str, list[Panel | None]]] = []
-    for (run, name), stages in spaces.items():
+    for (run, name), stages in drawn.items():
         panels: list[Panel | None] = []
         for weights, stage in zip(at, stages, strict=True):
             if stage is None:
@@ -120,6 +124,14 @@ def embeddings(
         writer.writerows(dataclasses.astuple(row) for row in found)
     console.say(f"figure: {target}; numbers: {table}")
     return found
+
+
+def _named(there: Collection[str], words: Sequence[str]) -> list[str]:
+    """The spaces whose names hold one of the words; raises `UserError` for a word that none holds."""
+    for word in words:
+        if not any(word in name.split(", ") for name in there):
+            raise UserError(f"--spaces {word}: there are {'; '.join(there)}.")
+    return [name for name in there if not words or not set(words).isdisjoint(name.split(", "))]
 
 
 @torch.no_grad()
