@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from conformance import MethodConformance
 from torch import Tensor
 
+from semiseg import presets
 from semiseg.config import RunConfig, UNetConfig
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
@@ -369,3 +370,7 @@ def test_presets_say_what_is_printed(small_data: PreparedData) -> None:
         assert (o["temperature"], o["lambda_weight"], o["average"]) == (0.2, 4.0, 0.999)
         assert (o["regularisation_weight"], o["weight"], o["neighbours"]) == (0.25, 0.2, 20)
         assert (t.batch_size, t.optimiser, t.learning_rate) == (16, "adam", 1e-4)
+        assert (t.epochs, round(300 * o["warmup"])) == (300, 50)
+        assert (config.data.rotation, config.data.quarter_turns_and_flips) == (1, 0)
+        assert config.data.crop > 0
+        assert "ours" in presets.load(name)["source"]
