@@ -67,6 +67,7 @@ class TestCrossLevel(MethodConformance):
         moved = (projector.embed(features) != projector.embed(changed)).any(-1)
         assert moved.tolist() == [[False, True, False, False]]
         assert projector.embed(features).shape == (1, 4, 8)
+        torch.testing.assert_close(projector.embed(features).norm(dim=-1), torch.ones(1, 4))
         alone = projector.embed(cut(features, 2).flatten(0, 1))
         torch.testing.assert_close(alone[:, 0], projector.embed(features)[0])
 
