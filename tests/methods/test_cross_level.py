@@ -67,6 +67,7 @@ class TestCrossLevel(MethodConformance):
         moved = (projector.embed(features) != projector.embed(changed)).any(-1)
         assert moved.tolist() == [[False, True, False, False]]
         assert projector.embed(features).shape == (1, 4, 8)
+        torch.testing.assert_close(projector.embed(features).norm(dim=-1), torch.ones(1, 4))
         alone = projector.embed(cut(features, 2).flatten(0, 1))
         torch.testing.assert_close(alone[:, 0], projector.embed(features)[0])
 
@@ -108,6 +109,26 @@ class TestCrossLevel(MethodConformance):
         monkeypatch.setattr(cross_level, "cross_level_consistency", record)
         self.method(small_data, f"cross-level.gradient={side}")(self.batch(), SECOND)
         assert seen == {"full": side != "patches", "patches": side != "full"}
+
+    def test_both_sides_learn_from_the_contrast(
+        self, small_data: PreparedData, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from semiseg.methods import cross_level
+
+        seen: list[torch.Tensor] = []
+
+        def record(*arguments: torch.Tensor) -> torch.Tensor:
+            seen.extend(arguments[:2])
+            return cross_level_contrast(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(cross_level, "cross_level_contrast", record)
+        method = self.method(small_data)
+        term = method(self.batch(), SECOND)["contrast"]
+        deepest = next(method.cnn.backbone.encoder[-1].parameters())  # type: ignore[union-attr, index]
+        for side in seen:
+            (of_term,) = torch.autograd.grad(term, side, retain_graph=True)
+            (reached,) = torch.autograd.grad(side, deepest, of_term, retain_graph=True)
+            assert reached.abs().max() > 0
 
     def test_only_full_images_reach_the_averages(self, small_data: PreparedData) -> None:
         quiet = "unet.dropout=[0, 0, 0, 0, 0]"
@@ -189,6 +210,19 @@ def test_a_size_that_does_not_fit_says_what_does(size: int, n: int, words: str) 
     with pytest.raises(UserError, match=rf"{size} cannot be cut into {n} x {n}") as error:
         check_size(size, n)
     assert str(error.value).endswith(words)
+
+
+def test_patches_of_one_pixel_at_the_bottom_need_batch_norm(small_data: PreparedData) -> None:
+    def build(size: int) -> CrossLevel:
+        settings = (*small_settings("cross-level"), "unet.norm=instance", f"data.size={size}")
+        return CrossLevel(
+            small_data.task, settle(small_data.manifest, "cross-level", None, settings).config
+        )
+
+    with pytest.raises(UserError, match=r"patches of 16 pixels.*unet\.norm=batch"):
+        build(32)
+    terms = build(64)(Batch(torch.rand(2, 1, 64, 64), torch.zeros(1, 64, 64).long()), SECOND)
+    assert all(torch.isfinite(term) for term in terms.values())
 
 
 @pytest.mark.parametrize("name", ["cross-level-kvasir", "cross-level-isic2018"])

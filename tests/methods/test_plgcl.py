@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from conformance import MethodConformance
 from torch import Tensor
 
+from semiseg import presets
 from semiseg.config import RunConfig, UNetConfig
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
@@ -18,6 +19,7 @@ from semiseg.methods import plgcl
 from semiseg.methods.base import Step
 from semiseg.methods.plgcl import PLGCL, Windows, check_size, distances, pseudo_label
 from semiseg.networks.unet import UNet
+from semiseg.workflows.setting import settle
 from small import small_settings
 
 LATE = Step(99, 100)
@@ -98,9 +100,17 @@ class TestPLGCL(MethodConformance):
             farthest = max((abs(float(entropy[v] - entropy[u])) for v in own[:3]), default=0)
             assert all(abs(float(entropy[v] - entropy[u])) <= farthest for v in row.nonzero())
 
-    def test_windows_are_those_of_equations_1_to_3(self, small_data: PreparedData) -> None:
-        method = self.method(small_data, QUIET, "plgcl.patches=5000", "plgcl.least_confidence=0.2")
-        batch = self.batch()
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_windows_are_those_of_equations_1_to_3(
+        self, small_data: PreparedData, channels: int
+    ) -> None:
+        more = (QUIET, "plgcl.patches=5000", "plgcl.least_confidence=0.2")
+        torch.manual_seed(0)
+        task = small_data.task.model_copy(update={"channels": channels})
+        method = PLGCL(task, self.config(small_data, *more))
+        grey = self.batch()
+        colours = torch.linspace(1, 0.2, channels)[:, None, None]  # each its own entropy
+        batch = Batch(grey.images * colours, grey.labels)
         found = method._windows(batch)
         truth = F.one_hot(batch.labels, 3).movedim(-1, 1).float()
         guess = pseudo_label(method.student, batch.images[2:])
@@ -112,14 +122,14 @@ class TestPLGCL(MethodConformance):
                 for top in range(0, 49, 8):
                     for left in range(0, 49, 8):
                         place = (slice(top, top + 16), slice(left, left + 16))
-                        c, x = confidence[b, k][place], images[b, 0][place]
+                        c, x = confidence[b, k][place], images[b][:, *place]
                         if c.mean() >= 0.2:
                             expected.append((k, float(c.mean()),
                                              float(binary_entropy(c * x).mean()),
                                              float((c * x).sum())))  # fmt: skip
         rows = zip(found.classes.tolist(), found.confidence.tolist(), found.entropy.tolist(),
                    found.pixels.sum((1, 2, 3)).tolist(), strict=True)  # fmt: skip
-        assert found.pixels.shape[1:] == (1, 16, 16)
+        assert found.pixels.shape[1:] == (channels, 16, 16)
         flat = [value for row in sorted(rows) for value in row]
         wanted = [value for row in sorted(expected) for value in row]
         assert flat == pytest.approx(wanted, rel=1e-4, abs=1e-4)
@@ -341,9 +351,18 @@ def test_a_size_without_windows_says_what_fits(size: int) -> None:
         UNet(1, UNetConfig()).check_size(fits)
 
 
-def test_presets_say_what_is_printed(small_data: PreparedData) -> None:
-    from semiseg.workflows.setting import settle
+def test_crops_of_one_pixel_at_the_bottom_need_batch_norm(small_data: PreparedData) -> None:
+    def build(size: int) -> PLGCL:
+        settings = (*small_settings("plgcl"), "unet.norm=instance", f"data.size={size}")
+        return PLGCL(small_data.task, settle(small_data.manifest, "plgcl", None, settings).config)
 
+    with pytest.raises(UserError, match=r"patches of 24 pixels.*unet\.norm=batch"):
+        build(96)
+    terms = build(128)(Batch(torch.rand(2, 1, 128, 128), torch.zeros(1, 128, 128).long()), LATE)
+    assert torch.isfinite(terms["plgcl"])
+
+
+def test_presets_say_what_is_printed(small_data: PreparedData) -> None:
     for name in ("plgcl-acdc", "plgcl-kits19", "plgcl-crag"):
         config: RunConfig = settle(small_data.manifest, None, name).config
         assert config.method == "plgcl"
@@ -351,3 +370,7 @@ def test_presets_say_what_is_printed(small_data: PreparedData) -> None:
         assert (o["temperature"], o["lambda_weight"], o["average"]) == (0.2, 4.0, 0.999)
         assert (o["regularisation_weight"], o["weight"], o["neighbours"]) == (0.25, 0.2, 20)
         assert (t.batch_size, t.optimiser, t.learning_rate) == (16, "adam", 1e-4)
+        assert (t.epochs, round(300 * o["warmup"])) == (300, 50)
+        assert (config.data.rotation, config.data.quarter_turns_and_flips) == (1, 0)
+        assert config.data.crop > 0
+        assert "ours" in presets.load(name)["source"]

@@ -22,7 +22,7 @@ from semiseg.losses.cross_level import cross_level_consistency, cross_level_cont
 from semiseg.losses.dice import supervised_loss
 from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step, start_of
-from semiseg.methods.parts.cnn import build_unet
+from semiseg.methods.parts.cnn import build_unet, check_patch
 from semiseg.methods.parts.points import Points
 from semiseg.methods.parts.statistics import batch_statistics
 
@@ -95,10 +95,11 @@ class CrossLevel(Method):
         super().__init__(task, config)
         self.options = o = CrossLevelOptions.model_validate(config.options)
         check_size(config.data.size, o.patches, len(config.unet.channels))
+        cell = config.data.size // o.patches
+        check_patch(cell, config)
         # h: one sigmoid channel for two classes, which then has no background to be scored
         self.cnn = build_unet(task, config, sigmoid=True)
         self.binary = len(task.classes) == 2
-        cell = config.data.size // o.patches
         self.projector = Projector(self.cnn.out_channels[1], o.projector_widths, cell)
         if not o.contrast_weight:
             self.projector.requires_grad_(False)

@@ -26,7 +26,7 @@ from semiseg.losses.plgcl import binary_entropy, gaussian_contrast, nearest
 from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step, start_of
-from semiseg.methods.parts.cnn import build_unet
+from semiseg.methods.parts.cnn import build_unet, check_patch
 from semiseg.methods.parts.points import Points
 from semiseg.methods.parts.statistics import batch_statistics
 from semiseg.methods.parts.strong import strong_view
@@ -96,6 +96,7 @@ class PLGCL(Method):
         super().__init__(task, config)
         self.options = o = PLGCLOptions.model_validate(config.options)
         check_size(config.data.size, len(config.unet.channels))
+        check_patch(config.data.size // 4, config)
         self.classes = len(task.classes)
         self.student = build_unet(task, config)
         self.teacher = frozen_copy(self.student)

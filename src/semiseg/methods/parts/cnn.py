@@ -2,6 +2,7 @@
 
 from semiseg.config import RunConfig
 from semiseg.data.task import Task
+from semiseg.errors import UserError
 from semiseg.networks.segmenter import Segmenter
 from semiseg.networks.unet import UNet
 
@@ -23,3 +24,17 @@ def build_unet(task: Task, config: RunConfig, sigmoid: bool = False) -> Segmente
     backbone = UNet(task.channels, config.unet, voxel(task, config))
     backbone.check_size(data.size if data.dimensions == 2 else data.sides)
     return Segmenter(backbone, len(task.classes), config.unet.head_kernel, sigmoid)
+
+
+def check_patch(side: int, config: RunConfig) -> None:
+    """Refuse patches that the U-Net halves to one pixel, where each is normalised by itself.
+
+    Raises:
+        UserError: saying what to take instead.
+    """
+    levels = len(config.unet.channels)
+    if config.unet.norm == "instance" and side < 2 * 2 ** (levels - 1):
+        raise UserError(
+            f"unet.norm instance does not fit patches of {side} pixels, of which {levels} levels leave "
+            "one, with no deviation to normalise by: take unet.norm=batch, or a larger data.size."
+        )
