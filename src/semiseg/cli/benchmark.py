@@ -26,7 +26,8 @@ def benchmark(
     settings: options.Settings = None,
     on: Annotated[str, typer.Option(help="Score on: validation or test.")] = "validation",
     protocol: Annotated[
-        str | None, typer.Option(help="strict or paper. Default: the preset's.")
+        str | None,
+        typer.Option(help="strict, paper, paper-plgcl, paper-cross-level. Default: the preset's."),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, each with --threads.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each run.")] = 1,
