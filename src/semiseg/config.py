@@ -19,7 +19,7 @@ Length = Annotated[float, Field(gt=0)]
 class Strict(BaseModel):
     """A section in which an unknown name is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataConfig(Strict):
@@ -310,22 +310,34 @@ def _fields(section: str, method_options: type[BaseModel]) -> list[str]:
     return list(method_options.model_fields)
 
 
+WORDING = {
+    "tuple_type": "must be a list, such as [1, 2, 3]",
+    "too_long": "must have fewer entries",
+    "bool_parsing": "must be true or false",
+}
+"""In place of a validation's own words, by its type."""
+
+
 def readable(
     error: ValidationError, origins: Mapping[str, str] | None = None, section: str = ""
 ) -> str:
     """The first fault of a validation as one sentence; ``section``: of what was validated alone."""
     fault = error.errors()[0]
-    place = [section] if section else []
-    where = ".".join([*place, *(str(part) for part in fault["loc"])])
+    place, inside = [section] if section else [], [*fault["loc"]]
+    words = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "missing" and inside and isinstance(inside[-1], int):
+        inside.pop()  # of a list: said of the list itself
+        words = "must have more entries"
+    where = ".".join([*place, *(str(part) for part in inside)])
     key = ".".join(where.split(".")[:2])  # without positions in a list
     origin = (origins or {}).get(key)
-    message = fault["msg"].removeprefix("Value error, ")
-    for tail in (", unable to parse", ", got a number"):  # what was given follows anyway
+    message = WORDING.get(fault["type"], words)
+    for tail in (", unable to", ", got a number"):  # what was given follows anyway
         message = message.partition(tail)[0]
     message = message.replace("Input should be", "must be")
     if not where:
         return f"{message}."
-    joint = " " if message.startswith("must be") else ": "
+    joint = " " if message.startswith("must ") else ": "
     given = fault.get("input")
     got = "" if isinstance(given, Mapping) else f", got {given!r}"
     return f"{where}{joint}{message}{got}{f' (from {origin})' if origin else ''}."

@@ -71,6 +71,26 @@ BENCH = ("benchmark", "DATA", "-o", "OUT")
         ((*TRAIN, "--method", "mcsc", "--set", "mcsc.scales=[2]"), ["mcsc.scales"]),
         ((*TRAIN, "--method", "mcsc", "--set", "mcsc.temperature=0"), ["mcsc.temperature"]),
         (
+            (*TRAIN, "--method", "plgcl", "--set", "plgcl.lambda_weight=inf"),
+            ["plgcl.lambda_weight must be a finite number, got inf"],
+        ),
+        (
+            (*TRAIN, "--method", "plgcl", "--set", "plgcl.refine=maybe"),
+            ["plgcl.refine must be true or false, got 'maybe'"],
+        ),
+        (
+            (*TRAIN, "--method", "cross-level", "--set", "cross-level.projector_widths=[0,8,8]"),
+            ["cross-level.projector_widths.0 must be greater than or equal to 1"],
+        ),
+        (
+            (*TRAIN, "--method", "cross-level", "--set", "cross-level.projector_widths=64"),
+            ["cross-level.projector_widths must be a list, such as [1, 2, 3], got 64"],
+        ),
+        (
+            (*TRAIN, "--method", "cross-level", "--set", "cross-level.projector_widths=[8,8]"),
+            ["cross-level.projector_widths must have more entries, got [8, 8] (from --set)"],
+        ),
+        (
             (*TRAIN, "--method", "supervised", "--set", "data.size=40"),
             ["data.size 40", "such as 32 or 48"],
         ),
@@ -361,6 +381,7 @@ def test_one_method_and_one_preset_are_shown_whole() -> None:
     for option in ("plgcl.neighbours", "training.epochs", "unet.head_kernel"):
         assert option in said.out
     assert "mcsc." not in said.out
+    assert "entropy, confidence, cosine or class; " in said.out  # the words that an option takes
     rows = json.loads(well(call("methods", "mcsc", "--json")).out)
     assert {"option": "mcsc.temperature", "default": 0.1, "description": ""} in rows
     assert "scales: [4]" in well(call("presets", "mcsc-table4")).out.replace("\n      - 4", " [4]")

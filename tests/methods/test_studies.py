@@ -55,3 +55,16 @@ def test_every_preset_says_what_is_known(small_data: PreparedData, preset: str) 
             config = settle(data, name, preset, ["swin.pretrained=none"]).config
         method = methods.entry(name).load()(task, config)
         assert all(start < 10_000 for start in method.active_from(10_000).values())
+
+
+@pytest.mark.parametrize("preset", ["cross-level-cpu", "mcsc-cpu", "plgcl-cpu"])
+@pytest.mark.parametrize("name", ["supervised", "cross-level", "plgcl"])
+def test_small_presets_serve_a_comparison_of_methods(
+    small_data: PreparedData, preset: str, name: str
+) -> None:
+    """What they set of another method fits their own size and the length of so short a run."""
+    config = settle(small_data.manifest, name, preset).config
+    methods.entry(name).load()(small_data.task, config)
+    if name != "supervised":
+        own = settle(small_data.manifest, name, f"{name}-cpu").config
+        assert config.options == own.options

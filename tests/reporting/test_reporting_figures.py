@@ -8,7 +8,16 @@ import pytest
 
 from semiseg.data.task import NOT_DRAWN, Intensity, Task
 from semiseg.reporting import figures
-from semiseg.reporting.figures import CLASSES, Curve, class_colours, curves, histogram, strips
+from semiseg.reporting.figures import (
+    CLASSES,
+    SERIES,
+    Curve,
+    class_colours,
+    curves,
+    histogram,
+    paper_colours,
+    strips,
+)
 from semiseg.reporting.overlays import choose_cases, choose_slices, crop_box, overlay
 
 LINES = [Curve("a & b", [1, 2], [0.2, 0.4], 0), Curve("<b>", [1, 2], [0.001, 0.9], 1, minor=True)]
@@ -72,6 +81,19 @@ def test_classes_have_the_sources_colours_where_these_can_be_seen() -> None:
     assert of(a="#ff0000", b="#ff0000") == of(a="#200000") == (first, second, third)
 
 
+def test_points_on_paper_have_the_sources_colours_where_all_can_be_seen() -> None:
+    def of(**colours: str) -> tuple[str, ...]:
+        task = Task(
+            name="t", kind="pictures", channels=3, classes=("background", "a", "b"),
+            intensity=Intensity(kind="minmax"), median_shape=(1, 8, 8), colours=colours,
+        )  # fmt: skip
+        return paper_colours(task)
+
+    assert of(a="#00ff00", b="#ff0000") == ("#00ff00", "#ff0000")
+    assert of() == of(a="#00ff00") == of(a="#ff0000", b="#ff0000") == SERIES
+    assert of(a="#00ff00", b="#f0f0f0") == SERIES  # nearly white
+
+
 def test_an_overlay_is_drawn_in_given_colours() -> None:
     label = np.zeros((8, 8), np.uint8)
     label[2:6, 2:6] = 2
@@ -86,7 +108,7 @@ def test_an_overlay_is_drawn_in_given_colours() -> None:
 def test_cases_are_chosen_by_rank() -> None:
     scores = {"a": 0.9, "b": 0.1, "c": 0.55, "d": 0.5, "e": 0.2}
     assert choose_cases(scores) == [("d", "nearest to the median"), ("a", "best"), ("b", "worst")]
-    assert choose_cases({"only": 0.3}) == [("only", "nearest to the median and best and worst")]
+    assert choose_cases({"only": 0.3}) == [("only", "nearest to the median, best and worst")]
     assert choose_cases({}) == []
 
 

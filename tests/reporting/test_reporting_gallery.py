@@ -1,12 +1,15 @@
 """A figure of the pictures alone: every case, method and score is in it, whatever is missing elsewhere."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fabricated import CLASSES, disc, evaluate, make_run
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from semiseg.data.manifest import PreparedData
@@ -50,6 +53,22 @@ def test_methods_are_named_once_a_section_and_scores_at_every_case() -> None:
     ]  # fmt: skip
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == [*CLASSES[1:], "white outline: the reference"]
+
+
+@pytest.mark.parametrize(("cases", "columns"), [(1, 1), (1, 5), (1, 8), (3, 2)])
+def test_every_word_lies_within_the_figure(cases: int, columns: int) -> None:
+    scores = {f"method {column}": 0.5 for column in range(columns)}
+    item = shown("4 labelled, seed 0", "a_long_name_of_a_patient_of_some_hospital_2020", **scores)
+    item = dataclasses.replace(item, why="nearest to the median, best and worst")
+    figure = gallery([item] * cases, CLASSES[1:])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    width, height = canvas.get_width_height()
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        if text.get_text():
+            box = text.get_window_extent(canvas.get_renderer())
+            assert min(box.x0, box.y0, width - box.x1, height - box.y1) > -0.5, text
 
 
 @pytest.mark.parametrize("ending", [".png", ".PDF", ".svg"])

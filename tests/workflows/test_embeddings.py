@@ -1,6 +1,8 @@
 """``embeddings``: separation of classes in a run's spaces, as figure and numbers."""
 
 import csv
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from semiseg.errors import UserError
 from semiseg.reporting.console import Quiet
 from semiseg.workflows.embeddings import embeddings
 from semiseg.workflows.train import train
-from small import small_settings
+from small import small_settings, write_small_data
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,35 @@ def test_the_same_run_twice_gives_the_same_numbers(run: Path, tmp_path: Path) ->
     assert embeddings([run], tmp_path / "b.svg", console=Quiet()) == first
 
 
+def test_runs_of_one_name_stay_apart_and_a_run_or_stage_named_twice_is_drawn_once(
+    small_data: PreparedData, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first" / "run", tmp_path / "second" / "run"
+    settings = small_settings("supervised")
+    train(small_data.folder, first, method="supervised", settings=settings, console=Quiet())
+    shutil.copytree(first, second)
+    runs, target = [first, second, first], tmp_path / "f.svg"
+    found = embeddings(runs, target, at=["best", "best"], images=2, console=Quiet())
+    assert [row.run for row in found] == ["first/run", "second/run"]
+
+
+def test_runs_of_other_classes_are_refused(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    data = write_small_data(tmp_path / "data")
+    manifest = data.folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"disc"', '"ball"'))
+    facts = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps({**facts, "data": str(data.folder)}))
+    with pytest.raises(
+        UserError, match=r"copy has other classes \(background, ball, square\) than"
+    ):
+        embeddings([run, copy], tmp_path / "f.png", console=Quiet())
+    with pytest.raises(UserError, match=r"is no run .* 'semiseg train' wrote"):
+        embeddings([run, tmp_path], tmp_path / "f.png", console=Quiet())
+    assert not (tmp_path / "f.png").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -62,6 +93,7 @@ def test_the_same_run_twice_gives_the_same_numbers(run: Path, tmp_path: Path) ->
             {"at": ["step-3"]},
             "step-3.* does not exist; this run has best and last and step-2 and step-5",
         ),
+        ({"at": []}, "--at names no weights"),
         ({"on": "test"}, "no labelled test case"),
         ({"on": "training"}, "take validation, test or unlabelled"),
         ({"spaces": ["encode"]}, "--spaces encode: there are student, decoder; .*encoder; head"),

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,39 @@ def test_they_can_be_embedded_and_reported(run: Path, tmp_path: Path) -> None:
     assert embeddings([run], tmp_path / "f.svg", on="unlabelled", images=4, console=Quiet())
     page = report(run, tmp_path / "page.html", console=Quiet()).read_text(encoding="utf-8")
     assert "whose labels the run never read" in " ".join(page.split())
+
+
+def test_a_page_shows_what_was_scored_with_its_own_weights_and_not_cases_of_other_data(
+    run: Path, small_data: PreparedData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate(run, on="unlabelled", console=Quiet())
+    evaluate(run, on="unlabelled", weights="step-2", network="teacher", flips=True, console=Quiet())
+    other = write_small_data(tmp_path / "other")
+    manifest = other.folder / "manifest.json"
+    manifest.write_text(re.sub(r'"p(\d)"', r'"q\1"', manifest.read_text()))
+    for kind in ("images", "labels"):
+        for path in (other.folder / kind).iterdir():
+            path.rename(path.with_name(path.name.replace("p", "q", 1)))
+    evaluate(run, on="validation", console=Quiet())
+    evaluate(run, on="validation", data=other.folder, console=Quiet())
+    page = report(run, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "note:" not in capsys.readouterr().out  # no pictures were left out
+    words = "--on unlabelled --network teacher --protocol strict --weights step-2 --flips"
+    assert words in page
+    pictures = set(re.findall('alt="([^"]*prediction of [^"]*)"', page))
+    shown = {text.partition("prediction of ")[2] for text in pictures}
+    assert {"student", "teacher-step-2-flips"} <= shown
+    assert {text[0] for text in pictures} == {"p"}
+
+
+def test_a_size_for_pictures_is_not_said_of_volumes(run: Path, tmp_path: Path) -> None:
+    summary = evaluate(
+        run, on="validation", protocol="paper-cross-level", out=tmp_path / "s", console=Quiet()
+    )
+    assert summary.protocol.picture_size is None
+    assert json.loads((tmp_path / "s" / "summary.json").read_text())["scored_at"] == (
+        "the reference's grid"
+    )
 
 
 def test_where_no_label_was_left_unread(run: Path, tmp_path: Path) -> None:

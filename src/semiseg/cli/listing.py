@@ -2,9 +2,12 @@
 
 import json as json_module
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
@@ -46,7 +49,7 @@ def _method(name: str, json: bool) -> None:
     sections: list[tuple[str, type[BaseModel]]] = [(name, line.load().Options)]
     sections += [(s, type(RunConfig.model_fields[s].default)) for s in SECTIONS]
     rows = [
-        (f"{section}.{key}", field.get_default(), field.description or "")
+        (f"{section}.{key}", field.get_default(), _meaning(field))
         for section, model in sections
         for key, field in model.model_fields.items()
     ]
@@ -59,6 +62,13 @@ def _method(name: str, json: bool) -> None:
     width, deep = max(len(o) for o, _, _ in shown), max(len(d) for _, d, _ in shown)
     for option, default, text in shown:
         print(f"  {option:{width}}  {default:{deep}}  {text}".rstrip())
+
+
+def _meaning(field: "FieldInfo") -> str:
+    """What an option is, and the words that it takes."""
+    words = [str(word) for word in get_args(field.annotation) if isinstance(word, str | int)]
+    choice = " or ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+    return "; ".join(filter(None, [choice, field.description]))
 
 
 def presets(

@@ -16,7 +16,7 @@ from semiseg.methods.parts.points import Points, sample_pixels
 class Options(BaseModel):
     """A method's own section of the configuration; an unknown name is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclasses.dataclass  # not frozen: mixed precision in Fabric rebuilds it field by field

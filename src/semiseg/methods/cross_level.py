@@ -8,7 +8,7 @@ beta L_consist (equation 3), with (alpha, beta) = (1, 0) in the first stage and 
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -26,13 +26,15 @@ from semiseg.methods.parts.cnn import build_unet, check_patch
 from semiseg.methods.parts.points import Points
 from semiseg.methods.parts.statistics import batch_statistics
 
+Width = Annotated[int, Field(ge=1)]
+
 
 class CrossLevelOptions(base.Options):
     """Options of ``cross-level``."""
 
     patches: int = Field(5, ge=2, description="n: an image is cut into n x n patches")
-    contrast_weight: float = Field(1.0, ge=0, description="alpha")
-    consistency_weight: float = Field(1.0, ge=0, description="beta")
+    contrast_weight: float = Field(1.0, ge=0, description="alpha, of equation 1")
+    consistency_weight: float = Field(1.0, ge=0, description="beta, of equation 2")
     stages: Literal["two", "joint"] = Field(
         "two", description="'joint': both terms all the time, without stages"
     )
@@ -41,10 +43,12 @@ class CrossLevelOptions(base.Options):
         gt=0,
         description="its end: part of the run, or iteration if >= 1 (100 of 300 epochs)",
     )
-    temperature: float = Field(0.07, gt=0)
-    projector_widths: tuple[int, int, int] = (64, 64, 128)
+    temperature: float = Field(0.07, gt=0, description="tau")
+    projector_widths: tuple[Width, Width, Width] = (64, 64, 128)
     negatives: int | None = Field(None, ge=1, description="drawn for each query; default: all")
-    negatives_from: Literal["full", "patches"] = "full"
+    negatives_from: Literal["full", "patches"] = Field(
+        "full", description="whose cells are negatives"
+    )
     gradient: Literal["both", "patches", "full"] = Field(
         "patches", description="the side that learns from the consistency"
     )

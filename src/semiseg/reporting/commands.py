@@ -9,7 +9,7 @@ from semiseg import presets
 from semiseg.data.manifest import PreparedData
 from semiseg.data.splits import draw_labelled, parse_budget
 from semiseg.errors import UserError
-from semiseg.reporting.results import Benchmark
+from semiseg.reporting.results import Benchmark, Scored
 from semiseg.training.run_folder import RunFolder, RunSplit
 
 MOST_DRAWS = 20  # seeds of labelled patients that are tried
@@ -37,6 +37,15 @@ def train_command(run: RunFolder, data: PreparedData | None) -> str:
             value = (dump["options"] if section == config.method else dump[section])[key]
             words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     return shlex.join([*words, "-o", run.folder.name])
+
+
+def evaluate_command(run: RunFolder, scored: Scored) -> str:
+    """The command that repeats an evaluation of a run, other data aside."""
+    words = ["semiseg", "evaluate", run.folder.name, "--on", scored.row["on"]]
+    words += ["--network", scored.network, "--protocol", scored.row["summary"]["protocol"]]
+    if scored.weights != "best":
+        words += ["--weights", scored.weights]
+    return shlex.join([*words, *(["--flips"] if scored.flips else [])])
 
 
 def _draw(data: PreparedData, chosen: RunSplit, seed: int) -> int | None:

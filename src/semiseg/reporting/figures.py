@@ -39,6 +39,7 @@ DASHES = ("", "5 2", "2 1.5", "6 2 1.5 2")  # a second cue beside colour
 CLASSES = (
     "#56b4e9", "#f0e442", "#e8743b", "#2fc79b", "#d98cc0", "#ffffff", "#9f8cff", "#b5e36b",
 )  # fmt: skip
+LIGHT = 200  # of 255, in every channel: nobody sees a lighter point on white
 DARK = 80  # of 255: nobody sees a darker outline on a scan
 INK, LINE = "#101112", "#c1c2c3"  # stand-ins that become CSS colours
 FONT = 8.5  # points
@@ -67,6 +68,17 @@ def class_colours(task: Task) -> tuple[str, ...]:
         own, taken = [None] * len(own), []
     rest = itertools.cycle([colour for colour in CLASSES if colour not in taken] or CLASSES)
     return tuple(colour or next(rest) for colour in own)
+
+
+def paper_colours(task: Task) -> tuple[str, ...]:
+    """The colours of the classes 1, 2, ... as points on white paper.
+
+    The source's own, where every class has one and all can be seen and told apart; else ours, of which
+    none then means another class's colour.
+    """
+    own = [task.colours.get(name) for name in task.foreground]
+    named = [colour for colour in own if colour is not None and min(rgb(colour)) < LIGHT]
+    return tuple(named) if len(set(named)) == len(own) else SERIES
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

@@ -1,5 +1,6 @@
 """Cases beside their reference and their predictions, as one figure for a paper or a talk."""
 
+import textwrap
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
@@ -9,6 +10,8 @@ from semiseg.reporting.figures import CLASSES
 from semiseg.reporting.overlays import Shown, sheet
 
 SIDE = 1.5  # inches of a picture
+# letters of a line beside a picture: longer ones would push the titles out of the figure
+BESIDE = 28
 
 
 def gallery(
@@ -23,7 +26,7 @@ def gallery(
     """
     sheets = [sheet(item, colours, slices=1) for item in shown]
     across = max(len(made.heads) for made in sheets)
-    figure = Figure((SIDE * across + 0.3, (SIDE + 0.2) * len(sheets) + 0.4), layout="constrained")
+    figure = Figure((SIDE * across + 0.3, (SIDE + 0.2) * len(sheets) + 0.7), layout="constrained")
     grid = figure.subplots(len(sheets), across, squeeze=False)
     above = ""
     for axes_row, made in zip(grid, sheets, strict=True):
@@ -36,7 +39,8 @@ def gallery(
             # methods are named once; a score belongs to its case
             axes.set_title("\n".join(filter(None, [name if begins else "", score])), fontsize=7)
         lines = [made.item.section if begins else "", made.item.case, where, made.item.why]
-        axes_row[0].set_ylabel("\n".join(filter(None, lines)), fontsize=6)
+        beside = [part for line in lines for part in textwrap.wrap(line, BESIDE)]
+        axes_row[0].set_ylabel("\n".join(beside), fontsize=6)
         above = made.item.section
     figure.legend(
         handles=[

@@ -77,7 +77,7 @@ def choose_cases(scores: Mapping[str, float]) -> list[tuple[str, str]]:
         (ranked[0], "worst"),
     ):
         reasons.setdefault(case, []).append(why)
-    return [(case, " and ".join(why)) for case, why in reasons.items()]
+    return [(case, ", ".join([*why[:-2], " and ".join(why[-2:])])) for case, why in reasons.items()]
 
 
 def choose_slices(reference: NDArray[np.generic], count: int = 3) -> list[int]:

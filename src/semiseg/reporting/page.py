@@ -7,7 +7,6 @@ reporting knows no networks.
 import datetime
 import itertools
 import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.reporting import charts, figures, tables
 from semiseg.reporting.captions import caption, definitions, scored_cases, trouble
-from semiseg.reporting.commands import benchmark_commands, train_command
+from semiseg.reporting.commands import benchmark_commands, evaluate_command, train_command
 from semiseg.reporting.facts import (
     available_of,
     benchmark_facts,
@@ -180,9 +179,7 @@ def run_page(folder: Path | str, pictures: Sequence[Shown] = ()) -> str:
         settings=[(config.method, config_text(run.folder))],
         commands=[
             train_command(run, data),
-            *(f"semiseg evaluate {shlex.quote(run.folder.name)} --on {s.row['on']} "
-              f"--network {s.row['network']} --protocol {s.row['summary']['protocol']}"
-              for s in scored),
+            *(evaluate_command(run, s) for s in scored),
         ],
         definitions=definitions([s.row for s in scored]),
     )  # fmt: skip

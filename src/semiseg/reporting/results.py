@@ -32,6 +32,25 @@ class Scored:
     default: bool
     dice: dict[str | None, dict[str, float]]
 
+    @property
+    def network(self) -> str:
+        """The method's network; ``row["network"]`` also names what else was not the run's default."""
+        return str(self._of.get("network", self.row["network"]))
+
+    @property
+    def weights(self) -> str:
+        """'best', 'last' or 'step-N'."""
+        return str(self._of.get("weights", "best"))
+
+    @property
+    def flips(self) -> bool:
+        """Whether mirrored copies were averaged."""
+        return bool(self._of.get("flips", False))
+
+    @property
+    def _of(self) -> Mapping[str, Any]:
+        return dict(self.row["summary"].get("of") or {})
+
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:

@@ -24,9 +24,17 @@ class Panel:
 
 
 def scatter_grid(
-    rows: Sequence[tuple[str, Sequence[Panel | None]]], names: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[Panel | None]]],
+    names: Sequence[str],
+    colours: Sequence[str] = SERIES,
 ) -> Figure:
-    """A grid of named rows of panels; ``names`` are the classes, the background first."""
+    """A grid of named rows of panels.
+
+    Args:
+        rows: a name and its panels.
+        names: of the classes, the background first.
+        colours: of the classes 1, 2, ...; they begin anew behind the last.
+    """
     across = max(len(panels) for _, panels in rows)
     figure = Figure((SIDE * across + 0.4, SIDE * len(rows) + 0.5), layout="constrained")
     grid = figure.subplots(len(rows), across, squeeze=False)
@@ -38,7 +46,7 @@ def scatter_grid(
                 continue
             for code, label in enumerate(names):
                 of = panel.points[panel.classes == code]
-                colour = BACKGROUND if code == 0 else SERIES[(code - 1) % len(SERIES)]
+                colour = BACKGROUND if code == 0 else colours[(code - 1) % len(colours)]
                 axes.scatter(of[:, 0], of[:, 1], s=4, color=colour, label=label, linewidths=0)
             axes.set_title(panel.title, fontsize=8)
         axes_row[0].set_ylabel(name, fontsize=8)

@@ -6,7 +6,7 @@ The figure is of the kind of PLGCL's figure 3: t-SNE of several spaces at severa
 import csv
 import dataclasses
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from semiseg.data.volumes import VolumeStore
 from semiseg.errors import UserError
 from semiseg.files import replacing
 from semiseg.reporting.console import Console
-from semiseg.reporting.figures import FIGURE_SUFFIXES, save_figure
+from semiseg.reporting.figures import FIGURE_SUFFIXES, paper_colours, save_figure
 from semiseg.reporting.scatter import Panel, scatter_grid
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.loading import load_method, open_data, part_of, torch_device
@@ -77,16 +77,25 @@ def embeddings(
     target = Path(out)
     if target.suffix.lower() not in FIGURE_SUFFIXES:
         raise UserError(f"{target}: the figure's name ends in .png, .svg or .pdf.")
-    folders = [RunFolder(run) for run in runs]
+    at = list(dict.fromkeys(at))
+    if not at:
+        raise UserError("--at names no weights: take best, last, or step-N where they were kept.")
+    folders = {folder.resolve(): RunFolder(folder) for folder in map(Path, runs)}
+    titles = _titles(list(folders))
     drawn: dict[tuple[str, str], list[Space | None]] = {}
-    names: tuple[str, ...] = ()
-    for folder in folders:
-        data = open_data(folder, None, "move them back")
-        names = data.task.classes
+    opened = [(folder, open_data(folder, None, "move them back")) for folder in _known(folders)]
+    task = opened[0][1].task
+    for folder, data in opened:
+        if data.task.classes != task.classes:
+            raise UserError(
+                f"{folder.folder} has other classes ({', '.join(data.task.classes)}) than "
+                f"{opened[0][0].folder} ({', '.join(task.classes)}): draw them in figures of their own."
+            )
+    for folder, data in opened:
         for column, weights in enumerate(at):
             there = _spaces(folder, data, weights, on, images, device)
             for name in _named(there, spaces):
-                key = (folder.folder.resolve().name, name)
+                key = (titles[folder.folder.resolve()], name)
                 drawn.setdefault(key, [None] * len(at))[column] = there[name]
     found: list[Separation] = []
     rows: list[tuple[str, list[Panel | None]]] = []
@@ -116,7 +125,7 @@ def embeddings(
         for run, panels in rows:
             by_run.setdefault(run, []).extend(panels)
         rows = list(by_run.items())
-    save_figure(scatter_grid(rows, names), target)
+    save_figure(scatter_grid(rows, task.classes, paper_colours(task)), target)
     table = target.with_suffix(".csv")
     with replacing(table) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -132,6 +141,21 @@ def _named(there: Collection[str], words: Sequence[str]) -> list[str]:
         if not any(word in name.split(", ") for name in there):
             raise UserError(f"--spaces {word}: there are {'; '.join(there)}.")
     return [name for name in there if not words or not set(words).isdisjoint(name.split(", "))]
+
+
+def _known(folders: Mapping[Path, RunFolder]) -> list[RunFolder]:
+    """The folders, each of which a training wrote; a benchmark's own folder is none."""
+    for folder in folders.values():
+        folder.config()
+    return list(folders.values())
+
+
+def _titles(folders: Sequence[Path]) -> dict[Path, str]:
+    """Each folder's name, with as many folders above it as tell all of them apart."""
+    depth = 1
+    while len({folder.parts[-depth:] for folder in folders}) < len(folders):
+        depth += 1
+    return {folder: "/".join(folder.parts[-depth:]) for folder in folders}
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """``semiseg evaluate RUN``: a run's network on the validation, test or unlabelled cases of its data."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -82,6 +83,8 @@ def evaluate(
             f"{prepared.folder} has the classes {', '.join(prepared.task.classes)}, the run was trained "
             f"for {', '.join(predictor.task.classes)}."
         )
+    if prepared.task.kind == "volumes":  # a size for pictures is none for them
+        definitions = dataclasses.replace(definitions, picture_size=None)
     _, named = choose_network(config, network)
     origin: dict[str, str | bool] = {
         "run": str(folder.folder.resolve()), "data": str(prepared.folder.resolve()), "part": on,

@@ -115,7 +115,8 @@ def part_of(run: RunFolder, data: PreparedData, on: str) -> list[Case]:
     if on == "unlabelled":
         raise UserError(
             f"{data.folder} has no training case whose label {run.folder} left unread, so its "
-            "pseudo-labels cannot be scored: take --on validation or test."
+            "pseudo-labels cannot be scored: train with fewer --labelled than there are, or take --on "
+            "validation or test."
         )
     other = "test" if on == "validation" else "validation"
     if found[other]:

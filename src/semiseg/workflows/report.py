@@ -112,7 +112,14 @@ def _run_pictures(folder: Path, device: str, console: Console) -> list[Shown]:
         return _unscored_pictures(run, data, device, console)
     out: list[Shown] = []
     for on in dict.fromkeys(s.row["on"] for s in scored):
-        chosen = {s.row["network"]: s for s in scored if s.row["on"] == on}
+        # scores on other data (evaluate --data) have no case here
+        chosen = {
+            s.row["network"]: s
+            for s in scored
+            if s.row["on"] == on and s.dice[None].keys() & data.cases
+        }
+        if not chosen:
+            continue
         out += _pictures(f"{on} part", chosen, data, device, console)
     return out
 
@@ -134,8 +141,8 @@ def _pictures(
         protocol = PROTOCOLS.get(scored.row["summary"]["protocol"], STRICT)
         try:
             predictor = load_predictor(
-                scored.folder, network=scored.row["network"], device=device,
-                resampling=protocol.restore,
+                scored.folder, network=scored.network, weights=scored.weights, device=device,
+                flips=scored.flips, resampling=protocol.restore,
             )  # fmt: skip
         except UserError as error:
             console.warn(f"no pictures of {name}: {error}")
