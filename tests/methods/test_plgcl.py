@@ -2,10 +2,12 @@
 
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from conformance import MethodConformance
+from scipy import ndimage
 from torch import Tensor
 
 from semiseg import presets
@@ -68,9 +70,11 @@ class TestPLGCL(MethodConformance):
         self, small_data: PreparedData, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(plgcl, "strong_view", lambda x: 1 - x)
-        method = self.method(small_data, QUIET).eval()
+        method = self.method(small_data, QUIET, "plgcl.regularisation_weight=0.5").eval()
         with torch.no_grad():
             method.teacher.head.bias.add_(torch.tensor([0.3, -0.2, 0.1]))
+            for network in (method.student, method.teacher):
+                network.head.weight.mul_(20)  # so that a view's predictions are its own
         batch = self.batch()
         terms = method(batch, Step(0, 100))
         labelled = F.cross_entropy(method.student(batch.images[:2]), batch.labels)
@@ -78,20 +82,21 @@ class TestPLGCL(MethodConformance):
         teacher = pseudo_label(method.teacher, batch.images[2:])  # weak
         student = method.student(1 - batch.images[2:]).log_softmax(1)  # strong
         torch.testing.assert_close(
-            terms["regularisation"], -0.25 * (teacher * student).sum(1).mean()
+            terms["regularisation"], -0.5 * (teacher * student).sum(1).mean()
         )
 
     def test_equation_5_is_given_the_nearest_in_entropy(
         self, small_data: PreparedData, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        method = self.method(small_data, "plgcl.neighbours=3")
+        more = ("plgcl.temperature=0.3", "plgcl.lambda_weight=2", "plgcl.weight=0.6")
+        method = self.method(small_data, "plgcl.neighbours=3", *more)
         windows, calls = keep_windows(method, monkeypatch), keep_calls(monkeypatch)
         term = method(self.batch(), LATE)["plgcl"]
         embeddings, classes, positives, *rest = calls[0]
-        assert rest == [3, 0.2, 4.0, False]
+        assert rest == [3, 0.3, 2.0, False]
         assert torch.equal(classes, windows[0].classes)
         torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(len(classes)))
-        torch.testing.assert_close(term, 0.2 * gaussian_contrast(*calls[0]))
+        torch.testing.assert_close(term, 0.6 * gaussian_contrast(*calls[0]))
         entropy = windows[0].entropy
         for u, row in enumerate(positives):
             own = [v for v in range(len(classes)) if v != u and classes[v] == classes[u]]
@@ -108,6 +113,8 @@ class TestPLGCL(MethodConformance):
         torch.manual_seed(0)
         task = small_data.task.model_copy(update={"channels": channels})
         method = PLGCL(task, self.config(small_data, *more))
+        with torch.no_grad():  # a teacher who knows better is not asked
+            method.teacher.head.bias.add_(torch.tensor([3.0, -2.0, 1.0]))
         grey = self.batch()
         colours = torch.linspace(1, 0.2, channels)[:, None, None]  # each its own entropy
         batch = Batch(grey.images * colours, grey.labels)
@@ -259,6 +266,19 @@ class TestPLGCL(MethodConformance):
         method(self.batch(), Step(51, 100))
         assert torch.equal(method.guide.head.bias, kept)
 
+    @pytest.mark.parametrize("refine", [True, False])
+    def test_patches_follow_the_student_unless_its_pseudo_labels_are_frozen(
+        self, small_data: PreparedData, refine: bool
+    ) -> None:
+        more = ("plgcl.patches=5000", "plgcl.warmup=0.5", f"plgcl.refine={str(refine).lower()}")
+        method, batch, found = self.method(small_data, *more), self.batch(), []
+        method(batch, Step(50, 100))
+        for _ in range(2):
+            found.append(method._windows(batch).confidence.sort().values)
+            with torch.no_grad():
+                method.student.head.bias.add_(torch.tensor([1.0, 0.0, 0.0]))
+        assert torch.equal(*found) is not refine
+
     def test_lambda_ramps(self, small_data: PreparedData, monkeypatch: pytest.MonkeyPatch) -> None:
         calls = keep_calls(monkeypatch)
         for more in ("plgcl.lambda_ramp=true", "plgcl.lambda_ramp=false"):
@@ -301,6 +321,27 @@ class TestPLGCL(MethodConformance):
         shown = found.pixels[found.classes == 1].flatten(1).sum(1)
         assert int((shown > 0).sum()) == 4  # windows in steps of 8 that overlap the drawn corner
         assert found.confidence.max() == 1
+
+    def test_strong_views_are_grey_morphology_of_other_brightness(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from semiseg.methods.parts import strong
+
+        images = torch.rand(32, 2, 9, 9)
+        monkeypatch.setattr(strong, "BRIGHTNESS", 0.0)
+        monkeypatch.setattr(strong, "CONTRAST", 0.0)
+        torch.manual_seed(0)
+        views = strong.strong_view(images).numpy()
+        kinds = set()
+        for image, view in zip(images.numpy(), views, strict=True):
+            looks = {
+                "neither": image,
+                "dilated": ndimage.grey_dilation(image, (1, 3, 3)),
+                "eroded": ndimage.grey_erosion(image, (1, 3, 3)),
+            }
+            (kind,) = [name for name, look in looks.items() if np.array_equal(look, view)]
+            kinds.add(kind)
+        assert kinds == {"neither", "dilated", "eroded"}
 
     def test_strong_views_are_other_looks_at_the_same_view(self) -> None:
         images = torch.rand(64, 1, 16, 16)
