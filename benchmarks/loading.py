@@ -63,9 +63,10 @@ def loading(data: PreparedData, size: int, batch: int) -> tuple[Timing, Timing]:
     return summary(cold), summary(warm)
 
 
-def training_step(task: Task, size: int, batch: int, repeats: int) -> Timing:
+def training_step(data: Manifest, size: int, batch: int, repeats: int) -> Timing:
     """Forward, backward and the optimiser's step of ``supervised``."""
-    config = settle(task, "supervised", None, [f"data.size={size}"]).config
+    task = data.task
+    config = settle(data, "supervised", None, [f"data.size={size}"]).config
     method = methods.entry("supervised").load()(task, config).train()
     optimiser: Any = build_optimiser(method.parameter_groups(), config.training)
     from semiseg.data.batch import Batch
@@ -97,7 +98,7 @@ def main() -> None:
         data = PreparedData(options.data) if options.data else generated(Path(folder) / "d", 24)
         for size in options.sizes:
             cold, warm = loading(data, size, options.batch)
-            step = training_step(data.task, size, options.batch, options.repeats)
+            step = training_step(data.manifest, size, options.batch, options.repeats)
             print(f"{size}, batches of {options.batch}: training step {step}")
             for name, timing in (("cold", cold), ("warm", warm)):
                 part = timing.median / (timing.median + step.median)

@@ -10,6 +10,7 @@ from lightning.fabric import Fabric
 from semiseg import methods
 from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
+from semiseg.data.manifest import Manifest, Split
 from semiseg.data.task import Intensity, Task
 from semiseg.methods.base import Step
 from semiseg.training.optimiser import build_optimiser
@@ -19,6 +20,7 @@ TASK = Task(
     name="benchmark", kind="volumes", channels=1, classes=("background", "RV", "Myo", "LV"),
     intensity=Intensity(kind="minmax"), median_shape=(10, 224, 224),
 )  # fmt: skip
+DATA = Manifest(task=TASK, layout="benchmark", split=Split(train=()), cases=())
 
 
 def heart_like(size: int, labelled: int = 2, unlabelled: int = 2) -> Batch:
