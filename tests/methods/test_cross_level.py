@@ -225,6 +225,20 @@ def test_patches_of_one_pixel_at_the_bottom_need_batch_norm(small_data: Prepared
     assert all(torch.isfinite(term) for term in terms.values())
 
 
+@pytest.mark.parametrize("preset", [None, "mcsc-cpu", "cross-level-cpu"])
+def test_there_is_no_dropout_unless_it_is_asked_for(
+    small_data: PreparedData, preset: str | None
+) -> None:
+    data = small_data.manifest
+    assert not any(settle(data, "cross-level", preset).config.unet.dropout)
+    asked = "unet.dropout=[0, 0, 0, 0, 0.5]"
+    assert settle(data, "cross-level", preset, [asked]).config.unet.dropout[-1] == 0.5
+    if preset is None:
+        found = settle(data, "cross-level", preset)
+        assert found.origins["unet.dropout"] == "the method cross-level"
+        assert all(settle(data, "supervised", preset).config.unet.dropout)
+
+
 @pytest.mark.parametrize("name", ["cross-level-kvasir", "cross-level-isic2018"])
 def test_presets_say_what_is_printed(small_data: PreparedData, name: str) -> None:
     task = small_data.task.model_copy(update={"channels": 3})

@@ -52,6 +52,8 @@ class Method(nn.Module):
     uses_unlabelled: ClassVar[bool] = True
     networks: ClassVar[tuple[str, ...]]
     """Names of the attributes that can predict; the first is the one used for inference."""
+    settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """What the method needs of other sections; data, presets and ``--set`` may say otherwise."""
 
     @classmethod
     def size_step(cls, options: Mapping[str, Any]) -> int:

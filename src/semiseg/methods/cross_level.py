@@ -87,6 +87,8 @@ class CrossLevel(Method):
 
     Options: ClassVar[type[base.Options]] = CrossLevelOptions
     networks: ClassVar[tuple[str, ...]] = ("cnn",)
+    # two passes would draw their own, and the terms would punish the difference
+    settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {"unet": {"dropout": [0.0] * 5}}
 
     @classmethod
     def size_step(cls, options: Mapping[str, Any]) -> int:

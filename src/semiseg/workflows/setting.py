@@ -38,7 +38,7 @@ def settle(
     sections: Mapping[str, Any] | None = None,
     small: bool = False,
 ) -> Resolved:
-    """Resolve the configuration: what the data say, then the preset, then ``--set``.
+    """Resolve the configuration: what the method needs, the data say, the preset, then ``--set``.
 
     Args:
         data: the manifest of the data.
@@ -70,7 +70,7 @@ def settle(
         entry.load().size_step({key: value for part in parts for key, value in part.items()}),
         volumes=volumes, small=small,
     )  # fmt: skip
-    layers = []
+    layers = [Layer(f"the method {name}", entry.load().settings)]
     if small and preset is None:
         suggested = any(d.option == "data.dimensions" for d in decisions)
         preset = small_preset(name, suggested or asked == 3)
