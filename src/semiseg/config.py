@@ -125,6 +125,7 @@ class UNetConfig(Strict):
         "batch", description="'instance' for batches of one or two, as in 3D"
     )
     head_kernel: Literal[1, 3] = 3
+    sigmoid: bool = Field(False, description="two classes share one channel of the head")
     standardise: Literal["none", "imagenet"] = Field(
         "none", description="of inputs in [0, 1]: by ImageNet's mean and deviation a channel"
     )

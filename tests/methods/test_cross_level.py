@@ -149,13 +149,13 @@ class TestCrossLevel(MethodConformance):
         assert len(losses) == 3
 
 
-def binary(data: PreparedData) -> CrossLevel:
+def binary(data: PreparedData, *more: str) -> CrossLevel:
     task = data.task.model_copy(update={"classes": ("background", "polyp")})
     config: RunConfig = settle(
         data.manifest.model_copy(update={"task": task}),
         "cross-level",
         None,
-        small_settings("cross-level"),
+        (*small_settings("cross-level"), *more),
     ).config
     torch.manual_seed(0)
     method = methods.entry("cross-level").load()(task, config)
@@ -164,7 +164,7 @@ def binary(data: PreparedData) -> CrossLevel:
 
 
 def test_two_classes_are_one_sigmoid_channel(small_data: PreparedData) -> None:
-    method = binary(small_data).eval()
+    method = binary(small_data, "unet.sigmoid=true").eval()
     images = torch.rand(3, 1, 32, 32)
     z = method.cnn.head(method.cnn.features(images)[1])
     assert z.shape == (3, 1, 32, 32)
@@ -172,8 +172,11 @@ def test_two_classes_are_one_sigmoid_channel(small_data: PreparedData) -> None:
     torch.testing.assert_close(probabilities[:, 1:], z.sigmoid())
 
 
-def test_the_loss_of_two_classes_scores_the_foreground(small_data: PreparedData) -> None:
-    method = binary(small_data).eval()
+@pytest.mark.parametrize("sigmoid", ["true", "false"])
+def test_the_loss_of_two_classes_scores_the_foreground(
+    small_data: PreparedData, sigmoid: str
+) -> None:
+    method = binary(small_data, f"unet.sigmoid={sigmoid}").eval()
     labels = torch.randint(0, 2, (2, 32, 32))
     batch = Batch(torch.rand(4, 1, 32, 32), labels)
     p = method.logits(batch.images, "cnn").softmax(1)[:2, 1]
@@ -253,5 +256,5 @@ def test_presets_say_what_is_printed(small_data: PreparedData, name: str) -> Non
         100,
     )
     assert (o["contrast_weight"], o["consistency_weight"], o["stages"]) == (1, 1, "two")
-    assert (o["temperature"], config.unet.head_kernel) == (0.07, 1)
+    assert (o["temperature"], config.unet.head_kernel, config.unet.sigmoid) == (0.07, 1, True)
     assert config.unet.standardise == "imagenet"

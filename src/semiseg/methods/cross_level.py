@@ -103,8 +103,8 @@ class CrossLevel(Method):
         check_size(config.data.size, o.patches, len(config.unet.channels))
         cell = config.data.size // o.patches
         check_patch(cell, config)
-        # h: one sigmoid channel for two classes, which then has no background to be scored
-        self.cnn = build_unet(task, config, sigmoid=True)
+        self.cnn = build_unet(task, config)
+        # of two classes the foreground alone is scored and compared, as a sigmoid has no other
         self.binary = len(task.classes) == 2
         self.projector = Projector(self.cnn.out_channels[1], o.projector_widths, cell)
         if not o.contrast_weight:

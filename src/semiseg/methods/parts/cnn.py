@@ -14,8 +14,8 @@ def voxel(task: Task, config: RunConfig) -> tuple[float, ...]:
     return config.data.spacing or task.spacing or (1.0, 1.0, 1.0)
 
 
-def build_unet(task: Task, config: RunConfig, sigmoid: bool = False) -> Segmenter:
-    """A U-Net with its head, in 2D or 3D; ``sigmoid``: one channel for two classes.
+def build_unet(task: Task, config: RunConfig) -> Segmenter:
+    """A U-Net with its head, in 2D or 3D.
 
     Raises:
         UserError: where ``data.size``, ``data.patch`` or the channels do not fit.
@@ -23,7 +23,7 @@ def build_unet(task: Task, config: RunConfig, sigmoid: bool = False) -> Segmente
     data = config.data
     backbone = UNet(task.channels, config.unet, voxel(task, config))
     backbone.check_size(data.size if data.dimensions == 2 else data.sides)
-    return Segmenter(backbone, len(task.classes), config.unet.head_kernel, sigmoid)
+    return Segmenter(backbone, len(task.classes), config.unet.head_kernel, config.unet.sigmoid)
 
 
 def check_patch(side: int, config: RunConfig) -> None:
