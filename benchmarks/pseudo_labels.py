@@ -30,6 +30,7 @@ from torch import Tensor
 from semiseg.data.loader import SliceCache, slices_of
 from semiseg.data.task import NOT_DRAWN
 from semiseg.errors import RunFailure, UserError
+from semiseg.losses.drawn import one_hot
 from semiseg.methods.plgcl import PLGCL, pseudo_label
 from semiseg.reporting.figures import SERIES, save_figure
 from semiseg.training.run_folder import RunFolder
@@ -63,7 +64,9 @@ def batches(run: RunFolder, count: int) -> Iterator[tuple[Tensor, Tensor]]:
     chosen = np.linspace(0, len(slices) - 1, min(count, len(slices))).round().astype(int)
     size = config.training.batch_size - config.training.labelled_batch_size
     # neighbours in a volume are alike, a batch in training is not
-    for part in np.array_split(np.random.default_rng(0).permutation(chosen), -(-count // size)):
+    for part in np.array_split(
+        np.random.default_rng(0).permutation(chosen), -(-len(chosen) // size)
+    ):
         images, labels = zip(*(cache.get(*slices[int(index)], True) for index in part), strict=True)
         yield torch.stack(images), torch.stack(labels).long()
 
@@ -81,11 +84,11 @@ def measure(run: RunFolder, weights: str, count: int) -> dict[str, float]:
     for images, labels in batches(run, count):
         confidence = pseudo_label(method.student, images)
         drawn = labels != NOT_DRAWN
-        truth = F.one_hot(labels.where(drawn, 0), classes).movedim(-1, 1) * drawn[:, None]
-        hard = F.one_hot(confidence.argmax(1), classes).movedim(-1, 1) * drawn[:, None]
+        truth = one_hot(labels, classes)
+        hard = one_hot(confidence.argmax(1).where(drawn, NOT_DRAWN), classes)
         confidence = confidence * drawn[:, None]
         side = images.shape[-1] // 4
-        average, share = (F.avg_pool2d(x.float(), side, side // 2) for x in (confidence, truth))
+        average, share = (F.avg_pool2d(x, side, side // 2) for x in (confidence, truth))
         candidates = average >= least
         for name, value in {
             "both": hard * truth, "guessed": hard, "true": truth, "attended": confidence,

@@ -15,14 +15,6 @@ from semiseg.workflows.train import train
 from small import small_settings, write_small_data
 
 
-@pytest.fixture(scope="module")
-def run(small_data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "plgcl"
-    settings = [*small_settings("plgcl"), "training.keep_weights_at=[2, 5]"]
-    train(small_data.folder, out, method="plgcl", labelled="2", settings=settings, console=Quiet())
-    return out
-
-
 def test_a_figure_and_its_numbers(run: Path, tmp_path: Path) -> None:
     found = embeddings([run], tmp_path / "f.png", at=["step-2", "step-5", "best"], console=Quiet())
     assert (tmp_path / "f.png").stat().st_size > 10_000

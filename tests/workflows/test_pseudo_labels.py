@@ -7,25 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.evaluation.overlap import dice
+from semiseg.methods.plgcl import PLGCL, pseudo_label
 from semiseg.reporting.console import Quiet
+from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.embeddings import embeddings
 from semiseg.workflows.evaluate import evaluate
-from semiseg.workflows.loading import load_predictor
+from semiseg.workflows.loading import load_method, load_predictor
 from semiseg.workflows.report import report
 from semiseg.workflows.train import train
 from small import small_settings, write_small_data
-
-
-@pytest.fixture(scope="module")
-def run(small_data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "run"
-    settings = [*small_settings("plgcl"), "training.keep_weights_at=[2]"]
-    train(small_data.folder, out, method="plgcl", labelled="2", settings=settings, console=Quiet())
-    return out
 
 
 def test_every_training_case_with_an_unread_label_is_scored(
@@ -101,3 +96,24 @@ def test_where_no_label_was_left_unread(run: Path, tmp_path: Path) -> None:
     )  # other patients: no such part
     with pytest.raises(UserError, match="left unread"):
         evaluate(run, on="unlabelled", data=other.folder, out=tmp_path / "s", console=Quiet())
+
+
+def test_measured_as_training_goes_also_where_fewer_slices_are_than_asked_for(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    import pseudo_labels
+
+    folder = RunFolder(run)
+    assert pseudo_labels.stages(folder) == [(2, "step-2"), (5, "step-5"), (6, "last")]
+    found = list(pseudo_labels.batches(folder, 240))
+    assert [len(images) for images, _ in found] == [2, 2]  # two cases of two slices
+    measured = pseudo_labels.measure(folder, "step-2", 240)
+    assert set(measured) == set(pseudo_labels.MEASURES)
+    assert all(0 <= value <= 1 for value in measured.values())
+    method = load_method(folder, "step-2", torch.device("cpu"))
+    assert isinstance(method, PLGCL)
+    hard = torch.cat([pseudo_label(method.student, images).argmax(1) for images, _ in found])
+    truth = torch.cat([labels for _, labels in found])
+    by_hand = [dice((hard == k).numpy(), (truth == k).numpy()) for k in (1, 2)]
+    assert measured["dice"] == pytest.approx(sum(by_hand) / 2)

@@ -6,7 +6,7 @@ The figure is of the kind of PLGCL's figure 3: t-SNE of several spaces at severa
 import csv
 import dataclasses
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +83,7 @@ def embeddings(
     folders = {folder.resolve(): RunFolder(folder) for folder in map(Path, runs)}
     titles = _titles(list(folders))
     drawn: dict[tuple[str, str], list[Space | None]] = {}
-    opened = [(folder, open_data(folder, None, "move them back")) for folder in _known(folders)]
+    opened = [(folder, open_data(folder, None, "move them back")) for folder in folders.values()]
     task = opened[0][1].task
     for folder, data in opened:
         if data.task.classes != task.classes:
@@ -141,13 +141,6 @@ def _named(there: Collection[str], words: Sequence[str]) -> list[str]:
         if not any(word in name.split(", ") for name in there):
             raise UserError(f"--spaces {word}: there are {'; '.join(there)}.")
     return [name for name in there if not words or not set(words).isdisjoint(name.split(", "))]
-
-
-def _known(folders: Mapping[Path, RunFolder]) -> list[RunFolder]:
-    """The folders, each of which a training wrote; a benchmark's own folder is none."""
-    for folder in folders.values():
-        folder.config()
-    return list(folders.values())
 
 
 def _titles(folders: Sequence[Path]) -> dict[Path, str]:

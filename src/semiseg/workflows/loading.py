@@ -72,8 +72,10 @@ def open_data(run: RunFolder, data: Path | str | None, remedy: str) -> PreparedD
     """The prepared data of a run, or ``data`` where they are named.
 
     Raises:
-        UserError: where the run's data have gone from their place; ``remedy`` says what to do.
+        UserError: where the run's data have gone from their place (``remedy`` says what to do), or
+            the folder is no run, such as a benchmark's own.
     """
+    run.config()
     if data is not None:
         return PreparedData(data)
     place = Path(run.read_json("run.json")["data"])

@@ -1,0 +1,19 @@
+"""A run that several tests look at."""
+
+from pathlib import Path
+
+import pytest
+
+from semiseg.data.manifest import PreparedData
+from semiseg.reporting.console import Quiet
+from semiseg.workflows.train import train
+from small import small_settings
+
+
+@pytest.fixture(scope="session")
+def run(small_data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """PLGCL on two labelled patients, with weights kept on its way."""
+    out = tmp_path_factory.mktemp("runs") / "plgcl"
+    settings = [*small_settings("plgcl"), "training.keep_weights_at=[2, 5]"]
+    train(small_data.folder, out, method="plgcl", labelled="2", settings=settings, console=Quiet())
+    return out
