@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from semiseg.data.evenly import evenly
 from semiseg.data.loader import SliceCache, slices_of
 from semiseg.data.task import NOT_DRAWN
 from semiseg.errors import RunFailure, UserError
@@ -61,7 +62,7 @@ def batches(run: RunFolder, count: int) -> Iterator[tuple[Tensor, Tensor]]:
     data = open_data(run, None, "move them back")
     slices = slices_of(part_of(run, data, "unlabelled"))
     cache = SliceCache(data, config.data.size, config.data.cache_mb)
-    chosen = np.linspace(0, len(slices) - 1, min(count, len(slices))).round().astype(int)
+    chosen = evenly(len(slices), count)
     size = config.training.batch_size - config.training.labelled_batch_size
     # neighbours in a volume are alike, a batch in training is not
     for part in np.array_split(

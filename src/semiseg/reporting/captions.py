@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from semiseg.data.evenly import evenly
 from semiseg.data.manifest import PARTS, Case, PreparedData
 from semiseg.data.splits import counted
 from semiseg.evaluation.ceiling import resize_ceiling
@@ -115,7 +116,7 @@ def _ceilings(rows: Sequence[Row], prepared: PreparedData, cases: Sequence[Case]
         return []
     voxels = sum(c.shape[0] * c.shape[2] * c.shape[3] for c in cases)
     count = min(len(cases), max(len(cases) * MOST_VOXELS // voxels, 10))
-    chosen = [cases[round(i)] for i in np.linspace(0, len(cases) - 1, count)]
+    chosen = [cases[place] for place in evenly(len(cases), count)]
     sample = f" (over {count} of {len(cases)} cases)" if count < len(cases) else ""
     out = []
     for size in sorted({row["size"] for row in rows if isinstance(row["size"], int)}):

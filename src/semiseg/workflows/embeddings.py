@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semiseg.config import DataConfig
+from semiseg.data.evenly import evenly
 from semiseg.data.loader import SliceCache, slices_of
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.data.task import NOT_DRAWN
@@ -187,7 +188,7 @@ def _slices(
         if np.any(np.asarray(data.label(case.identifier)[index]) % NOT_DRAWN)  # not drawn is 0 too
     ]
     cache = SliceCache(data, config.size, config.cache_mb)
-    return [cache.get(*found[i], True) for i in _evenly(len(found), count)]
+    return [cache.get(*found[i], True) for i in evenly(len(found), count)]
 
 
 def _patches(
@@ -197,12 +198,8 @@ def _patches(
     store = VolumeStore(data, config.spacing, config.cache_mb)
     found = [case for case in cases if store.places(case)]
     chosen = []
-    for i in _evenly(len(found), count):
+    for i in evenly(len(found), count):
         centre = np.concatenate(store.places(found[i])).mean(0).round().astype(int)
         start = centre - np.floor_divide(config.sides, 2)
         chosen.append(store.box(found[i], start.tolist(), config.sides, True))
     return chosen
-
-
-def _evenly(length: int, count: int) -> list[int]:
-    return [round(float(i)) for i in np.linspace(0, length - 1, min(count, length))]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.evenly import evenly
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.evaluation.classes import drawn_only
@@ -174,10 +175,9 @@ def _unscored_pictures(
     except UserError as error:
         console.warn(f"no pictures: {error}")
         return []
-    places = np.unique(np.linspace(0, len(cases) - 1, min(UNSCORED, len(cases))).astype(int))
     name = run.config().method
     out = []
-    for case in [cases[index] for index in places]:
+    for case in [cases[place] for place in evenly(len(cases), UNSCORED)]:
         image, reference = data.image(case.identifier), np.asarray(data.label(case.identifier))
         predicted = predictor.labels(np.asarray(image), case.bounds, case.spacing)
         scores = _scores(predicted, reference, len(data.task.classes))
