@@ -294,6 +294,8 @@ def test_the_help_of_a_verb_mentions_its_options(
     assert [name for name in names if name not in said.out] == []
     helps = [getattr(parameter, "help", None) for parameter in VERBS[verb].params]
     assert all(helps)
+    # a paragraph is broken by the terminal's width alone
+    assert all("\n" not in lines for lines in (VERBS[verb].help or "\n").split("\n\n"))
 
 
 def test_no_words_give_the_help() -> None:

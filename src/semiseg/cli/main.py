@@ -38,21 +38,15 @@ app = typer.Typer(
     "usable segmenter. Every verb explains itself: semiseg VERB --help. With --debug an error "
     "shows its traceback; semiseg --version says which this is.",
 )
-app.command("demo")(demo.demo)
-app.command("run")(run.run)
-app.command("prepare")(prepare.prepare)
-app.command("inspect")(inspect.inspect)
-app.command("pack")(pack.pack)
-app.command("unpack")(unpack.unpack)
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("predict")(predict.predict)
-app.command("benchmark")(benchmark.benchmark)
-app.command("report")(report.report)
-app.command("embeddings")(embeddings.embeddings)
-app.command("methods")(listing.methods)
-app.command("datasets")(listing.datasets)
-app.command("presets")(listing.presets)
+VERBS = (
+    demo.demo, run.run, prepare.prepare, inspect.inspect, pack.pack, unpack.unpack, train.train,
+    evaluate.evaluate, predict.predict, benchmark.benchmark, report.report, embeddings.embeddings,
+    listing.methods, listing.datasets, listing.presets,
+)  # fmt: skip
+for verb in VERBS:
+    # typer would break a paragraph where the docstring's lines end
+    paragraphs = (verb.__doc__ or "").split("\n\n")
+    app.command(help="\n\n".join(" ".join(lines.split()) for lines in paragraphs))(verb)
 
 
 def main() -> None:
