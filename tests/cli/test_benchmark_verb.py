@@ -29,7 +29,7 @@ def finished(bench: Path) -> set[str]:
     return {path.parent.name for path in bench.glob("runs/*/finished.json")}
 
 
-def wait_for(happened: Callable[[], object], seconds: float = 60) -> None:
+def wait_for(happened: Callable[[], object], seconds: float = 180) -> None:
     """Until ``happened()``, or fail."""
     end = time.monotonic() + seconds
     while not happened():
@@ -187,11 +187,13 @@ def test_no_process_outlives_a_killed_benchmark(data: Path, tmp_path: Path) -> N
         "benchmark", data, "-o", bench, "--methods", "supervised", "--labelled", "1",
         *small(iterations="100000"), "--jobs", "2",
     )  # fmt: skip
-    wait_for(lambda: list(bench.glob("runs/*/checkpoints/*.pt")) or going.poll() is not None)
-    workers = children(going.pid)
-    assert workers
-    going.kill()
-    going.communicate(timeout=60)
+    try:
+        wait_for(lambda: list(bench.glob("runs/*/checkpoints/*.pt")) or going.poll() is not None)
+        workers = children(going.pid)
+        assert workers
+    finally:  # or a failed test would leave an endless training
+        going.kill()
+        going.communicate(timeout=60)
     wait_for(lambda: not any(alive(pid) for pid in workers), seconds=20)
 
 

@@ -39,6 +39,20 @@ def test_every_row_of_the_papers_tables_runs(
     assert {k: config.options[k] for k in written} == written
 
 
+def test_a_row_is_what_its_name_says_whatever_is_set_for_all(small_data: PreparedData) -> None:
+    """Or a row "L_sup" would train with the contrast under ``--set plgcl.weight=0.2``."""
+    rows = presets.load_study("plgcl-table2")["variants"]
+    weights = {}
+    for row, content in rows.items():
+        sections = {key: value for key, value in content.items() if key != "method"}
+        said = ["plgcl.weight=0.2", "plgcl.regularisation_weight=0.5"]
+        resolved = settle(small_data.manifest, "plgcl", "plgcl-cpu", said, sections)
+        weights[row] = [resolved.config.options[k] for k in ("regularisation_weight", "weight")]
+    assert weights["L_sup"] == [0, 0]
+    assert weights["L_sup + L_reg"] == [0.5, 0]
+    assert weights["warm-up, then all"] == [0.5, 0.2]
+
+
 @pytest.mark.parametrize("preset", presets.names())
 def test_every_preset_says_what_is_known(small_data: PreparedData, preset: str) -> None:
     """With every method that it has a section for, so that a comparison can use it."""

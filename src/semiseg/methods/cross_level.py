@@ -10,6 +10,7 @@ beta L_consist (equation 3), with (alpha, beta) = (1, 0) in the first stage and 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
+import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
@@ -51,6 +52,9 @@ class CrossLevelOptions(base.Options):
     )
     gradient: Literal["both", "patches", "full"] = Field(
         "patches", description="the side that learns from the consistency"
+    )
+    batch_norm: Literal["apart", "together"] = Field(
+        "apart", description="statistics of labelled and unlabelled images"
     )
 
 
@@ -113,13 +117,13 @@ class CrossLevel(Method):
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Terms: ``supervised``, ``contrast`` and ``consistency`` where they are at work."""
         o, labelled = self.options, batch.labelled
-        features = self.cnn.features(batch.images)
-        logits = self.cnn.classify(features)
-        loss = supervised_loss(logits[:labelled], batch.labels, background=not self.binary)
-        terms = {"supervised": loss}
         first = step.index < start_of(o.first_stage, step.total)
         contrast = o.contrast_weight if first or o.stages == "joint" else 0.0
         consistency = o.consistency_weight if not first or o.stages == "joint" else 0.0
+        features = self._features(batch, unlabelled=bool(contrast or consistency))
+        logits = self.cnn.classify(features)
+        loss = supervised_loss(logits[:labelled], batch.labels, background=not self.binary)
+        terms = {"supervised": loss}
         if not (contrast or consistency):
             return terms
         with batch_statistics(self.cnn):
@@ -140,6 +144,21 @@ class CrossLevel(Method):
                 local = local.detach()
             terms["consistency"] = consistency * cross_level_consistency(full, local)
         return terms
+
+    def _features(self, batch: Batch, unlabelled: bool) -> dict[int, Tensor]:
+        """Maps of the full images, labelled first; without ``unlabelled`` maybe of the labelled alone.
+
+        Normalised together, labelled images that the network knows by heart may lie on one side of
+        every map and all others on the other, where no loss tells it what to find.
+        """
+        if self.options.batch_norm == "together":
+            return self.cnn.features(batch.images)
+        features = self.cnn.features(batch.images[: batch.labelled])
+        if not (unlabelled and batch.unlabelled):
+            return features
+        with batch_statistics(self.cnn):
+            others = self.cnn.features(batch.images[batch.labelled :])
+        return {key: torch.cat([features[key], others[key]]) for key in features}
 
     def _probabilities(self, logits: Tensor) -> Tensor:
         probabilities = logits.float().softmax(1)

@@ -45,7 +45,7 @@ def settle(
         method: default: the preset's.
         preset: name or file.
         settings: ``section.key=value`` each.
-        sections: of a benchmark's variant; they come after the preset.
+        sections: of a benchmark's variant; they come last, so that a row is what its name says.
         small: without a preset, begin from the method's own for a machine without a GPU, below what
             the data say.
 
@@ -64,7 +64,7 @@ def settle(
     asked = given.get("data", {}).get("dimensions")
     volumes = 3 in entry.dimensions and (asked or named) == 3
     begun = content if preset or not small else presets.load(small_preset(name))
-    parts = [layer.get(name) or {} for layer in (begun, sections or {}, given)]
+    parts = [layer.get(name) or {} for layer in (begun, given, sections or {})]
     decisions = suit(
         data.decisions or decide(data.task), data.task, name,
         entry.load().size_step({key: value for part in parts for key, value in part.items()}),
@@ -82,8 +82,6 @@ def settle(
         layers += _layers(decisions)
         if preset:
             layers.append(Layer(f"preset '{preset}'", presets.sections(content)))
-    if sections:
-        layers.append(Layer("the study", sections))
     others = [section for section in given if section in methods.table() and section != name]
     if others and sections is None:
         raise UserError(
@@ -93,6 +91,8 @@ def settle(
     if asked in (2, 3):  # before anything of a preset for slices contradicts it
         check_dimensions(data.task, name, int(asked))
     layers.append(Layer("--set", given))
+    if sections:
+        layers.append(Layer("the study", sections))
     resolved = resolve(name, entry.load().Options, list(methods.table()), layers, preset)
     check_dimensions(data.task, name, resolved.config.data.dimensions)
     return resolved
