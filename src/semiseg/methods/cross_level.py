@@ -10,7 +10,6 @@ beta L_consist (equation 3), with (alpha, beta) = (1, 0) in the first stage and 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
@@ -25,7 +24,7 @@ from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step, start_of
 from semiseg.methods.parts.cnn import build_unet, check_patch
 from semiseg.methods.parts.points import Points
-from semiseg.methods.parts.statistics import batch_statistics
+from semiseg.methods.parts.statistics import BatchNorm, batch_statistics, features_of
 
 Width = Annotated[int, Field(ge=1)]
 
@@ -53,7 +52,7 @@ class CrossLevelOptions(base.Options):
     gradient: Literal["both", "patches", "full"] = Field(
         "patches", description="the side that learns from the consistency"
     )
-    batch_norm: Literal["apart", "together"] = Field(
+    batch_norm: BatchNorm = Field(
         "apart", description="statistics of labelled and unlabelled images"
     )
 
@@ -120,7 +119,10 @@ class CrossLevel(Method):
         first = step.index < start_of(o.first_stage, step.total)
         contrast = o.contrast_weight if first or o.stages == "joint" else 0.0
         consistency = o.consistency_weight if not first or o.stages == "joint" else 0.0
-        features = self._features(batch, unlabelled=bool(contrast or consistency))
+        # without a term unlabelled images matter only where they are normalised with the others
+        needed = contrast or consistency or o.batch_norm == "together"
+        images = batch.images if needed else batch.images[:labelled]
+        features = features_of(self.cnn, images, labelled, o.batch_norm)
         logits = self.cnn.classify(features)
         loss = supervised_loss(logits[:labelled], batch.labels, background=not self.binary)
         terms = {"supervised": loss}
@@ -144,21 +146,6 @@ class CrossLevel(Method):
                 local = local.detach()
             terms["consistency"] = consistency * cross_level_consistency(full, local)
         return terms
-
-    def _features(self, batch: Batch, unlabelled: bool) -> dict[int, Tensor]:
-        """Maps of the full images, labelled first; without ``unlabelled`` maybe of the labelled alone.
-
-        Normalised together, labelled images that the network knows by heart may lie on one side of
-        every map and all others on the other, where no loss tells it what to find.
-        """
-        if self.options.batch_norm == "together":
-            return self.cnn.features(batch.images)
-        features = self.cnn.features(batch.images[: batch.labelled])
-        if not (unlabelled and batch.unlabelled):
-            return features
-        with batch_statistics(self.cnn):
-            others = self.cnn.features(batch.images[batch.labelled :])
-        return {key: torch.cat([features[key], others[key]]) for key in features}
 
     def _probabilities(self, logits: Tensor) -> Tensor:
         probabilities = logits.float().softmax(1)

@@ -28,7 +28,7 @@ from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step, start_of
 from semiseg.methods.parts.cnn import build_unet, check_patch
 from semiseg.methods.parts.points import Points
-from semiseg.methods.parts.statistics import batch_statistics
+from semiseg.methods.parts.statistics import BatchNorm, batch_statistics, features_of
 from semiseg.methods.parts.strong import strong_view
 from semiseg.methods.parts.teacher import frozen_copy, update_average
 from semiseg.networks.segmenter import Segmenter
@@ -55,6 +55,9 @@ class PLGCLOptions(base.Options):
     rest: Literal["ignored", "negative"] = Field("ignored", description="farther ones of the class")
     patches: int = Field(64, ge=2, description="drawn from the batch for each class")
     least_confidence: float = Field(0.01, ge=0, le=1, description="of a patch, equation 1")
+    batch_norm: BatchNorm = Field(
+        "apart", description="the student's statistics of labelled images and strong views"
+    )
     head_hidden: int = Field(256, ge=1)
     head_width: int = Field(128, ge=1)
 
@@ -114,7 +117,8 @@ class PLGCL(Method):
         images = batch.images[:labelled]
         if regularised:
             images = torch.cat([images, strong_view(weak)])
-        logits = at_least_single(self.student(images))
+        features = features_of(self.student, images, labelled, o.batch_norm)
+        logits = at_least_single(self.student.classify(features))
         terms = {"supervised": cross_entropy(logits[:labelled], batch.labels)}
         if regularised:
             target = pseudo_label(self.teacher, weak)

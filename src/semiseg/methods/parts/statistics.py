@@ -1,9 +1,32 @@
-"""Batch norm in a forward pass that is not the network's main one."""
+"""Batch norm in forward passes that are not the network's main one."""
 
 import contextlib
 from collections.abc import Iterator
+from typing import Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+
+from semiseg.networks.segmenter import Segmenter
+
+BatchNorm = Literal["apart", "together"]
+
+
+def features_of(
+    network: Segmenter, images: Tensor, labelled: int, batch_norm: BatchNorm
+) -> dict[int, Tensor]:
+    """Maps of a batch of images [B, C, S, S], of which the first ``labelled`` have labels.
+
+    Normalised ``together``, labelled images that the network knows by heart may lie on one side of
+    every map and all others on the other, where no label tells it what to find. ``apart`` each part
+    has its own statistics, and those of the labelled images alone reach the running averages.
+    """
+    if batch_norm == "together" or labelled == len(images):
+        return network.features(images)
+    features = network.features(images[:labelled])
+    with batch_statistics(network):
+        others = network.features(images[labelled:])
+    return {key: torch.cat([features[key], others[key]]) for key in features}
 
 
 @contextlib.contextmanager
