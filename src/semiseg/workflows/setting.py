@@ -38,7 +38,7 @@ def settle(
     sections: Mapping[str, Any] | None = None,
     small: bool = False,
 ) -> Resolved:
-    """Resolve the configuration: what the method needs, the data say, the preset, then ``--set``.
+    """Resolve the configuration: the method's needs, the data, the preset, ``--set``, a study's row.
 
     Args:
         data: the manifest of the data.

@@ -35,6 +35,7 @@ def batch_statistics(module: nn.Module, dropout: bool = True) -> Iterator[None]:
 
     For patches, crops and teachers: their statistics are not those of the full images that the
     network is used on, so they must not reach its averages; and averages are not those of patches.
+    For unlabelled images see `features_of`.
     ``dropout``: as the module's mode has it; false: none.
     """
     modes = {m: m.training for m in module.modules()}
