@@ -405,7 +405,7 @@ def test_without_a_preset_a_small_machine_takes_its_own(data: Path, tmp_path: Pa
     assert "training.iterations = 2000  (from preset 'mcsc-cpu', as there is no GPU)" in said
     said = well(call(*words, *few, "--method", "cross-level")).out
     assert "data.size = 64  (from the data: the median slice is" in said
-    assert "training.epochs = 60  (from preset 'cross-level-cpu', as there is no GPU)" in said
+    assert "training.iterations = 2000  (from preset 'cross-level-cpu', as there is no GPU)" in said
     said = well(call(*words, *few, "--method", "cross-level", "--set", "cross-level.patches=5")).out
     assert "data.size = 80  (from the data: the median slice is" in said
     said = well(call(*words, *few, "--method", "mcsc", "--preset", "mcsc-acdc",
