@@ -1,4 +1,4 @@
-"""Typed configuration: defaults, then what the data suggest, then a preset, then ``--set``.
+"""Typed configuration: defaults, the data's suggestions, a preset, ``--set``, a study's row.
 
 Nothing here imports torch, so that a wrong option is reported before anything slow starts.
 """
@@ -228,7 +228,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
             ) from None
         if isinstance(value, str):
             value = _number(value)
-        out.setdefault(section, {})[key] = value
+        out.setdefault(section.replace("_", "-"), {})[key] = value
     return out
 
 

@@ -137,6 +137,16 @@ def test_a_dry_run_lists_the_runs(data: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_it_is_said_where_a_row_has_its_own_word(data: Path, tmp_path: Path) -> None:
+    words = ("benchmark", data, "-o", tmp_path / "bench", "--dry-run", "--labelled", "2", *small())
+    more = ("--set", "plgcl.warmup=0.1", "--set", "data.size=64")
+    said = well(call(*words, "--study", "plgcl-table2", *more))
+    assert "plgcl.warmup is as the study has it, not as --set, in 'all, no warm-up'\n" in said.out
+    assert "data.size is" not in said.out
+    # a baseline of as many labelled images, whatever batch is asked for
+    well(call(*words, "--study", "cross-level-table1"))
+
+
 def test_what_would_not_be_comparable_is_refused(data: Path, tmp_path: Path) -> None:
     bench = tmp_path / "bench"
     words = ("benchmark", data, "-o", bench, "--labelled", "2", "--methods", "supervised")

@@ -406,8 +406,10 @@ def test_without_a_preset_a_small_machine_takes_its_own(data: Path, tmp_path: Pa
     said = well(call(*words, *few, "--method", "cross-level")).out
     assert "data.size = 64  (from the data: the median slice is" in said
     assert "training.iterations = 2000  (from preset 'cross-level-cpu', as there is no GPU)" in said
-    said = well(call(*words, *few, "--method", "cross-level", "--set", "cross-level.patches=5")).out
-    assert "data.size = 80  (from the data: the median slice is" in said
+    for spelled in ("cross-level", "cross_level"):
+        five = ("--set", f"{spelled}.patches=5")
+        said = well(call(*words, *few, "--method", "cross-level", *five)).out
+        assert "data.size = 80  (from the data: the median slice is" in said
     said = well(call(*words, *few, "--method", "mcsc", "--preset", "mcsc-acdc",
                      "--set", "data.size=32", "--set", "swin.pretrained=none")).out  # fmt: skip
     assert "no GPU" not in said

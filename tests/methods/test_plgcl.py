@@ -14,7 +14,7 @@ from semiseg import presets
 from semiseg.config import RunConfig, UNetConfig
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import NOT_DRAWN, Intensity
 from semiseg.errors import UserError
 from semiseg.losses.plgcl import binary_entropy, gaussian_contrast, nearest
 from semiseg.methods import plgcl
@@ -400,6 +400,13 @@ def test_a_size_without_windows_says_what_fits(size: int) -> None:
     for fits in (int(lower), int(upper)):
         check_size(fits, 5)
         UNet(1, UNetConfig()).check_size(fits)
+
+
+def test_images_that_do_not_lie_within_0_and_1_are_refused(small_data: PreparedData) -> None:
+    task = small_data.task.model_copy(update={"intensity": Intensity(kind="zscore")})
+    config = settle(small_data.manifest, "plgcl", None, small_settings("plgcl")).config
+    with pytest.raises(UserError, match="z-scores: prepare them with --intensity percentile"):
+        PLGCL(task, config)
 
 
 def test_crops_of_one_pixel_at_the_bottom_need_batch_norm(small_data: PreparedData) -> None:

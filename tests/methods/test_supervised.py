@@ -47,6 +47,9 @@ class TestSupervised(MethodConformance):
         found = method(batch, Step(0, 10))["supervised"]
         torch.testing.assert_close(found, expected)
 
-    def test_all_images_of_a_batch_are_labelled(self, small_data: PreparedData) -> None:
-        config = self.config(small_data)
-        assert batch_counts(self.build(small_data, config), config) == (4, 0)
+    @pytest.mark.parametrize(("batch", "images"), [("whole", 4), ("labelled", 2)])
+    def test_all_images_of_a_batch_are_labelled(
+        self, small_data: PreparedData, batch: str, images: int
+    ) -> None:
+        config = self.config(small_data, f"supervised.batch={batch}")
+        assert batch_counts(self.build(small_data, config), config) == (images, 0)

@@ -16,7 +16,10 @@ def benchmark(
     ] = None,
     methods: Annotated[str, typer.Option(help="Comma-separated: supervised,mcsc.")] = "",
     study: Annotated[
-        str | None, typer.Option(help="Named variants, such as mcsc-table3, or a YAML file.")
+        str | None,
+        typer.Option(
+            help="Named variants, such as mcsc-table3, or a YAML file. What a variant sets wins over --set."
+        ),
     ] = None,
     labelled: Annotated[
         str, typer.Option(help="Comma-separated budgets: 1,3,7 or 5%,10%.")

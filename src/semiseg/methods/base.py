@@ -50,6 +50,8 @@ class Method(nn.Module):
 
     Options: ClassVar[type[Options]] = Options
     uses_unlabelled: ClassVar[bool] = True
+    fills_batch: bool = True
+    """Of a method without unlabelled images: whether labelled ones take their places in a batch."""
     networks: ClassVar[tuple[str, ...]]
     """Names of the attributes that can predict; the first is the one used for inference."""
     settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}

@@ -95,9 +95,14 @@ class PLGCL(Method):
     networks: ClassVar[tuple[str, ...]] = ("student", "teacher")
 
     def __init__(self, task: Task, config: RunConfig) -> None:
-        """See `Method`. Raises `UserError` for a size whose windows the encoder cannot pool."""
+        """See `Method`. Raises `UserError` for z-scores, and for a size whose windows cannot be pooled."""
         super().__init__(task, config)
         self.options = o = PLGCLOptions.model_validate(config.options)
+        if task.intensity.kind == "zscore":
+            raise UserError(
+                "plgcl multiplies images by class confidence and takes their entropy, for which they must "
+                "lie within 0 and 1, and these are z-scores: prepare them with --intensity percentile."
+            )
         check_size(config.data.size, len(config.unet.channels))
         check_patch(config.data.size // 4, config)
         self.classes = len(task.classes)

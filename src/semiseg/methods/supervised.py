@@ -1,10 +1,11 @@
 """`supervised`: a U-Net on the labelled images alone ("UNet-LS"; "UNet-FS" with all labels).
 
-L = 0.5 (CE + Dice), every image of a batch is labelled. Compared with a method that trains by cross
-entropy alone (PLGCL), or that has no background channel (cross-level), so does the baseline.
+L = 0.5 (CE + Dice). Every image of a batch is labelled; an option leaves as many as other methods
+have. Compared with a method that trains by cross entropy alone (PLGCL), or that has no background
+channel (cross-level), so does the baseline.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -26,6 +27,9 @@ class SupervisedOptions(base.Options):
     background: bool = Field(
         True, description="false: of two classes the Dice loss scores the foreground alone"
     )
+    batch: Literal["whole", "labelled"] = Field(
+        "whole", description="images a step: batch_size, or labelled_batch_size of them"
+    )
 
 
 class Supervised(Method):
@@ -39,6 +43,7 @@ class Supervised(Method):
         """See `Method`."""
         super().__init__(task, config)
         self.options = SupervisedOptions.model_validate(config.options)
+        self.fills_batch = self.options.batch == "whole"
         self.cnn = build_unet(task, config)
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:

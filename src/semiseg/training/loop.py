@@ -64,10 +64,10 @@ def seed_step(seed: int, step: int, rank: int) -> None:
 
 
 def batch_counts(method: Method, config: RunConfig) -> tuple[int, int]:
-    """Labelled and unlabelled images of a batch: all are labelled where nothing else is used."""
+    """Labelled and unlabelled images of a batch."""
     training = config.training
     if not method.uses_unlabelled:
-        return training.batch_size, 0
+        return training.batch_size if method.fills_batch else training.labelled_batch_size, 0
     return training.labelled_batch_size, training.batch_size - training.labelled_batch_size
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg import methods, presets
+from semiseg.config import parse_assignments
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import RunFailure, UserError
 from semiseg.evaluation.protocols import find_protocol
@@ -125,6 +126,8 @@ def benchmark(
     _check(prepared, plan, todo, device)
     count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
     console.say(f"{count}, {len(runs) - len(todo)} of them finished: {folder}")
+    for line in _beaten(plan, runs):
+        console.say(line)
     if dry_run:
         for run in todo:
             console.say(f"  would run: {run.title}")
@@ -248,6 +251,19 @@ def _check(data: PreparedData, plan: Plan, runs: Sequence[PlannedRun], device: s
                 config = without_pretrained(config)
             built[run.variant.name] = methods.entry(name).load()(data.task, config)
         check_terms(built[run.variant.name], config, cases)
+
+
+def _beaten(plan: Plan, runs: Sequence[PlannedRun]) -> list[str]:
+    """What ``--set`` asks for and a study's row has otherwise, in sentences."""
+    variants = {run.variant.name: run.variant for run in runs}.values()
+    lines = []
+    for section, values in parse_assignments(plan.settings).items():
+        for key in values:
+            own = [v.name for v in variants if key in v.sections.get(section, {})]
+            if own:
+                rows = "', '".join(own)
+                lines.append(f"{section}.{key} is as the study has it, not as --set, in '{rows}'")
+    return lines
 
 
 def _absolute(word: str) -> str:
