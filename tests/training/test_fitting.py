@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,7 @@ class Recorder(Quiet):
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.said: list[str] = []
+        self.notes: list[str] = []
         self.stop_after = stop_after
 
     def say(self, text: str = "") -> None:
@@ -52,10 +54,11 @@ class Recorder(Quiet):
 
     @contextmanager
     def bar(self, label: str, total: int, done: int = 0) -> Iterator[Bar]:
-        steps, stop_after = itertools.count(1), self.stop_after
+        steps, stop_after, notes = itertools.count(1), self.stop_after, self.notes
 
         class Counting:
             def advance(self, _: int = 1, note: str = "") -> None:
+                notes.append(note)
                 if next(steps) == stop_after:
                     raise StoppedError
 
@@ -90,6 +93,17 @@ def finished(small_data: PreparedData, tmp_path_factory: pytest.TempPathFactory)
     assert result.finished
     assert result.iterations == 6
     return out
+
+
+def test_the_bar_shows_the_loss_and_the_score_as_they_come(
+    small_data: PreparedData, tmp_path: Path
+) -> None:
+    console = Recorder()
+    more = ("training.iterations=3", "training.validate_every=2", "training.log_every=3")
+    run(small_data, tmp_path / "run", "supervised", *more, console=console)
+    patterns = ["", r"best Dice \d\.\d{3}", r"loss \d\.\d{3}, best Dice \d\.\d{3}"]
+    for note, pattern in zip(console.notes[:3], patterns, strict=True):
+        assert re.fullmatch(pattern, note)
 
 
 def test_a_run_explains_itself(small_data: PreparedData, finished: Path) -> None:

@@ -149,8 +149,8 @@ def fit(
         if last or progress.done % training.checkpoint_every == 0:
             meter.check(progress.done)
             _checkpoint(fabric, run, method, optimiser, progress)
-        dice = f", best Dice {progress.best_dice:.3f}" if progress.best_dice >= 0 else ""
-        hooks.advance(1, loss + dice)
+        dice = f"best Dice {progress.best_dice:.3f}" if progress.best_dice >= 0 else ""
+        hooks.advance(1, ", ".join(filter(None, (loss, dice))))
         if stopped:
             break
     if logs:
