@@ -22,7 +22,7 @@ import torch
 from common import clock, in_fresh_process, in_turn, one_thread, peak_mib, verdict
 from semiseg.config import RunConfig
 from semiseg.losses.balanced_contrast import balanced_contrast
-from semiseg.methods.parts.patches import deal_patches
+from semiseg.methods.common.patches import shuffle_patches
 from semiseg.workflows.setting import settle
 from stepping import DATA, heart_like, training_step
 
@@ -75,7 +75,7 @@ def law(sides: Sequence[int], size: int, maps: int, device: str, repeats: int) -
     for side in sides:
         torch.manual_seed(0)
         features = torch.randn(maps, 8, size, size, device=device)  # the deal carries few channels
-        pixels, labels, mask = deal_patches(features, guides, side)
+        pixels, labels, mask = shuffle_patches(features, guides, side)
         projection = torch.randn(8, width, device=device)
         embeddings = (pixels @ projection).requires_grad_()
 

@@ -74,7 +74,7 @@ def write_small_data(folder: Path) -> PreparedData:
 OPTIONS = {
     "mcsc": CONTRAST,
     "cross-level": ("cross-level.patches=2", "cross-level.projector_widths=[8, 8, 8]"),
-    "plgcl": ("data.size=64", "plgcl.head_hidden=16", "plgcl.head_width=8", "plgcl.average=0.9"),
+    "plgcl": ("data.size=64", "plgcl.head_hidden=16", "plgcl.head_width=8", "plgcl.ema_decay=0.9"),
 }
 
 

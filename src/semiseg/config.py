@@ -133,7 +133,7 @@ class UNetConfig(Strict):
     @model_validator(mode="after")
     def _lengths(self) -> "UNetConfig":
         if len(self.channels) != len(self.dropout):
-            raise ValueError("channels and dropout need one entry per level each")
+            raise ValueError("channels and dropout need one entry per stage each")
         return self
 
 
@@ -155,7 +155,7 @@ class VNetConfig(Strict):
 
     channels: tuple[Annotated[int, Field(ge=1)], ...] = Field((16, 32, 64, 128, 256), min_length=2)
     blocks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (1, 2, 3, 3, 3), description="convolutions of each level"
+        (1, 2, 3, 3, 3), description="convolutions of each stage"
     )
     dropout: float = Field(0.5, ge=0, lt=1, description="at the bottom")
     norm: Literal["batch", "instance"] = "batch"
@@ -165,7 +165,7 @@ class VNetConfig(Strict):
     @model_validator(mode="after")
     def _lengths(self) -> "VNetConfig":
         if len(self.channels) != len(self.blocks):
-            raise ValueError("channels and blocks need one entry per level each")
+            raise ValueError("channels and blocks need one entry per stage each")
         return self
 
 

@@ -237,9 +237,9 @@ def test_sizes_that_fit(size: int, n: int) -> None:
 
 
 def test_deeper_networks_need_larger_patches() -> None:
-    check_size(192, 6, levels=6)
+    check_size(192, 6, stages=6)
     with pytest.raises(UserError, match="multiple of 32 pixels: take 192; at size 96"):
-        check_size(96, 6, levels=6)
+        check_size(96, 6, stages=6)
 
 
 @pytest.mark.parametrize(("size", "n", "words"), [

@@ -11,7 +11,7 @@ from torch import Tensor
 from semiseg.data.manifest import PreparedData
 from semiseg.losses.dice import dice_loss, supervised_loss
 from semiseg.methods.base import Method, Step
-from semiseg.methods.parts.ramps import gaussian_rampup
+from semiseg.methods.common.ramp_up import sigmoid_rampup
 from small import SMALL
 
 
@@ -61,11 +61,11 @@ class TestCrossTeaching(MethodConformance):
     def test_the_transformer_learns_at_its_own_rate(self, small_data: PreparedData) -> None:
         config = self.config(small_data, "swin.learning_rate_scale=0.2", "swin.warmup=0.05")
         groups = {g.name: g for g in self.build(small_data, config).parameter_groups()}
-        assert (groups["cnn"].scale, groups["cnn"].warmup) == (1.0, 0.0)
-        assert (groups["transformer"].scale, groups["transformer"].warmup) == (0.2, 0.05)
+        assert (groups["cnn"].lr_scale, groups["cnn"].warmup) == (1.0, 0.0)
+        assert (groups["transformer"].lr_scale, groups["transformer"].warmup) == (0.2, 0.05)
 
 
 def test_the_ramp_up() -> None:
-    assert gaussian_rampup(0) == pytest.approx(math.exp(-5))
-    assert gaussian_rampup(0.5) == pytest.approx(math.exp(-1.25))
-    assert gaussian_rampup(1) == gaussian_rampup(2) == 1
+    assert sigmoid_rampup(0) == pytest.approx(math.exp(-5))
+    assert sigmoid_rampup(0.5) == pytest.approx(math.exp(-1.25))
+    assert sigmoid_rampup(1) == sigmoid_rampup(2) == 1

@@ -15,7 +15,7 @@ from semiseg.errors import UserError
 from semiseg.losses.balanced_contrast import Variant, balanced_contrast
 from semiseg.methods import mcsc
 from semiseg.methods.base import Method, Step
-from semiseg.methods.parts.taps import default_sides
+from semiseg.methods.common.feature_scales import default_sides
 from semiseg.training.loop import seed_step
 from semiseg.workflows.setting import settle
 from small import CONTRAST, SMALL, small_settings
@@ -138,10 +138,10 @@ class TestMCSC(MethodConformance):
         method = self.build(small_data, self.config(small_data))
         guides = torch.zeros(2, 32, 32, dtype=torch.long)
         guides[:, 4::8, 4::8] = 1  # the centres of cells, as 'nearest-exact' takes them
-        taps = {
+        features = {
             name: torch.rand(1, 8 * scale, 4, 4) for name, scale in (("cnn", 1), ("transformer", 2))
         }
-        method._contrast(taps, guides, 8)  # type: ignore[operator]
+        method._contrast(features, guides, 8)  # type: ignore[operator]
         assert (calls.labels[0] == 1).all()
 
     def test_the_contrast_is_weighted_and_summed_over_scales(
@@ -182,7 +182,7 @@ class TestMCSC(MethodConformance):
             assert not reached["head.weight"]
             assert sum(reached.values()) > 0.9 * len(reached)
 
-    def test_only_the_taps_in_use_are_trained(self, small_data: PreparedData) -> None:
+    def test_only_the_scales_in_use_are_trained(self, small_data: PreparedData) -> None:
         trained = {}
         for scales in ("[1, 8]", "[1, 4]"):
             method = self.build(small_data, self.config(small_data, f"mcsc.scales={scales}"))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from semiseg.methods.parts.patches import deal_patches
+from semiseg.methods.common.patches import shuffle_patches
 
 
 def coded_maps(count: int, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -32,7 +32,7 @@ def test_every_pixel_is_used_exactly_once(
     maps, labels = coded_maps(3, height, width)
     for seed in range(4):
         torch.manual_seed(seed)
-        embeddings, dealt, mask = deal_patches(maps, labels, side, remainder)  # type: ignore[arg-type]
+        embeddings, dealt, mask = shuffle_patches(maps, labels, side, remainder)  # type: ignore[arg-type]
         found = positions(embeddings, height, width)
         if mask is None:
             assert height % side == 0 == width % side
@@ -45,7 +45,7 @@ def test_every_pixel_is_used_exactly_once(
 
 def test_drop_leaves_out_the_remainder_and_nothing_else() -> None:
     maps, labels = coded_maps(2, 10, 13)
-    embeddings, dealt, mask = deal_patches(maps, labels, 4, "drop")
+    embeddings, dealt, mask = shuffle_patches(maps, labels, 4, "drop")
     assert mask is None
     assert embeddings.shape == (6, 2 * 16, 3)
     assert torch.equal(positions(embeddings, 10, 13), dealt)
@@ -54,7 +54,7 @@ def test_drop_leaves_out_the_remainder_and_nothing_else() -> None:
 
 def test_a_problem_holds_one_whole_tile_of_every_map() -> None:
     maps, labels = coded_maps(3, 12, 20)
-    embeddings, _, _ = deal_patches(maps, labels, 4)
+    embeddings, _, _ = shuffle_patches(maps, labels, 4)
     for problem in embeddings.reshape(15, 3, 16, 3):
         for number, tile in enumerate(problem):
             m, r, c = (tile.long() - 1).unbind(-1)
@@ -71,10 +71,10 @@ def tile_orders(embeddings: Tensor, count: int) -> list[tuple[int, ...]]:
 def test_permutations_differ_between_maps_and_steps_and_follow_the_seed() -> None:
     maps, labels = coded_maps(6, 16, 16)
     torch.manual_seed(7)
-    first = tile_orders(deal_patches(maps, labels, 4)[0], 6)
-    second = tile_orders(deal_patches(maps, labels, 4)[0], 6)
+    first = tile_orders(shuffle_patches(maps, labels, 4)[0], 6)
+    second = tile_orders(shuffle_patches(maps, labels, 4)[0], 6)
     torch.manual_seed(7)
-    again = tile_orders(deal_patches(maps, labels, 4)[0], 6)
+    again = tile_orders(shuffle_patches(maps, labels, 4)[0], 6)
     assert len(set(first + second)) == 12
     assert again == first
     assert all(sorted(order) == sorted(first[0]) for order in first + second)
@@ -85,7 +85,7 @@ def test_offset_moves_the_grid() -> None:
     corners = set()
     for seed in range(12):
         torch.manual_seed(seed)
-        _, dealt, mask = deal_patches(maps, labels, 4, "offset")
+        _, dealt, mask = shuffle_patches(maps, labels, 4, "offset")
         assert mask is not None
         problem = next(i for i in range(len(dealt)) if (mask[i] & (dealt[i] == 0)).any())
         corners.add(int(mask[problem].sum()))  # the size of the tile in the upper left corner
@@ -95,7 +95,7 @@ def test_offset_moves_the_grid() -> None:
 @pytest.mark.parametrize(("size", "side", "problems"), [(224, 19, 144), (56, 14, 16), (28, 14, 4)])
 def test_the_papers_numbers(size: int, side: int, problems: int) -> None:
     maps, labels = torch.rand(8, 1, size, size), torch.zeros(8, size, size, dtype=torch.long)
-    embeddings, dealt, mask = deal_patches(maps, labels, side)
+    embeddings, dealt, mask = shuffle_patches(maps, labels, side)
     assert embeddings.shape == (problems, 8 * side * side, 1)
     assert dealt.shape == embeddings.shape[:2]
     if mask is not None:
@@ -105,7 +105,7 @@ def test_the_papers_numbers(size: int, side: int, problems: int) -> None:
 def test_gradients_reach_every_pixel_once() -> None:
     maps, labels = coded_maps(2, 7, 7)
     maps.requires_grad_()
-    embeddings, _, mask = deal_patches(maps, labels, 3)
+    embeddings, _, mask = shuffle_patches(maps, labels, 3)
     assert mask is not None
     embeddings.sum().backward()
     assert maps.grad is not None
@@ -124,7 +124,7 @@ def test_voxels_are_dealt_as_pixels_are(
     shape: tuple[int, int, int], sides: tuple[int, int, int], remainder: str
 ) -> None:
     maps, labels = coded_volumes(3, shape)
-    embeddings, dealt, mask = deal_patches(maps, labels, sides, remainder)  # type: ignore[arg-type]
+    embeddings, dealt, mask = shuffle_patches(maps, labels, sides, remainder)  # type: ignore[arg-type]
     size = sides[0] * sides[1] * sides[2]
     assert embeddings.shape == (*dealt.shape, 1)
     assert dealt.shape[1] == 3 * size
@@ -139,7 +139,7 @@ def test_voxels_are_dealt_as_pixels_are(
 
 def test_a_problem_holds_one_whole_cube_of_every_map() -> None:
     maps, labels = coded_volumes(3, (4, 6, 6))
-    _, dealt, mask = deal_patches(maps, labels, (2, 3, 2))
+    _, dealt, mask = shuffle_patches(maps, labels, (2, 3, 2))
     assert mask is None
     for problem in dealt.reshape(2 * 2 * 3, 3, 12):
         for number, cube in enumerate(problem):

@@ -19,7 +19,7 @@ from semiseg.errors import UserError
 from semiseg.losses.plgcl import binary_entropy, gaussian_contrast, nearest
 from semiseg.methods import plgcl
 from semiseg.methods.base import Step
-from semiseg.methods.parts.statistics import batch_statistics
+from semiseg.methods.common.batch_norm import batch_statistics
 from semiseg.methods.plgcl import PLGCL, Windows, check_size, distances, pseudo_label
 from semiseg.networks.unet import UNet
 from semiseg.workflows.setting import settle
@@ -70,7 +70,7 @@ class TestPLGCL(MethodConformance):
     def test_equations_6_and_7(
         self, small_data: PreparedData, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(plgcl, "strong_view", lambda x: 1 - x)
+        monkeypatch.setattr(plgcl, "strong_augment", lambda x: 1 - x)
         method = self.method(small_data, QUIET, "plgcl.regularisation_weight=0.5").eval()
         with torch.no_grad():
             method.teacher.head.bias.add_(torch.tensor([0.3, -0.2, 0.1]))
@@ -216,7 +216,7 @@ class TestPLGCL(MethodConformance):
         batch_norm: str,
         images: int,
     ) -> None:
-        monkeypatch.setattr(plgcl, "strong_view", lambda x: x)
+        monkeypatch.setattr(plgcl, "strong_augment", lambda x: x)
         more = (QUIET, f"plgcl.batch_norm={batch_norm}")
         whole, plain = (self.method(small_data, *more).train() for _ in range(2))
         terms = whole(self.batch(), LATE)
@@ -235,7 +235,7 @@ class TestPLGCL(MethodConformance):
         assert not torch.equal(method.student(images), method.student(images))
 
     def test_the_teacher_is_an_average(self, small_data: PreparedData) -> None:
-        method = self.method(small_data, "plgcl.average=0.75")
+        method = self.method(small_data, "plgcl.ema_decay=0.75")
         before = {n: x.clone() for n, x in method.teacher.state_dict().items()}
         with torch.no_grad():
             for p in method.student.parameters():
@@ -335,13 +335,13 @@ class TestPLGCL(MethodConformance):
     def test_strong_views_are_grey_morphology_of_other_brightness(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from semiseg.methods.parts import strong
+        from semiseg.methods.common import strong
 
         images = torch.rand(32, 2, 9, 9)
         monkeypatch.setattr(strong, "BRIGHTNESS", 0.0)
         monkeypatch.setattr(strong, "CONTRAST", 0.0)
         torch.manual_seed(0)
-        views = strong.strong_view(images).numpy()
+        views = strong.strong_augment(images).numpy()
         kinds = set()
         for image, view in zip(images.numpy(), views, strict=True):
             looks = {
@@ -356,7 +356,7 @@ class TestPLGCL(MethodConformance):
     def test_strong_views_are_other_looks_at_the_same_view(self) -> None:
         images = torch.rand(64, 1, 16, 16)
         torch.manual_seed(0)
-        views = plgcl.strong_view(images)
+        views = plgcl.strong_augment(images)
         assert views.shape == images.shape
         assert views.min() >= 0
         assert views.max() <= 1
@@ -364,7 +364,7 @@ class TestPLGCL(MethodConformance):
         # a bright square stays where it is
         square = torch.zeros(64, 1, 16, 16)
         square[:, :, 4:10, 6:12] = 1
-        seen = plgcl.strong_view(square)
+        seen = plgcl.strong_augment(square)
         inside, outside = seen[:, :, 5:9, 7:11], seen[:, :, 12:]
         assert (inside.amin((1, 2, 3)) > outside.amax((1, 2, 3))).all()
 
@@ -425,7 +425,7 @@ def test_presets_say_what_is_printed(small_data: PreparedData) -> None:
         config: RunConfig = settle(small_data.manifest, None, name).config
         assert config.method == "plgcl"
         o, t = config.options, config.training
-        assert (o["temperature"], o["lambda_weight"], o["average"]) == (0.2, 4.0, 0.999)
+        assert (o["temperature"], o["lambda_weight"], o["ema_decay"]) == (0.2, 4.0, 0.999)
         assert (o["regularisation_weight"], o["weight"], o["neighbours"]) == (0.25, 0.2, 20)
         assert (t.batch_size, t.optimiser, t.learning_rate) == (16, "adam", 1e-4)
         assert (t.epochs, round(300 * o["warmup"])) == (300, 50)

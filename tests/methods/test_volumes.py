@@ -19,8 +19,8 @@ from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.losses.dice import dice_loss, supervised_loss
 from semiseg.methods.base import Method, Step
+from semiseg.methods.common.points import shrink_labels
 from semiseg.methods.mcsc import tile
-from semiseg.methods.parts.points import shrink_labels
 from semiseg.training.loop import Hooks, fit
 from semiseg.training.run_folder import RunFolder, RunSplit
 from semiseg.workflows.setting import cases_of, count_iterations, settle
@@ -229,7 +229,7 @@ def test_wrong_settings_are_refused_in_a_sentence(
 def test_sizes_and_scales_that_the_networks_lack_are_refused(volumes: PreparedData) -> None:
     with pytest.raises(UserError, match=r"data\.patch \[8, 18, 16\] does not fit a U-Net"):
         build(volumes, "cross-teaching", "data.patch=[8, 18, 16]")
-    with pytest.raises(UserError, match="V-Net of 4 levels"):
+    with pytest.raises(UserError, match="V-Net of 4 stages"):
         build(
             volumes, "cross-teaching", "data.patch=[12, 12, 12]",
             "vnet.channels=[4, 4, 4, 4]", "vnet.blocks=[1, 1, 1, 1]",

@@ -6,9 +6,9 @@ from torch import nn
 
 from semiseg.config import SwinConfig, UNetConfig, VNetConfig
 from semiseg.errors import UserError
-from semiseg.networks.levels import plan_levels
 from semiseg.networks.projector import SharedProjector
 from semiseg.networks.segmenter import Segmenter
+from semiseg.networks.stages import plan_stages
 from semiseg.networks.swin_unet import DropPath, SwinBlock, SwinUnet, default_window
 from semiseg.networks.unet import UNet
 from semiseg.networks.vnet import VNet
@@ -124,7 +124,7 @@ def test_the_projectors_share_their_last_layer_only() -> None:
 
 
 def build_deep(name: str, channels: int, spacing: tuple[float, ...], norm: str) -> nn.Module:
-    """Four levels in 3D."""
+    """Four stages in 3D."""
     if name == "unet":
         config = {"channels": (4, 6, 8, 10), "dropout": (0.1,) * 4, "norm": norm}
         return UNet(channels, UNetConfig.model_validate(config), spacing)
@@ -169,20 +169,20 @@ def test_features_of_volumes_are_as_announced(
 
 
 def test_long_voxels_wait_for_the_others() -> None:
-    levels = plan_levels(5, STACK)
-    assert [level.stride for level in levels] == [
+    stages = plan_stages(5, STACK)
+    assert [stage.stride for stage in stages] == [
         (1, 1, 1), (1, 2, 2), (1, 2, 2), (2, 2, 2), (2, 2, 2)
     ]  # fmt: skip
-    assert [level.kernel[0] for level in levels] == [1, 1, 3, 3, 3]
-    assert all(level.kernel[1:] == (3, 3) for level in levels)
-    assert {level.stride for level in plan_levels(4, CUBE)[1:]} == {(2, 2, 2)}
-    flat = plan_levels(3, (1.0, 1.0))
-    assert [level.stride for level in flat] == [(1, 1), (2, 2), (2, 2)]
+    assert [stage.kernel[0] for stage in stages] == [1, 1, 3, 3, 3]
+    assert all(stage.kernel[1:] == (3, 3) for stage in stages)
+    assert {stage.stride for stage in plan_stages(4, CUBE)[1:]} == {(2, 2, 2)}
+    flat = plan_stages(3, (1.0, 1.0))
+    assert [stage.stride for stage in flat] == [(1, 1), (2, 2), (2, 2)]
 
 
 @pytest.mark.parametrize("name", ["unet", "vnet"])
 def test_slices_do_not_see_each_other_before_their_kernels_do(name: str) -> None:
-    """One level of long voxels: a network of slices, in 3D."""
+    """One stage of long voxels: a network of slices, in 3D."""
     torch.manual_seed(0)
     far = (9.0, 1.0, 1.0)
     if name == "unet":
@@ -206,7 +206,7 @@ def test_patches_that_do_not_fit_are_refused_with_one_that_does(name: str) -> No
         network.check_size((10, 16, 20))
     with pytest.raises(UserError, match=r"more than one voxel .* \[8, 8, 16\]"):
         network.check_size((8, 8, 8))
-    with pytest.raises(UserError, match=r"of 4 levels: .*\[8, 8, 8\].* such as \[8, 24, 16\]"):
+    with pytest.raises(UserError, match=r"of 4 stages: .*\[8, 8, 8\].* such as \[8, 24, 16\]"):
         network.check_size((3, 25, 20))
     build_deep(name, 1, STACK, "batch").check_size((4, 8, 8))
     with pytest.raises(UserError, match=r"imagenet is for colour .* volumes"):

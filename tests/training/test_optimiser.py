@@ -14,7 +14,7 @@ from semiseg.training.optimiser import build_optimiser, rate_factor, set_rates
 def groups() -> list[ParameterGroup]:
     return [
         ParameterGroup("cnn", list(nn.Linear(2, 3).parameters())),
-        ParameterGroup("transformer", list(nn.Linear(3, 2).parameters()), scale=0.2, warmup=0.1),
+        ParameterGroup("transformer", list(nn.Linear(3, 2).parameters()), lr_scale=0.2, warmup=0.1),
     ]
 
 

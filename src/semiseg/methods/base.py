@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
 from semiseg.data.task import Task
-from semiseg.methods.parts.points import Points, sample_pixels
+from semiseg.methods.common.points import Points, sample_pixels
 
 
 class Options(BaseModel):
@@ -38,7 +38,7 @@ class ParameterGroup:
 
     name: str
     parameters: list[nn.Parameter]
-    scale: float = 1.0
+    lr_scale: float = 1.0
     warmup: float = 0.0
 
 

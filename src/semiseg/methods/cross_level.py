@@ -22,9 +22,9 @@ from semiseg.losses.cross_level import cross_level_consistency, cross_level_cont
 from semiseg.losses.dice import supervised_loss
 from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step, start_of
-from semiseg.methods.parts.cnn import build_unet, check_patch
-from semiseg.methods.parts.points import Points
-from semiseg.methods.parts.statistics import BatchNorm, batch_statistics, features_of
+from semiseg.methods.common.batch_norm import BatchNorm, batch_statistics, features_of
+from semiseg.methods.common.cnn import build_unet, check_patch
+from semiseg.methods.common.points import Points
 
 Width = Annotated[int, Field(ge=1)]
 
@@ -176,16 +176,16 @@ class CrossLevel(Method):
         return groups
 
 
-def check_size(size: int, n: int, levels: int = 5) -> None:
+def check_size(size: int, n: int, stages: int = 5) -> None:
     """Refuse a size that n x n patches do not fill.
 
-    A patch's side is a multiple of 16, for the projector and the four poolings of five levels; of
-    more where the network has more levels.
+    A patch's side is a multiple of 16, for the projector and the four poolings of five stages; of
+    more where the network has more stages.
 
     Raises:
         UserError: naming sizes, and numbers of patches, that fit.
     """
-    cell = max(16, 2 ** (levels - 1))
+    cell = max(16, 2 ** (stages - 1))
     unit = cell * n
     if size % unit == 0:
         return

@@ -18,8 +18,8 @@ from semiseg.data.task import Task
 from semiseg.losses.dice import dice_loss, supervised_loss
 from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step, start_of
-from semiseg.methods.parts.pair import build_pair, groups, pair_names
-from semiseg.methods.parts.ramps import gaussian_rampup
+from semiseg.methods.common.pair import build_pair, groups, pair_names
+from semiseg.methods.common.ramp_up import sigmoid_rampup
 
 
 class CrossTeachingOptions(base.Options):
@@ -45,7 +45,7 @@ def consistency_weight(options: CrossTeachingOptions, step: Step) -> float:
     """w_cps(t) = 0.1 exp(-5 (1 - t/T)^2), 0 before ``consistency_from``."""
     if step.index < start_of(options.consistency_from, step.total):
         return 0.0
-    return options.consistency_weight * gaussian_rampup(step.fraction)
+    return options.consistency_weight * sigmoid_rampup(step.fraction)
 
 
 def pair_terms(

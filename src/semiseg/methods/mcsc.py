@@ -27,11 +27,11 @@ from semiseg.errors import UserError
 from semiseg.losses.balanced_contrast import Variant, balanced_contrast
 from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step, start_of
+from semiseg.methods.common.feature_scales import CUBES, SCALES, USUAL_SCALES, default_sides
+from semiseg.methods.common.pair import build_pair, groups, pair_names
+from semiseg.methods.common.patches import Remainder, draw_origin, shuffle_patches
+from semiseg.methods.common.points import Points, sample_pixels, shrink_labels
 from semiseg.methods.cross_teaching import CrossTeachingOptions, pair_terms
-from semiseg.methods.parts.pair import build_pair, groups, pair_names
-from semiseg.methods.parts.patches import Remainder, deal_patches, draw_origin
-from semiseg.methods.parts.points import Points, sample_pixels, shrink_labels
-from semiseg.methods.parts.taps import CUBES, SCALES, USUAL_SCALES, default_sides
 from semiseg.networks.projector import SharedProjector
 
 
@@ -142,27 +142,27 @@ class MCSC(Method):
         # f_1..N from the CNN, f_N+1..2N from the other network, with the labels that guide each
         guides = torch.cat([batch.labels, y_first, batch.labels, y_second])
         for scale in options.scales:
-            taps = {name: maps[scale][:images] for name, maps in features.items()}
+            maps = {name: of[scale][:images] for name, of in features.items()}
             terms[f"contrast_{scale}"] = options.contrast_weight * self._contrast(
-                taps, guides, scale
+                maps, guides, scale
             )
         return terms
 
-    def _contrast(self, taps: Mapping[str, Tensor], guides: Tensor, scale: int) -> Tensor:
+    def _contrast(self, features: Mapping[str, Tensor], guides: Tensor, scale: int) -> Tensor:
         """L_cl of one scale: equation 2, mean over M batches of 2N patches.
 
         Args:
-            taps: [N, C, (d,) h, w] of each network.
+            features: [N, C, (d,) h, w] of each network.
             guides: [2N, (D,) H, W] labels (or ``NOT_DRAWN``) at full resolution, the CNN's N first.
         """
         # the argmax of coarse logits would be another label
-        shape = next(iter(taps.values())).shape[2:]
+        shape = next(iter(features.values())).shape[2:]
         guides = shrink_labels(guides, shape)
         side, remainder = tile(self.sides[scale], shape), self.options.remainder
         origin = draw_origin(side, remainder)  # one grid for both networks: as many problems
         dealt = [
-            (name, *deal_patches(x, y, side, remainder, origin))
-            for (name, x), y in zip(taps.items(), guides.chunk(len(taps)), strict=True)
+            (name, *shuffle_patches(x, y, side, remainder, origin))
+            for (name, x), y in zip(features.items(), guides.chunk(len(features)), strict=True)
         ]
         # pixels are projected after the deal: the narrow features travel, not the embeddings
         projector = self.projectors[str(scale)]

@@ -26,11 +26,11 @@ from semiseg.losses.plgcl import binary_entropy, gaussian_contrast, nearest
 from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step, start_of
-from semiseg.methods.parts.cnn import build_unet, check_patch
-from semiseg.methods.parts.points import Points
-from semiseg.methods.parts.statistics import BatchNorm, batch_statistics, features_of
-from semiseg.methods.parts.strong import strong_view
-from semiseg.methods.parts.teacher import frozen_copy, update_average
+from semiseg.methods.common.batch_norm import BatchNorm, batch_statistics, features_of
+from semiseg.methods.common.cnn import build_unet, check_patch
+from semiseg.methods.common.points import Points
+from semiseg.methods.common.strong_augment import strong_augment
+from semiseg.methods.common.teacher import frozen_copy, update_average
 from semiseg.networks.segmenter import Segmenter
 from semiseg.networks.unet import UNet
 
@@ -46,7 +46,7 @@ class PLGCLOptions(base.Options):
         1 / 6, ge=0, description="equation 5 begins: part of the run, or iteration if >= 1"
     )
     refine: bool = Field(True, description="false: pseudo-labels of the warm-up's last student")
-    average: float = Field(0.999, ge=0, lt=1, description="alpha, of equations 9 and 10")
+    ema_decay: float = Field(0.999, ge=0, lt=1, description="alpha, of equations 9 and 10")
     temperature: float = Field(0.2, gt=0, description="tau")
     lambda_weight: float = Field(4.0, ge=0, description="lambda of equation 5")
     lambda_ramp: bool = Field(False, description="lambda grows with t/T")
@@ -121,7 +121,7 @@ class PLGCL(Method):
         regularised = o.regularisation_weight > 0 and batch.unlabelled > 0
         images = batch.images[:labelled]
         if regularised:
-            images = torch.cat([images, strong_view(weak)])
+            images = torch.cat([images, strong_augment(weak)])
         features = features_of(self.student, images, labelled, o.batch_norm)
         logits = at_least_single(self.student.classify(features))
         terms = {"supervised": cross_entropy(logits[:labelled], batch.labels)}
@@ -209,7 +209,7 @@ class PLGCL(Method):
 
     def after_step(self, step: Step) -> None:
         """Equations 9 and 10."""
-        update_average(self.teacher, self.student, self.options.average)
+        update_average(self.teacher, self.student, self.options.ema_decay)
 
     def active_from(self, iterations: int) -> dict[str, int]:
         """See `Method`."""
@@ -253,13 +253,13 @@ def distances(windows: Windows, similarity: Similarity) -> Tensor:
     return (values[:, None] - values).abs()
 
 
-def check_size(size: int, levels: int) -> None:
+def check_size(size: int, stages: int) -> None:
     """Refuse a size that has no windows of a quarter of it in steps of an eighth.
 
     Raises:
         UserError: naming sizes that fit.
     """
-    unit, least = max(8, 2 ** (levels - 1)), 4 * 2 ** (levels - 1)  # the U-Net halves it as often
+    unit, least = max(8, 2 ** (stages - 1)), 4 * 2 ** (stages - 1)  # the U-Net halves it as often
     if size % unit or size < least:
         lower = max(size // unit * unit, least)
         raise UserError(

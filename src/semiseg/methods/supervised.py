@@ -17,7 +17,7 @@ from semiseg.losses.dice import supervised_loss
 from semiseg.losses.drawn import cross_entropy
 from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step
-from semiseg.methods.parts.cnn import build_unet
+from semiseg.methods.common.cnn import build_unet
 
 
 class SupervisedOptions(base.Options):

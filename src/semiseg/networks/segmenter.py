@@ -6,7 +6,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from semiseg.networks.levels import CONVOLUTIONS
+from semiseg.networks.stages import CONVOLUTIONS
 
 
 class Backbone(Protocol):
@@ -29,11 +29,11 @@ class Segmenter(nn.Module):
         """Args: kernel: of the head; sigmoid: of two classes only one gets a channel (see `classify`)."""
         super().__init__()
         self.backbone = backbone
-        taps = cast(Backbone, backbone)
-        self.out_channels = dict(zip(taps.reductions, taps.out_channels, strict=True))
+        contract = cast(Backbone, backbone)
+        self.out_channels = dict(zip(contract.reductions, contract.out_channels, strict=True))
         self.sigmoid = sigmoid and classes == 2
         outputs = 1 if self.sigmoid else classes
-        convolution = CONVOLUTIONS[taps.dims]
+        convolution = CONVOLUTIONS[contract.dims]
         self.head = convolution(self.out_channels[1], outputs, kernel, padding=kernel // 2)
 
     def features(self, x: Tensor) -> dict[int, Tensor]:

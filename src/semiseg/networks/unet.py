@@ -1,7 +1,7 @@
 """The thin U-Net of the field's benchmark: 16-32-64-128-256, batch norm, LeakyReLU, dropout.
 
 In three dimensions the same with 3D operations (Cicek et al., 3D U-Net, MICCAI 2016), pooling and
-kernels by the voxels' shape (`semiseg.networks.levels`).
+kernels by the voxels' shape (`semiseg.networks.stages`).
 """
 
 from collections.abc import Sequence
@@ -11,33 +11,33 @@ from torch import Tensor, nn
 
 from semiseg.config import UNetConfig
 from semiseg.errors import UserError
-from semiseg.networks.levels import (
+from semiseg.networks.stages import (
     CONVOLUTIONS,
     POOLS,
     TRANSPOSED,
-    Level,
+    Stage,
     check_sides,
     normalisation,
-    plan_levels,
+    plan_stages,
 )
 
-FLAT = Level((1, 1), (3, 3))
+FLAT = Stage((1, 1), (3, 3))
 
 
 class DoubleConvolution(nn.Sequential):
     """Two convolutions with a normalisation and LeakyReLU(0.01) each, dropout between them."""
 
     def __init__(
-        self, channels: int, width: int, dropout: float, level: Level = FLAT, norm: str = "batch"
+        self, channels: int, width: int, dropout: float, stage: Stage = FLAT, norm: str = "batch"
     ) -> None:
-        dims = len(level.kernel)
+        dims = len(stage.kernel)
         convolution = CONVOLUTIONS[dims]
         super().__init__(
-            convolution(channels, width, level.kernel, padding=level.padding),  # type: ignore[arg-type]
+            convolution(channels, width, stage.kernel, padding=stage.padding),  # type: ignore[arg-type]
             normalisation(norm, dims, width),
             nn.LeakyReLU(0.01),
             nn.Dropout(dropout),
-            convolution(width, width, level.kernel, padding=level.padding),  # type: ignore[arg-type]
+            convolution(width, width, stage.kernel, padding=stage.padding),  # type: ignore[arg-type]
             normalisation(norm, dims, width),
             nn.LeakyReLU(0.01),
         )
@@ -46,12 +46,12 @@ class DoubleConvolution(nn.Sequential):
 class Up(nn.Module):
     """A transposed convolution to the skip's resolution, then both fused."""
 
-    def __init__(self, channels: int, width: int, below: Level, level: Level, norm: str) -> None:
-        """Args: below: the level that is left; level: the one that is come to."""
+    def __init__(self, channels: int, width: int, below: Stage, stage: Stage, norm: str) -> None:
+        """Args: below: the stage that is left; stage: the one that is come to."""
         super().__init__()
-        transposed = TRANSPOSED[len(level.kernel)]
+        transposed = TRANSPOSED[len(stage.kernel)]
         self.expand = transposed(channels, width, below.stride, stride=below.stride)  # type: ignore[arg-type]
-        self.fuse = DoubleConvolution(2 * width, width, 0.0, level, norm)
+        self.fuse = DoubleConvolution(2 * width, width, 0.0, stage, norm)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """[B, C, ...] and the skip [B, width, ...] -> a map of the skip's shape."""
@@ -78,14 +78,14 @@ class Standardise(nn.Module):
 class UNet(nn.Module):
     """U-Net without its head (Ronneberger et al. 2015; widths and dropout of the field's benchmark).
 
-    With n levels the input's sides must be multiples of 2^(n-1); of fewer halvings along an axis of
+    With n stages the input's sides must be multiples of 2^(n-1); of fewer halvings along an axis of
     long voxels.
     """
 
     def __init__(
         self, channels: int, config: UNetConfig, spacing: Sequence[float] = (1.0, 1.0)
     ) -> None:
-        """Args: channels: of the input; config: width and dropout of each level; spacing: the sides
+        """Args: channels: of the input; config: width and dropout of each stage; spacing: the sides
         of a pixel or voxel, which say how many dimensions there are.
 
         Raises:
@@ -104,18 +104,18 @@ class UNet(nn.Module):
             )
         self.standardise = Standardise() if config.standardise == "imagenet" else nn.Identity()
         widths = config.channels
-        self.levels = levels = plan_levels(len(widths), spacing)
+        self.stages = stages = plan_stages(len(widths), spacing)
         inputs = (channels, *widths[:-1])
         self.encoder = nn.ModuleList(
-            DoubleConvolution(*level, config.norm)
-            for level in zip(inputs, widths, config.dropout, levels, strict=True)
+            DoubleConvolution(*stage, config.norm)
+            for stage in zip(inputs, widths, config.dropout, stages, strict=True)
         )
         self.decoder = nn.ModuleList(
-            Up(widths[i + 1], widths[i], levels[i + 1], levels[i], config.norm)
+            Up(widths[i + 1], widths[i], stages[i + 1], stages[i], config.norm)
             for i in reversed(range(len(widths) - 1))
         )
         pool = POOLS[self.dims]
-        self.pools = nn.ModuleList(pool(level.stride) for level in levels[1:])
+        self.pools = nn.ModuleList(pool(stage.stride) for stage in stages[1:])
         self.out_channels = tuple(reversed(widths[:-1]))
         self.reductions = tuple(2**i for i in reversed(range(len(widths) - 1)))
         if self.dims == 2:
@@ -125,13 +125,13 @@ class UNet(nn.Module):
     def check_size(self, size: int | Sequence[int]) -> None:
         """Raise a `UserError` where ``size`` (of a square, or a box's sides) cannot be halved often."""
         if not isinstance(size, int):
-            check_sides(self.levels, size, "U-Net")
+            check_sides(self.stages, size, "U-Net")
             return
         factor = 2 ** len(self.decoder)
         if size % factor:
             lower = size // factor * factor
             raise UserError(
-                f"data.size {size} does not fit a U-Net of {len(self.encoder)} levels: "
+                f"data.size {size} does not fit a U-Net of {len(self.encoder)} stages: "
                 f"take a multiple of {factor}, such as {max(lower, factor)} or {lower + factor}."
             )
 

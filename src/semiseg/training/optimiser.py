@@ -21,7 +21,7 @@ def build_optimiser(
         {
             "params": group.parameters,
             "name": group.name,
-            "base_lr": config.learning_rate * group.scale,
+            "base_lr": config.learning_rate * group.lr_scale,
             "warmup": max(group.warmup, config.warmup),
         }
         for group in groups

@@ -1,4 +1,4 @@
-"""What follows from the input's size for networks and methods: depth, batch, taps, sides of patches.
+"""What follows from the input's size for networks and methods: depth, batch, scales, sides of patches.
 
 No setting is made of it: networks and methods take it from the size that is in use in the end, whoever
 chose that. ``prepare`` states it for the size that the data suggest, ``train`` for the one it trains at.
@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from semiseg.config import DataConfig, TrainingConfig, UNetConfig
 from semiseg.data.manifest import Decision
-from semiseg.methods.parts.taps import CUBES, USUAL_SCALES, default_sides
+from semiseg.methods.common.feature_scales import CUBES, USUAL_SCALES, default_sides
 from semiseg.workflows.decisions import in_steps
 
-CELLS = 5  # cross-level's n
+CELLS = 5  # cross-stage's n
 
 
 def consequences(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
@@ -33,7 +33,7 @@ def of_input(data: DataConfig, batch: bool = True) -> tuple[Decision, ...]:
     """
     flat = data.dimensions == 2
     size, shown = data.size, f"{data.size} x {data.size}" if flat else data.input_size
-    levels = len(UNetConfig().channels)
+    stages = len(UNetConfig().channels)
     sides = default_sides(size) if flat else CUBES
     training = TrainingConfig()
     values: list[tuple[str, object, str]] = []
@@ -47,9 +47,9 @@ def of_input(data: DataConfig, batch: bool = True) -> tuple[Decision, ...]:
             )
         )  # fmt: skip
     depth = (
-        f"{levels} levels: {size} is halved {levels - 1} times, to {size // 2 ** (levels - 1)}"
+        f"{stages} stages: {size} is halved {stages - 1} times, to {size // 2 ** (stages - 1)}"
         if flat
-        else f"{levels} levels: each axis of {shown} is halved from where voxels are cubes on"
+        else f"{stages} stages: each axis of {shown} is halved from where voxels are cubes on"
     )
     values += [
         ("unet.channels", list(UNetConfig().channels), depth),
@@ -67,7 +67,7 @@ def of_input(data: DataConfig, batch: bool = True) -> tuple[Decision, ...]:
         cut = in_steps(size, 16 * CELLS)
         values += [
             (
-                "cross-level.patches", CELLS,
+                "cross-stage.patches", CELLS,
                 f"{CELLS} x {CELLS} cells of {cut // CELLS} pixels in {cut} x {cut}",
             ),
             (

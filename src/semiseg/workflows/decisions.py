@@ -14,7 +14,7 @@ from semiseg.data.task import Intensity, Task
 from semiseg.errors import UserError
 
 SMALLEST, LARGEST = 64, 256
-STEP = 32  # a U-Net of five levels and a Swin-Unet of four stages both halve such a side evenly
+STEP = 32  # a U-Net of five stages and a Swin-Unet of four both halve such a side evenly
 
 LONG = 2.0  # slice distance by pixel spacing: the networks' own limit for pooling along the slices
 THICK = 24  # slices below which 3D networks have little to halve

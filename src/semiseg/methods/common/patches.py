@@ -25,7 +25,7 @@ def draw_origin(sides: Sequence[int], remainder: Remainder) -> tuple[int, ...]:
     return tuple(int(torch.randint(side, ())) for side in sides)
 
 
-def deal_patches(
+def shuffle_patches(
     maps: Tensor,
     labels: Tensor,
     side: int | Sequence[int],

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from semiseg.methods.parts.statistics import batch_statistics
+from semiseg.methods.common.batch_norm import batch_statistics
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ BRIGHTNESS = 0.3
 CONTRAST = 0.3
 
 
-def strong_view(images: Tensor) -> Tensor:
+def strong_augment(images: Tensor) -> Tensor:
     """Another look at the same view, image by image, so that predictions stay aligned.
 
     x -> (1 + c) x + b with b and c uniform, then grey dilation, erosion or neither over 3x3 pixels

@@ -32,9 +32,9 @@ def check_patch(side: int, config: RunConfig) -> None:
     Raises:
         UserError: saying what to take instead.
     """
-    levels = len(config.unet.channels)
-    if config.unet.norm == "instance" and side < 2 * 2 ** (levels - 1):
+    stages = len(config.unet.channels)
+    if config.unet.norm == "instance" and side < 2 * 2 ** (stages - 1):
         raise UserError(
-            f"unet.norm instance does not fit patches of {side} pixels, of which {levels} levels leave "
+            f"unet.norm instance does not fit patches of {side} pixels, of which {stages} stages leave "
             "one, with no deviation to normalise by: take unet.norm=batch, or a larger data.size."
         )

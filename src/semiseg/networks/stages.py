@@ -1,4 +1,4 @@
-"""What each level of an encoder-decoder does along each axis, in two or three dimensions.
+"""What each stage of an encoder-decoder does along each axis, in two or three dimensions.
 
 An axis whose voxels are long (the slices of a stack) is left alone, with kernels of 1, until the
 others have been pooled to voxels of that length: as in nnU-Net (Isensee et al. 2021).
@@ -27,8 +27,8 @@ LONG = 2.0  # times the shortest side of a voxel
 
 
 @dataclasses.dataclass(frozen=True)
-class Level:
-    """One level. ``stride``: from the level above to it; ``kernel``: of its convolutions."""
+class Stage:
+    """One stage. ``stride``: from the stage above to it; ``kernel``: of its convolutions."""
 
     stride: tuple[int, ...]
     kernel: tuple[int, ...]
@@ -39,17 +39,17 @@ class Level:
         return tuple(k // 2 for k in self.kernel)
 
 
-def plan_levels(count: int, spacing: Sequence[float]) -> list[Level]:
-    """``count`` levels for voxels of ``spacing`` (one length an axis; equal ones for pictures)."""
+def plan_stages(count: int, spacing: Sequence[float]) -> list[Stage]:
+    """``count`` stages for voxels of ``spacing`` (one length an axis; equal ones for pictures)."""
     lengths = list(spacing)
-    levels = []
+    stages = []
     for number in range(count):
         long = [length >= LONG * min(lengths) for length in lengths]
         stride = tuple(1 if number == 0 or far else 2 for far in long)
         lengths = [length * step for length, step in zip(lengths, stride, strict=True)]
         kernel = tuple(1 if length >= LONG * min(lengths) else 3 for length in lengths)
-        levels.append(Level(stride, kernel))
-    return levels
+        stages.append(Stage(stride, kernel))
+    return stages
 
 
 def normalisation(kind: str, dims: int, channels: int) -> nn.Module:
@@ -58,18 +58,18 @@ def normalisation(kind: str, dims: int, channels: int) -> nn.Module:
     return norm(channels) if kind == "batch" else norm(channels, affine=True)
 
 
-def check_sides(levels: Sequence[Level], sides: Sequence[int], name: str) -> None:
-    """Refuse sides of a 3D patch that cannot be halved as often as ``levels`` do.
+def check_sides(stages: Sequence[Stage], sides: Sequence[int], name: str) -> None:
+    """Refuse sides of a 3D patch that cannot be halved as often as ``stages`` do.
 
     Raises:
         UserError: naming a patch that fits.
     """
-    factors = [math.prod(level.stride[axis] for level in levels) for axis in range(len(sides))]
+    factors = [math.prod(stage.stride[axis] for stage in stages) for axis in range(len(sides))]
     fitting = [max(round(s / f), 1) * f for s, f in zip(sides, factors, strict=True)]
     if fitting == factors:  # one voxel has no deviation to be normalised by
         fitting[-1] *= 2
     if list(sides) != fitting:
         raise UserError(
-            f"data.patch {list(sides)} does not fit a {name} of {len(levels)} levels: take multiples "
+            f"data.patch {list(sides)} does not fit a {name} of {len(stages)} stages: take multiples "
             f"of {factors} that leave more than one voxel at the bottom, such as {fitting}."
         )

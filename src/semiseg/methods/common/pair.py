@@ -8,7 +8,7 @@ from collections.abc import Collection
 from semiseg.config import RunConfig
 from semiseg.data.task import Task
 from semiseg.methods.base import ParameterGroup
-from semiseg.methods.parts.cnn import build_unet, voxel
+from semiseg.methods.common.cnn import build_unet, voxel
 from semiseg.networks.segmenter import Segmenter
 from semiseg.networks.swin_unet import SwinUnet
 from semiseg.networks.swin_weights import load_pretrained
@@ -23,7 +23,7 @@ def pair_names(config: RunConfig) -> tuple[str, str]:
 def build_pair(
     task: Task, config: RunConfig, scales: Collection[int] = ()
 ) -> tuple[dict[str, Segmenter], list[str]]:
-    """Both networks by name, and sentences on their initial weights; ``scales``: taps in use.
+    """Both networks by name, and sentences on their initial weights; ``scales``: scales in use.
 
     Raises:
         UserError: naming sizes that fit both.
@@ -42,7 +42,7 @@ def build_pair(
 def build_swin_unet(
     task: Task, config: RunConfig, scales: Collection[int] = ()
 ) -> tuple[Segmenter, str]:
-    """The Transformer branch and a sentence on its initial weights; ``scales``: taps in use."""
+    """The Transformer branch and a sentence on its initial weights; ``scales``: scales in use."""
     backbone = SwinUnet(task.channels, config.data.size, config.swin)
     if backbone.norm_eighth is not None and 8 not in scales:
         # no gradient will reach it, which several processes would wait for
