@@ -1,10 +1,11 @@
 """Typed configuration: defaults, the data's suggestions, a preset, ``--set``, a study's row.
 
-Nothing here imports torch, so that a wrong option is reported before anything slow starts.
+This module knows no method and no network. Their sections are validated by the types that the caller
+gives.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -93,6 +94,9 @@ class TrainingConfig(Strict):
     power: float = Field(0.9, ge=0, description="of the polynomial decay (1 - t/T)^power")
     warmup: float = Field(0.0, ge=0, lt=1, description="linear, as a part of the run")
     clip_gradients: float | None = Field(None, gt=0, description="largest norm of all gradients")
+    batch_norm: Literal["apart", "together"] = Field(
+        "together", description="statistics of labelled and unlabelled images in a step"
+    )
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
         "auto", description="auto: mixed on a GPU, single on a CPU"
     )
@@ -116,59 +120,6 @@ class TrainingConfig(Strict):
         return self
 
 
-class UNetConfig(Strict):
-    """The thin U-Net of the field's benchmark."""
-
-    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field((16, 32, 64, 128, 256), min_length=2)
-    dropout: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = (0.05, 0.1, 0.2, 0.3, 0.5)
-    norm: Literal["batch", "instance"] = Field(
-        "batch", description="'instance' for batches of one or two, as in 3D"
-    )
-    head_kernel: Literal[1, 3] = 3
-    sigmoid: bool = Field(False, description="two classes share one channel of the head")
-    standardise: Literal["none", "imagenet"] = Field(
-        "none", description="of inputs in [0, 1]: by ImageNet's mean and deviation a channel"
-    )
-
-    @model_validator(mode="after")
-    def _lengths(self) -> "UNetConfig":
-        if len(self.channels) != len(self.dropout):
-            raise ValueError("channels and dropout need one entry per stage each")
-        return self
-
-
-class SwinConfig(Strict):
-    """Swin-Unet "tiny" and how it is optimised beside a CNN."""
-
-    embed_dim: int = Field(96, ge=8)
-    depths: tuple[int, ...] = (2, 2, 2, 2)
-    head_dim: int = Field(32, ge=1, description="width of one attention head")
-    window: int | None = Field(None, ge=1, description="default: the largest that fits the size")
-    drop_path: float = Field(0.2, ge=0, lt=1)
-    pretrained: str = Field("none", description="'none', 'hub' or a file of Swin-T weights")
-    learning_rate_scale: float = Field(0.2, gt=0, description="times training.learning_rate")
-    warmup: float = Field(0.05, ge=0, lt=1, description="linear, as a part of the run")
-
-
-class VNetConfig(Strict):
-    """V-Net, the second network in 3D, and how it is optimised beside a U-Net."""
-
-    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field((16, 32, 64, 128, 256), min_length=2)
-    blocks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (1, 2, 3, 3, 3), description="convolutions of each stage"
-    )
-    dropout: float = Field(0.5, ge=0, lt=1, description="at the bottom")
-    norm: Literal["batch", "instance"] = "batch"
-    learning_rate_scale: float = Field(1.0, gt=0, description="times training.learning_rate")
-    warmup: float = Field(0.0, ge=0, lt=1, description="linear, as a part of the run")
-
-    @model_validator(mode="after")
-    def _lengths(self) -> "VNetConfig":
-        if len(self.channels) != len(self.blocks):
-            raise ValueError("channels and blocks need one entry per stage each")
-        return self
-
-
 class EvaluationConfig(Strict):
     """How a run is scored; the words are those of ``semiseg evaluate``."""
 
@@ -183,10 +134,10 @@ class RunConfig(Strict):
     preset: str | None = None
     data: DataConfig = DataConfig()
     training: TrainingConfig = TrainingConfig()
-    unet: UNetConfig = UNetConfig()
-    swin: SwinConfig = SwinConfig()
-    vnet: VNetConfig = VNetConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    networks: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="one section per network, under its own name in files"
+    )
     options: dict[str, Any] = Field(
         default_factory=dict, description="the method's own section, under its own name in files"
     )
@@ -195,7 +146,9 @@ class RunConfig(Strict):
 RIVALS = {"training.iterations": "epochs", "training.epochs": "iterations"}
 """The later layer's word on how long a training is replaces the earlier one's."""
 
-SECTIONS = ("data", "training", "unet", "swin", "vnet", "evaluation")
+SECTIONS = ("data", "training", "evaluation")
+NETWORKS = "networks"
+"""The section whose options go to every network of a run that has them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -247,68 +200,125 @@ class Resolved:
     origins: dict[str, str]
 
 
-def resolve(
-    method: str,
-    method_options: type[BaseModel],
-    known_methods: Sequence[str],
-    layers: Sequence[Layer],
-    preset: str | None = None,
-) -> Resolved:
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """The sections of methods and networks that a configuration may have.
+
+    Attributes:
+        method: the name of the method that is trained.
+        options: the type of its section.
+        methods: names of all methods; sections of others are left out.
+        networks: names of all networks.
+        network_type: gives the type of a network's section.
+        used: gives the names of the networks that the method builds, from its options and
+            ``data.dimensions``.
+    """
+
+    method: str
+    options: type[BaseModel]
+    methods: Sequence[str]
+    networks: Sequence[str]
+    network_type: Callable[[str], type[BaseModel]]
+    used: Callable[[BaseModel, int], Sequence[str]]
+
+    def section(self, name: str, origin: str) -> str:
+        """The name of a section as it is stored; raises `UserError` for an unknown one."""
+        if name not in SECTIONS:
+            name = name.replace("_", "-")
+        names = [*SECTIONS, NETWORKS, *self.networks, *self.methods]
+        if name not in names:
+            raise unknown(f"section ({origin})", name, names)
+        return name
+
+    def fields(self, section: str) -> set[str]:
+        """The options of a section."""
+        if section in SECTIONS:
+            return set(type(RunConfig.model_fields[section].default).model_fields)
+        if section == NETWORKS:
+            return {f for name in self.networks for f in self.network_type(name).model_fields}
+        if section in self.networks:
+            return set(self.network_type(section).model_fields)
+        return set(self.options.model_fields)
+
+
+class _Merged:
+    """Values of several layers, section by section, and the origin of each."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, dict[str, Any]] = {}
+        self.origins: dict[str, str] = {}
+
+    def set(self, section: str, key: str, value: Any, origin: str) -> None:
+        self.values.setdefault(section, {})[key] = value
+        self.origins[f"{section}.{key}"] = origin
+
+    def drop(self, section: str, key: str) -> None:
+        self.values.get(section, {}).pop(key, None)
+        self.origins.pop(f"{section}.{key}", None)
+
+
+def resolve(known: Known, layers: Sequence[Layer], preset: str | None = None) -> Resolved:
     """Merge ``layers`` (later ones win) over the defaults and validate.
 
-    A section named after another known method is left out: one preset serves a comparison of
-    several methods.
+    Sections of methods and networks that are known but not in use are left out, so that one preset
+    serves a comparison of several methods. Options of the section ``networks`` go to every network
+    in use that has them.
 
     Raises:
         UserError: naming the section, key or value that does not fit, with the nearest name.
     """
-    merged: dict[str, dict[str, Any]] = {}
-    origins: dict[str, str] = {}
+    merged, every = _Merged(), _Merged()
     for layer in layers:
         for section, values in layer.values.items():
-            name = section if section in SECTIONS else section.replace("_", "-")
-            if name not in SECTIONS and name not in known_methods:
-                raise unknown(f"section ({layer.origin})", section, [*SECTIONS, *known_methods])
-            if name not in SECTIONS and name != method:
+            name = known.section(section, layer.origin)
+            if name in known.methods and name != known.method:
                 continue
             if not isinstance(values, Mapping):
                 raise UserError(f"{layer.origin}: section '{section}' needs named values.")
-            fields = _fields(name, method_options)
+            fields = known.fields(name)
             for key, value in values.items():
                 if key not in fields:
                     raise unknown(
                         f"option ({layer.origin})",
                         f"{section}.{key}",
-                        [f"{section}.{field}" for field in fields],
+                        [f"{section}.{field}" for field in sorted(fields)],
                     )
-                merged.setdefault(name, {})[key] = value
-                origins[f"{name}.{key}"] = layer.origin
+                if name == NETWORKS:
+                    for network in known.networks:
+                        if key in known.fields(network):
+                            every.set(network, key, value, layer.origin)
+                            merged.drop(network, key)  # of an earlier layer
+                    continue
+                merged.set(name, key, value, layer.origin)
                 rival = RIVALS.get(f"{name}.{key}")
                 if rival is not None and rival not in values:
-                    merged[name].pop(rival, None)
-                    origins.pop(f"{name}.{rival}", None)
-    where = method
+                    merged.drop(name, rival)
+    return _validate(known, merged, every, preset)
+
+
+def _validate(known: Known, merged: _Merged, every: _Merged, preset: str | None) -> Resolved:
+    values, where = merged.values, known.method
+    origins = every.origins | merged.origins
     try:
-        options = method_options.model_validate(merged.pop(method, {}))
+        options = known.options.model_validate(values.get(known.method, {}))
         where = ""
-        config = RunConfig.model_validate(
-            {
-                "method": method,
-                "preset": preset,
-                "options": options.model_dump(mode="json"),
-                **merged,
-            }
-        )
+        plain = {s: values[s] for s in SECTIONS if s in values}
+        content = {"method": known.method, "preset": preset, **plain}
+        config = RunConfig.model_validate(content)
+        networks = {}
+        for where in dict.fromkeys(known.used(options, config.data.dimensions)):
+            section = known.network_type(where).model_validate(
+                every.values.get(where, {}) | values.get(where, {})
+            )
+            networks[where] = section.model_dump(mode="json")
     except ValidationError as error:
         raise UserError(readable(error, origins, where)) from None
-    return Resolved(config, origins)
-
-
-def _fields(section: str, method_options: type[BaseModel]) -> list[str]:
-    if section in SECTIONS:
-        default = RunConfig.model_fields[section].default
-        return list(type(default).model_fields)
-    return list(method_options.model_fields)
+    config = config.model_copy(
+        update={"options": options.model_dump(mode="json"), "networks": networks}
+    )
+    in_use = {*SECTIONS, known.method, *networks}
+    kept = {k: o for k, o in origins.items() if k.partition(".")[0] in in_use}
+    return Resolved(config, kept)
 
 
 WORDING = {

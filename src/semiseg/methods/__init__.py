@@ -5,11 +5,10 @@ value is an `Entry`.
 """
 
 import dataclasses
-import importlib
-import importlib.metadata
 from typing import TYPE_CHECKING
 
 from semiseg.errors import unknown
+from semiseg.plugins import load_target, with_plugins
 
 if TYPE_CHECKING:
     from semiseg.methods.base import Method
@@ -28,8 +27,7 @@ class Entry:
 
     def load(self) -> "type[Method]":
         """Import the method's class."""
-        module, _, name = self.target.partition(":")
-        cls: type[Method] = getattr(importlib.import_module(module), name)
+        cls: type[Method] = load_target(self.target)
         return cls
 
 
@@ -65,11 +63,7 @@ BUILT_IN = (
 
 def table() -> dict[str, Entry]:
     """All methods by name, built-in ones first."""
-    entries = {entry.name: entry for entry in BUILT_IN}
-    for point in importlib.metadata.entry_points(group="semiseg.methods"):
-        entry = point.load()
-        entries.setdefault(entry.name, entry)
-    return entries
+    return with_plugins(BUILT_IN, "semiseg.methods")
 
 
 def entry(name: str) -> Entry:

@@ -7,7 +7,7 @@ equation 1), then its predictions (consistency, equation 2). L = L_sup + alpha L
 beta L_consist (equation 3), with (alpha, beta) = (1, 0) in the first stage and (0, 1) in the second.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch.nn.functional as F
@@ -21,15 +21,15 @@ from semiseg.errors import UserError
 from semiseg.losses.cross_level import cross_level_consistency, cross_level_contrast
 from semiseg.losses.dice import supervised_loss
 from semiseg.methods import base
-from semiseg.methods.base import Method, ParameterGroup, Step, start_of
-from semiseg.methods.common.batch_norm import BatchNorm, batch_statistics, features_of
-from semiseg.methods.common.cnn import build_unet, check_patch
+from semiseg.methods.base import Derived, Method, Step, start_of
+from semiseg.methods.common.batch_norm import batch_statistics
 from semiseg.methods.common.points import Points
+from semiseg.networks.build import build_network, check_patch
 
 Width = Annotated[int, Field(ge=1)]
 
 
-class CrossLevelOptions(base.Options):
+class CrossLevelOptions(base.NetworkOptions):
     """Options of ``cross-level``."""
 
     patches: int = Field(5, ge=2, description="n: an image is cut into n x n patches")
@@ -51,9 +51,6 @@ class CrossLevelOptions(base.Options):
     )
     gradient: Literal["both", "patches", "full"] = Field(
         "patches", description="the side that learns from the consistency"
-    )
-    batch_norm: BatchNorm = Field(
-        "apart", description="statistics of labelled and unlabelled images"
     )
 
 
@@ -89,9 +86,12 @@ class CrossLevel(Method):
     """One U-Net, on images and on their patches."""
 
     Options: ClassVar[type[base.Options]] = CrossLevelOptions
-    networks: ClassVar[tuple[str, ...]] = ("cnn",)
+    networks: ClassVar[tuple[str, ...]] = ("network",)
     # two passes would draw their own, and the terms would punish the difference
-    settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {"unet": {"dropout": [0.0] * 5}}
+    settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "unet": {"dropout": [0.0] * 5},
+        "training": {"batch_norm": "apart"},
+    }
 
     @classmethod
     def size_step(cls, options: Mapping[str, Any]) -> int:
@@ -99,17 +99,25 @@ class CrossLevel(Method):
         n = options.get("patches", CrossLevelOptions().patches)
         return 16 * n if isinstance(n, int) and n > 0 else 32  # any other is refused elsewhere
 
+    @classmethod
+    def derived(cls, config: RunConfig) -> Sequence[Derived]:
+        """See `Method`: the cells."""
+        n = cls.Options.model_validate(config.options).patches  # type: ignore[attr-defined]
+        size = config.data.size
+        reason = f"{n} x {n} cells of {size // n} pixels in {size} x {size}"
+        return (Derived("cross-level.patches", n, reason),)
+
     def __init__(self, task: Task, config: RunConfig) -> None:
         """See `Method`. Raises `UserError` for a size that n does not divide into whole cells."""
         super().__init__(task, config)
-        self.options = o = CrossLevelOptions.model_validate(config.options)
-        check_size(config.data.size, o.patches, len(config.unet.channels))
+        o: CrossLevelOptions = self.options
+        self.network = build_network(task, config, o.network)
+        check_size(config.data.size, o.patches, self.network.encoder.reductions[-1])
         cell = config.data.size // o.patches
-        check_patch(cell, config)
-        self.cnn = build_unet(task, config)
+        check_patch(self.network, cell, o.network)
         # of two classes the foreground alone is scored and compared, as a sigmoid has no other
         self.binary = len(task.classes) == 2
-        self.projector = Projector(self.cnn.out_channels[1], o.projector_widths, cell)
+        self.projector = Projector(self.network.out_channels[1], o.projector_widths, cell)
         if not o.contrast_weight:
             self.projector.requires_grad_(False)
 
@@ -120,16 +128,16 @@ class CrossLevel(Method):
         contrast = o.contrast_weight if first or o.stages == "joint" else 0.0
         consistency = o.consistency_weight if not first or o.stages == "joint" else 0.0
         # without a term unlabelled images matter only where they are normalised with the others
-        needed = contrast or consistency or o.batch_norm == "together"
+        needed = contrast or consistency or self.config.training.batch_norm == "together"
         images = batch.images if needed else batch.images[:labelled]
-        features = features_of(self.cnn, images, labelled, o.batch_norm)
-        logits = self.cnn.classify(features)
+        features = self.features(self.network, images, labelled)
+        logits = self.network.classify(features)
         loss = supervised_loss(logits[:labelled], batch.labels, background=not self.binary)
         terms = {"supervised": loss}
         if not (contrast or consistency):
             return terms
-        with batch_statistics(self.cnn):
-            patches = self.cnn.features(cut(batch.images, o.patches).flatten(0, 1))
+        with batch_statistics(self.network):
+            patches = self.network.features(cut(batch.images, o.patches).flatten(0, 1))
         if contrast:
             queries = self.projector.embed(features[1])
             with batch_statistics(self.projector):
@@ -139,7 +147,7 @@ class CrossLevel(Method):
             )
         if consistency:
             full = cut(self._probabilities(logits), o.patches)
-            local = self._probabilities(self.cnn.classify(patches)).reshape_as(full)
+            local = self._probabilities(self.network.classify(patches)).reshape_as(full)
             if o.gradient == "patches":
                 full = full.detach()
             elif o.gradient == "full":
@@ -157,7 +165,7 @@ class CrossLevel(Method):
         A cell of which most is not drawn is left out.
         """
         spaces = super().embeddings(images, labels)
-        cells = self.projector.embed(self.cnn.features(images)[1]).flatten(0, 1)
+        cells = self.projector.embed(self.network.features(images)[1]).flatten(0, 1)
         classes = cut(labels[:, None], self.options.patches).flatten(0, 1).flatten(1).mode(1).values
         drawn = classes != NOT_DRAWN
         return spaces | {"cells": (cells[drawn], classes[drawn])}
@@ -168,24 +176,17 @@ class CrossLevel(Method):
         staged = o.stages == "two" and o.consistency_weight > 0
         return {"consistency": start_of(o.first_stage, iterations)} if staged else {}
 
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """See `Method`."""
-        groups = [ParameterGroup("cnn", list(self.cnn.parameters()))]
-        if self.options.contrast_weight:
-            groups.append(ParameterGroup("projector", list(self.projector.parameters())))
-        return groups
 
-
-def check_size(size: int, n: int, stages: int = 5) -> None:
+def check_size(size: int, n: int, coarsest: int = 16) -> None:
     """Refuse a size that n x n patches do not fill.
 
-    A patch's side is a multiple of 16, for the projector and the four poolings of five stages; of
-    more where the network has more stages.
+    A patch's side is a multiple of 16, for the projector, and of ``coarsest``, the reduction of the
+    network's coarsest map.
 
     Raises:
         UserError: naming sizes, and numbers of patches, that fit.
     """
-    cell = max(16, 2 ** (stages - 1))
+    cell = max(16, coarsest)
     unit = cell * n
     if size % unit == 0:
         return

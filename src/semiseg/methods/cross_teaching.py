@@ -4,12 +4,13 @@ between CNN and Transformer (MIDL 2022), as MCSC's section 3.1 states it.
 For each network: 0.5 (CE + Dice) on the labelled images + w(t) Dice between its probabilities and
 the other network's argmax on the unlabelled ones (MCSC, equation 1), w(t) = 0.1 exp(-5 (1 - t/T)^2).
 
-On volumes (``data.dimensions=3``) a 3D U-Net and a V-Net take their places: ours, the papers train slices.
+On volumes (``data.dimensions=3``) a 3D U-Net and a V-Net take their places: ours, the papers train
+slices. ``cross-teaching.networks`` takes any two networks.
 """
 
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 from torch import Tensor
 
 from semiseg.config import RunConfig
@@ -18,13 +19,16 @@ from semiseg.data.task import Task
 from semiseg.losses.dice import dice_loss, supervised_loss
 from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step, start_of
-from semiseg.methods.common.pair import build_pair, groups, pair_names
+from semiseg.methods.common.pair import build_pair, pair_names, pair_of
 from semiseg.methods.common.ramp_up import sigmoid_rampup
 
 
 class CrossTeachingOptions(base.Options):
     """Options of ``cross-teaching``."""
 
+    networks: tuple[str, str] | None = Field(
+        None, description="two networks; default: unet and swin, in 3D unet and vnet"
+    )
     consistency_weight: float = Field(0.1, ge=0, description="largest weight of the cross loss")
     consistency_from: float = Field(
         0.0, ge=0, description="no cross loss before this part of the run, or iteration if >= 1"
@@ -70,28 +74,44 @@ def pair_terms(
 
 
 class CrossTeaching(Method):
-    """Two networks, each the other's teacher. The CNN is used for inference."""
+    """Two networks, each the other's teacher. The first is used for inference."""
 
     Options: ClassVar[type[base.Options]] = CrossTeachingOptions
-    networks: ClassVar[tuple[str, ...]] = ("cnn", "transformer")
+    networks: ClassVar[tuple[str, ...]] = ("unet", "swin")
+
+    @classmethod
+    def uses(cls, options: BaseModel, dimensions: int) -> tuple[str, ...]:
+        """See `Method`: the two networks."""
+        return pair_of(getattr(options, "networks", None), dimensions)
 
     @classmethod
     def networks_of(cls, config: RunConfig) -> tuple[str, ...]:
-        """See `Method`: in 3D a V-Net is the second."""
-        return pair_names(config)
+        """See `Method`: named after their entries in the table."""
+        return pair_names(pair_of(config.options.get("networks"), config.data.dimensions))
 
     def __init__(self, task: Task, config: RunConfig) -> None:
         """See `Method`."""
         super().__init__(task, config)
-        self.options = CrossTeachingOptions.model_validate(config.options)
-        self.config = config
-        networks, self.notes = build_pair(task, config)
-        for name, network in networks.items():
+        pair = pair_of(self.options.networks, config.data.dimensions)
+        for name, network in build_pair(task, config, pair, self.scales).items():
             self.add_module(name, network)
+
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """Reductions of the maps that are used beside the full resolution."""
+        return ()
+
+    def pair_features(self, batch: Batch) -> dict[str, dict[int, Tensor]]:
+        """Each network's maps of all images."""
+        return {
+            name: self.features(getattr(self, name), batch.images, batch.labelled)
+            for name in self.network_names
+        }
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Terms: ``supervised_*`` and ``cross_*`` of both networks."""
-        logits = {name: getattr(self, name)(batch.images) for name in self.network_names}
+        maps = self.pair_features(batch)
+        logits = {name: getattr(self, name).classify(of) for name, of in maps.items()}
         return pair_terms(logits, batch, self.options, step)[0]
 
     def active_from(self, iterations: int) -> dict[str, int]:
@@ -99,5 +119,6 @@ class CrossTeaching(Method):
         return {"cross": start_of(self.options.consistency_from, iterations)}
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """See `Method`."""
-        return groups({name: getattr(self, name) for name in self.network_names}, self.config)
+        """See `Method`: one group per module, so that gradients are logged for each network."""
+        groups = [self.group(name) for name, _ in self.named_children()]
+        return [group for group in groups if group.parameters]

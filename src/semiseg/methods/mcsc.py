@@ -26,13 +26,13 @@ from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.losses.balanced_contrast import Variant, balanced_contrast
 from semiseg.methods import base
-from semiseg.methods.base import Method, ParameterGroup, Step, start_of
+from semiseg.methods.base import Derived, Step, start_of
 from semiseg.methods.common.feature_scales import CUBES, SCALES, USUAL_SCALES, default_sides
-from semiseg.methods.common.pair import build_pair, groups, pair_names
 from semiseg.methods.common.patches import Remainder, draw_origin, shuffle_patches
 from semiseg.methods.common.points import Points, sample_pixels, shrink_labels
-from semiseg.methods.cross_teaching import CrossTeachingOptions, pair_terms
+from semiseg.methods.cross_teaching import CrossTeaching, CrossTeachingOptions, pair_terms
 from semiseg.networks.projector import SharedProjector
+from semiseg.networks.segmenter import Segmenter
 
 
 class MCSCOptions(CrossTeachingOptions):
@@ -84,32 +84,40 @@ def tile(side: int, shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(math.ceil(n / math.ceil(n / side)) for n in shape)
 
 
-class MCSC(Method):
-    """Multi-scale cross supervised contrastive learning. The CNN is used for inference."""
+class MCSC(CrossTeaching):
+    """Multi-scale cross supervised contrastive learning. The first network is used for inference."""
 
     Options: ClassVar[type[base.Options]] = MCSCOptions
-    networks: ClassVar[tuple[str, ...]] = ("cnn", "transformer")
 
     @classmethod
-    def networks_of(cls, config: RunConfig) -> tuple[str, ...]:
-        """See `Method`: in 3D a V-Net is the second."""
-        return pair_names(config)
+    def derived(cls, config: RunConfig) -> Sequence[Derived]:
+        """See `Method`: scales and sides of patches."""
+        flat, shown = config.data.dimensions == 2, config.data.input_size
+        sides = default_sides(config.data.size) if flat else CUBES
+        return (
+            Derived(
+                "mcsc.scales", list(USUAL_SCALES),
+                f"full resolution and an eighth of {shown}, where the paper contrasts",
+            ),
+            Derived(
+                "mcsc.patch_sides", str({scale: sides[scale] for scale in USUAL_SCALES}),
+                "19/224 of the side and half of the map at 1/8, as in the paper" if flat
+                else "cubes of about as many voxels as the paper's squares have pixels",
+            ),
+        )  # fmt: skip
 
     def __init__(self, task: Task, config: RunConfig) -> None:
-        """See `Method`."""
+        """See `Method`. Raises `UserError` for a scale of which a network has no map."""
         super().__init__(task, config)
-        self.options = o = MCSCOptions.model_validate(config.options)
-        self.config = config
+        o: MCSCOptions = self.options
         self.classes = len(task.classes)
-        networks, self.notes = build_pair(task, config, o.scales)
-        for name, network in networks.items():
-            self.add_module(name, network)
+        networks: dict[str, Segmenter] = {n: getattr(self, n) for n in self.network_names}
         flat = config.data.dimensions == 2
         self.sides = (default_sides(config.data.size) if flat else CUBES) | (o.patch_sides or {})
         for scale in o.scales:
             for name, network in networks.items():
                 if scale not in network.out_channels:
-                    raise UserError(f"mcsc.scales: the {name} has no map at 1/{scale} here.")
+                    raise UserError(f"mcsc.scales: {name} has no map at 1/{scale} here.")
         self.projectors = nn.ModuleDict(
             {
                 str(scale): SharedProjector(
@@ -124,11 +132,17 @@ class MCSC(Method):
             o.balanced, o.anchor_in_denominator, o.drop_background, o.skip_single_class
         )
 
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """See `CrossTeaching`."""
+        scales: tuple[int, ...] = self.options.scales
+        return scales
+
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Terms: ``supervised_*``, ``cross_*`` of both networks, ``contrast_*`` of each scale."""
         labelled, options = batch.labelled, self.options
         first, second = self.network_names
-        features = {n: getattr(self, n).features(batch.images) for n in self.network_names}
+        features = self.pair_features(batch)
         logits = {n: getattr(self, n).classify(f) for n, f in features.items()}
         terms, guide = pair_terms(logits, batch, options, step)
         y_first, y_second = guide[first], guide[second]
@@ -193,10 +207,3 @@ class MCSC(Method):
                 self.options.labelled_contrast_until, iterations
             ),
         }
-
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """Both networks and the projectors (at the CNN's learning rate)."""
-        return [
-            *groups({name: getattr(self, name) for name in self.network_names}, self.config),
-            ParameterGroup("projectors", list(self.projectors.parameters())),
-        ]

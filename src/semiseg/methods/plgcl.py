@@ -10,7 +10,8 @@ L = L_sup + beta L_reg + gamma L_plgcl (equation 8), the last after a warm-up (s
 The public code does not run; this reading, step by step, is argued in docs/plgcl.md.
 """
 
-from typing import ClassVar, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,19 +26,18 @@ from semiseg.losses.drawn import cross_entropy, one_hot
 from semiseg.losses.plgcl import binary_entropy, gaussian_contrast, nearest
 from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
-from semiseg.methods.base import Method, ParameterGroup, Step, start_of
-from semiseg.methods.common.batch_norm import BatchNorm, batch_statistics, features_of
-from semiseg.methods.common.cnn import build_unet, check_patch
+from semiseg.methods.base import Derived, Method, ParameterGroup, Step, start_of
+from semiseg.methods.common.batch_norm import batch_statistics
 from semiseg.methods.common.points import Points
 from semiseg.methods.common.strong_augment import strong_augment
 from semiseg.methods.common.teacher import frozen_copy, update_average
+from semiseg.networks.build import build_network, check_patch
 from semiseg.networks.segmenter import Segmenter
-from semiseg.networks.unet import UNet
 
 Similarity = Literal["entropy", "confidence", "cosine", "class"]
 
 
-class PLGCLOptions(base.Options):
+class PLGCLOptions(base.NetworkOptions):
     """Options of ``plgcl``; every row of the paper's tables 2 and 3 is a choice of them."""
 
     regularisation_weight: float = Field(0.25, ge=0, description="beta, of equation 6")
@@ -55,9 +55,6 @@ class PLGCLOptions(base.Options):
     rest: Literal["ignored", "negative"] = Field("ignored", description="farther ones of the class")
     patches: int = Field(64, ge=2, description="drawn from the batch for each class")
     least_confidence: float = Field(0.01, ge=0, le=1, description="of a patch, equation 1")
-    batch_norm: BatchNorm = Field(
-        "apart", description="the student's statistics of labelled images and strong views"
-    )
     head_hidden: int = Field(256, ge=1)
     head_width: int = Field(128, ge=1)
 
@@ -93,24 +90,36 @@ class PLGCL(Method):
 
     Options: ClassVar[type[base.Options]] = PLGCLOptions
     networks: ClassVar[tuple[str, ...]] = ("student", "teacher")
+    settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {"training": {"batch_norm": "apart"}}
+
+    @classmethod
+    def derived(cls, config: RunConfig) -> Sequence[Derived]:
+        """See `Method`: the windows."""
+        size = config.data.size
+        return (
+            Derived(
+                "plgcl's windows", f"{size // 4} pixels, every {size // 8}",
+                "a quarter of the side, half of it apart; no setting",
+            ),
+        )  # fmt: skip
 
     def __init__(self, task: Task, config: RunConfig) -> None:
         """See `Method`. Raises `UserError` for z-scores, and for a size whose windows cannot be pooled."""
         super().__init__(task, config)
-        self.options = o = PLGCLOptions.model_validate(config.options)
+        o: PLGCLOptions = self.options
         if task.intensity.kind == "zscore":
             raise UserError(
                 "plgcl multiplies images by class confidence and takes their entropy, for which they must "
                 "lie within 0 and 1, and these are z-scores: prepare them with --intensity percentile."
             )
-        check_size(config.data.size, len(config.unet.channels))
-        check_patch(config.data.size // 4, config)
         self.classes = len(task.classes)
-        self.student = build_unet(task, config)
+        self.student = build_network(task, config, o.network)
+        check_size(config.data.size, self.student.encoder.reductions[-1])
+        check_patch(self.student, config.data.size // 4, o.network)
         self.teacher = frozen_copy(self.student)
         # the network whose pseudo-labels guide the patches, where they are no longer refined
         self.guide: Segmenter | None = None if o.refine else frozen_copy(self.student)
-        self.head = Head(config.unet.channels[-1], o.head_hidden, o.head_width)
+        self.head = Head(self.student.encoder.out_channels[-1], o.head_hidden, o.head_width)
         if not o.weight:
             self.head.requires_grad_(False)
 
@@ -122,7 +131,7 @@ class PLGCL(Method):
         images = batch.images[:labelled]
         if regularised:
             images = torch.cat([images, strong_augment(weak)])
-        features = features_of(self.student, images, labelled, o.batch_norm)
+        features = self.features(self.student, images, labelled)
         logits = at_least_single(self.student.classify(features))
         terms = {"supervised": cross_entropy(logits[:labelled], batch.labels)}
         if regularised:
@@ -188,15 +197,9 @@ class PLGCL(Method):
 
     def embed(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Patches [V, C, w, w] -> the encoder's pooled maps [V, E] and f = H(E(patch)), [V, D]."""
-        backbone = self._backbone()
-        with batch_statistics(backbone):
-            pooled = backbone.encode(pixels)[-1].float().mean((2, 3))
+        with batch_statistics(self.student):
+            pooled = self.student.encode(pixels)[-1].float().mean((2, 3))
         return pooled, self.head.embed(pooled)
-
-    def _backbone(self) -> UNet:
-        backbone = self.student.backbone
-        assert isinstance(backbone, UNet)
-        return backbone
 
     def embeddings(self, images: Tensor, labels: Tensor) -> dict[str, Points]:
         """See `Method`: also patches of the truth's attended images, as figure 3 has them."""
@@ -217,11 +220,14 @@ class PLGCL(Method):
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """See `Method`."""
-        backbone = self._backbone()
-        # apart, since the contrast reaches the encoder alone
-        encoder = list(backbone.encoder.parameters())
-        rest = [*backbone.decoder.parameters(), *self.student.head.parameters()]
-        groups = [ParameterGroup("encoder", encoder), ParameterGroup("decoder", rest)]
+        # apart in the logs, since the contrast reaches the encoder alone
+        own = self.student.config
+        rate = (own.learning_rate_scale, own.warmup)
+        encoder = list(self.student.encoder.parameters())
+        rest = [*self.student.decoder.parameters(), *self.student.head.parameters()]
+        groups = [
+            ParameterGroup("encoder", encoder, *rate), ParameterGroup("decoder", rest, *rate)
+        ]  # fmt: skip
         if self.options.weight:
             groups.append(ParameterGroup("head", list(self.head.parameters())))
         return groups
@@ -253,13 +259,17 @@ def distances(windows: Windows, similarity: Similarity) -> Tensor:
     return (values[:, None] - values).abs()
 
 
-def check_size(size: int, stages: int) -> None:
+def check_size(size: int, coarsest: int) -> None:
     """Refuse a size that has no windows of a quarter of it in steps of an eighth.
+
+    Args:
+        size: the input's side.
+        coarsest: the reduction of the network's coarsest map.
 
     Raises:
         UserError: naming sizes that fit.
     """
-    unit, least = max(8, 2 ** (stages - 1)), 4 * 2 ** (stages - 1)  # the U-Net halves it as often
+    unit, least = max(8, coarsest), 4 * coarsest
     if size % unit or size < least:
         lower = max(size // unit * unit, least)
         raise UserError(

@@ -16,11 +16,11 @@ from semiseg.data.task import Task
 from semiseg.losses.dice import supervised_loss
 from semiseg.losses.drawn import cross_entropy
 from semiseg.methods import base
-from semiseg.methods.base import Method, ParameterGroup, Step
-from semiseg.methods.common.cnn import build_unet
+from semiseg.methods.base import Method, Step
+from semiseg.networks.build import build_network
 
 
-class SupervisedOptions(base.Options):
+class SupervisedOptions(base.NetworkOptions):
     """Options of ``supervised``."""
 
     dice: bool = Field(True, description="false: cross entropy alone")
@@ -37,25 +37,20 @@ class Supervised(Method):
 
     Options: ClassVar[type[base.Options]] = SupervisedOptions
     uses_unlabelled = False
-    networks: ClassVar[tuple[str, ...]] = ("cnn",)
+    networks: ClassVar[tuple[str, ...]] = ("network",)
 
     def __init__(self, task: Task, config: RunConfig) -> None:
         """See `Method`."""
         super().__init__(task, config)
-        self.options = SupervisedOptions.model_validate(config.options)
         self.fills_batch = self.options.batch == "whole"
-        self.cnn = build_unet(task, config)
+        self.network = build_network(task, config, self.options.network)
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """One term: ``supervised``."""
-        logits = self.cnn(batch.images[: batch.labelled])
+        logits = self.network(batch.images[: batch.labelled])
         if self.options.dice:
             background = self.options.background or logits.shape[1] > 2
             loss = supervised_loss(logits, batch.labels, background)
         else:
             loss = cross_entropy(logits.float(), batch.labels)
         return {"supervised": loss}
-
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """See `Method`."""
-        return [ParameterGroup("cnn", list(self.cnn.parameters()))]

@@ -1,3 +1,62 @@
-"""Networks. Contract: ``features(x)`` gives maps from coarse to fine, ``out_channels`` their widths,
-``reductions`` by how much each is smaller than the input (1: full resolution; in 3D along the axes of
-the shortest voxels) and ``dims`` for how many dimensions it is made."""
+"""The table of networks. It imports no torch; a network is loaded where it is used.
+
+A network in another package appears here through the entry point group ``semiseg.networks``, whose
+value is an `Entry`. `semiseg.networks.backbone` states what a network must provide.
+"""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from semiseg.errors import unknown
+from semiseg.plugins import load_target, with_plugins
+
+if TYPE_CHECKING:
+    from semiseg.networks.backbone import Backbone, NetworkConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One network.
+
+    Attributes:
+        name: also the name of its section of the configuration.
+        summary: one line.
+        target: ``module:Class`` of the `Backbone`.
+        dimensions: 2 for slices and pictures, 3 for volumes.
+    """
+
+    name: str
+    summary: str
+    target: str
+    dimensions: tuple[int, ...] = (2,)
+
+    def load(self) -> "type[Backbone]":
+        """Import the network's class."""
+        cls: type[Backbone] = load_target(self.target)
+        return cls
+
+    def config(self) -> "type[NetworkConfig]":
+        """Import the type of the network's section of the configuration."""
+        return self.load().Config
+
+
+BUILT_IN = (
+    Entry(
+        "unet", "U-Net, the thin one of the field's benchmarks", "semiseg.networks.unet:UNet", (2, 3)
+    ),
+    Entry("swin", "Swin-Unet, a Transformer", "semiseg.networks.swin_unet:SwinUnet"),
+    Entry("vnet", "V-Net, a residual network of volumes", "semiseg.networks.vnet:VNet", (3,)),
+)  # fmt: skip
+
+
+def table() -> dict[str, Entry]:
+    """All networks by name, built-in ones first."""
+    return with_plugins(BUILT_IN, "semiseg.networks")
+
+
+def entry(name: str) -> Entry:
+    """The entry of ``name``; raises `UserError` with the nearest name where there is none."""
+    entries = table()
+    if name not in entries:
+        raise unknown("network", name, entries)
+    return entries[name]

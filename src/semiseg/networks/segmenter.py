@@ -1,51 +1,75 @@
 """A backbone with its segmentation head."""
 
 from collections.abc import Sequence
-from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
+from semiseg.networks.backbone import Backbone, NetworkConfig, Stages
 from semiseg.networks.stages import CONVOLUTIONS
 
 
-class Backbone(Protocol):
-    """What a network owes (see `semiseg.networks`)."""
-
-    dims: int
-    out_channels: Sequence[int]
-    reductions: Sequence[int]
-
-    def features(self, x: Tensor) -> list[Tensor]:
-        """[B, C, (D,) H, W] -> maps from coarse to fine."""
-
-
 class Segmenter(nn.Module):
-    """A backbone and one convolution on its full-resolution map."""
+    """A backbone and one convolution on its full-resolution map.
 
-    def __init__(
-        self, backbone: nn.Module, classes: int, kernel: int = 3, sigmoid: bool = False
-    ) -> None:
-        """Args: kernel: of the head; sigmoid: of two classes only one gets a channel (see `classify`)."""
+    A method that needs more than one output takes the parts: `encode`, `decode` with a decoder of
+    `new_decoder`, and heads of `new_head`.
+    """
+
+    def __init__(self, backbone: Backbone, classes: int, config: NetworkConfig) -> None:
+        """Args: config: of the backbone; its options of the head are read."""
         super().__init__()
         self.backbone = backbone
-        contract = cast(Backbone, backbone)
-        self.out_channels = dict(zip(contract.reductions, contract.out_channels, strict=True))
-        self.sigmoid = sigmoid and classes == 2
-        outputs = 1 if self.sigmoid else classes
-        convolution = CONVOLUTIONS[contract.dims]
-        self.head = convolution(self.out_channels[1], outputs, kernel, padding=kernel // 2)
+        self.config = config
+        self.notes = tuple(backbone.notes)
+        self.out_channels = dict(zip(backbone.reductions, backbone.out_channels, strict=True))
+        self.sigmoid = config.sigmoid and classes == 2
+        self.head = self.new_head(1 if self.sigmoid else classes)
+
+    @property
+    def encoder(self) -> Stages:
+        """The encoder: [B, C, (D,) H, W] -> maps from fine to coarse."""
+        return self.backbone.encoder
+
+    @property
+    def decoder(self) -> Stages:
+        """The main decoder: the encoder's maps -> maps from coarse to fine."""
+        return self.backbone.decoder
+
+    def new_decoder(self, **changes: object) -> Stages:
+        """Another decoder for the same encoder (see `Backbone.new_decoder`)."""
+        return self.backbone.new_decoder(**changes)
+
+    def new_head(self, outputs: int, scale: int = 1, kernel: int | None = None) -> nn.Module:
+        """A convolution on a decoder's map: [B, out_channels[scale], ...] -> [B, outputs, ...].
+
+        Args:
+            outputs: output channels.
+            scale: the reduction of the map, 1 for full resolution.
+            kernel: default: that of the configuration.
+        """
+        side = kernel or self.config.head_kernel
+        convolution = CONVOLUTIONS[self.backbone.dims]
+        return convolution(self.out_channels[scale], outputs, side, padding=side // 2)
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """[B, C, (D,) H, W] -> the encoder's maps, fine to coarse."""
+        maps: list[Tensor] = self.encoder(x)
+        return maps
+
+    def decode(self, maps: Sequence[Tensor], decoder: Stages | None = None) -> dict[int, Tensor]:
+        """The encoder's maps -> a decoder's maps by reduction; default: the main decoder."""
+        chosen = decoder if decoder is not None else self.decoder
+        return dict(zip(chosen.reductions, chosen(maps), strict=True))
 
     def features(self, x: Tensor) -> dict[int, Tensor]:
         """[B, C, (D,) H, W] -> maps by reduction (1: full resolution, 4: a quarter, ...)."""
-        backbone = cast(Backbone, self.backbone)
-        return dict(zip(backbone.reductions, backbone.features(x), strict=True))
+        return self.decode(self.encode(x))
 
     def classify(self, features: dict[int, Tensor]) -> Tensor:
         """The logits [B, K, (D,) H, W] of a forward pass's features.
 
-        A sigmoid's one logit z becomes (0, z), whose softmax is that sigmoid: two classes are then
-        what any number of classes is.
+        With one sigmoid channel the logit z becomes (0, z), whose softmax is that sigmoid.
         """
         logits: Tensor = self.head(features[1])
         return torch.cat([torch.zeros_like(logits), logits], 1) if self.sigmoid else logits

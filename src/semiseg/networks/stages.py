@@ -58,7 +58,7 @@ def normalisation(kind: str, dims: int, channels: int) -> nn.Module:
     return norm(channels) if kind == "batch" else norm(channels, affine=True)
 
 
-def check_sides(stages: Sequence[Stage], sides: Sequence[int], name: str) -> None:
+def check_patch_sides(stages: Sequence[Stage], sides: Sequence[int], name: str) -> None:
     """Refuse sides of a 3D patch that cannot be halved as often as ``stages`` do.
 
     Raises:

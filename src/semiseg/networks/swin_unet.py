@@ -4,14 +4,31 @@ Parameters of the encoder carry the names of the official Swin release, so that 
 load by name (`semiseg.networks.swin_weights`).
 """
 
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self, cast
+
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
-from semiseg.config import SwinConfig
 from semiseg.errors import UserError
+from semiseg.networks.backbone import Backbone, NetworkConfig, Stages
 
 PATCH = 4
+
+
+class SwinConfig(NetworkConfig):
+    """The section ``swin``: Swin-Unet "tiny" and how it is optimised beside a CNN."""
+
+    embed_dim: int = Field(96, ge=8)
+    depths: tuple[int, ...] = (2, 2, 2, 2)
+    head_dim: int = Field(32, ge=1, description="width of one attention head")
+    window: int | None = Field(None, ge=1, description="default: the largest that fits the size")
+    drop_path: float = Field(0.2, ge=0, lt=1)
+    pretrained: str = Field("none", description="'none', 'hub' or a file of Swin-T weights")
+    learning_rate_scale: float = Field(0.2, gt=0, description="times training.learning_rate")
+    warmup: float = Field(0.05, ge=0, lt=1, description="linear, as a part of the run")
 
 
 def default_window(size: int, stages: int = 4) -> int:
@@ -230,88 +247,155 @@ class Stage(nn.Module):
         return x
 
 
-class SwinUnet(nn.Module):
-    """Swin-Unet without its head: encoder, mirrored decoder with patch expanding, skips.
+class Plan:
+    """Sizes that encoder and decoder have in common."""
 
-    Its maps: after the decoder stage at 1/8 (with a layer norm of its own), before the final 4x
-    expansion (1/4), after it (full resolution).
-    """
-
-    dims = 2
-
-    def __init__(self, channels: int, size: int, config: SwinConfig) -> None:
-        """Args: channels: of the input, a grey image is repeated to three; size: the input's side."""
-        super().__init__()
-        stages = len(config.depths)
-        window = self.check_size(size, config)
-        self.channels = 3 if channels == 1 else channels
-        widths = [config.embed_dim * 2**i for i in range(stages)]
-        sides = [size // PATCH // 2**i for i in range(stages)]
-        total = sum(config.depths)
+    def __init__(self, config: SwinConfig, size: int, window: int) -> None:
+        """Args: size: the input's side."""
+        stages, total = len(config.depths), sum(config.depths)
+        self.widths = [config.embed_dim * 2**i for i in range(stages)]
+        self.sides = [size // PATCH // 2**i for i in range(stages)]
         rates = [config.drop_path * i / max(total - 1, 1) for i in range(total)]
         starts = [sum(config.depths[:i]) for i in range(stages)]
-        per_stage = [rates[s : s + d] for s, d in zip(starts, config.depths, strict=True)]
+        self.rates = [rates[s : s + d] for s, d in zip(starts, config.depths, strict=True)]
+        self.config, self.window = config, window
 
-        self.patch_embed = PatchEmbed(self.channels, config.embed_dim)
-        self.layers = nn.ModuleList(
-            Stage(widths[i], sides[i], config, window, per_stage[i], i < stages - 1)
-            for i in range(stages)
-        )
-        self.norm = nn.LayerNorm(widths[-1])
-        above = list(reversed(range(stages - 1)))  # decoder stages, coarse to fine
-        self.expand_up = nn.ModuleList(PatchExpanding(widths[i + 1], widths[i], 2) for i in above)
-        self.fuse_up = nn.ModuleList(nn.Linear(2 * widths[i], widths[i]) for i in above)
-        self.layers_up = nn.ModuleList(
-            Stage(widths[i], sides[i], config, window, per_stage[i], False) for i in above
-        )
-        self.norm_eighth = nn.LayerNorm(widths[1]) if stages > 2 else None
-        self.norm_up = nn.LayerNorm(widths[0])
-        self.expand = PatchExpanding(widths[0], widths[0], PATCH)
-        self.apply(_initialise)
-        eighth = self.norm_eighth is not None
-        self.out_channels = ((widths[1],) if eighth else ()) + (widths[0], widths[0])
-        self.reductions = ((2 * PATCH,) if eighth else ()) + (PATCH, 1)
-        self.size = size
+    def stage(self, i: int, merge: bool) -> Stage:
+        """The blocks at the i-th resolution."""
+        return Stage(
+            self.widths[i], self.sides[i], self.config, self.window, self.rates[i], merge
+        )  # fmt: skip
 
-    @staticmethod
-    def check_size(size: int, config: SwinConfig) -> int:
-        """The window in use.
 
-        Raises:
-            UserError: for a size, or a window, that does not fit; naming those that do.
-        """
-        stages = len(config.depths)
-        window = config.window or default_window(size, stages)
-        default_window(size, stages)
-        sides = [size // PATCH // 2**i for i in range(stages)]
-        if any(side > window and side % window for side in sides):
-            raise UserError(
-                f"swin.window {window} does not tile the stages of data.size {size} "
-                f"(sides {sides}): --set swin.window={default_window(size, stages)} does."
-            )
-        return window
+class SwinEncoder(Stages):
+    """Swin Transformer. Its parameters carry the official names."""
 
-    def features(self, x: Tensor) -> list[Tensor]:
-        """[B, C, S, S] -> maps [B, width, s, s] at 1/8, 1/4 and full resolution."""
+    def __init__(self, channels: int, plan: Plan) -> None:
+        super().__init__()
+        stages = len(plan.widths)
+        self.channels = 3 if channels == 1 else channels
+        self.patch_embed = PatchEmbed(self.channels, plan.widths[0])
+        self.layers = nn.ModuleList(plan.stage(i, i < stages - 1) for i in range(stages))
+        self.norm = nn.LayerNorm(plan.widths[-1])
+        self.out_channels = tuple(plan.widths)
+        self.reductions = tuple(PATCH * 2**i for i in range(stages))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """[B, C, S, S] -> maps [B, width, s, s] from 1/4 to the bottleneck."""
         if x.shape[1] == 1:
             x = x.expand(-1, self.channels, -1, -1)
         x = self.patch_embed(x)
-        skips: list[Tensor] = []
+        maps: list[Tensor] = []
         for stage in self.layers:
             x = stage(x)
             if isinstance(stage.downsample, PatchMerging):
-                skips.append(x)
+                maps.append(x.movedim(-1, 1))
                 x = stage.downsample(x)
-        x = self.norm(x)
-        maps: list[Tensor] = []
+        return [*maps, self.norm(x).movedim(-1, 1)]
+
+
+class SwinDecoder(Stages):
+    """The mirrored decoder: patch expanding, skips, blocks.
+
+    Its maps: after the stage at 1/8 (with a layer norm of its own), before the final 4x expansion
+    (1/4), after it (full resolution).
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        widths, stages = plan.widths, len(plan.widths)
+        above = list(reversed(range(stages - 1)))  # coarse to fine
+        self.expand_up = nn.ModuleList(PatchExpanding(widths[i + 1], widths[i], 2) for i in above)
+        self.fuse_up = nn.ModuleList(nn.Linear(2 * widths[i], widths[i]) for i in above)
+        self.layers_up = nn.ModuleList(plan.stage(i, False) for i in above)
+        self.norm_eighth = nn.LayerNorm(widths[1]) if stages > 2 else None
+        self.norm_up = nn.LayerNorm(widths[0])
+        self.expand = PatchExpanding(widths[0], widths[0], PATCH)
+        eighth = self.norm_eighth is not None
+        self.out_channels = ((widths[1],) if eighth else ()) + (widths[0], widths[0])
+        self.reductions = ((2 * PATCH,) if eighth else ()) + (PATCH, 1)
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """The encoder's maps -> maps [B, width, s, s] at 1/8, 1/4 and full resolution."""
+        *skips, x = (m.movedim(1, -1) for m in maps)
+        out: list[Tensor] = []
         for expand, fuse, stage in zip(self.expand_up, self.fuse_up, self.layers_up, strict=True):
             x = stage(fuse(torch.cat([expand(x), skips.pop()], -1)))
             if len(skips) == 1 and self.norm_eighth is not None:
-                maps.append(self.norm_eighth(x).movedim(-1, 1))
+                out.append(self.norm_eighth(x).movedim(-1, 1))
         x = self.norm_up(x)
-        maps.append(x.movedim(-1, 1))
-        maps.append(self.expand(x).movedim(-1, 1))
-        return maps
+        return [*out, x.movedim(-1, 1), self.expand(x).movedim(-1, 1)]
+
+
+class SwinUnet(Backbone):
+    """Swin-Unet without its head."""
+
+    Config: ClassVar[type[NetworkConfig]] = SwinConfig
+    dims = 2
+
+    def __init__(self, channels: int, size: int, config: SwinConfig) -> None:
+        """Args: channels: of the input, a grey image is repeated to three; size: the input's side.
+
+        Raises:
+            UserError: for a size, or a window, that does not fit.
+        """
+        super().__init__()
+        self.plan = Plan(config, size, find_window(size, config))
+        self.encoder: SwinEncoder = SwinEncoder(channels, self.plan)
+        self.decoder: SwinDecoder = SwinDecoder(self.plan)
+        self.apply(_initialise)
+
+    def new_decoder(self, **changes: Any) -> SwinDecoder:
+        """See `Backbone`; ``depths``, ``embed_dim`` and ``window`` cannot differ."""
+        plan = Plan(
+            self.plan.config.model_copy(update=changes), self.plan.sides[0] * PATCH,
+            self.plan.window,
+        )  # fmt: skip
+        decoder = SwinDecoder(plan)
+        decoder.apply(_initialise)
+        return decoder
+
+    def use_scales(self, scales: Sequence[int]) -> None:
+        """See `Backbone`: several processes would wait for the gradient of the norm at 1/8."""
+        if self.decoder.norm_eighth is not None and 2 * PATCH not in scales:
+            self.decoder.norm_eighth.requires_grad_(False)
+
+    @classmethod
+    def check_sides(
+        cls, config: NetworkConfig, sides: Sequence[int], spacing: Sequence[float]
+    ) -> None:
+        """See `Backbone`."""
+        find_window(sides[0], cast(SwinConfig, config))
+
+    @classmethod
+    def create(
+        cls, channels: int, config: NetworkConfig, sides: Sequence[int], spacing: Sequence[float]
+    ) -> Self:
+        """See `Backbone`; loads the weights that ``swin.pretrained`` names."""
+        from semiseg.networks.swin_weights import load_pretrained
+
+        own = cast(SwinConfig, config)
+        network = cls(channels, sides[0], own)
+        network.notes = (load_pretrained(network, own.pretrained).message,)
+        return network
+
+
+def find_window(size: int, config: SwinConfig) -> int:
+    """The window in use.
+
+    Raises:
+        UserError: for a size, or a window, that does not fit; naming those that do.
+    """
+    stages = len(config.depths)
+    window = config.window or default_window(size, stages)
+    default_window(size, stages)
+    sides = [size // PATCH // 2**i for i in range(stages)]
+    if any(side > window and side % window for side in sides):
+        raise UserError(
+            f"swin.window {window} does not tile the stages of data.size {size} "
+            f"(sides {sides}): --set swin.window={default_window(size, stages)} does."
+        )
+    return window
 
 
 def _initialise(module: nn.Module) -> None:

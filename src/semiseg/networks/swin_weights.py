@@ -52,11 +52,12 @@ def load_pretrained(network: SwinUnet, source: str) -> LoadReport:
         name = "the official Swin-T release"
     else:
         state, name = _read(Path(source)), source
+    width = network.encoder.patch_embed.proj.out_channels
     loaded = _copy(network, _encoder_names(state))
     if loaded == 0 and source == "hub":
         return LoadReport(
             0,
-            f"{name} does not fit swin.embed_dim {network.patch_embed.proj.out_channels} (it has 96): "
+            f"{name} does not fit swin.embed_dim {width} (it has 96): "
             "Swin-Unet starts from random weights.",
         )
     if loaded == 0:
@@ -98,9 +99,9 @@ def _encoder_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _copy(network: SwinUnet, source: dict[str, Tensor]) -> int:
-    stages = len(network.layers)
+    stages = len(network.encoder.layers)
     width = source.get("patch_embed.proj.bias")
-    if width is None or len(width) != network.patch_embed.proj.out_channels:
+    if width is None or len(width) != network.encoder.patch_embed.proj.out_channels:
         return 0  # position tables alone fit any width with as many heads
 
     def mirrored(name: str) -> str:
@@ -109,7 +110,8 @@ def _copy(network: SwinUnet, source: dict[str, Tensor]) -> int:
     renames: list[Callable[[str], str]] = [str, mirrored]
     loaded = 0
     with torch.no_grad():
-        for name, parameter in network.named_parameters():
+        for full, parameter in network.named_parameters():
+            name = full.partition(".")[2]  # without "encoder" or "decoder"
             tensor = next((source[r(name)] for r in renames if r(name) in source), None)
             if tensor is None:
                 continue

@@ -1,27 +1,55 @@
-"""The thin U-Net of the field's benchmark: 16-32-64-128-256, batch norm, LeakyReLU, dropout.
+"""The thin U-Net of the field's benchmarks: 16-32-64-128-256, batch norm, LeakyReLU, dropout.
 
-In three dimensions the same with 3D operations (Cicek et al., 3D U-Net, MICCAI 2016), pooling and
-kernels by the voxels' shape (`semiseg.networks.stages`).
+In three dimensions it has 3D operations (Cicek et al., 3D U-Net, MICCAI 2016), and the shape of a
+voxel decides on pooling and kernels (`semiseg.networks.stages`).
 """
 
 from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from semiseg.config import UNetConfig
 from semiseg.errors import UserError
+from semiseg.networks.backbone import Backbone, NetworkConfig, Stages
 from semiseg.networks.stages import (
     CONVOLUTIONS,
     POOLS,
     TRANSPOSED,
     Stage,
-    check_sides,
+    check_patch_sides,
     normalisation,
     plan_stages,
 )
 
 FLAT = Stage((1, 1), (3, 3))
+LINEAR = {2: "bilinear", 3: "trilinear"}
+Upsampling = Literal["bilinear", "nearest", "transposed"]
+
+
+class UNetConfig(NetworkConfig):
+    """The section ``unet``."""
+
+    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field((16, 32, 64, 128, 256), min_length=2)
+    dropout: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = (0.05, 0.1, 0.2, 0.3, 0.5)
+    norm: Literal["batch", "instance"] = Field(
+        "batch", description="'instance' for batches of one or two, as in 3D"
+    )
+    upsampling: Upsampling = Field(
+        "transposed",
+        description="of the decoder: a 1x1 convolution and interpolation (trilinear in 3D), or a "
+        "transposed convolution",
+    )
+    standardise: Literal["none", "imagenet"] = Field(
+        "none", description="of inputs in [0, 1]: by ImageNet's mean and deviation per channel"
+    )
+
+    @model_validator(mode="after")
+    def _lengths(self) -> "UNetConfig":
+        if len(self.channels) != len(self.dropout):
+            raise ValueError("channels and dropout need one entry per stage each")
+        return self
 
 
 class DoubleConvolution(nn.Sequential):
@@ -43,14 +71,33 @@ class DoubleConvolution(nn.Sequential):
         )
 
 
-class Up(nn.Module):
-    """A transposed convolution to the skip's resolution, then both fused."""
+def upsample(channels: int, width: int, stride: Sequence[int], mode: Upsampling) -> nn.Module:
+    """[B, channels, ...] -> [B, width, ...], larger by ``stride`` along each axis.
 
-    def __init__(self, channels: int, width: int, below: Stage, stage: Stage, norm: str) -> None:
-        """Args: below: the stage that is left; stage: the one that is come to."""
+    "bilinear" is what the field's benchmark code does: a 1x1 convolution, then interpolation with
+    aligned corners.
+    """
+    dims = len(stride)
+    if mode == "transposed":
+        return TRANSPOSED[dims](channels, width, tuple(stride), stride=tuple(stride))  # type: ignore[arg-type]
+    factor = tuple(float(s) for s in stride)
+    enlarge = (
+        nn.Upsample(scale_factor=factor, mode="nearest")
+        if mode == "nearest"
+        else nn.Upsample(scale_factor=factor, mode=LINEAR[dims], align_corners=True)
+    )
+    return nn.Sequential(CONVOLUTIONS[dims](channels, width, 1), enlarge)
+
+
+class Up(nn.Module):
+    """Upsampling to the skip's resolution, then a fusion of both."""
+
+    def __init__(
+        self, channels: int, width: int, below: Stage, stage: Stage, norm: str, mode: Upsampling
+    ) -> None:
+        """Args: below: the coarser stage; stage: the finer one."""
         super().__init__()
-        transposed = TRANSPOSED[len(stage.kernel)]
-        self.expand = transposed(channels, width, below.stride, stride=below.stride)  # type: ignore[arg-type]
+        self.expand = upsample(channels, width, below.stride, mode)
         self.fuse = DoubleConvolution(2 * width, width, 0.0, stage, norm)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
@@ -60,7 +107,7 @@ class Up(nn.Module):
 
 
 class Standardise(nn.Module):
-    """Pictures in [0, 1] less ImageNet's mean, by its deviation, a channel."""
+    """Subtract ImageNet's mean from pictures in [0, 1] and divide by its deviation, per channel."""
 
     mean: Tensor
     deviation: Tensor
@@ -75,17 +122,70 @@ class Standardise(nn.Module):
         return (x - self.mean) / self.deviation
 
 
-class UNet(nn.Module):
-    """U-Net without its head (Ronneberger et al. 2015; widths and dropout of the field's benchmark).
+class UNetEncoder(Stages):
+    """The contracting path."""
 
-    With n stages the input's sides must be multiples of 2^(n-1); of fewer halvings along an axis of
-    long voxels.
+    def __init__(self, channels: int, config: UNetConfig, stages: Sequence[Stage]) -> None:
+        super().__init__()
+        imagenet = config.standardise == "imagenet"
+        self.standardise = Standardise() if imagenet else nn.Identity()
+        widths = config.channels
+        inputs = (channels, *widths[:-1])
+        self.blocks = nn.ModuleList(
+            DoubleConvolution(*one, config.norm)
+            for one in zip(inputs, widths, config.dropout, stages, strict=True)
+        )
+        pool = POOLS[len(stages[0].kernel)]
+        self.pools = nn.ModuleList(pool(stage.stride) for stage in stages[1:])
+        self.out_channels = widths
+        self.reductions = tuple(2**i for i in range(len(widths)))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """[B, C, ...] -> maps from full resolution to the bottleneck."""
+        x = self.standardise(x)
+        maps: list[Tensor] = []
+        for i, block in enumerate(self.blocks):
+            x = block(self.pools[i - 1](x) if i else x)
+            maps.append(x)
+        return maps
+
+
+class UNetDecoder(Stages):
+    """The expanding path, with skip connections."""
+
+    def __init__(self, config: UNetConfig, stages: Sequence[Stage]) -> None:
+        super().__init__()
+        widths, above = config.channels, list(reversed(range(len(stages) - 1)))
+        self.blocks = nn.ModuleList(
+            Up(widths[i + 1], widths[i], stages[i + 1], stages[i], config.norm, config.upsampling)
+            for i in above
+        )
+        self.out_channels = tuple(widths[i] for i in above)
+        self.reductions = tuple(2**i for i in above)
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """The encoder's maps -> maps from coarse to fine."""
+        *skips, x = maps
+        out = []
+        for block in self.blocks:
+            x = block(x, skips.pop())
+            out.append(x)
+        return out
+
+
+class UNet(Backbone):
+    """U-Net (Ronneberger et al. 2015; widths and dropout of the field's benchmarks).
+
+    With n stages the input's sides must be multiples of 2^(n-1); fewer halvings happen along an axis
+    of long voxels.
     """
+
+    Config: ClassVar[type[NetworkConfig]] = UNetConfig
 
     def __init__(
         self, channels: int, config: UNetConfig, spacing: Sequence[float] = (1.0, 1.0)
     ) -> None:
-        """Args: channels: of the input; config: width and dropout of each stage; spacing: the sides
+        """Args: channels: of the input; config: widths and dropout of each stage; spacing: the sides
         of a pixel or voxel, which say how many dimensions there are.
 
         Raises:
@@ -102,54 +202,44 @@ class UNet(nn.Module):
             raise UserError(
                 f"unet.standardise imagenet is for colour pictures; {these}: take none."
             )
-        self.standardise = Standardise() if config.standardise == "imagenet" else nn.Identity()
-        widths = config.channels
-        self.stages = stages = plan_stages(len(widths), spacing)
-        inputs = (channels, *widths[:-1])
-        self.encoder = nn.ModuleList(
-            DoubleConvolution(*stage, config.norm)
-            for stage in zip(inputs, widths, config.dropout, stages, strict=True)
-        )
-        self.decoder = nn.ModuleList(
-            Up(widths[i + 1], widths[i], stages[i + 1], stages[i], config.norm)
-            for i in reversed(range(len(widths) - 1))
-        )
-        pool = POOLS[self.dims]
-        self.pools = nn.ModuleList(pool(stage.stride) for stage in stages[1:])
-        self.out_channels = tuple(reversed(widths[:-1]))
-        self.reductions = tuple(2**i for i in reversed(range(len(widths) - 1)))
+        self.config = config
+        self.stages = plan_stages(len(config.channels), spacing)
+        self.encoder = UNetEncoder(channels, config, self.stages)
+        self.decoder = self.new_decoder()
+        self._memory_format(self)
+
+    def _memory_format(self, module: nn.Module) -> None:
         if self.dims == 2:
             # the layout oneDNN and cuDNN compute in: a sixth faster than channels first on a CPU
-            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def check_size(self, size: int | Sequence[int]) -> None:
-        """Raise a `UserError` where ``size`` (of a square, or a box's sides) cannot be halved often."""
-        if not isinstance(size, int):
-            check_sides(self.stages, size, "U-Net")
+    def new_decoder(self, **changes: Any) -> UNetDecoder:
+        """See `Backbone`."""
+        decoder = UNetDecoder(self.config.model_copy(update=changes), self.stages)
+        self._memory_format(decoder)
+        return decoder
+
+    @classmethod
+    def check_sides(
+        cls, config: NetworkConfig, sides: Sequence[int], spacing: Sequence[float]
+    ) -> None:
+        """See `Backbone`."""
+        count = len(cast(UNetConfig, config).channels)
+        if len(sides) == 3:
+            check_patch_sides(plan_stages(count, spacing), sides, "U-Net")
             return
-        factor = 2 ** len(self.decoder)
+        size, factor = sides[0], 2 ** (count - 1)
         if size % factor:
             lower = size // factor * factor
             raise UserError(
-                f"data.size {size} does not fit a U-Net of {len(self.encoder)} stages: "
+                f"data.size {size} does not fit a U-Net of {count} stages: "
                 f"take a multiple of {factor}, such as {max(lower, factor)} or {lower + factor}."
             )
 
-    def encode(self, x: Tensor) -> list[Tensor]:
-        """[B, C, ...] -> the encoder's maps, from full resolution to the bottleneck."""
-        x = self.standardise(x)
-        maps: list[Tensor] = []
-        for i, block in enumerate(self.encoder):
-            x = block(self.pools[i - 1](x) if i else x)
-            maps.append(x)
-        return maps
-
-    def features(self, x: Tensor) -> list[Tensor]:
-        """[B, C, ...] -> the decoder's maps, coarse to fine, the last at full resolution."""
-        skips = self.encode(x)
-        x = skips.pop()
-        maps = []
-        for block in self.decoder:
-            x = block(x, skips.pop())
-            maps.append(x)
-        return maps
+    @classmethod
+    def create(
+        cls, channels: int, config: NetworkConfig, sides: Sequence[int], spacing: Sequence[float]
+    ) -> Self:
+        """See `Backbone`."""
+        cls.check_sides(config, sides, spacing)
+        return cls(channels, cast(UNetConfig, config), spacing)

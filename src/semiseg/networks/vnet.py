@@ -8,19 +8,39 @@ the encoder's (the paper's twice), and adds to what came from below, so that map
 """
 
 from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from semiseg.config import VNetConfig
+from semiseg.networks.backbone import Backbone, NetworkConfig, Stages
 from semiseg.networks.stages import (
     CONVOLUTIONS,
     TRANSPOSED,
     Stage,
-    check_sides,
+    check_patch_sides,
     normalisation,
     plan_stages,
 )
+
+
+class VNetConfig(NetworkConfig):
+    """The section ``vnet``. The head is the paper's 1x1x1 convolution."""
+
+    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field((16, 32, 64, 128, 256), min_length=2)
+    blocks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (1, 2, 3, 3, 3), description="convolutions of each stage"
+    )
+    dropout: float = Field(0.5, ge=0, lt=1, description="at the bottom")
+    norm: Literal["batch", "instance"] = "batch"
+    head_kernel: Literal[1, 3] = Field(1, description="side of the head's convolution")
+
+    @model_validator(mode="after")
+    def _lengths(self) -> "VNetConfig":
+        if len(self.channels) != len(self.blocks):
+            raise ValueError("channels and blocks need one entry per stage each")
+        return self
 
 
 class Residual(nn.Module):
@@ -56,49 +76,91 @@ def change(channels: int, width: int, stage: Stage, norm: str, up: bool) -> nn.S
     )
 
 
-class VNet(nn.Module):
-    """V-Net without its head; takes the same sides and gives maps of the same shapes as `UNet`."""
+class VNetEncoder(Stages):
+    """Residual stages, each entered by a strided convolution; dropout at the bottom."""
 
-    def __init__(self, channels: int, config: VNetConfig, spacing: Sequence[float]) -> None:
-        """Args: channels: of the input; spacing: the sides of a voxel, one an axis."""
+    def __init__(self, channels: int, config: VNetConfig, stages: Sequence[Stage]) -> None:
         super().__init__()
-        self.dims = len(spacing)
-        widths, blocks = config.channels, config.blocks
-        self.stages = stages = plan_stages(len(widths), spacing)
-        below = range(1, len(widths))
-        above = list(reversed(range(len(widths) - 1)))
-        self.encoder = nn.ModuleList(
-            Residual(w if i else channels, w, blocks[i], stages[i], config.norm)
+        widths, blocks, norm = config.channels, config.blocks, config.norm
+        self.blocks = nn.ModuleList(
+            Residual(w if i else channels, w, blocks[i], stages[i], norm)
             for i, w in enumerate(widths)
         )
         self.down = nn.ModuleList(
-            change(widths[i - 1], widths[i], stages[i], config.norm, False) for i in below
+            change(widths[i - 1], widths[i], stages[i], norm, False) for i in range(1, len(widths))
         )
         self.dropout = nn.Dropout(config.dropout)
+        self.out_channels = widths
+        self.reductions = tuple(2**i for i in range(len(widths)))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """[B, C, ...] -> maps from full resolution to the bottleneck."""
+        # the paper repeats its one channel to the first stage's width; of several, their mean
+        maps = [self.blocks[0](x, x.mean(1, keepdim=True))]
+        for step, block in zip(self.down, list(self.blocks)[1:], strict=True):
+            x = step(maps[-1])
+            maps.append(block(x, x))
+        maps[-1] = self.dropout(maps[-1])
+        return maps
+
+
+class VNetDecoder(Stages):
+    """Residual stages, each entered by a transposed convolution and fused with the skip."""
+
+    def __init__(self, config: VNetConfig, stages: Sequence[Stage]) -> None:
+        super().__init__()
+        widths, blocks, norm = config.channels, config.blocks, config.norm
+        above = list(reversed(range(len(widths) - 1)))
         self.up = nn.ModuleList(
-            change(widths[i + 1], widths[i], stages[i + 1], config.norm, True) for i in above
+            change(widths[i + 1], widths[i], stages[i + 1], norm, True) for i in above
         )
-        self.decoder = nn.ModuleList(
-            Residual(2 * widths[i], widths[i], blocks[i], stages[i], config.norm) for i in above
+        self.blocks = nn.ModuleList(
+            Residual(2 * widths[i], widths[i], blocks[i], stages[i], norm) for i in above
         )
-        self.out_channels = tuple(reversed(widths[:-1]))
+        self.out_channels = tuple(widths[i] for i in above)
         self.reductions = tuple(2**i for i in above)
 
-    def check_size(self, sides: Sequence[int]) -> None:
-        """Raise a `UserError` for sides that cannot be halved as often as the stages do."""
-        check_sides(self.stages, sides, "V-Net")
-
-    def features(self, x: Tensor) -> list[Tensor]:
-        """[B, C, ...] -> the decoder's maps, coarse to fine, the last at full resolution."""
-        # the paper repeats its one channel to the first stage's width; of several, their mean
-        skips = [self.encoder[0](x, x.mean(1, keepdim=True))]
-        for step, stage in zip(self.down, list(self.encoder)[1:], strict=True):
-            x = step(skips[-1])
-            skips.append(stage(x, x))
-        x = self.dropout(skips.pop())
-        maps = []
-        for step, stage in zip(self.up, self.decoder, strict=True):
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """The encoder's maps -> maps from coarse to fine."""
+        *skips, x = maps
+        out = []
+        for step, block in zip(self.up, self.blocks, strict=True):
             x = step(x)
-            x = stage(torch.cat([x, skips.pop()], 1), x)
-            maps.append(x)
-        return maps
+            x = block(torch.cat([x, skips.pop()], 1), x)
+            out.append(x)
+        return out
+
+
+class VNet(Backbone):
+    """V-Net; takes the same sides and gives maps of the same shapes as `UNet`."""
+
+    Config: ClassVar[type[NetworkConfig]] = VNetConfig
+
+    def __init__(self, channels: int, config: VNetConfig, spacing: Sequence[float]) -> None:
+        """Args: channels: of the input; spacing: the sides of a voxel, one per axis."""
+        super().__init__()
+        self.dims = len(spacing)
+        self.config = config
+        self.stages = plan_stages(len(config.channels), spacing)
+        self.encoder = VNetEncoder(channels, config, self.stages)
+        self.decoder = self.new_decoder()
+
+    def new_decoder(self, **changes: Any) -> VNetDecoder:
+        """See `Backbone`."""
+        return VNetDecoder(self.config.model_copy(update=changes), self.stages)
+
+    @classmethod
+    def check_sides(
+        cls, config: NetworkConfig, sides: Sequence[int], spacing: Sequence[float]
+    ) -> None:
+        """See `Backbone`."""
+        stages = plan_stages(len(cast(VNetConfig, config).channels), spacing)
+        check_patch_sides(stages, sides, "V-Net")
+
+    @classmethod
+    def create(
+        cls, channels: int, config: NetworkConfig, sides: Sequence[int], spacing: Sequence[float]
+    ) -> Self:
+        """See `Backbone`."""
+        cls.check_sides(config, sides, spacing)
+        return cls(channels, cast(VNetConfig, config), spacing)

@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from semiseg.networks.segmenter import Segmenter
 
@@ -15,13 +16,18 @@ BatchNorm = Literal["apart", "together"]
 def features_of(
     network: Segmenter, images: Tensor, labelled: int, batch_norm: BatchNorm
 ) -> dict[int, Tensor]:
-    """Maps of a batch of images [B, C, S, S], of which the first ``labelled`` have labels.
+    """Maps of a batch of images [B, C, ...], of which the first ``labelled`` have labels.
 
-    Normalised ``together``, labelled images that the network knows by heart may lie on one side of
-    every map and all others on the other, where no label tells it what to find. ``apart`` each part
-    has its own statistics, and those of the labelled images alone reach the running averages.
+    ``together``: one pass. A network that knows the labelled images by heart may then put them on one
+    side of every map and all others on the other, where no label tells it what to find. ``apart``:
+    each part has its own statistics, and those of the labelled images alone reach the running
+    averages. Without batch norm both are the same, and one pass is made.
     """
-    if batch_norm == "together" or labelled == len(images):
+    if (
+        batch_norm == "together"
+        or labelled in (0, len(images))
+        or not any(isinstance(m, _BatchNorm) for m in network.modules())
+    ):
         return network.features(images)
     features = network.features(images[:labelled])
     with batch_statistics(network):
@@ -39,9 +45,7 @@ def batch_statistics(module: nn.Module, dropout: bool = True) -> Iterator[None]:
     ``dropout``: as the module's mode has it; false: none.
     """
     modes = {m: m.training for m in module.modules()}
-    norms = {
-        m: m.track_running_stats for m in modes if isinstance(m, nn.modules.batchnorm._BatchNorm)
-    }
+    norms = {m: m.track_running_stats for m in modes if isinstance(m, _BatchNorm)}
     try:
         if not dropout:
             module.eval()

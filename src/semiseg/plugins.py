@@ -1,0 +1,46 @@
+"""Tables of named entries that other packages extend through entry points."""
+
+import importlib
+import importlib.metadata
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
+
+from semiseg.errors import UserError
+
+
+class Named(Protocol):
+    """An entry of a table."""
+
+    @property
+    def name(self) -> str:
+        """The name that a person types."""
+
+
+N = TypeVar("N", bound=Named)
+
+
+def with_plugins(built_in: Sequence[N], group: str) -> dict[str, N]:
+    """Entries by name: the built-in ones first, then those of the entry point ``group``.
+
+    A built-in entry wins over another package's entry of the same name.
+
+    Raises:
+        UserError: where another package's entry cannot be imported.
+    """
+    entries = {entry.name: entry for entry in built_in}
+    for point in importlib.metadata.entry_points(group=group):
+        try:
+            entry = point.load()
+        except Exception as error:
+            raise UserError(
+                f"The entry point {point.value} of {group} cannot be loaded "
+                f"({type(error).__name__}: {error}): repair or remove the package that provides it."
+            ) from error
+        entries.setdefault(entry.name, entry)
+    return entries
+
+
+def load_target(target: str) -> Any:
+    """Import ``module:name``."""
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
