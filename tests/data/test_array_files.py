@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from semiseg.data.images.array_files import (
+from semiseg.errors import UserError
+from semiseg.formats.array_files import (
     read_array_image,
     read_array_label,
     write_array_mask,
     write_array_probabilities,
 )
-from semiseg.errors import UserError
 from semiseg.reporting.console import Quiet
 from semiseg.workflows.compare import compare
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 import dicom_files
 import replicas
-from semiseg.data.images.dicom import read_series, series_below, series_name
-from semiseg.data.layouts import detect
-from semiseg.data.layouts.base import Options, Scan
+from semiseg.datasets import detect
+from semiseg.datasets.base import Options, Scan
 from semiseg.errors import UserError
+from semiseg.formats.dicom import read_series, series_below, series_name
 
 CODES = replicas.blocks(1, (20, 18, 6))
 HU = 2 * replicas.scan_of(CODES, 1)

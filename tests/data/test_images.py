@@ -12,20 +12,20 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from semiseg.data.images.grid import slice_axis_of
-from semiseg.data.images.masks import read_picture_mask
-from semiseg.data.images.nifti import (
+from semiseg.errors import UserError
+from semiseg.formats.grid import slice_axis_of
+from semiseg.formats.masks import read_picture_mask
+from semiseg.formats.nifti import (
     read_nifti,
     write_nifti_mask,
     write_nifti_probabilities,
 )
-from semiseg.data.images.pictures import (
+from semiseg.formats.pictures import (
     picture_shape,
     read_picture,
     write_picture_mask,
 )
-from semiseg.data.images.volumes import read_volume_label
-from semiseg.errors import UserError
+from semiseg.formats.volumes import read_volume_label
 
 
 def nifti(

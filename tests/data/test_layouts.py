@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semiseg.data.layouts import LAYOUTS, detect, named
-from semiseg.data.layouts.base import Options, Scan, patient_of, with_background
-from semiseg.data.layouts.pairing import role_of
+from semiseg.datasets import LAYOUTS, detect, named
+from semiseg.datasets.base import Options, Scan, patient_of, with_background
+from semiseg.datasets.pairing import role_of
 from semiseg.errors import UserError
 from semiseg.reporting.console import Quiet
 from semiseg.workflows.prepare import prepare

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from semiseg.data import likeness
-from semiseg.data.images.pictures import read_picture
 from semiseg.data.likeness import NEAR, PICTURE, VOLUME, Fingerprint, like_pairs, reduced
+from semiseg.formats.pictures import read_picture
 
 Image = NDArray[np.float32]
 

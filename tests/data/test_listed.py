@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 import replicas
-from semiseg.data.layouts import detect
-from semiseg.data.layouts.base import Options, Scan
+from semiseg.datasets import detect
+from semiseg.datasets.base import Options, Scan
 from semiseg.errors import UserError
 from semiseg.reporting.console import Quiet
 from semiseg.workflows.prepare import prepare

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from semiseg.data.layouts.naming import (
+from semiseg.data.task import NOT_DRAWN
+from semiseg.datasets.naming import (
     own_codes,
     read_naming,
     slices_without_drawing,
     without_empty_slices,
 )
-from semiseg.data.task import NOT_DRAWN
 from semiseg.errors import UserError
 
 

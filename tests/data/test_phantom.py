@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from semiseg.data.phantom import PHANTOM_CLASSES, PHASES, generate_case, write_phantom
-from semiseg.data.phantom_anatomy import GROUPS, draw_patient
 from semiseg.errors import UserError
+from semiseg.synthetic.anatomy import GROUPS, draw_patient
+from semiseg.synthetic.phantom import PHANTOM_CLASSES, PHASES, generate_case, write_phantom
 
 RV, MYO, LV = 1, 2, 3
 GOLDEN_COUNTS = [20654, 305, 363, 182]  # of case (0, 1, ED) at 64 x 56 x 6

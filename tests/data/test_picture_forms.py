@@ -13,12 +13,12 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from semiseg.data.images.header import read_header
-from semiseg.data.images.masks import MaskValues, colours_of, read_picture_mask
-from semiseg.data.images.pictures import picture_shape, read_picture, write_picture_mask
-from semiseg.data.images.tiff import tiff_header
 from semiseg.data.task import NOT_DRAWN
 from semiseg.errors import UserError
+from semiseg.formats.header import read_header
+from semiseg.formats.masks import MaskValues, colours_of, read_picture_mask
+from semiseg.formats.pictures import picture_shape, read_picture, write_picture_mask
+from semiseg.formats.tiff import tiff_header
 
 
 def noise(*shape: int, dtype: str = "uint16", seed: int = 0) -> NDArray[np.generic]:

@@ -9,15 +9,15 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from semiseg.data.images.names import PICTURE_SUFFIXES
-from semiseg.data.layouts import detect
-from semiseg.data.layouts.base import Options, Scan
-from semiseg.data.layouts.naming import read_naming
-from semiseg.data.layouts.pairing import pair_files
-from semiseg.data.layouts.per_class import pair_class_files, pair_pictures
 from semiseg.data.manifest import PreparedData
 from semiseg.data.task import NOT_DRAWN
+from semiseg.datasets import detect
+from semiseg.datasets.base import Options, Scan
+from semiseg.datasets.naming import read_naming
+from semiseg.datasets.pairing import pair_files
+from semiseg.datasets.per_class import pair_class_files, pair_pictures
 from semiseg.errors import UserError
+from semiseg.formats.names import PICTURE_SUFFIXES
 from semiseg.reporting.console import Quiet
 from semiseg.workflows.prepare import prepare
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import replicas
-from semiseg.data.images.hdf5 import read_hdf5
-from semiseg.data.images.npz import read_npz
-from semiseg.data.layouts import btcv, detect
-from semiseg.data.layouts.base import Options, Scan
+from semiseg.datasets import btcv, detect
+from semiseg.datasets.base import Options, Scan
 from semiseg.errors import UserError
+from semiseg.formats.hdf5 import read_hdf5
+from semiseg.formats.npz import read_npz
 
 
 def scan(folder: Path) -> Scan:

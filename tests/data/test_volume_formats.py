@@ -10,8 +10,9 @@ import SimpleITK
 from numpy.typing import NDArray
 
 import replicas
-from semiseg.data.images.grid import onto_grid
-from semiseg.data.images.volumes import (
+from semiseg.errors import UserError
+from semiseg.formats.grid import onto_grid
+from semiseg.formats.volumes import (
     load_volume,
     mask_suffix,
     read_channels,
@@ -20,7 +21,6 @@ from semiseg.data.images.volumes import (
     write_volume_mask,
     write_volume_probabilities,
 )
-from semiseg.errors import UserError
 
 VOXELS = np.random.default_rng(0).integers(-500, 500, (7, 6, 5)).astype(np.int16)
 PERMUTED = np.array([[0, 0, 1.5, 3.0], [-0.7, 0, 0, 4], [0, 4.0, 0, -9], [0, 0, 0, 1]])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semiseg.data.layouts.naming import read_naming
+from semiseg.datasets.naming import read_naming
 from semiseg.errors import UserError
 from semiseg.reporting.console import Console, Quiet
 from semiseg.workflows.compare import compare, identifier_of

@@ -439,7 +439,7 @@ def test_names_of_slices_are_found(names: list[str], parts: str, level: str) -> 
     findings = patients(pictures(names, where), {})
     assert [(f.kind, f.level) for f in findings] == [("slices-of-a-patient", level)]
     pattern = findings[0].sentence.split("--patient-pattern '")[1].split("'")[0]
-    from semiseg.data.layouts.base import patient_of
+    from semiseg.datasets.base import patient_of
 
     stems = {patient_of(name, pattern) for name in names if not name.startswith("p03")}
     assert len(stems) == 2

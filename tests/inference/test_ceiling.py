@@ -18,13 +18,13 @@ from torch import Tensor
 from semiseg.config import DataConfig
 from semiseg.data.loader import SliceCache
 from semiseg.data.manifest import Case, PreparedData
-from semiseg.data.phantom import write_phantom
 from semiseg.data.resampling import new_shape, resample_labels
 from semiseg.evaluation.ceiling import resize_ceiling
 from semiseg.evaluation.overlap import dice
 from semiseg.inference.predictor import Predictor, Resampling
 from semiseg.inference.volumes import VolumePredictor
 from semiseg.reporting.console import Quiet
+from semiseg.synthetic.phantom import write_phantom
 from semiseg.workflows.prepare import prepare
 
 LOSS = 0.005  # below the ceiling, at most

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import replicas
-from semiseg.data.layouts import btcv, detect
 from semiseg.data.manifest import Manifest, PreparedData
+from semiseg.datasets import btcv, detect
 from semiseg.errors import UserError
 from semiseg.reporting.console import Quiet
 from semiseg.workflows.evaluate import evaluate

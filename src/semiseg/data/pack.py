@@ -23,11 +23,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semiseg.data.identifiers import flaw_of
-from semiseg.data.images.sizes import DEFLATE, free_memory
 from semiseg.data.manifest import Case, Manifest, PreparedData
 from semiseg.data.packing import Bits, Coding, choose, from_bytes, to_bytes
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
+from semiseg.formats.sizes import DEFLATE, free_memory
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same data make the same file
 LARGEST_TEXT = 2**26  # bytes of manifest.json or pack.json

@@ -14,12 +14,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semiseg.data.fingerprint import CaseMeasures, measures_of
-from semiseg.data.layouts.base import SourceCase
-from semiseg.data.layouts.naming import slices_without_drawing
 from semiseg.data.manifest import Case
 from semiseg.data.sources import SourceFile
 from semiseg.data.task import Bounds, Intensity, bounds_of
 from semiseg.data.volume import Volume
+from semiseg.datasets.base import SourceCase
+from semiseg.datasets.naming import slices_without_drawing
 from semiseg.errors import UserError
 from semiseg.files import whole
 

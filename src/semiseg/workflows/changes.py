@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from semiseg.data.layouts.base import Options, Scan
 from semiseg.data.manifest import Manifest, PreparedData, Split
 from semiseg.data.records import Record, read_records
 from semiseg.data.sources import unchanged
 from semiseg.data.splits import plural
 from semiseg.data.store import arrays_fit
+from semiseg.datasets.base import Options, Scan
 from semiseg.errors import UserError
 
 # Options that choose cases or name their patients, and change no case.

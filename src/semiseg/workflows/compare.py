@@ -8,28 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.images.array_files import read_array_label
-from semiseg.data.images.grid import (
-    GRID_TOLERANCE,
-    apart,
-    four_axes,
-    slice_axis_of,
-    slices_first,
-    spacing_of,
-)
-from semiseg.data.images.masks import USUAL, MaskValues, read_picture_mask
-from semiseg.data.images.names import (
-    ARRAY_SUFFIXES,
-    PICTURE_SUFFIXES,
-    VOLUME_SUFFIXES,
-    stem_of,
-    suffix_of,
-)
-from semiseg.data.images.values import as_codes, times
-from semiseg.data.images.volumes import load_volume
-from semiseg.data.layouts.base import Naming
-from semiseg.data.layouts.naming import own_codes
 from semiseg.data.task import NOT_DRAWN
+from semiseg.datasets.base import Naming
+from semiseg.datasets.naming import own_codes
 from semiseg.errors import UserError
 from semiseg.evaluation.classes import Classes, check_codes, codes_in, foreground
 from semiseg.evaluation.pictures import score_picture
@@ -44,6 +25,25 @@ from semiseg.evaluation.protocols import (
 )
 from semiseg.evaluation.summary import Summary, summarise, write_csv, write_json
 from semiseg.evaluation.table import table_lines
+from semiseg.formats.array_files import read_array_label
+from semiseg.formats.grid import (
+    GRID_TOLERANCE,
+    apart,
+    four_axes,
+    slice_axis_of,
+    slices_first,
+    spacing_of,
+)
+from semiseg.formats.masks import USUAL, MaskValues, read_picture_mask
+from semiseg.formats.names import (
+    ARRAY_SUFFIXES,
+    PICTURE_SUFFIXES,
+    VOLUME_SUFFIXES,
+    stem_of,
+    suffix_of,
+)
+from semiseg.formats.values import as_codes, times
+from semiseg.formats.volumes import load_volume
 from semiseg.reporting.console import Console
 
 MASK_SUFFIXES = ("_gt", "_seg", ".seg", "_mask", "_label", "_pred")

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from semiseg.data.images.names import suffix_of
-from semiseg.data.images.tiff import write_tiff_stack
 from semiseg.data.splits import plural
 from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.files import replacing
+from semiseg.formats.names import suffix_of
+from semiseg.formats.tiff import write_tiff_stack
 from semiseg.inference.cleaning import keep_largest
 from semiseg.inference.volumes import AnyPredictor
 from semiseg.reporting.console import Console

@@ -13,11 +13,6 @@ from typing import TypedDict
 import numpy as np
 
 from semiseg import presets
-from semiseg.data.images.names import PICTURE_SUFFIXES, suffix_of
-from semiseg.data.layouts import check_source, detect, named
-from semiseg.data.layouts.base import Layout, Naming, Options, Scan, SourceCase
-from semiseg.data.layouts.checks import check_cases
-from semiseg.data.layouts.naming import own_codes, read_naming, without_empty_slices
 from semiseg.data.manifest import Manifest, Split
 from semiseg.data.records import Record, measure
 from semiseg.data.sources import stamp
@@ -25,7 +20,12 @@ from semiseg.data.splits import check_split, make_split, plural, read_split
 from semiseg.data.store import DataWriter, check_output
 from semiseg.data.task import NOT_DRAWN, Intensity
 from semiseg.data.volume import Volume
+from semiseg.datasets import check_source, detect, named
+from semiseg.datasets.base import Layout, Naming, Options, Scan, SourceCase
+from semiseg.datasets.checks import check_cases
+from semiseg.datasets.naming import own_codes, read_naming, without_empty_slices
 from semiseg.errors import UserError, one_line
+from semiseg.formats.names import PICTURE_SUFFIXES, suffix_of
 from semiseg.reporting.console import Console
 from semiseg.workflows.changes import difference, find_before, options_of_cases, still_true
 from semiseg.workflows.decisions import parse_intensity

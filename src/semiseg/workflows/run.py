@@ -9,19 +9,19 @@ from typing import Any, Unpack
 import numpy as np
 import torch
 
-from semiseg.data.images.grid import stored_order
-from semiseg.data.images.names import suffix_of
-from semiseg.data.images.nifti import write_nifti
-from semiseg.data.images.pictures import write_picture_mask
-from semiseg.data.images.tiff import TIFF_SUFFIXES
-from semiseg.data.layouts import check_source, detect, named
-from semiseg.data.layouts.base import Options, SourceCase
-from semiseg.data.layouts.naming import read_naming
 from semiseg.data.manifest import PreparedData
 from semiseg.data.splits import plural
+from semiseg.datasets import check_source, detect, named
+from semiseg.datasets.base import Options, SourceCase
+from semiseg.datasets.naming import read_naming
 from semiseg.errors import UserError
 from semiseg.evaluation.summary import Summary
 from semiseg.files import is_partial, replacing
+from semiseg.formats.grid import stored_order
+from semiseg.formats.names import suffix_of
+from semiseg.formats.nifti import write_nifti
+from semiseg.formats.pictures import write_picture_mask
+from semiseg.formats.tiff import TIFF_SUFFIXES
 from semiseg.inference.volumes import AnyPredictor
 from semiseg.reporting.console import Console, duration
 from semiseg.training.run_folder import RunFolder

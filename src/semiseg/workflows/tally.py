@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.data.fingerprint import summarise
-from semiseg.data.images.nifti import orientation
-from semiseg.data.layouts.base import Scan, SourceCase
-from semiseg.data.layouts.naming import notes_on_drawing
 from semiseg.data.manifest import PARTS, Case, Decision, Manifest, Split
 from semiseg.data.records import Record
 from semiseg.data.splits import plural
 from semiseg.data.task import NOT_DRAWN, Task
+from semiseg.datasets.base import Scan, SourceCase
+from semiseg.datasets.naming import notes_on_drawing
 from semiseg.errors import UserError
+from semiseg.formats.nifti import orientation
 from semiseg.workflows.consequences import consequences
 from semiseg.workflows.decisions import decide, decide_intensity
 
