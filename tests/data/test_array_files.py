@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from semiseg.console import Quiet
 from semiseg.errors import UserError
 from semiseg.formats.array_files import (
     read_array_image,
@@ -15,7 +16,6 @@ from semiseg.formats.array_files import (
     write_array_mask,
     write_array_probabilities,
 )
-from semiseg.reporting.console import Quiet
 from semiseg.workflows.compare import compare
 
 ENDINGS = (".h5", ".npy.h5", ".npz")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import replicas
+from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.data.task import NOT_DRAWN
 from semiseg.datasets import detect
 from semiseg.datasets.base import Options, Scan
 from semiseg.errors import UserError
-from semiseg.reporting.console import Quiet
 from semiseg.workflows.prepare import prepare
 
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from semiseg.data.evenly import evenly
+from semiseg.data.evenly_spaced import evenly_spaced
 
 
 def test_places_are_spread_from_first_to_last_and_none_comes_twice() -> None:
     for length in range(2, 40):
         for most in range(2, 45):
-            places = evenly(length, most)
+            places = evenly_spaced(length, most)
             gaps = np.diff(places)
             assert len(places) == min(length, most)
             assert (places[0], places[-1]) == (0, length - 1)
@@ -17,7 +17,7 @@ def test_places_are_spread_from_first_to_last_and_none_comes_twice() -> None:
 
 
 def test_none_one_and_none_asked_for() -> None:
-    assert evenly(0, 5) == []
-    assert evenly(1, 5) == [0]
-    assert evenly(9, 1) == [0]
-    assert evenly(9, 0) == []
+    assert evenly_spaced(0, 5) == []
+    assert evenly_spaced(1, 5) == [0]
+    assert evenly_spaced(9, 1) == [0]
+    assert evenly_spaced(9, 0) == []

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from semiseg.console import Quiet
 from semiseg.datasets import LAYOUTS, detect, named
 from semiseg.datasets.base import Options, Scan, patient_of, with_background
 from semiseg.datasets.pairing import role_of
 from semiseg.errors import UserError
-from semiseg.reporting.console import Quiet
 from semiseg.workflows.prepare import prepare
 
 VOXELS = np.random.default_rng(0).integers(0, 100, (6, 5, 4)).astype(np.int16)

@@ -1,4 +1,4 @@
-"""Which images are the same or nearly so: measures against loops, and what a likeness survives."""
+"""Which images are the same or nearly so: measures against loops, and what the measure survives."""
 
 import os
 from pathlib import Path
@@ -8,9 +8,16 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from semiseg.data import likeness
-from semiseg.data.likeness import NEAR, PICTURE, VOLUME, Fingerprint, like_pairs, reduced
 from semiseg.formats.pictures import read_picture
+from semiseg.preparation import near_duplicates
+from semiseg.preparation.near_duplicates import (
+    NEAR,
+    PICTURE,
+    VOLUME,
+    Fingerprint,
+    near_duplicate_pairs,
+    reduced,
+)
 
 Image = NDArray[np.float32]
 
@@ -22,11 +29,11 @@ def scene(seed: int, side: int = 96) -> Image:
     return (255 * (smooth - smooth.min()) / np.ptp(smooth)).astype(np.float32)[None]
 
 
-def likeness_of(one: Image, other: Image) -> float:
+def similarity(one: Image, other: Image) -> float:
     return float(signature(one) @ signature(other))
 
 
-def signature(*planes: NDArray[np.generic], shape: likeness.Shape = PICTURE) -> Image:
+def signature(*planes: NDArray[np.generic], shape: near_duplicates.Shape = PICTURE) -> Image:
     fingerprint = Fingerprint(shape)
     for plane in planes:
         fingerprint.add(plane)
@@ -47,7 +54,7 @@ def test_reduced_is_the_mean_of_each_run(count: int) -> None:
     np.testing.assert_allclose(reduced(array.T.copy(), 0, size), expected.T, rtol=1e-5)
 
 
-def test_a_likeness_survives_what_does_not_make_another_image() -> None:
+def test_the_measure_survives_what_does_not_make_another_image() -> None:
     image = scene(0)
     rng = np.random.default_rng(1)
     changed = {
@@ -59,7 +66,7 @@ def test_a_likeness_survives_what_does_not_make_another_image() -> None:
         "cut": image[:, 1:-1, 1:-1],
     }
     for what, other in changed.items():
-        assert likeness_of(image, other) > NEAR, what
+        assert similarity(image, other) > NEAR, what
 
 
 def test_other_images_are_not_alike_although_their_coarse_brightness_is() -> None:
@@ -68,7 +75,7 @@ def test_other_images_are_not_alike_although_their_coarse_brightness_is() -> Non
     images = [scene(seed) + vignette for seed in range(8)]
     for i in range(8):
         for j in range(i):
-            assert likeness_of(images[i], images[j]) < 0.6
+            assert similarity(images[i], images[j]) < 0.6
 
 
 def test_volumes_are_compared_as_wholes() -> None:
@@ -106,15 +113,15 @@ def test_the_digest_is_of_values_types_and_shapes() -> None:
 
 @pytest.mark.parametrize("block", [1, 3, 1024])
 def test_pairs_are_those_of_a_loop(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(likeness, "BLOCK", block)
-    monkeypatch.setattr(likeness, "FEWEST", 99)
+    monkeypatch.setattr(near_duplicates, "BLOCK", block)
+    monkeypatch.setattr(near_duplicates, "FEWEST", 99)
     vectors = np.random.default_rng(2).normal(size=(10, 4)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     expected = {
         (i, j): float(vectors[i] @ vectors[j])
         for i in range(10) for j in range(i + 1, 10) if vectors[i] @ vectors[j] >= 0.5
     }  # fmt: skip
-    found = like_pairs(vectors, 0.5)
+    found = near_duplicate_pairs(vectors, 0.5)
     assert {(i, j) for i, j, _ in found} == set(expected)
     values = [value for *_, value in found]
     assert values == sorted(values, reverse=True)
@@ -128,18 +135,20 @@ def test_what_all_images_share_makes_none_alike() -> None:
     images.append(images[4] * 0.9 + 3)
     signatures = np.stack([signature(image[None]) for image in images])
     assert np.triu(signatures @ signatures.T > NEAR, 1).sum() == 78  # all of them, for an eye
-    assert [pair[:2] for pair in like_pairs(signatures)] == [(4, 12)]
+    assert [pair[:2] for pair in near_duplicate_pairs(signatures)] == [(4, 12)]
     flat = np.zeros((2, signatures.shape[1]), np.float32)
-    assert [pair[:2] for pair in like_pairs(np.concatenate([signatures, flat]))] == [(4, 12)]
+    assert [pair[:2] for pair in near_duplicate_pairs(np.concatenate([signatures, flat]))] == [
+        (4, 12)
+    ]
 
 
 def test_of_too_many_pairs_the_most_alike_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(likeness, "BLOCK", 2)
+    monkeypatch.setattr(near_duplicates, "BLOCK", 2)
     angles = np.array([0, 0.3, 0.31, 0.5, 0.9, 0.9001])
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    everything = like_pairs(vectors, 0.5)
-    monkeypatch.setattr(likeness, "MOST_PAIRS", 3)
-    assert like_pairs(vectors, 0.5) == everything[:3]
+    everything = near_duplicate_pairs(vectors, 0.5)
+    monkeypatch.setattr(near_duplicates, "MOST_PAIRS", 3)
+    assert near_duplicate_pairs(vectors, 0.5) == everything[:3]
     assert everything[0][:2] == (4, 5)
 
 
@@ -149,7 +158,9 @@ def test_the_known_pairs_of_kvasir() -> None:
     files = sorted(folder.glob("*.jpg"))
     if not files:
         pytest.skip("Kvasir-SEG is not here: set SEMISEG_DATA to the folder that holds kvasir-seg")
-    found = like_pairs(np.stack([signature(read_picture(file).image[0]) for file in files]))
+    found = near_duplicate_pairs(
+        np.stack([signature(read_picture(file).image[0]) for file in files])
+    )
     named = {frozenset((files[i].stem[:9], files[j].stem[:9])) for i, j, _ in found}
     known = [
         ("cju76lseh", "cju772304"), ("cju886ryx", "cju8amfdt"), ("cju5fydru", "cju7avvi5"),

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 import replicas
+from semiseg.console import Quiet
 from semiseg.datasets import detect
 from semiseg.datasets.base import Options, Scan
 from semiseg.errors import UserError
-from semiseg.reporting.console import Quiet
 from semiseg.workflows.prepare import prepare
 
 PLAIN = np.diag([1.0, 1.0, 4.0, 1.0])

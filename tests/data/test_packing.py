@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from semiseg.data.packing import choose, from_bytes, to_bytes
 from semiseg.data.task import Intensity, bounds_of, normalise
+from semiseg.preparation.packing import choose, from_bytes, to_bytes
 
 INTENSITIES = (
     Intensity(kind="minmax"),

@@ -9,6 +9,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
+from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.data.task import NOT_DRAWN
 from semiseg.datasets import detect
@@ -18,7 +19,6 @@ from semiseg.datasets.pairing import pair_files
 from semiseg.datasets.per_class import pair_class_files, pair_pictures
 from semiseg.errors import UserError
 from semiseg.formats.names import PICTURE_SUFFIXES
-from semiseg.reporting.console import Quiet
 from semiseg.workflows.prepare import prepare
 
 LIVER = np.zeros((8, 12), np.uint8)

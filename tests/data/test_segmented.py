@@ -7,12 +7,12 @@ import pytest
 import SimpleITK
 
 import replicas
+from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.datasets import detect
 from semiseg.datasets.base import Naming, Options, Scan
 from semiseg.errors import UserError
 from semiseg.formats.segments import Segment, read_segments
-from semiseg.reporting.console import Quiet
 from semiseg.workflows.prepare import prepare
 
 

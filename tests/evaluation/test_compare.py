@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from semiseg.console import Console, Quiet
 from semiseg.datasets.naming import read_naming
 from semiseg.errors import UserError
-from semiseg.reporting.console import Console, Quiet
 from semiseg.workflows.compare import compare, identifier_of
 
 

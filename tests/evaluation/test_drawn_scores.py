@@ -5,9 +5,9 @@ import pytest
 
 from semiseg.data.task import NOT_DRAWN
 from semiseg.errors import UserError
-from semiseg.evaluation.ceiling import resize_ceiling
 from semiseg.evaluation.pictures import score_picture
 from semiseg.evaluation.protocols import PROTOCOLS, score_case
+from semiseg.evaluation.resize_upper_bound import resize_upper_bound
 
 CLASSES = ("background", "RV", "Myo")
 
@@ -82,9 +82,9 @@ def test_a_prediction_knows_no_such_value() -> None:
         score_case(reference, prediction, CLASSES)
 
 
-def test_the_ceiling_does_not_count_it() -> None:
+def test_the_upper_bound_does_not_count_it() -> None:
     _, reference = pair(3)
     clean = np.where(reference == NOT_DRAWN, 0, reference)
     # sizes that keep the border of the drawn part in its place
-    assert resize_ceiling([reference], 8, CLASSES) == resize_ceiling([clean], 8, CLASSES)
-    assert all(v is not None for v in resize_ceiling([reference], 8, CLASSES).values())
+    assert resize_upper_bound([reference], 8, CLASSES) == resize_upper_bound([clean], 8, CLASSES)
+    assert all(v is not None for v in resize_upper_bound([reference], 8, CLASSES).values())

@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semiseg.config import DataConfig
+from semiseg.console import Quiet
 from semiseg.data.loader import SliceCache
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.data.resampling import new_shape, resample_labels
-from semiseg.evaluation.ceiling import resize_ceiling
 from semiseg.evaluation.overlap import dice
+from semiseg.evaluation.resize_upper_bound import resize_upper_bound
 from semiseg.inference.predictor import Predictor, Resampling
 from semiseg.inference.volumes import VolumePredictor
-from semiseg.reporting.console import Quiet
 from semiseg.synthetic.phantom import write_phantom
 from semiseg.workflows.prepare import prepare
 
-LOSS = 0.005  # below the ceiling, at most
+LOSS = 0.005  # below the upper bound, at most
 KEPT = 0.97
 CERTAIN = 30.0  # a logit
 
@@ -87,9 +87,9 @@ def there_and_back(data: PreparedData, size: int, way: Resampling) -> dict[str, 
     return scores(masks, data)
 
 
-def ceiling(data: PreparedData, size: int) -> dict[str, float]:
+def upper_bound(data: PreparedData, size: int) -> dict[str, float]:
     labels = (np.asarray(data.label(case.identifier)) for case in data.manifest.cases)
-    found = resize_ceiling(labels, size, data.task.classes)
+    found = resize_upper_bound(labels, size, data.task.classes)
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -99,7 +99,7 @@ WAYS: tuple[Resampling, ...] = ("probabilities", "labels")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("size", [224, 128, 96, 64])
 def test_labels_there_and_back(phantom: PreparedData, size: int, way: Resampling) -> None:
-    found, best = there_and_back(phantom, size, way), ceiling(phantom, size)
+    found, best = there_and_back(phantom, size, way), upper_bound(phantom, size)
     assert found.keys() == best.keys() == set(phantom.task.foreground)
     enough = best if way == "labels" else {name: min(v, KEPT + LOSS) for name, v in best.items()}
     assert all(found[name] >= enough[name] - LOSS for name in best), (found, best)
@@ -110,7 +110,7 @@ def test_labels_there_and_back(phantom: PreparedData, size: int, way: Resampling
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("size", [224, 96])
 def test_labels_there_and_back_in_acdc(acdc: PreparedData, size: int, way: Resampling) -> None:
-    found, best = there_and_back(acdc, size, way), ceiling(acdc, size)
+    found, best = there_and_back(acdc, size, way), upper_bound(acdc, size)
     assert all(found[name] >= best[name] - LOSS for name in best), (found, best)
     if size == 224:
         assert min(found.values()) >= KEPT, found

@@ -10,7 +10,7 @@ from torch import Tensor
 from semiseg.data.task import NOT_DRAWN
 from semiseg.losses.balanced_contrast import Variant, balanced_contrast
 from semiseg.losses.dice import dice_loss, supervised_loss
-from semiseg.losses.drawn import cross_entropy, one_hot
+from semiseg.losses.ignore import cross_entropy, one_hot
 
 
 def case() -> tuple[Tensor, Tensor, Tensor]:

@@ -26,7 +26,7 @@ from semiseg.methods.base import Method, Step
 from semiseg.training.loop import Hooks, fit, seed_step
 from semiseg.training.optimiser import build_optimiser, set_rates
 from semiseg.training.run_folder import RunFolder, RunSplit
-from semiseg.workflows.setting import cases_of, settle
+from semiseg.workflows.configuration import cases_of, resolve_config
 
 State = dict[str, Tensor]
 
@@ -48,7 +48,7 @@ class MethodConformance:
     size: ClassVar[int] = 32
 
     def config(self, data: PreparedData, *more: str) -> RunConfig:
-        return settle(data.manifest, self.name, None, [*self.settings, *more]).config
+        return resolve_config(data.manifest, self.name, None, [*self.settings, *more]).config
 
     def build(self, data: PreparedData, config: RunConfig, seed: int = 0) -> Method:
         torch.manual_seed(seed)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from fabricated import evaluate, make_benchmark, make_run
 
+from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
-from semiseg.reporting.console import Quiet
 from semiseg.reporting.page import benchmark_page, run_page
 from semiseg.workflows.report import report
 

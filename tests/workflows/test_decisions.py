@@ -13,10 +13,10 @@ from semiseg.data.task import Intensity, Task
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.methods.mcsc import MCSC
-from semiseg.workflows.consequences import consequences
-from semiseg.workflows.decisions import decide, decide_intensity, parse_intensity
+from semiseg.preparation.auto_config import decide, decide_intensity, parse_intensity
+from semiseg.workflows.configuration import cases_of, choose_patients, describe, resolve_config
+from semiseg.workflows.derived_settings import derived_settings
 from semiseg.workflows.prepare import prepare
-from semiseg.workflows.setting import cases_of, choose_patients, describe, settle
 
 PERCENTILE = Intensity(kind="percentile", low=0.5, high=99.5)
 
@@ -80,22 +80,22 @@ def test_an_intensity_that_is_none(text: str) -> None:
 def test_who_wins_over_the_data(small_data: PreparedData) -> None:
     decision = Decision(option="data.size", value=128, reason="because")
     data = small_data.manifest.model_copy(update={"decisions": (decision,)})
-    alone = settle(data, "supervised", None)
+    alone = resolve_config(data, "supervised", None)
     assert (alone.config.data.size, alone.origins["data.size"]) == (128, "the data: because")
-    assert settle(data, "supervised", "mcsc-acdc").config.data.size == 224
-    assert settle(data, "supervised", None, ["data.size=64"]).config.data.size == 64
-    small = settle(data, "supervised", None, small=True)
+    assert resolve_config(data, "supervised", "mcsc-acdc").config.data.size == 224
+    assert resolve_config(data, "supervised", None, ["data.size=64"]).config.data.size == 64
+    small = resolve_config(data, "supervised", None, small=True)
     assert (small.config.data.size, small.config.preset) == (96, "mcsc-cpu")
     smaller = data.model_copy(update={"decisions": (decision.model_copy(update={"value": 64}),)})
-    assert settle(smaller, "supervised", None, small=True).config.data.size == 64
+    assert resolve_config(smaller, "supervised", None, small=True).config.data.size == 64
 
 
 def test_cross_level_takes_its_own_steps(small_data: PreparedData) -> None:
     decision = Decision(option="data.size", value=224, reason="because")
     data = small_data.manifest.model_copy(update={"decisions": (decision,)})
-    settled = settle(data, "cross-level", None)
-    assert settled.config.data.size == 240
-    assert settled.origins["data.size"] == "the data: because, in steps of 80 for cross-level"
+    resolved = resolve_config(data, "cross-level", None)
+    assert resolved.config.data.size == 240
+    assert resolved.origins["data.size"] == "the data: because, in steps of 80 for cross-level"
 
 
 def volumes_of(shape: tuple[int, int, int], *spacings: tuple[float, float, float]) -> Fingerprint:
@@ -139,16 +139,19 @@ def test_who_trains_on_volumes(small_data: PreparedData) -> None:
     data = small_data.manifest.model_copy(update={"task": small_volumes, "decisions": decisions})
 
     def dimensions(method: str, preset: str | None = None, *given: str, small: bool) -> int:
-        return settle(data, method, preset, given, small=small).config.data.dimensions
+        return resolve_config(data, method, preset, given, small=small).config.data.dimensions
 
     assert dimensions("mcsc", small=True) == 3
-    assert settle(data, "mcsc", None, small=True).config.preset == "mcsc-3d-cpu"
+    assert resolve_config(data, "mcsc", None, small=True).config.preset == "mcsc-3d-cpu"
     assert dimensions("supervised", small=False) == 3
     assert dimensions("plgcl", small=True) == 2
     assert dimensions("mcsc", "mcsc-cpu", small=True) == 2
     assert dimensions("mcsc", "mcsc-3d-cpu", small=True) == 3
     assert dimensions("mcsc", None, "data.dimensions=2", small=True) == 2
-    assert settle(data, "mcsc", None, ["data.dimensions=2"], small=True).config.preset == "mcsc-cpu"
+    assert (
+        resolve_config(data, "mcsc", None, ["data.dimensions=2"], small=True).config.preset
+        == "mcsc-cpu"
+    )
     large = small_volumes.model_copy(update={"median_shape": (200, 200, 200)})
     data = data.model_copy(update={"task": large})
     assert dimensions("mcsc", small=True) == 2
@@ -173,7 +176,10 @@ def test_prepare_says_what_was_decided(tmp_path: Path, capsys: pytest.CaptureFix
     assert "intensity = 40 and 89 become 0 and 1: whole numbers with air and bone are a CT" in said
     assert "mcsc.patch_sides = {1: 7, 8: 6}: cubes" in said
     held = PreparedData(tmp_path / "data").manifest
-    assert (held.decisions, held.consequences) == (manifest.decisions, manifest.consequences)
+    assert (held.decisions, held.derived_settings) == (
+        manifest.decisions,
+        manifest.derived_settings,
+    )
     other = prepare(tmp_path / "ct", tmp_path / "other", intensity="zscore")
     assert other.task.intensity.kind == "zscore"
     assert other.cases[0].bounds[0] == pytest.approx(
@@ -206,20 +212,20 @@ def test_the_reason_of_a_pictures_scale_is_its_depth(
 def test_what_follows_from_the_input_is_what_methods_do(small_data: PreparedData) -> None:
     """The numbers that are said are those of the networks and methods that are built."""
     decision = Decision(option="data.size", value=160, reason="because")
-    stated = settings_of(consequences([decision]))
+    stated = settings_of(derived_settings([decision]))
     data = small_data.manifest.model_copy(update={"decisions": (decision,)})
     few = ["unet.channels=[2,2,2,2,2]", "swin.embed_dim=8", "swin.head_dim=4"]
-    config = settle(data, "mcsc", None, few).config
+    config = resolve_config(data, "mcsc", None, few).config
     method = methods.entry("mcsc").load()(data.task, config)
     assert isinstance(method, MCSC)
     assert stated["mcsc.scales"] == list(method.options.scales)
     assert stated["mcsc.patch_sides"] == str({s: method.sides[s] for s in method.options.scales})
     assert stated["training.batch_size"] == config.training.batch_size
-    plain = settle(data, "supervised", None).config
+    plain = resolve_config(data, "supervised", None).config
     assert stated["unet.channels"] == list(plain.unet.channels)
-    level = settle(data, "cross-level", None).config
+    level = resolve_config(data, "cross-level", None).config
     assert stated["cross-level.patches"] == level.options["patches"]
-    said = {d.option: d.reason for d in consequences([decision])}
+    said = {d.option: d.reason for d in derived_settings([decision])}
     assert said["cross-level.patches"] == (
         f"5 x 5 cells of {level.data.size // 5} pixels in {level.data.size} x {level.data.size}"
     )
@@ -227,7 +233,7 @@ def test_what_follows_from_the_input_is_what_methods_do(small_data: PreparedData
 
 def test_what_follows_in_three_dimensions() -> None:
     shape = (35, 36, 50)
-    got = settings_of(consequences(decide(task(*shape), volumes_of(shape, (1, 1, 1)))))
+    got = settings_of(derived_settings(decide(task(*shape), volumes_of(shape, (1, 1, 1)))))
     assert (got["mcsc.scales"], got["mcsc.patch_sides"]) == ([1, 8], "{1: 7, 8: 6}")
     assert not {"training.batch_size", "cross-level.patches"} & got.keys()
 
@@ -236,12 +242,14 @@ def test_a_training_says_what_follows_from_its_own_input(small_data: PreparedDat
     words = ["data.size=96", "swin.embed_dim=8", "swin.head_dim=4"]
     split = choose_patients(small_data, "2", None)
     cases = cases_of(small_data, split)
-    resolved = settle(small_data.manifest, "mcsc", None, words)
+    resolved = resolve_config(small_data.manifest, "mcsc", None, words)
     said = "\n".join(describe(small_data, resolved, split, cases))
     assert "mcsc.patch_sides = {1: 8, 8: 6}  (from the input: 19/224 of the side" in said
     assert "96 is halved 4 times, to 6" in said
     assert "plgcl" not in said
-    resolved = settle(small_data.manifest, "mcsc", None, [*words, "mcsc.patch_sides={1: 5}"])
+    resolved = resolve_config(
+        small_data.manifest, "mcsc", None, [*words, "mcsc.patch_sides={1: 5}"]
+    )
     said = "\n".join(describe(small_data, resolved, split, cases))
     assert "mcsc.patch_sides = {'1': 5}  (from --set)" in said
     assert "19/224" not in said

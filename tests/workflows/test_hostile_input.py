@@ -14,14 +14,15 @@ import nibabel
 import numpy as np
 import pytest
 
+from semiseg.console import Console, Quiet
 from semiseg.data.identifiers import flaw_of, look
 from semiseg.data.manifest import PreparedData
 from semiseg.datasets.acdc_hdf5 import read_hdf5
-from semiseg.errors import UserError, one_line
+from semiseg.errors import UserError
 from semiseg.formats import sizes
 from semiseg.formats.nifti import read_nifti
 from semiseg.formats.sizes import check_announced
-from semiseg.reporting.console import Console, Quiet
+from semiseg.text import one_line
 from semiseg.workflows.prepare import prepare
 from small import write_small_data
 

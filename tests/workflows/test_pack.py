@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from semiseg.data import pack as container
+from semiseg.console import Quiet
 from semiseg.data.check import check_data
 from semiseg.data.manifest import Manifest, PreparedData, write_manifest
 from semiseg.data.task import normalise
 from semiseg.errors import UserError
-from semiseg.reporting.console import Quiet
+from semiseg.preparation import pack as container
 from semiseg.workflows.pack import pack, unpack
 from small import write_small_data
 

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from semiseg.console import Quiet
 from semiseg.data.manifest import Manifest, PreparedData
-from semiseg.data.records import Record, read_records
-from semiseg.data.store import DataWriter
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
-from semiseg.reporting.console import Quiet
-from semiseg.workflows import prepare as module
-from semiseg.workflows.in_order import in_order
+from semiseg.preparation import reading as module
+from semiseg.preparation.ordered_map import ordered_map
+from semiseg.preparation.records import Record, read_records
+from semiseg.preparation.store import DataWriter
 from semiseg.workflows.prepare import prepare
 
 CASES = 12
@@ -124,11 +124,11 @@ def test_results_come_in_order_and_errors_too() -> None:
     done: list[int] = []
     got: list[int] = []
     with pytest.raises(UserError, match="21 is wrong"):
-        got.extend(in_order(work, range(1000), 4))
+        got.extend(ordered_map(work, range(1000), 4))
     assert got == list(range(21))
     assert set(range(21)) <= set(done)
     assert len(done) < 200  # the rest was never begun
-    assert list(in_order(lambda n: -n, range(50), 3)) == [-n for n in range(50)]
+    assert list(ordered_map(lambda n: -n, range(50), 3)) == [-n for n in range(50)]
 
 
 def test_the_error_of_a_thread_is_the_one_sentence(polyps: Path, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_killed_preparation_goes_on(polyps: Path, tmp_path: Path) -> None:
     program = textwrap.dedent(
         f"""
         import os, signal
-        from semiseg.data.store import DataWriter
+        from semiseg.preparation.store import DataWriter
         from semiseg.workflows.prepare import prepare
         save, count = DataWriter._save, [0]
         def killed(self, kind, identifier, array):

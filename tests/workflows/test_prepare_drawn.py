@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from semiseg.console import Quiet
 from semiseg.data.check import check_data
 from semiseg.data.manifest import Manifest, PreparedData
 from semiseg.data.task import NOT_DRAWN
 from semiseg.errors import UserError
-from semiseg.reporting.console import Quiet
 from semiseg.workflows.inspect import inspect
 from semiseg.workflows.pack import pack, unpack
 from semiseg.workflows.prepare import prepare

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.evaluation.overlap import dice
 from semiseg.methods.plgcl import PLGCL, pseudo_label
-from semiseg.reporting.console import Quiet
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.embeddings import embeddings
 from semiseg.workflows.evaluate import evaluate

@@ -5,7 +5,7 @@
     DATA/manifest.json          task, cases with geometry and statistics, split
     DATA/images/CASE.npy        [D, C, H, W]
     DATA/labels/CASE.npy        [D, H, W] uint8, only for labelled cases; 255 where nobody drew
-    DATA/records.jsonl          of which files and options each case was made (`semiseg.data.records`)
+    DATA/records.jsonl          of which files and options each case was made (`semiseg.preparation.records`)
 """
 
 import functools
@@ -21,7 +21,7 @@ from semiseg.data.fingerprint import Fingerprint
 from semiseg.data.identifiers import flaw_of
 from semiseg.data.task import Bounds, Task
 from semiseg.errors import UserError
-from semiseg.files import whole
+from semiseg.files import atomic_write
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
@@ -99,7 +99,7 @@ class Manifest(BaseModel):
     notes: tuple[str, ...] = ()
     fingerprint: Fingerprint | None = None
     decisions: tuple[Decision, ...] = ()
-    consequences: tuple[Decision, ...] = ()
+    derived_settings: tuple[Decision, ...] = ()
     """What networks and methods make of the decided input, and of any other anew: no settings."""
 
 
@@ -214,5 +214,5 @@ class PreparedData:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write ``manifest.json`` so that a half-written one is never seen."""
     text = json.dumps(manifest.model_dump(mode="json"), indent=1)
-    with whole(folder / "manifest.json") as partial:
+    with atomic_write(folder / "manifest.json") as partial:
         partial.write_text(text + "\n", encoding="utf-8")

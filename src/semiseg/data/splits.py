@@ -13,7 +13,8 @@ from typing import Literal
 
 from semiseg.data.manifest import PARTS, Case, Split
 from semiseg.errors import UserError
-from semiseg.files import replacing
+from semiseg.files import atomic_output
+from semiseg.text import plural
 
 FEWEST_TO_DIVIDE = 5  # labelled patients; with fewer, holding some back costs more than it tells
 
@@ -117,7 +118,7 @@ def write_split(path: Path | str, split: Split) -> None:
     content: dict[str, list[str]] = {name: list(split.part(name)) for name in PARTS}
     if split.labelled_order is not None:
         content["labelled_order"] = list(split.labelled_order)
-    with replacing(Path(path)) as partial:
+    with atomic_output(Path(path)) as partial:
         text = json.dumps({**content, "origin": split.origin}, indent=1)
         partial.write_text(text + "\n", encoding="utf-8")
 
@@ -258,8 +259,3 @@ def _at_most(budget: int, available: int) -> int:
 
 def _patients(count: int) -> str:
     return plural(count, "patient")
-
-
-def plural(count: int, noun: str) -> str:
-    """``1 image``, ``1,312 images``."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semiseg.data.evenly import evenly
+from semiseg.data.evenly_spaced import evenly_spaced
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.data.resampling import new_shape, resample, resample_labels
 from semiseg.data.task import NOT_DRAWN, normalise
@@ -94,7 +94,7 @@ class VolumeStore:
             for code in range(1, len(self.data.task.classes)):
                 there = np.flatnonzero(flat == code)
                 if len(there):
-                    chosen = there[evenly(len(there), MOST_PLACES)]
+                    chosen = there[evenly_spaced(len(there), MOST_PLACES)]
                     found.append(np.stack(np.unravel_index(chosen, shape), 1))
             self._places[case.identifier] = found
         return self._places[case.identifier]

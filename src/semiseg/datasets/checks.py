@@ -5,9 +5,9 @@ from collections import Counter
 from pathlib import Path
 
 from semiseg.data.identifiers import flaw_of, look
-from semiseg.data.splits import plural
 from semiseg.datasets.base import Scan, folder_of
 from semiseg.errors import UserError
+from semiseg.text import plural
 
 
 def check_cases(scan: Scan, source: Path) -> None:

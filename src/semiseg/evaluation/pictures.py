@@ -9,10 +9,10 @@ from scipy import ndimage
 
 from semiseg.data.task import NOT_DRAWN
 from semiseg.errors import UserError
-from semiseg.evaluation.ceiling import resize_nearest
 from semiseg.evaluation.classes import Classes, foreground
 from semiseg.evaluation.overlap import mae
 from semiseg.evaluation.protocols import STRICT, CaseScore, Missing, Protocol, score_case
+from semiseg.evaluation.resize_upper_bound import resize_nearest
 
 
 def score_picture(

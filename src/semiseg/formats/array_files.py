@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
-from semiseg.files import replacing
+from semiseg.files import atomic_output
 from semiseg.formats.arrays import as_slices, stack
 from semiseg.formats.grid import check_result
 from semiseg.formats.hdf5 import load_hdf5
@@ -76,7 +76,7 @@ def _write(path: Path, name: str, data: NDArray[Any], reference_path: Path) -> N
     shape = load_arrays(reference_path)["image"].shape
     check_result(data.shape[1:], (1, *shape)[-3:], path, reference_path)
     array = data.reshape(-1, *shape) if name != "label" else data.reshape(shape)
-    with replacing(path) as partial:
+    with atomic_output(path) as partial:
         if suffix_of(path) == NPZ:
             arrays: dict[str, Any] = {name: array}
             np.savez_compressed(partial, **arrays)

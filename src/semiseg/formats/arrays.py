@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
-from semiseg.formats.values import as_codes, compact, times
+from semiseg.formats.values import as_codes, compact
+from semiseg.text import times
 
 
 def as_slices(arrays: Mapping[str, NDArray[Any]], path: Path) -> Volume:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
-from semiseg.formats.values import as_codes, compact, times
+from semiseg.formats.values import as_codes, compact
+from semiseg.text import times
 
 CLEARLY_LARGER = 1.2  # a slice distance, as a multiple of the spacing within slices
 GRID_TOLERANCE = 0.1  # how far two grids may lie apart, as a part of the smallest spacing

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.errors import UserError
-from semiseg.files import inside, replacing
+from semiseg.files import atomic_output, inside
 from semiseg.formats.grid import (
     Affine,
     check_result,
@@ -90,7 +90,7 @@ def _write(path: Path, data: NDArray[Any], reference_path: Path) -> None:
     image.SetSpacing(reader.GetSpacing()[:dimension])
     image.SetOrigin(reader.GetOrigin()[:dimension])
     image.SetDirection(_direction(reader)[:dimension, :dimension].ravel().tolist())
-    with replacing(path) as partial:
+    with atomic_output(path) as partial:
         try:
             itk.WriteImage(image, str(partial), useCompression=True)
         except RuntimeError:

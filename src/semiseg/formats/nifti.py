@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
-from semiseg.files import replacing
+from semiseg.files import atomic_output
 from semiseg.formats.grid import (
     Affine,
     as_volume,
@@ -126,7 +126,7 @@ def write_nifti(path: Path | str, data: NDArray[Any], affine: Affine) -> None:
 
     image = nibabel.Nifti1Image(data, affine)
     image.header.set_xyzt_units("mm")
-    with replacing(Path(path)) as partial:
+    with atomic_output(Path(path)) as partial:
         nibabel.save(image, partial)
 
 
@@ -144,7 +144,7 @@ def _write_nifti(path: Path, data: NDArray[Any], reference_path: Path, dtype: ty
     header.set_data_dtype(dtype)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
-    with replacing(path) as partial:
+    with atomic_output(path) as partial:
         image = type(reference)(np.ascontiguousarray(restored), reference.affine, header)
         nibabel.save(image, partial)
 

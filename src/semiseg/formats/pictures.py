@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
-from semiseg.files import replacing
+from semiseg.files import atomic_output
 from semiseg.formats.header import Header, opened, read_header
 from semiseg.formats.tiff import read_tiff, write_tiff_stack
 from semiseg.formats.values import compact
@@ -99,7 +99,7 @@ def write_picture_mask(path: Path | str, mask: NDArray[np.integer[Any]], classes
         return write_tiff_stack(Path(path), np.asarray(mask, np.uint8))
     codes = np.asarray(mask, np.uint8).reshape(mask.shape[-2:])
     values = np.where(codes > 0, 255, 0).astype(np.uint8) if classes == 2 else codes
-    with replacing(Path(path)) as partial:
+    with atomic_output(Path(path)) as partial:
         Image.fromarray(values).save(partial, format="PNG")
     return None
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from semiseg.errors import UserError
-from semiseg.formats.values import times
+from semiseg.text import times
 
 DEFLATE = 1100  # no gzip or HDF5 chunk holds more than 1,032 bytes a byte
 HEADERS = 2**20  # what a small file may hold beyond that

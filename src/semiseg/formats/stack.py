@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from semiseg.errors import UserError
 from semiseg.formats.grid import Affine
-from semiseg.formats.values import times
+from semiseg.text import times
 
 PARALLEL = 1e-3  # how far two direction cosines may differ
 SILENT = 0.01  # how far a slice may lie from its even place, as a part of the distance of slices

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.errors import UserError
-from semiseg.files import replacing
+from semiseg.files import atomic_output
 from semiseg.formats.quiet import hearing_tifffile, quiet_pillow
 from semiseg.formats.sizes import check_announced
-from semiseg.formats.values import damaged, times
+from semiseg.formats.values import damaged
+from semiseg.text import times
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 MOST_BYTES = 2**32  # of one image in memory
@@ -106,7 +107,7 @@ def write_tiff_stack(path: Path, codes: NDArray[np.uint8]) -> None:
     """
     import tifffile
 
-    with replacing(path) as partial:
+    with atomic_output(path) as partial:
         tifffile.imwrite(
             partial, codes, compression="zlib", photometric="minisblack", metadata={"axes": "ZYX"}
         )

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.errors import UserError
+from semiseg.text import times
 
 LABEL_TOLERANCE = 1e-3  # how far from an integer a stored class code may lie
 
@@ -58,11 +59,6 @@ def as_codes(label: NDArray[Any], name: str | Path) -> NDArray[np.uint8]:
             f"{name} holds class codes from {label.min():g} to {label.max():g}: use 0 to 255."
         )
     return np.ascontiguousarray(label, np.uint8)
-
-
-def times(shape: tuple[int, ...]) -> str:
-    """A shape as people write it: ``10 x 256 x 256``."""
-    return " x ".join(str(size) for size in shape) or "no axes"
 
 
 def damaged(path: Path, what: str) -> UserError:

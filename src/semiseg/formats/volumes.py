@@ -14,7 +14,7 @@ from semiseg.formats.grid import GRID_TOLERANCE, Affine, apart, as_label, as_vol
 from semiseg.formats.itk import itk_files, load_itk, write_itk_mask, write_itk_probabilities
 from semiseg.formats.names import NIFTI_SUFFIXES, VOLUME_SUFFIXES, suffix_of
 from semiseg.formats.nifti import load_nifti, write_nifti_mask, write_nifti_probabilities
-from semiseg.formats.values import times
+from semiseg.text import times
 
 # Where header and voxels are two files, a mask is written as the one file of the same format.
 ONE_FILE = {".mhd": ".mha", ".nhdr": ".nrrd", ".nii": ".nii.gz"}

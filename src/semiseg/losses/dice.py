@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from semiseg.data.task import NOT_DRAWN
-from semiseg.losses.drawn import cross_entropy, one_hot
+from semiseg.losses.ignore import cross_entropy, one_hot
 from semiseg.losses.precision import at_least_single
 
 

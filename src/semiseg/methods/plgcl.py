@@ -21,7 +21,7 @@ from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
 from semiseg.data.task import Task
 from semiseg.errors import UserError
-from semiseg.losses.drawn import cross_entropy, one_hot
+from semiseg.losses.ignore import cross_entropy, one_hot
 from semiseg.losses.plgcl import binary_entropy, gaussian_contrast, nearest
 from semiseg.losses.precision import at_least_single
 from semiseg.methods import base

@@ -28,7 +28,7 @@ from semiseg.config import SECTIONS, RunConfig, readable
 from semiseg.data.manifest import Split
 from semiseg.data.task import Task
 from semiseg.errors import UserError
-from semiseg.files import whole
+from semiseg.files import atomic_write
 
 
 class RunSplit(BaseModel):
@@ -129,7 +129,7 @@ class RunFolder:
         self._write(name, json.dumps(content, indent=1) + "\n")
 
     def _write(self, name: str, text: str) -> None:
-        with whole(self.folder / name) as partial:
+        with atomic_write(self.folder / name) as partial:
             partial.write_text(text, encoding="utf-8")
 
 

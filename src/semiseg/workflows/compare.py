@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.console import Console
 from semiseg.data.task import NOT_DRAWN
 from semiseg.datasets.base import Naming
 from semiseg.datasets.naming import own_codes
@@ -42,9 +43,9 @@ from semiseg.formats.names import (
     stem_of,
     suffix_of,
 )
-from semiseg.formats.values import as_codes, times
+from semiseg.formats.values import as_codes
 from semiseg.formats.volumes import load_volume
-from semiseg.reporting.console import Console
+from semiseg.text import listed, times
 
 MASK_SUFFIXES = ("_gt", "_seg", ".seg", "_mask", "_label", "_pred")
 Spacing = tuple[float, float, float]
@@ -116,7 +117,7 @@ def compare(
     for names, kind in ((alone, "prediction"), (unanswered, "reference")):
         if names:
             other = "reference" if kind == "prediction" else "prediction"
-            console.warn(f"{len(names)} {kind}(s) without a {other}: {_shortened(names)}")
+            console.warn(f"{len(names)} {kind}(s) without a {other}: {listed(names)}")
     if not pairs:
         raise UserError(
             f"No mask in {predictions} has a partner in {references}: give both files the same "
@@ -321,8 +322,3 @@ def _check_out(out: Path | None, overwrite: bool) -> None:
     for name in ("cases.csv", "summary.json"):
         if (out / name).exists() and not overwrite:
             raise UserError(f"{out / name} exists: choose another folder, or use --overwrite.")
-
-
-def _shortened(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.evenly import evenly
+from semiseg.console import Console
+from semiseg.data.evenly_spaced import evenly_spaced
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.evaluation.classes import drawn_only
 from semiseg.evaluation.overlap import dice
 from semiseg.evaluation.protocols import PROTOCOLS, STRICT
-from semiseg.files import replacing
-from semiseg.reporting.console import Console
+from semiseg.files import atomic_output
 from semiseg.reporting.figures import FIGURE_SUFFIXES, class_colours, save_figure
 from semiseg.reporting.gallery import gallery
 from semiseg.reporting.overlays import Shown, choose_cases
@@ -78,7 +78,7 @@ def report(
         save_figure(gallery(pictures, task.foreground, class_colours(task)), target)
     else:
         text = make(folder, pictures)
-        with replacing(target) as partial:
+        with atomic_output(target) as partial:
             partial.write_text(text, encoding="utf-8")
     console.say(f"{'figure' if as_figure else 'page'}: {target}")
     return target
@@ -177,7 +177,7 @@ def _unscored_pictures(
         return []
     name = run.config().method
     out = []
-    for case in [cases[place] for place in evenly(len(cases), UNSCORED)]:
+    for case in [cases[place] for place in evenly_spaced(len(cases), UNSCORED)]:
         image, reference = data.image(case.identifier), np.asarray(data.label(case.identifier))
         predicted = predictor.labels(np.asarray(image), case.bounds, case.spacing)
         scores = _scores(predicted, reference, len(data.task.classes))

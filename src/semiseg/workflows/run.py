@@ -9,28 +9,28 @@ from typing import Any, Unpack
 import numpy as np
 import torch
 
+from semiseg.console import Console
 from semiseg.data.manifest import PreparedData
-from semiseg.data.splits import plural
 from semiseg.datasets import check_source, detect, named
 from semiseg.datasets.base import Options, SourceCase
 from semiseg.datasets.naming import read_naming
 from semiseg.errors import UserError
 from semiseg.evaluation.summary import Summary
-from semiseg.files import is_partial, replacing
+from semiseg.files import atomic_output, is_partial
 from semiseg.formats.grid import stored_order
 from semiseg.formats.names import suffix_of
 from semiseg.formats.nifti import write_nifti
 from semiseg.formats.pictures import write_picture_mask
 from semiseg.formats.tiff import TIFF_SUFFIXES
 from semiseg.inference.volumes import AnyPredictor
-from semiseg.reporting.console import Console, duration
+from semiseg.text import duration, plural
 from semiseg.training.run_folder import RunFolder
+from semiseg.workflows.configuration import cases_of, choose_patients
 from semiseg.workflows.evaluate import evaluate
 from semiseg.workflows.inputs import STACK_MASK
 from semiseg.workflows.loading import load_predictor, torch_device
 from semiseg.workflows.prepare import Reading, prepare
 from semiseg.workflows.report import report
-from semiseg.workflows.setting import cases_of, choose_patients
 from semiseg.workflows.train import resume, seconds_a_step, train
 
 WORDS = "run.json"
@@ -157,7 +157,7 @@ def _open(folder: Path, words: dict[str, Any]) -> None:
             )
     elif folder.exists() and not all(is_partial(p) for p in folder.iterdir()):
         raise UserError(f"{folder} exists and was not begun by 'semiseg run': choose another -o.")
-    with replacing(path) as partial:
+    with atomic_output(path) as partial:
         partial.write_text(json.dumps(words, indent=1) + "\n", encoding="utf-8")
 
 

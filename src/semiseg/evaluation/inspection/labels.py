@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from semiseg.data.splits import plural
-from semiseg.evaluation.inspection.findings import Finding, listed, strange
+from semiseg.evaluation.inspection.findings import Finding, strange
 from semiseg.evaluation.inspection.measure import CaseFacts
+from semiseg.text import listed, plural
 
 FEWEST = 5  # cases, below which nothing is usual
 USUAL = 0.8  # of the labelled cases do it: the others are unusual

@@ -2,17 +2,16 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from semiseg.data.manifest import Manifest, PreparedData, Split
-from semiseg.data.records import Record, read_records
-from semiseg.data.sources import unchanged
-from semiseg.data.splits import plural
-from semiseg.data.store import arrays_fit
 from semiseg.datasets.base import Options, Scan
 from semiseg.errors import UserError
+from semiseg.preparation.records import Record, read_records
+from semiseg.preparation.sources import unchanged
+from semiseg.preparation.store import arrays_fit
+from semiseg.text import joined, plural
 
 # Options that choose cases or name their patients, and change no case.
 OF_THE_SET = ("patient_pattern", "all_frames")
@@ -116,14 +115,10 @@ def difference(
         if found
     ]
     if parts:
-        return f"since then {_listed(parts)}"
+        return f"since then {joined(parts)}"
     patients = {case.identifier: case.patient for case in before.manifest.cases}
     if any(patients[case.identifier] != case.patient for case in scan.cases):
         return "it was made with other patients"
     if before.manifest.split != split:
         return "it was made with another split"
     return None
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

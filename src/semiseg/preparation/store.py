@@ -14,10 +14,10 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from semiseg.data.manifest import Manifest, write_manifest
-from semiseg.data.records import NAME, Record, line_of, read_records, write_records
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
-from semiseg.files import unwritable, whole
+from semiseg.files import atomic_write, unwritable
+from semiseg.preparation.records import NAME, Record, line_of, read_records, write_records
 
 KINDS = ("images", "labels")
 LOCK = ".lock"
@@ -149,7 +149,7 @@ class DataWriter:
         try:
             for kind in KINDS if record.voxels is not None else KINDS[:1]:
                 old = folder / kind / f"{record.identifier}.npy"
-                with whole(self.partial / kind / old.name) as new:
+                with atomic_write(self.partial / kind / old.name) as new:
                     try:
                         os.link(old, new)
                     except OSError:  # another file system, or one without links
@@ -213,7 +213,7 @@ class DataWriter:
             self._records[record.identifier] = record
 
     def _save(self, kind: str, identifier: str, array: NDArray[Any]) -> None:
-        with whole(self.partial / kind / f"{identifier}.npy") as partial:
+        with atomic_write(self.partial / kind / f"{identifier}.npy") as partial:
             np.save(partial, array, allow_pickle=False)
 
     def _remove(self) -> None:

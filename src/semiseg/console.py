@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
 
-from semiseg.errors import one_line
+from semiseg.text import duration, one_line
 
 T = TypeVar("T")
 
@@ -122,13 +122,3 @@ def _rich_bar(label: str, total: int, done: int) -> Iterator[Bar]:
                 progress.advance(task, steps)
 
         yield _RichBar()
-
-
-def duration(seconds: float) -> str:
-    """``95`` -> ``'1 min 35 s'``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -3,7 +3,7 @@
 ::
 
     manifest.json        as in the data set
-    images/CASE          codes of 8 or 16 bits (`semiseg.data.packing`)
+    images/CASE          codes of 8 or 16 bits (`semiseg.preparation.packing`)
     labels/CASE          class codes, exactly
     pack.json            how each image is coded, and the SHA-256 of every other member
 
@@ -24,10 +24,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semiseg.data.identifiers import flaw_of
 from semiseg.data.manifest import Case, Manifest, PreparedData
-from semiseg.data.packing import Bits, Coding, choose, from_bytes, to_bytes
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.formats.sizes import DEFLATE, free_memory
+from semiseg.preparation.packing import Bits, Coding, choose, from_bytes, to_bytes
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same data make the same file
 LARGEST_TEXT = 2**26  # bytes of manifest.json or pack.json

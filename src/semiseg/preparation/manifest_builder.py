@@ -7,18 +7,17 @@ from numpy.typing import NDArray
 
 from semiseg.data.fingerprint import summarise
 from semiseg.data.manifest import PARTS, Case, Decision, Manifest, Split
-from semiseg.data.records import Record
-from semiseg.data.splits import plural
 from semiseg.data.task import NOT_DRAWN, Task
 from semiseg.datasets.base import Scan, SourceCase
 from semiseg.datasets.naming import notes_on_drawing
 from semiseg.errors import UserError
 from semiseg.formats.nifti import orientation
-from semiseg.workflows.consequences import consequences
-from semiseg.workflows.decisions import decide, decide_intensity
+from semiseg.preparation.auto_config import decide, decide_intensity
+from semiseg.preparation.records import Record
+from semiseg.text import plural
 
 
-class Tally:
+class ManifestBuilder:
     """What is known of the cases so far, which are added in the order of the source."""
 
     def __init__(
@@ -147,7 +146,7 @@ class Tally:
         scaling = Decision(option="intensity", value=intensity.words, reason=why)
         return Manifest(
             task=task, layout=layout, split=split, cases=tuple(cases), notes=notes,
-            fingerprint=found, decisions=(scaling, *chosen), consequences=consequences(chosen),
+            fingerprint=found, decisions=(scaling, *chosen),
         )  # fmt: skip
 
     def _colours(self, classes: tuple[str, ...]) -> dict[str, str]:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.console import Console
 from semiseg.data.manifest import PARTS, Manifest
 from semiseg.data.splits import counted
 from semiseg.data.task import NOT_DRAWN
-from semiseg.reporting.console import Console
 
 
 def describe(manifest: Manifest, voxels: NDArray[np.int64], console: Console) -> None:
@@ -47,9 +47,9 @@ def describe(manifest: Manifest, voxels: NDArray[np.int64], console: Console) ->
         console.say("  decided (presets and --set come before it):")
     for decision in manifest.decisions:
         console.say(f"    {decision.option} = {decision.value}: {decision.reason}")
-    if manifest.consequences:
+    if manifest.derived_settings:
         console.say("  which means, unless a preset or --set says otherwise:")
-    for decision in manifest.consequences:
+    for decision in manifest.derived_settings:
         console.say(f"    {decision.option} = {decision.value}: {decision.reason}")
     for note in manifest.notes:
         console.warn(note)

@@ -22,7 +22,7 @@ def resize_nearest(label: NDArray[np.generic], size: tuple[int, int]) -> NDArray
     return label[:, rows[:, None], columns]
 
 
-def resize_ceiling(
+def resize_upper_bound(
     labels: Iterable[NDArray[np.generic]], size: int, classes: Classes
 ) -> dict[str, float | None]:
     """Mean 3D Dice of true masks against themselves after a way down to ``size`` and back.

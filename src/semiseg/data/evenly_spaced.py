@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def evenly(length: int, most: int) -> list[int]:
+def evenly_spaced(length: int, most: int) -> list[int]:
     """At most ``most`` of the places 0 to ``length`` - 1, ascending, the first and the last among them.
 
     One place alone is the first. No place comes twice.

@@ -15,13 +15,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semiseg.data.fingerprint import CaseMeasures, measures_of
 from semiseg.data.manifest import Case
-from semiseg.data.sources import SourceFile
 from semiseg.data.task import Bounds, Intensity, bounds_of
 from semiseg.data.volume import Volume
 from semiseg.datasets.base import SourceCase
 from semiseg.datasets.naming import slices_without_drawing
 from semiseg.errors import UserError
-from semiseg.files import whole
+from semiseg.files import atomic_write
+from semiseg.preparation.sources import SourceFile
 
 FORMAT = 3  # of the records and of what is measured: others are measured again
 NAME = "records.jsonl"
@@ -142,6 +142,6 @@ def read_records(folder: Path) -> tuple[dict[str, Any], dict[str, Record]] | Non
 
 def write_records(folder: Path, options: Mapping[str, Any], records: Iterable[Record]) -> None:
     """Replace the records of ``folder``, all or none."""
-    with whole(folder / NAME) as partial:
+    with atomic_write(folder / NAME) as partial:
         text = first_line(options) + "".join(line_of(record) for record in records)
         partial.write_text(text, encoding="utf-8")

@@ -71,7 +71,7 @@ def reduced(array: NDArray[np.float32], axis: int, size: int) -> NDArray[np.floa
     )
 
 
-def like_pairs(
+def near_duplicate_pairs(
     signatures: NDArray[np.float32], threshold: float = NEAR
 ) -> list[tuple[int, int, float]]:
     """Pairs of images whose signatures correlate by at least ``threshold``, the most alike first.

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from semiseg.config import DataConfig, TrainingConfig, UNetConfig
 from semiseg.data.manifest import Decision
 from semiseg.methods.parts.taps import CUBES, USUAL_SCALES, default_sides
-from semiseg.workflows.decisions import in_steps
+from semiseg.preparation.auto_config import in_steps
 
 CELLS = 5  # cross-level's n
 
 
-def consequences(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
+def derived_settings(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
     """What follows from the decisions of a set, where no preset and no ``--set`` says otherwise."""
     chosen = {decision.option: decision.value for decision in decisions}
     if chosen.get("data.dimensions") == 3:

@@ -28,7 +28,7 @@ def default_jobs(cases: int) -> int:
     return min(cores, MOST)
 
 
-def in_order(work: Callable[[T], R], items: Iterable[T], jobs: int) -> Generator[R, None, None]:
+def ordered_map(work: Callable[[T], R], items: Iterable[T], jobs: int) -> Generator[R, None, None]:
     """``map(work, items)`` by ``jobs`` threads.
 
     The first error in the order of the items is raised, whichever thread met one first; then, and where

@@ -13,16 +13,17 @@ from semiseg import methods, presets
 from semiseg.config import Layer, Resolved, RunConfig, parse_assignments, resolve
 from semiseg.data.loader import drawn_of, undrawn_of
 from semiseg.data.manifest import Case, Decision, Manifest, PreparedData
-from semiseg.data.splits import counted, draw_labelled, parse_budget, plural
+from semiseg.data.splits import counted, draw_labelled, parse_budget
 from semiseg.data.task import NOT_DRAWN, Task
 from semiseg.data.volumes import VolumeStore
 from semiseg.errors import UserError
 from semiseg.files import is_partial
 from semiseg.methods.base import Method
+from semiseg.preparation.auto_config import SIZE, decide, small_preset, suit
+from semiseg.text import plural
 from semiseg.training.loop import Cases
 from semiseg.training.run_folder import RunSplit
-from semiseg.workflows.consequences import of_input
-from semiseg.workflows.decisions import SIZE, decide, small_preset, suit
+from semiseg.workflows.derived_settings import of_input
 
 NETWORK_OF = {"swin": "transformer", "vnet": "vnet"}  # sections that concern one network alone
 FEWEST_FOR_VALIDATION = 5
@@ -30,7 +31,7 @@ FEWEST_FOR_VALIDATION = 5
 A_RUNS_FILES = {"config.yaml", "run.json", "error.txt"}
 
 
-def settle(
+def resolve_config(
     data: Manifest,
     method: str | None,
     preset: str | None,
