@@ -11,7 +11,7 @@ import pytest
 import replicas
 from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.datasets import detect
 from semiseg.datasets.base import Options, Scan
 from semiseg.errors import UserError
@@ -51,7 +51,7 @@ def test_nnunet_takes_a_file_a_channel(tmp_path: Path, ending: str) -> None:
 
 
 @pytest.mark.parametrize("ignore", [{"ignore": 2}, {"ignore": "2"}])
-def test_what_nnunet_ignores_is_not_drawn(tmp_path: Path, ignore: dict[str, Any]) -> None:
+def test_what_nnunet_ignores_is_ignored(tmp_path: Path, ignore: dict[str, Any]) -> None:
     source = tmp_path / "source"
     replicas.nnunet(source, 3, 1)
     describe(source, labels={"background": 0, "large": 1} | ignore)
@@ -60,9 +60,9 @@ def test_what_nnunet_ignores_is_not_drawn(tmp_path: Path, ignore: dict[str, Any]
     for options in ({}, {"classes": ["1=big"]}):
         prepare(source, tmp_path / "data", console=Quiet(), overwrite=True, **options)
         label = np.array(PreparedData(tmp_path / "data").label("block_000"))
-        np.testing.assert_array_equal(label, np.where(before == 2, NOT_DRAWN, before))
+        np.testing.assert_array_equal(label, np.where(before == 2, IGNORE_INDEX, before))
     describe(source, labels={"0": "background", "1": "large", "2": "ignore"})
-    assert scan(source).not_drawn == 2
+    assert scan(source).ignore_value == 2
     prepare(source, tmp_path / "all", console=Quiet(), classes=["1=big", "2=small"])
     np.testing.assert_array_equal(PreparedData(tmp_path / "all").label("block_000"), before)
 

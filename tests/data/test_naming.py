@@ -1,13 +1,13 @@
-"""``--classes`` with codes and colours, ``--not-drawn``, and labels in the set's own codes."""
+"""``--classes`` with codes and colours, ``--ignore-value``, and labels in the set's own codes."""
 
 import numpy as np
 import pytest
 
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.datasets.naming import (
     own_codes,
     read_naming,
-    slices_without_drawing,
+    slices_without_labels,
     without_empty_slices,
 )
 from semiseg.errors import UserError
@@ -17,17 +17,17 @@ def test_plain_names_and_codes() -> None:
     assert read_naming(None, None)[0] is None
     names, naming = read_naming(["RV", "LV"], None)
     assert (names, naming.codes, naming.colours) == (("background", "RV", "LV"), None, None)
-    assert (naming.not_drawn, naming.certain) == (NOT_DRAWN, False)
+    assert (naming.ignore_value, naming.certain) == (IGNORE_INDEX, False)
     names, naming = read_naming(["3=liver", "7=tumour", "9=liver"], "200")
     assert names == ("background", "liver", "tumour")
     assert naming.codes == {3: 1, 7: 2, 9: 1}
-    assert (naming.not_drawn, naming.certain) == (200, True)
+    assert (naming.ignore_value, naming.certain) == (200, True)
 
 
-def test_a_class_of_255_is_drawn() -> None:
-    assert read_naming(["255=polyp"], None)[1].not_drawn is None
-    assert read_naming(["polyp"], "none")[1].not_drawn is None
-    with pytest.raises(UserError, match="--not-drawn 255 is a class of --classes too"):
+def test_a_class_of_255_is_not_ignored() -> None:
+    assert read_naming(["255=polyp"], None)[1].ignore_value is None
+    assert read_naming(["polyp"], "none")[1].ignore_value is None
+    with pytest.raises(UserError, match="--ignore-value 255 is a class of --classes too"):
         read_naming(["255=polyp"], "255")
 
 
@@ -36,14 +36,14 @@ def test_colours() -> None:
     names, naming = read_naming(words, "#e0E0c0")
     assert names == ("background", "polyp", "tool")
     assert naming.colours == {0: 0, 0xFF0000: 1, 0x00FF00: 2, 0x0000FF: 1, 0xFFFFFF: 0}
-    assert (naming.codes, naming.void, naming.not_drawn) == (None, 0xE0E0C0, NOT_DRAWN)
+    assert (naming.codes, naming.void, naming.ignore_value) == (None, 0xE0E0C0, IGNORE_INDEX)
     assert read_naming(["#000000=polyp", "#ffffff=background"], None)[1].colours == {
         0: 1, 0xFFFFFF: 0,
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("classes", "not_drawn", "words"),
+    ("classes", "ignore_value", "words"),
     [
         (["#ff0000=polyp", "tool"], None, "write every class as #RRGGBB=NAME"),
         (["#ff0000=polyp", "3=tool"], None, "write every class as #RRGGBB=NAME"),
@@ -60,18 +60,18 @@ def test_colours() -> None:
     ],
 )
 def test_words_that_do_not_fit(
-    classes: list[str] | None, not_drawn: str | None, words: str
+    classes: list[str] | None, ignore_value: str | None, words: str
 ) -> None:
     with pytest.raises(UserError, match=words):
-        read_naming(classes, not_drawn)
+        read_naming(classes, ignore_value)
 
 
 def test_own_codes() -> None:
     label = np.array([[[0, 1, 2, 9, 255]]], np.uint8)
-    same, unnamed = own_codes(label, None, NOT_DRAWN, "x")
+    same, unnamed = own_codes(label, None, IGNORE_INDEX, "x")
     assert same is label
     assert not unnamed
-    table, unnamed = own_codes(label, {2: 1, 9: 2}, NOT_DRAWN, "x")
+    table, unnamed = own_codes(label, {2: 1, 9: 2}, IGNORE_INDEX, "x")
     assert table.ravel().tolist() == [0, 0, 1, 2, 255]
     assert unnamed == {1}
     table, unnamed = own_codes(label, {2: 1, 255: 2}, None, "x")
@@ -88,10 +88,10 @@ def test_own_codes() -> None:
 def test_slices() -> None:
     label = np.zeros((4, 2, 3), np.uint8)
     label[1, 0, 0] = 2
-    label[2, 0] = NOT_DRAWN
-    label[3] = NOT_DRAWN
-    assert slices_without_drawing(label) == (3,)
+    label[2, 0] = IGNORE_INDEX
+    label[3] = IGNORE_INDEX
+    assert slices_without_labels(label) == (3,)
     declared = without_empty_slices(label)
     np.testing.assert_array_equal(declared[1], label[1])
-    assert (declared[[0, 2, 3]] == NOT_DRAWN).all()
-    assert slices_without_drawing(declared) == (0, 2, 3)
+    assert (declared[[0, 2, 3]] == IGNORE_INDEX).all()
+    assert slices_without_labels(declared) == (0, 2, 3)

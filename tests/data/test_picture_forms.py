@@ -13,7 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.errors import UserError
 from semiseg.formats.header import read_header
 from semiseg.formats.masks import MaskValues, colours_of, read_picture_mask
@@ -292,7 +292,7 @@ def test_a_picture_of_one_value_packs_well_and_is_read(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "a.tif").image.shape == (8, 1, 500, 500)
 
 
-CODES = np.kron(np.array([[0, 1, 2], [2, NOT_DRAWN, 0]], np.uint8), np.ones((4, 4), np.uint8))
+CODES = np.kron(np.array([[0, 1, 2], [2, IGNORE_INDEX, 0]], np.uint8), np.ones((4, 4), np.uint8))
 
 
 def saved(path: Path, codes: NDArray[np.generic]) -> Path:
@@ -300,32 +300,34 @@ def saved(path: Path, codes: NDArray[np.generic]) -> Path:
     return path
 
 
-def test_255_beside_codes_is_not_drawn_and_beside_black_it_is_white(tmp_path: Path) -> None:
+def test_255_beside_codes_is_ignored_and_beside_black_it_is_white(tmp_path: Path) -> None:
     path = tmp_path / "m.png"
     mask = read_picture_mask(saved(path, CODES))
     assert mask.encoding == "codes"
     np.testing.assert_array_equal(mask.codes, CODES)
-    two = np.where(CODES == 2, 0, CODES)  # one class, partly drawn
+    two = np.where(CODES == 2, 0, CODES)  # one class, partly labelled
     np.testing.assert_array_equal(read_picture_mask(saved(path, two)).codes, two)
-    white = np.where(CODES == NOT_DRAWN, CODES, 0)
+    white = np.where(CODES == IGNORE_INDEX, CODES, 0)
     mask = read_picture_mask(saved(path, white))
     assert mask.encoding == "binary"
     np.testing.assert_array_equal(mask.codes, white > 0)
     certain = read_picture_mask(path, values=MaskValues(certain=True))
     assert certain.encoding == "codes"
     np.testing.assert_array_equal(certain.codes, white)
-    whole = saved(path, np.full((8, 8), NOT_DRAWN, np.uint8))
+    whole = saved(path, np.full((8, 8), IGNORE_INDEX, np.uint8))
     assert read_picture_mask(whole).codes.max() == 1
-    assert read_picture_mask(whole, values=MaskValues(certain=True)).codes.min() == NOT_DRAWN
+    assert read_picture_mask(whole, values=MaskValues(certain=True)).codes.min() == IGNORE_INDEX
 
 
-def test_another_value_of_what_is_not_drawn(tmp_path: Path) -> None:
-    path = saved(tmp_path / "m.png", np.where(CODES == NOT_DRAWN, 9, CODES))
-    mask = read_picture_mask(path, values=MaskValues(not_drawn=9, certain=True))
-    np.testing.assert_array_equal(mask.codes == 9, CODES == NOT_DRAWN)
-    # black, white and a grey for what is not drawn
-    greys = np.select([CODES == 1, CODES == NOT_DRAWN], [np.uint8(255), np.uint8(128)], np.uint8(0))
-    mask = read_picture_mask(saved(path, greys), values=MaskValues(not_drawn=128, certain=True))
+def test_another_value_of_what_is_ignored(tmp_path: Path) -> None:
+    path = saved(tmp_path / "m.png", np.where(CODES == IGNORE_INDEX, 9, CODES))
+    mask = read_picture_mask(path, values=MaskValues(ignore_value=9, certain=True))
+    np.testing.assert_array_equal(mask.codes == 9, CODES == IGNORE_INDEX)
+    # black, white and a grey for ignored pixels
+    greys = np.select(
+        [CODES == 1, CODES == IGNORE_INDEX], [np.uint8(255), np.uint8(128)], np.uint8(0)
+    )
+    mask = read_picture_mask(saved(path, greys), values=MaskValues(ignore_value=128, certain=True))
     assert mask.encoding == "binary"
     np.testing.assert_array_equal(mask.codes, np.select([CODES == 1, greys == 128], [1, 128]))
 
@@ -337,13 +339,13 @@ def test_grey_levels_that_are_named_are_codes(tmp_path: Path) -> None:
         read_picture_mask(path)
     mask = read_picture_mask(path, values=MaskValues((128, 255), None))
     np.testing.assert_array_equal(mask.codes, greys)
-    partly = saved(tmp_path / "p.png", np.where(CODES == NOT_DRAWN, CODES, 0))
-    assert read_picture_mask(partly, values=MaskValues((3,))).codes.max() == NOT_DRAWN
+    partly = saved(tmp_path / "p.png", np.where(CODES == IGNORE_INDEX, CODES, 0))
+    assert read_picture_mask(partly, values=MaskValues((3,))).codes.max() == IGNORE_INDEX
     with pytest.raises(UserError, match="holds 255 beside class codes"):
-        read_picture_mask(saved(path, CODES), values=MaskValues(not_drawn=None))
+        read_picture_mask(saved(path, CODES), values=MaskValues(ignore_value=None))
 
 
-COLOURS = {0: 0, 0xFF0000: 1, 0x00FF00: 2, 0xE0E0C0: NOT_DRAWN}
+COLOURS = {0: 0, 0xFF0000: 1, 0x00FF00: 2, 0xE0E0C0: IGNORE_INDEX}
 
 
 def coloured(codes: NDArray[np.generic]) -> NDArray[np.uint8]:

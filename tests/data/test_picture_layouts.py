@@ -11,7 +11,7 @@ from PIL import Image
 
 from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.datasets import detect
 from semiseg.datasets.base import Options, Scan
 from semiseg.datasets.naming import read_naming
@@ -42,8 +42,8 @@ def stack(path: Path, pages: int = 3, dtype: str = "uint16") -> None:
     tifffile.imwrite(path, values, photometric="minisblack")
 
 
-def scan(folder: Path, *classes: str, not_drawn: str | None = None) -> Scan:
-    names, naming = read_naming(list(classes) or None, not_drawn)
+def scan(folder: Path, *classes: str, ignore_value: str | None = None) -> Scan:
+    names, naming = read_naming(list(classes) or None, ignore_value)
     layout, _ = detect(folder)
     assert layout.name == "pictures"
     return layout.scan(folder, Options(classes=names, naming=naming))
@@ -144,12 +144,12 @@ def test_a_mask_of_one_class_is_black_and_white(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"tumour/a\.png holds several class codes"):
         labels(scan(tmp_path))
     partly = np.where(LIVER > 0, np.uint8(1), np.uint8(0))
-    partly[0] = NOT_DRAWN
+    partly[0] = IGNORE_INDEX
     save(tmp_path / "masks" / "liver" / "a.png", partly)
     save(tmp_path / "masks" / "tumour" / "a.png", TUMOUR)
     found = labels(scan(tmp_path))["a"]
     assert found is not None
-    assert (found[0] == NOT_DRAWN).all()
+    assert (found[0] == IGNORE_INDEX).all()
     np.testing.assert_array_equal(found[1:], np.where(TUMOUR, 2, np.where(LIVER, 1, 0))[1:])
 
 
@@ -212,10 +212,10 @@ def test_colours_are_named(tmp_path: Path) -> None:
     one = scan(tmp_path, "#ff0000=polyp")
     np.testing.assert_array_equal(labels(one)["a"], codes == 1)
     assert "colours that no class names count as background: #0000ff." in notes(one)
-    undrawn = labels(scan(tmp_path, "#ff0000=polyp", not_drawn="#0000ff"))["a"]
-    np.testing.assert_array_equal(undrawn, np.where(codes == 2, NOT_DRAWN, codes))
-    undrawn = labels(scan(tmp_path, not_drawn="#0000ff"))["a"]
-    np.testing.assert_array_equal(undrawn, np.where(codes == 2, NOT_DRAWN, codes))
+    ignored = labels(scan(tmp_path, "#ff0000=polyp", ignore_value="#0000ff"))["a"]
+    np.testing.assert_array_equal(ignored, np.where(codes == 2, IGNORE_INDEX, codes))
+    ignored = labels(scan(tmp_path, ignore_value="#0000ff"))["a"]
+    np.testing.assert_array_equal(ignored, np.where(codes == 2, IGNORE_INDEX, codes))
     with pytest.raises(UserError, match="with the colours #0000ff, #ff0000: say which is which"):
         scan(tmp_path, "polyp", "tool")
 
@@ -296,19 +296,19 @@ def test_mixed_depths_and_pages_are_refused(tmp_path: Path) -> None:
         scan(tmp_path / "two")
 
 
-def test_partly_drawn_sets_say_so_where_a_mask_is_ambiguous(tmp_path: Path) -> None:
+def test_partly_labelled_sets_say_so_where_a_mask_is_ambiguous(tmp_path: Path) -> None:
     codes = np.where(TUMOUR, 2, np.where(LIVER, 1, 0)).astype(np.uint8)
-    codes[0] = NOT_DRAWN
+    codes[0] = IGNORE_INDEX
     empty = np.zeros_like(codes)
-    empty[0] = NOT_DRAWN  # 0 and 255 alone: black and white, or a picture without structures?
+    empty[0] = IGNORE_INDEX  # 0 and 255 alone: black and white, or a picture without structures?
     for name, values in (("a", codes), ("b", empty)):
         picture(tmp_path / "images" / f"{name}.png")
         save(tmp_path / "masks" / f"{name}.png", values)
-    with pytest.raises(UserError, match=r"b\.png is black and white .* say --not-drawn 255"):
+    with pytest.raises(UserError, match=r"b\.png is black and white .* say --ignore-value 255"):
         labels(scan(tmp_path))
-    with pytest.raises(UserError, match="--not-drawn 255 where 255 is not drawn"):
+    with pytest.raises(UserError, match="--ignore-value 255 where 255 is ignored"):
         labels(scan(tmp_path, "liver", "tumour"))
-    found = labels(scan(tmp_path, not_drawn="255"))
+    found = labels(scan(tmp_path, ignore_value="255"))
     np.testing.assert_array_equal(found["a"], codes)
     np.testing.assert_array_equal(found["b"], empty)
 

@@ -1,9 +1,9 @@
-"""Voxels that nobody drew are in no metric: whatever is predicted there, the scores are the same."""
+"""Ignored voxels are in no metric: whatever is predicted there, the scores are the same."""
 
 import numpy as np
 import pytest
 
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.errors import UserError
 from semiseg.evaluation.pictures import score_picture
 from semiseg.evaluation.protocols import PROTOCOLS, score_case
@@ -13,12 +13,12 @@ CLASSES = ("background", "RV", "Myo")
 
 
 def pair(seed: int, shape: tuple[int, int, int] = (3, 16, 14)) -> tuple[np.ndarray, np.ndarray]:
-    """A prediction, and a reference of which the lower half of each slice is not drawn."""
+    """A prediction, and a reference of which the lower half of each slice is ignored."""
     rng = np.random.default_rng(seed)
     prediction, reference = np.kron(
         rng.integers(0, 3, (2, shape[0], 4, 7)), np.ones((1, 1, 4, 2), int)
     ).astype(np.uint8)
-    reference[:, 8:] = NOT_DRAWN
+    reference[:, 8:] = IGNORE_INDEX
     return prediction, reference
 
 
@@ -37,20 +37,20 @@ def test_scores_are_those_of_both_masks_without_it(protocol: str) -> None:
         assert score_case(found, reference, CLASSES, spacing, PROTOCOLS[protocol]) == expected
 
 
-def test_nothing_drawn_is_absent() -> None:
+def test_everything_ignored_is_absent() -> None:
     prediction, reference = pair(0)
-    reference[:] = NOT_DRAWN
+    reference[:] = IGNORE_INDEX
     assert {s.status for s in score_case(prediction, reference, CLASSES)} == {"absent"}
     scores = score_picture(prediction[:1], reference[:1], CLASSES)
     assert {s.mae for s in scores} == {None}
 
 
 @pytest.mark.parametrize("protocol", ["strict", "paper-cross-level"])
-def test_the_mean_absolute_error_is_over_drawn_pixels(protocol: str) -> None:
+def test_the_mean_absolute_error_excludes_ignored_pixels(protocol: str) -> None:
     prediction, reference = (mask[:1] % 2 for mask in pair(2))
-    reference[:, 8:] = NOT_DRAWN
+    reference[:, 8:] = IGNORE_INDEX
     probability = np.full((16, 14), 0.25)
-    probability[8:] = 1.0  # as wrong as can be where nobody drew
+    probability[8:] = 1.0  # as wrong as can be where pixels are ignored
     if protocol == "strict":
         (score,) = score_picture(
             prediction, reference, ("background", "x"), probability=probability
@@ -62,7 +62,7 @@ def test_the_mean_absolute_error_is_over_drawn_pixels(protocol: str) -> None:
     else:
         rows = [
             score_picture(p, reference, ("background", "x"), protocol=PROTOCOLS[protocol])
-            for p in (prediction, np.where(reference == NOT_DRAWN, 1, prediction))
+            for p in (prediction, np.where(reference == IGNORE_INDEX, 1, prediction))
         ]
         assert rows[0] == rows[1]
         assert rows[0][0].dice is not None
@@ -84,7 +84,7 @@ def test_a_prediction_knows_no_such_value() -> None:
 
 def test_the_upper_bound_does_not_count_it() -> None:
     _, reference = pair(3)
-    clean = np.where(reference == NOT_DRAWN, 0, reference)
-    # sizes that keep the border of the drawn part in its place
+    clean = np.where(reference == IGNORE_INDEX, 0, reference)
+    # sizes that keep the border of the scored part in its place
     assert resize_upper_bound([reference], 8, CLASSES) == resize_upper_bound([clean], 8, CLASSES)
     assert all(v is not None for v in resize_upper_bound([reference], 8, CLASSES).values())

@@ -130,13 +130,13 @@ def test_where_the_label_has_other_codes_nothing_is_known(sound: list[CaseFacts]
     partly = label.copy()
     partly[0] = 255
     facts = facts_of("partly", image, partly)
-    assert facts.drawn == pytest.approx(2 / 3)
+    assert facts.labelled_share == pytest.approx(2 / 3)
     assert facts.covered == (label[1:] > 0).mean()
     for own, all_of_it in zip(
         facts.structures, facts_of("a", image, label).structures, strict=True
     ):
         assert (own.voxels, own.slices) == (all_of_it.voxels * 2 // 3, 2)
-    # what is not drawn is not missing: no word of empty labels, classes or volumes
+    # ignored pixels are not missing: no word of empty labels, classes or volumes
     partly[partly == 2] = 255
     partly[2] = 255
     partly[1, 12:] = 255

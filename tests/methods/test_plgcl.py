@@ -14,7 +14,7 @@ from semiseg import presets
 from semiseg.config import RunConfig, UNetConfig
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
-from semiseg.data.task import NOT_DRAWN, Intensity
+from semiseg.data.task import IGNORE_INDEX, Intensity
 from semiseg.errors import UserError
 from semiseg.losses.plgcl import binary_entropy, gaussian_contrast, nearest
 from semiseg.methods import plgcl
@@ -324,12 +324,12 @@ class TestPLGCL(MethodConformance):
         method = self.method(small_data, "plgcl.patches=5000", f"plgcl.least_confidence={least}")
         batch = self.batch()
         labelled = Batch(batch.images[:2], batch.labels.clone())
-        labelled.labels[:] = NOT_DRAWN
+        labelled.labels[:] = IGNORE_INDEX
         assert len(method._windows(labelled).classes) == 0
         labelled.labels[0, :16, :16] = 1
         found = method._windows(labelled)
         shown = found.pixels[found.classes == 1].flatten(1).sum(1)
-        assert int((shown > 0).sum()) == 4  # windows in steps of 8 that overlap the drawn corner
+        assert int((shown > 0).sum()) == 4  # windows in steps of 8 that overlap the labelled corner
         assert found.confidence.max() == 1
 
     def test_strong_views_are_grey_morphology_of_other_brightness(

@@ -210,10 +210,10 @@ def test_commands_name_the_draw(data: PreparedData, tmp_path: Path) -> None:
     assert set(drawn) != set(default)
     split = run.split().model_copy(update={"labelled": drawn})
     run.write_json("split.json", split.model_dump(mode="json"))
-    assert "--draw 3" in run_page(run.folder)
+    assert "--labelled-seed 3" in run_page(run.folder)
     split = run.split().model_copy(update={"labelled": default})
     run.write_json("split.json", split.model_dump(mode="json"))
-    assert "--draw" not in run_page(run.folder)
+    assert "--labelled-seed" not in run_page(run.folder)
 
 
 @pytest.mark.parametrize(

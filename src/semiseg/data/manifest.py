@@ -4,7 +4,7 @@
 
     DATA/manifest.json          task, cases with geometry and statistics, split
     DATA/images/CASE.npy        [D, C, H, W]
-    DATA/labels/CASE.npy        [D, H, W] uint8, only for labelled cases; 255 where nobody drew
+    DATA/labels/CASE.npy        [D, H, W] uint8, only for labelled cases; 255: ignored
     DATA/records.jsonl          of which files and options each case was made (`semiseg.preparation.records`)
 """
 
@@ -41,8 +41,8 @@ class Case(BaseModel):
     affine: tuple[tuple[float, ...], ...] | None = None
     slice_axis: int = 0
     source: str = ""
-    undrawn: tuple[int, ...] = ()
-    """Of a labelled case: slices whose label is ``NOT_DRAWN`` everywhere. They train as unlabelled."""
+    unlabelled_slices: tuple[int, ...] = ()
+    """Of a labelled case: slices whose label is ``IGNORE_INDEX`` everywhere. They train as unlabelled."""
 
     @property
     def slices(self) -> int:
@@ -50,10 +50,10 @@ class Case(BaseModel):
         return self.shape[0]
 
     @property
-    def drawn(self) -> tuple[int, ...]:
-        """The slices of a labelled case that are drawn, at least in part."""
-        undrawn = set(self.undrawn)
-        return tuple(index for index in range(self.slices) if index not in undrawn)
+    def labelled_slices(self) -> tuple[int, ...]:
+        """The slices of a labelled case that have a label, at least in part."""
+        unlabelled = set(self.unlabelled_slices)
+        return tuple(index for index in range(self.slices) if index not in unlabelled)
 
 
 class Split(BaseModel):
@@ -162,7 +162,7 @@ class PreparedData:
         return self._array("images", identifier)
 
     def label(self, identifier: str) -> NDArray[np.uint8]:
-        """[D, H, W] class codes or ``NOT_DRAWN``, memory-mapped."""
+        """[D, H, W] class codes or ``IGNORE_INDEX``, memory-mapped."""
         return self._array("labels", identifier).view(np.uint8)
 
     def image_slice(self, identifier: str, index: int) -> NDArray[np.generic]:

@@ -206,15 +206,15 @@ def draw_labelled(
     split: Split,
     labelled_train_patients: Sequence[str],
     budget: int | list[str],
-    draw: int | None = None,
+    labelled_seed: int | None = None,
 ) -> tuple[str, ...]:
     """The patients whose labels a training may read.
 
     Args:
-        split: of the data; its ``labelled_order`` is taken where ``draw`` is None.
+        split: of the data; its ``labelled_order`` is taken where ``labelled_seed`` is None.
         labelled_train_patients: the training patients that have labels.
         budget: how many, or which.
-        draw: the seed of a draw; None takes the split's order, or else draw 0.
+        labelled_seed: draws them; None takes the split's order, or else seed 0.
 
     Returns:
         A prefix of one order, so that a smaller budget lies within a larger one; a list as given.
@@ -231,8 +231,8 @@ def draw_labelled(
                     "training part: correct the list."
                 )
         return tuple(budget)
-    order = seeded_order(available, draw or 0, "labelled")
-    if draw is None and split.labelled_order:
+    order = seeded_order(available, labelled_seed or 0, "labelled")
+    if labelled_seed is None and split.labelled_order:
         first = [patient for patient in split.labelled_order if patient in available]
         order = (*first, *(patient for patient in order if patient not in first))
     return order[: _at_most(budget, len(order))]

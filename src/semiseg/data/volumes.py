@@ -12,7 +12,7 @@ from torch import Tensor
 from semiseg.data.evenly_spaced import evenly_spaced
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.data.resampling import new_shape, resample, resample_labels
-from semiseg.data.task import NOT_DRAWN, normalise
+from semiseg.data.task import IGNORE_INDEX, normalise
 from semiseg.errors import UserError
 
 Spacing = tuple[float, float, float]
@@ -49,7 +49,7 @@ class VolumeStore:
     ) -> tuple[Tensor, Tensor | None]:
         """Image [C, *sides] float32, 0 outside, and, only where asked for, label [*sides] uint8.
 
-        The label is ``NOT_DRAWN`` outside: nobody drew what lies beyond the volume.
+        The label is ``IGNORE_INDEX`` outside the volume.
         """
         shape = self.shape(case)
         inside = [
@@ -60,7 +60,7 @@ class VolumeStore:
         out = torch.zeros((self.data.task.channels, *sides))
         codes = None
         if with_label:
-            codes = torch.full(tuple(sides), NOT_DRAWN, dtype=torch.uint8)
+            codes = torch.full(tuple(sides), IGNORE_INDEX, dtype=torch.uint8)
         if any(i.stop <= i.start for i in inside):
             return out, codes
         if self._is_own(case, shape):

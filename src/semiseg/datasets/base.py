@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from semiseg.data.manifest import PARTS, Part, Split
-from semiseg.data.task import NOT_DRAWN, Intensity
+from semiseg.data.task import IGNORE_INDEX, Intensity
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 
@@ -24,18 +24,18 @@ class Naming:
     Attributes:
         codes: source code -> class code; None: the labels' own.
         colours: 0xRRGGBB -> class code, of pictures' masks.
-        not_drawn: the value of what is not drawn; None: there is no such value.
+        ignore_value: the value of ignored pixels; None: there is no such value.
         certain: a person has named that value.
-        void: the colour 0xRRGGBB of what is not drawn.
-        empty_is_undrawn: slices of labelled volumes that hold no structure are not drawn.
+        void: the colour 0xRRGGBB of ignored pixels.
+        empty_is_unlabelled: slices of labelled volumes that hold no structure are ignored.
     """
 
     codes: Mapping[int, int] | None = None
     colours: Mapping[int, int] | None = None
-    not_drawn: int | None = NOT_DRAWN
+    ignore_value: int | None = IGNORE_INDEX
     certain: bool = False
     void: int | None = None
-    empty_is_undrawn: bool = False
+    empty_is_unlabelled: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Scan:
         codes: source code -> class code, where the labels' own are others; what is not in it is
             background.
         colours: source code -> ``#rrggbb``, where the source shows its classes in colours.
-        not_drawn: the labels' value of what nobody drew, where the source says it.
+        ignore_value: the labels' value of what is ignored, where the source says it.
         channels: that every case is read with, where the cases together decide.
         split: where the source brings one.
         parts: training, validation and test parts of a drawn split, where the papers draw others than
@@ -135,7 +135,7 @@ class Scan:
     by_data: bool = False
     codes: Mapping[int, int] | None = None
     colours: Mapping[int, str] = dataclasses.field(default_factory=dict)
-    not_drawn: int | None = None
+    ignore_value: int | None = None
     channels: int | None = None
     split: Split | None = None
     parts: tuple[float, float, float] = (0.7, 0.1, 0.2)

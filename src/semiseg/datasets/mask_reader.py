@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.data.volume import Volume
 from semiseg.datasets.base import Naming
 from semiseg.datasets.pairing import Pair
@@ -43,7 +43,7 @@ class MaskReader:
         self.max_side = max_side
         self.naming, self.spacing = naming, spacing
         self.values = MaskValues(
-            tuple(naming.codes or ()), naming.not_drawn, naming.certain, naming.colours
+            tuple(naming.codes or ()), naming.ignore_value, naming.certain, naming.colours
         )
 
     def read(self, pair: Pair, header: Header, channels: int) -> Volume:
@@ -87,7 +87,7 @@ class MaskReader:
                 raise UserError(
                     f"{path} is black and white though {len(self.classes) - 1} classes are "
                     "named: name one class, or save class codes 0, 1, 2, ... (of 0 and 255 alone: "
-                    "--not-drawn 255 where 255 is not drawn)."
+                    "--ignore-value 255 where 255 is ignored)."
                 )
         if mask.encoding == "codes" and mask.codes.max() > 1:
             remarks["many values"] = self._name(path)
@@ -105,27 +105,27 @@ class MaskReader:
             UNNAMED + name: self._name(path) for name, path in pair.classes if name not in names
         }
         codes: NDArray[np.uint8] | None = None
-        undrawn: NDArray[np.bool_] | None = None
+        ignored: NDArray[np.bool_] | None = None
         overlap = False
         for code, name in enumerate(names):
             if name not in masks:
                 continue
             mask = read_picture_mask(masks[name], shape, self.max_side, self.values)
-            here = _foreground(mask, self.naming.not_drawn, masks[name])
+            here = _foreground(mask, self.naming.ignore_value, masks[name])
             if mask.encoding == "lossy":
                 remarks[f"{LOSSY} {name}"] = self._name(masks[name])
-            hidden = mask.codes == self.naming.not_drawn
+            hidden = mask.codes == self.naming.ignore_value
             codes = np.zeros(here.shape, np.uint8) if codes is None else codes
-            undrawn = hidden if undrawn is None else undrawn | hidden
+            ignored = hidden if ignored is None else ignored | hidden
             overlap |= bool((codes[here] > 0).any())
             codes[here] = code
         if overlap:
             remarks["overlapping"] = self._name(pair.image)
-        if codes is None or undrawn is None:  # its masks are of classes that nobody named
+        if codes is None or ignored is None:  # its masks are of classes that nobody named
             first = read_picture_mask(pair.classes[0][1], shape, self.max_side, self.values)
             return np.zeros(first.codes.shape, np.uint8)
-        value = self.naming.not_drawn if self.naming.not_drawn is not None else NOT_DRAWN
-        return np.where(undrawn & (codes == 0), np.uint8(value), codes)
+        value = self.naming.ignore_value if self.naming.ignore_value is not None else IGNORE_INDEX
+        return np.where(ignored & (codes == 0), np.uint8(value), codes)
 
     def notes(self, remarks: Mapping[str, Sequence[str]]) -> Sequence[str]:
         """What reading has shown.
@@ -137,7 +137,7 @@ class MaskReader:
             raise UserError(
                 f"{self.folder / remarks['two values'][0]} is black and white but "
                 f"{self.folder / remarks['many values'][0]} holds class codes above 1: save all masks in "
-                "one way, or say --not-drawn 255 where 255 is not drawn."
+                "one way, or say --ignore-value 255 where 255 is ignored."
             )
         notes = []
         lossy = [
@@ -169,15 +169,15 @@ class MaskReader:
         return str(path.relative_to(self.folder))
 
 
-def _foreground(mask: PictureMask, not_drawn: int | None, path: Path) -> NDArray[np.bool_]:
+def _foreground(mask: PictureMask, ignore_value: int | None, path: Path) -> NDArray[np.bool_]:
     """Where the mask of one class has it.
 
     Raises:
         UserError: for a mask of several codes.
     """
     here = mask.codes != 0
-    if not_drawn is not None:
-        here &= mask.codes != not_drawn
+    if ignore_value is not None:
+        here &= mask.codes != ignore_value
     if len(np.unique(mask.codes[here])) > 1:
         raise UserError(
             f"{path} holds several class codes though there is one mask a class: save it in black and white."

@@ -1,7 +1,7 @@
-"""What the values of labels mean: ``--classes`` with codes or colours, and ``--not-drawn``.
+"""What the values of labels mean: ``--classes`` with codes or colours, and ``--ignore-value``.
 
 Labels as layouts hand them over hold the source's codes; here they become the set's own, with
-``NOT_DRAWN`` where nobody drew.
+``IGNORE_INDEX`` where a voxel is ignored.
 """
 
 import re
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.datasets.base import Naming, named_codes, with_background
 from semiseg.errors import UserError
 
@@ -18,13 +18,13 @@ COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 def read_naming(
-    classes: Sequence[str] | None, not_drawn: str | int | None
+    classes: Sequence[str] | None, ignore_value: str | int | None
 ) -> tuple[tuple[str, ...] | None, Naming]:
     """Class names (background first, or None) and what the labels' values mean.
 
     Args:
         classes: names, ``CODE=NAME`` each, or ``#rrggbb=NAME`` each.
-        not_drawn: a value from 1 to 255, a colour ``#rrggbb``, 'none', or None: 255, unless it is the
+        ignore_value: a value from 1 to 255, a colour ``#rrggbb``, 'none', or None: 255, unless it is the
             code of a class.
 
     Raises:
@@ -37,25 +37,29 @@ def read_naming(
         names, colours = named_colours(classes)
     elif classes is not None:
         names, codes = named_codes(classes)
-    word = "" if not_drawn is None else str(not_drawn).strip().lower()
+    word = "" if ignore_value is None else str(ignore_value).strip().lower()
     if word == "none":
         return names, Naming(codes, colours, None)
     if COLOUR.fullmatch(word):
         void = int(word[1:], 16)
         if colours and void in colours:
             raise UserError(
-                f"--not-drawn {word} is a class of --classes too: take one of them away."
+                f"--ignore-value {word} is a class of --classes too: take one of them away."
             )
         return names, Naming(codes, colours, void=void)
     if not word:
-        return names, Naming(codes, colours, None if NOT_DRAWN in (codes or {}) else NOT_DRAWN)
+        return names, Naming(
+            codes, colours, None if IGNORE_INDEX in (codes or {}) else IGNORE_INDEX
+        )
     if not (word.isdecimal() and 0 < int(word) <= 255):
         raise UserError(
-            f"--not-drawn {not_drawn}: give the value of what is not drawn (1 to 255), its colour "
+            f"--ignore-value {ignore_value}: give the value of ignored pixels (1 to 255), its colour "
             "(#rrggbb), or none."
         )
     if int(word) in (codes or {}):
-        raise UserError(f"--not-drawn {word} is a class of --classes too: take one of them away.")
+        raise UserError(
+            f"--ignore-value {word} is a class of --classes too: take one of them away."
+        )
     return names, Naming(codes, colours, int(word), certain=True)
 
 
@@ -88,14 +92,14 @@ def named_colours(words: Sequence[str]) -> tuple[tuple[str, ...], dict[int, int]
 
 
 def own_codes(
-    label: NDArray[np.uint8], codes: Mapping[int, int] | None, not_drawn: int | None, source: str
+    label: NDArray[np.uint8], codes: Mapping[int, int] | None, ignore_value: int | None, source: str
 ) -> tuple[NDArray[np.uint8], set[int]]:
     """A label in the set's own codes, and the source's codes that no class names.
 
     Args:
         label: [D, H, W] in the source's codes.
         codes: source code -> class code, or None where they are the same.
-        not_drawn: the source's value of what is not drawn.
+        ignore_value: the source's value of ignored pixels.
         source: the image, for messages.
 
     Raises:
@@ -103,50 +107,50 @@ def own_codes(
     """
     found = np.flatnonzero(np.bincount(label.ravel(), minlength=256)).tolist()
     if codes is None:
-        if not_drawn == NOT_DRAWN or not {not_drawn, NOT_DRAWN} & set(found):
+        if ignore_value == IGNORE_INDEX or not {ignore_value, IGNORE_INDEX} & set(found):
             return label, set()
-        if NOT_DRAWN in found:
+        if IGNORE_INDEX in found:
             raise UserError(
-                f"The label of {source} holds class code 255, which is kept for what is not drawn: name "
+                f"The label of {source} holds class code 255, which is kept for ignored pixels: name "
                 "it, such as --classes 255=NAME."
             )
-        return np.where(label == not_drawn, np.uint8(NOT_DRAWN), label), set()
+        return np.where(label == ignore_value, np.uint8(IGNORE_INDEX), label), set()
     table = np.zeros(256, np.uint8)
-    if not_drawn is not None:
-        table[not_drawn] = NOT_DRAWN
+    if ignore_value is not None:
+        table[ignore_value] = IGNORE_INDEX
     for value, code in codes.items():
         table[value] = code
     return table[label], {code for code in found if code and not table[code]}
 
 
 def without_empty_slices(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """[D, H, W] in which slices that hold no structure are not drawn."""
-    empty = ~((label != 0) & (label != NOT_DRAWN)).any(axis=(1, 2))
-    return np.where(empty[:, None, None], np.uint8(NOT_DRAWN), label)
+    """[D, H, W] in which slices that hold no structure are ignored."""
+    empty = ~((label != 0) & (label != IGNORE_INDEX)).any(axis=(1, 2))
+    return np.where(empty[:, None, None], np.uint8(IGNORE_INDEX), label)
 
 
-def slices_without_drawing(label: NDArray[np.uint8]) -> tuple[int, ...]:
-    """The slices of [D, H, W] in which nothing is drawn."""
-    return tuple(np.flatnonzero((label == NOT_DRAWN).all(axis=(1, 2))).tolist())
+def slices_without_labels(label: NDArray[np.uint8]) -> tuple[int, ...]:
+    """The slices of [D, H, W] that are ignored everywhere."""
+    return tuple(np.flatnonzero((label == IGNORE_INDEX).all(axis=(1, 2))).tolist())
 
 
-def notes_on_drawing(counts: NDArray[np.int64], slices: int, pictures: bool) -> list[str]:
-    """What a person should know of what is not drawn.
+def notes_on_ignored(counts: NDArray[np.int64], slices: int, pictures: bool) -> list[str]:
+    """What a person should know of ignored pixels.
 
     Args:
         counts: [256] pixels of each code, over all labels.
-        slices: how many slices of labelled volumes hold no drawing.
+        slices: how many slices of labelled volumes hold no label.
         pictures: whether the images are pictures.
     """
     notes = []
-    if counts[NOT_DRAWN]:
-        share = 100 * counts[NOT_DRAWN] / counts.sum()
+    if counts[IGNORE_INDEX]:
+        share = 100 * counts[IGNORE_INDEX] / counts.sum()
         notes.append(
-            f"{share:.3g}% of the labelled {'pixels' if pictures else 'voxels'} are not drawn: they "
+            f"{share:.3g}% of the labelled {'pixels' if pictures else 'voxels'} are ignored: they "
             "count in no loss and no metric."
         )
     if slices:
         notes.append(
-            f"{slices:,} slices of labelled volumes hold no drawing and serve as unlabelled images."
+            f"{slices:,} slices of labelled volumes hold no label and serve as unlabelled images."
         )
     return notes

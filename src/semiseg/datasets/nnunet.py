@@ -70,7 +70,7 @@ class NnUnet:
             classes=None if options.classes else class_names(folder, described),
             images=functools.partial(_files, channels=count),
         )
-        return dataclasses.replace(scan, not_drawn=ignored)
+        return dataclasses.replace(scan, ignore_value=ignored)
 
 
 def _files(pair: Pair, channels: int) -> tuple[Path, ...]:
@@ -79,7 +79,7 @@ def _files(pair: Pair, channels: int) -> tuple[Path, ...]:
 
 
 def _ignored(folder: Path, described: Mapping[str, Any]) -> tuple[Mapping[str, Any], int | None]:
-    """The description without the label 'ignore', and that label's value: what nobody drew."""
+    """The description without the label 'ignore', and that label's value, which is ignored."""
     labels = described.get("labels")
     if not isinstance(labels, dict):
         return described, None

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
-from semiseg.data.task import NOT_DRAWN, Intensity
+from semiseg.data.task import IGNORE_INDEX, Intensity
 from semiseg.datasets.base import (
     Naming,
     Options,
@@ -180,7 +180,7 @@ def _shown_colours(found: Found, naming: Naming) -> dict[int, str]:
     if naming.colours is not None:
         of_code: dict[int, str] = {}
         for colour, code in naming.colours.items():
-            if code not in (0, NOT_DRAWN):
+            if code not in (0, IGNORE_INDEX):
                 of_code.setdefault(code, hexadecimal(colour))
         return of_code
     first = next((pair.label for pair in found.pairs if pair.label and not pair.classes), None)
@@ -197,7 +197,7 @@ def _coloured_classes(
     """
     if naming.codes is not None:
         return named, naming
-    void = {} if naming.void is None else {naming.void: NOT_DRAWN}
+    void = {} if naming.void is None else {naming.void: IGNORE_INDEX}
     if naming.colours is not None:
         return named, dataclasses.replace(naming, colours={**naming.colours, **void})
     labels = [pair.label for pair in found.pairs if pair.label is not None]

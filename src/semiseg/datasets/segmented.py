@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.data.volume import Volume
 from semiseg.datasets.base import Options, with_background
 from semiseg.errors import UserError
@@ -76,11 +76,11 @@ def by_name(volume: Volume, table: Sequence[tuple[int, int]], path: Path) -> Vol
     """The volume with class codes in place of those of its label, which is read from ``path``.
 
     Raises:
-        UserError: for a code that no segment has; what is not drawn has none.
+        UserError: for a code that no segment has; ignored voxels have none.
     """
     if volume.label is None:
         return volume
-    known = {0: 0, NOT_DRAWN: NOT_DRAWN} | dict(table)
+    known = {0: 0, IGNORE_INDEX: IGNORE_INDEX} | dict(table)
     codes = np.zeros(256, np.uint8)
     codes[list(known)] = list(known.values())
     strange = np.setdiff1d(volume.label, list(known))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.errors import UserError
-from semiseg.evaluation.classes import Classes, drawn_only, foreground
+from semiseg.evaluation.classes import Classes, foreground, without_ignored
 from semiseg.evaluation.overlap import dice
 
 
@@ -28,7 +28,7 @@ def resize_upper_bound(
     """Mean 3D Dice of true masks against themselves after a way down to ``size`` and back.
 
     Args:
-        labels: [D, H, W] class codes of each volume (a picture is one slice); what is not drawn does
+        labels: [D, H, W] class codes of each volume (a picture is one slice); ignored pixels do
             not count.
         size: side of the network's square input in pixels.
         classes: names by position, background first, or code -> name.
@@ -45,7 +45,7 @@ def resize_upper_bound(
     found: dict[str, list[float]] = {name: [] for name in named.values()}
     for label in labels:
         restored = resize_nearest(resize_nearest(label, (size, size)), label.shape[-2:])
-        restored, label = drawn_only(restored, label)
+        restored, label = without_ignored(restored, label)
         box = _filled(label, restored)  # the rest, often most of a volume, adds nothing to a Dice
         label, restored = label[box], restored[box]
         for code, name in named.items():

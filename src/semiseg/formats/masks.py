@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.errors import UserError
 from semiseg.formats.header import Header, read_header
 from semiseg.formats.pictures import load, reduced
@@ -44,18 +44,18 @@ class PictureMask:
 class MaskValues:
     """What the values of masks mean.
 
-    255 in a mask that also holds class codes is not drawn; in a mask of 0 and 255 alone it is the
+    255 in a mask that also holds class codes is ignored; in a mask of 0 and 255 alone it is the
     foreground, unless ``certain``, or codes are ``known``.
 
     Attributes:
         known: values that a person has named, so that masks hold codes.
-        not_drawn: the value of what is not drawn, or None.
+        ignore_value: the value of ignored pixels, or None.
         certain: a person has said so: it is that in a mask of two values too.
-        colours: 0xRRGGBB -> class code (or ``NOT_DRAWN``): masks are coloured.
+        colours: 0xRRGGBB -> class code (or ``IGNORE_INDEX``): masks are coloured.
     """
 
     known: Collection[int] = ()
-    not_drawn: int | None = NOT_DRAWN
+    ignore_value: int | None = IGNORE_INDEX
     certain: bool = False
     colours: Mapping[int, int] | None = None
 
@@ -290,22 +290,22 @@ def _decode(grey: NDArray[Any], path: Path, lossy: bool, values: MaskValues) -> 
     top = found[-1]
     if top == 0:
         return PictureMask(np.zeros(grey.shape, np.uint8), "empty")
-    drawn = found[found != values.not_drawn] if values.not_drawn is not None else found
-    others = [value for value in drawn.tolist() if value not in values.known]
+    present = found[found != values.ignore_value] if values.ignore_value is not None else found
+    others = [value for value in present.tolist() if value not in values.known]
     # 0 and 255 alone (or 255 alone) are black and white, unless a person says what 255 is
-    marked = bool((drawn != 0).any()) or values.certain or bool(values.known)
+    marked = bool((present != 0).any()) or values.certain or bool(values.known)
     if marked and not lossy and found[0] >= 0 and max(others, default=0) <= LARGEST_CODE:
         return PictureMask(as_codes(grey, path), "codes")
     if not lossy and top == 255 and len(found) > 1 and 0 < found[-2] <= LARGEST_CODE:
         raise UserError(
             f"{path} holds 255 beside class codes: say what it is, with --classes 255=NAME or "
-            "--not-drawn 255."
+            "--ignore-value 255."
         )
     if top >= 128 and found[0] >= 0 and set(found.tolist()) <= {0, top}:
         return PictureMask((grey > 0).astype(np.uint8), "binary")
-    void = values.not_drawn if values.certain and not lossy else None
-    if void is not None and len(drawn) == 2 and drawn[0] == 0 and drawn[1] >= 128:
-        # black, white, and a grey that is not drawn
+    void = values.ignore_value if values.certain and not lossy else None
+    if void is not None and len(present) == 2 and present[0] == 0 and present[1] >= 128:
+        # black, white, and a grey that is ignored
         return PictureMask(np.where(grey == void, void, grey > 0).astype(np.uint8), "binary")
     distance = np.minimum(np.abs(grey.astype(float)), np.abs(grey.astype(float) - 255))
     near = distance <= 32

@@ -91,7 +91,7 @@ class Method(nn.Module):
 
         Args:
             images: [B, C, S, S], or [B, C, D, H, W].
-            labels: [B, S, S] int64, or [B, D, H, W]; pixels that are not drawn give no point.
+            labels: [B, S, S] int64, or [B, D, H, W]; pixels that are ignored give no point.
         """
         return {
             f"{name}, decoder": sample_pixels(getattr(self, name).features(images)[1], labels)

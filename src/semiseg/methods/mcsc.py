@@ -153,7 +153,7 @@ class MCSC(Method):
 
         Args:
             taps: [N, C, (d,) h, w] of each network.
-            guides: [2N, (D,) H, W] labels (or ``NOT_DRAWN``) at full resolution, the CNN's N first.
+            guides: [2N, (D,) H, W] labels (or ``IGNORE_INDEX``) at full resolution, the CNN's N first.
         """
         # the argmax of coarse logits would be another label
         shape = next(iter(taps.values())).shape[2:]

@@ -141,7 +141,7 @@ class PLGCL(Method):
     def _windows(self, batch: Batch) -> Windows:
         """Section 3.1: candidates of every class over the whole batch, and up to P of each."""
         o, labelled = self.options, batch.labelled
-        # where nobody drew no class is certain: nothing of it is attended
+        # where pixels are ignored no class is certain: nothing of it is attended
         confidence = one_hot(batch.labels, self.classes)
         if batch.unlabelled:
             guide = self.guide if self.guide is not None else self.student

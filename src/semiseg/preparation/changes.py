@@ -24,7 +24,7 @@ def options_of_cases(layout: str, options: Options, scan: Scan) -> dict[str, Any
         "layout": layout,
         "classes": scan.classes,
         "codes": None if scan.codes is None else sorted(scan.codes.items()),
-        "said_not_drawn": scan.not_drawn,
+        "ignore_value_of_source": scan.ignore_value,
         "channels": scan.channels,
         "intensity": scan.intensity.model_dump(),
     }

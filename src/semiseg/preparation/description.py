@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from semiseg.console import Console
 from semiseg.data.manifest import PARTS, Manifest
 from semiseg.data.splits import counted
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 
 
 def describe(manifest: Manifest, voxels: NDArray[np.int64], console: Console) -> None:
@@ -16,11 +16,11 @@ def describe(manifest: Manifest, voxels: NDArray[np.int64], console: Console) ->
 
     Args:
         manifest: of the prepared set.
-        voxels: [256] how many voxels have each class code, or ``NOT_DRAWN``.
+        voxels: [256] how many voxels have each class code, or ``IGNORE_INDEX``.
         console: where the sentences go.
     """
     task, cases = manifest.task, manifest.cases
-    shares = voxels[: len(task.classes)] / max(int(voxels[:NOT_DRAWN].sum()), 1)
+    shares = voxels[: len(task.classes)] / max(int(voxels[:IGNORE_INDEX].sum()), 1)
     listed = ", ".join(
         f"{name} {100 * share:.3g}%" for name, share in zip(task.classes, shares, strict=True)
     )

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from semiseg.data.fingerprint import summarise
 from semiseg.data.manifest import PARTS, Case, Decision, Manifest, Split
-from semiseg.data.task import NOT_DRAWN, Task
+from semiseg.data.task import IGNORE_INDEX, Task
 from semiseg.datasets.base import Scan, SourceCase
-from semiseg.datasets.naming import notes_on_drawing
+from semiseg.datasets.naming import notes_on_ignored
 from semiseg.errors import UserError
 from semiseg.formats.nifti import orientation
 from semiseg.preparation.auto_config import decide, decide_intensity
@@ -51,7 +51,7 @@ class ManifestBuilder:
         if record.voxels is not None:
             for code, count in record.voxels.items():
                 self.voxels[code] += count
-            self._check_codes(case, max(code for code in record.voxels if code != NOT_DRAWN))
+            self._check_codes(case, max(code for code in record.voxels if code != IGNORE_INDEX))
         self._unnamed.update(record.unnamed)
         new = record.remarks.keys() - self.remarks.keys()
         for word, file in record.remarks.items():
@@ -82,9 +82,9 @@ class ManifestBuilder:
         highest, where = self._highest
         if highest == 0:
             raise UserError(
-                "The labels mark nothing (every voxel is background, or 255 and so not drawn): where "
+                "The labels mark nothing (every voxel is background, or 255 and so ignored): where "
                 "255 is a class, name it with --classes 255=NAME."
-                if self.voxels[NOT_DRAWN]
+                if self.voxels[IGNORE_INDEX]
                 else "The labels mark nothing (every voxel is background): check their values."
             )
         if self.scan.classes is not None:
@@ -163,8 +163,8 @@ class ManifestBuilder:
         if self._unnamed:
             listed = ", ".join(str(code) for code in sorted(self._unnamed))
             notes.append(f"codes that no class names count as background: {listed}.")
-        undrawn = sum(len(case.undrawn) for case in self.cases)
-        notes += notes_on_drawing(self.voxels, undrawn, self.scan.kind == "pictures")
+        unlabelled = sum(len(case.unlabelled_slices) for case in self.cases)
+        notes += notes_on_ignored(self.voxels, unlabelled, self.scan.kind == "pictures")
         for code, name in enumerate(classes):
             if self.voxels[code] == 0:
                 notes.append(f"class '{name}' (code {code}) occurs in no label.")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from semiseg.console import Console
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.data.volume import Volume
 from semiseg.datasets.base import Naming, Scan, SourceCase
 from semiseg.datasets.naming import own_codes, without_empty_slices
@@ -60,11 +60,11 @@ def _recoded(
     """
     if volume.label is None:
         return volume, ()
-    not_drawn = naming.not_drawn
-    if scan.not_drawn is not None and not naming.certain:
-        not_drawn = scan.not_drawn
-    label, unnamed = own_codes(volume.label, scan.codes, not_drawn, case.source)
-    if naming.empty_is_undrawn:
+    ignore_value = naming.ignore_value
+    if scan.ignore_value is not None and not naming.certain:
+        ignore_value = scan.ignore_value
+    label, unnamed = own_codes(volume.label, scan.codes, ignore_value, case.source)
+    if naming.empty_is_unlabelled:
         label = without_empty_slices(label)
-    drawn = bool((label != NOT_DRAWN).any())
-    return dataclasses.replace(volume, label=label if drawn else None), tuple(sorted(unnamed))
+    labelled = bool((label != IGNORE_INDEX).any())
+    return dataclasses.replace(volume, label=label if labelled else None), tuple(sorted(unnamed))

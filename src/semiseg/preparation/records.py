@@ -18,12 +18,12 @@ from semiseg.data.manifest import Case
 from semiseg.data.task import Bounds, Intensity, bounds_of
 from semiseg.data.volume import Volume
 from semiseg.datasets.base import SourceCase
-from semiseg.datasets.naming import slices_without_drawing
+from semiseg.datasets.naming import slices_without_labels
 from semiseg.errors import UserError
 from semiseg.files import atomic_write
 from semiseg.preparation.sources import SourceFile
 
-FORMAT = 3  # of the records and of what is measured: others are measured again
+FORMAT = 4  # of the records and of what is measured: others are measured again
 NAME = "records.jsonl"
 
 
@@ -35,9 +35,9 @@ class Record(BaseModel):
         files: what it was read from.
         shape: [D, C, H, W].
         bounds: the intensities that become 0 and 1.
-        voxels: how many voxels each class code has, and ``NOT_DRAWN``; None for an unlabelled image.
+        voxels: how many voxels each class code has, and ``IGNORE_INDEX``; None for an unlabelled image.
         measures: for the set's fingerprint.
-        undrawn: slices of the label in which nothing is drawn.
+        unlabelled_slices: slices of the label that are ignored everywhere.
         unnamed: codes of the source's label that no class names.
         remarks: as `Volume.remarks`.
         spacing, affine, slice_axis: as in `Volume`.
@@ -51,7 +51,7 @@ class Record(BaseModel):
     bounds: Bounds
     voxels: dict[int, int] | None
     measures: CaseMeasures
-    undrawn: tuple[int, ...] = ()
+    unlabelled_slices: tuple[int, ...] = ()
     unnamed: tuple[int, ...] = ()
     remarks: dict[str, str] = {}
     spacing: tuple[float, float, float] | None = None
@@ -70,7 +70,7 @@ class Record(BaseModel):
             affine=self.affine,
             slice_axis=self.slice_axis,
             source=source.source,
-            undrawn=self.undrawn,
+            unlabelled_slices=self.unlabelled_slices,
         )
 
 
@@ -101,7 +101,7 @@ def measure(
         bounds=bounds_of(volume.image, intensity),
         voxels=voxels,
         measures=measures_of(volume),
-        undrawn=() if volume.label is None else slices_without_drawing(volume.label),
+        unlabelled_slices=() if volume.label is None else slices_without_labels(volume.label),
         unnamed=unnamed,
         remarks=dict(volume.remarks),
         spacing=volume.spacing,

@@ -77,11 +77,11 @@ def row_of(item: CaseFacts, classes: Sequence[str]) -> dict[str, Any]:
         "median": _short(item.levels[MIDDLE]), "percentile_99.5": _short(item.levels[HIGH]),
         "highest": _short(item.extremes[1]),
         "becomes_0": _short(low), "becomes_1": _short(high),
-        "drawn": _short(item.drawn) if item.case.labelled else None, "digest": item.digest,
+        "labelled_share": _short(item.labelled_share) if item.case.labelled else None, "digest": item.digest,
     }  # fmt: skip
     for code, name in enumerate(classes[1:], start=1):
         own = item.structures[code - 1] if item.structures else None
-        drawn = own if own is not None and own.voxels else None
+        structure = own if own is not None and own.voxels else None
         ml = None if own is None or not item.millilitres else own.voxels * item.millilitres
         row |= {
             f"{name}: share": None if own is None else _short(own.voxels / item.voxels),
@@ -89,8 +89,8 @@ def row_of(item: CaseFacts, classes: Sequence[str]) -> dict[str, Any]:
             f"{name}: ml": None if ml is None else _short(ml),
             f"{name}: slices": None if own is None else own.slices,
             f"{name}: pieces": None if own is None else own.components,
-            f"{name}: across": drawn and _short(drawn.across),
-            f"{name}: upper_bound": drawn and _short(drawn.upper_bound),
+            f"{name}: across": structure and _short(structure.across),
+            f"{name}: upper_bound": structure and _short(structure.upper_bound),
         }
     return row
 

@@ -238,7 +238,7 @@ def _check(data: PreparedData, plan: Plan, runs: Sequence[PlannedRun], device: s
         settings = [*plan.settings, f"training.seed={run.seed}"]
         name, sections = run.variant.method, run.variant.sections
         resolved = resolve_config(data.manifest, name, plan.preset, settings, sections)
-        cases = cases_of(data, choose_patients(data, run.labelled, _draw(plan, run.seed)))
+        cases = cases_of(data, choose_patients(data, run.labelled, _labelled_seed(plan, run.seed)))
         config = count_iterations(resolved, cases).config
         if not cases.validation and plan.on == "validation":
             raise UserError(
@@ -443,7 +443,7 @@ def one_run(
         else:
             train(
                 plan.data, run.folder, method=run.variant.method, labelled=run.labelled,
-                draw=_draw(plan, run.seed), preset=plan.preset,
+                labelled_seed=_labelled_seed(plan, run.seed), preset=plan.preset,
                 settings=[*plan.settings, f"training.seed={run.seed}"],
                 sections=run.variant.sections, device=device, threads=threads, overwrite=True,
                 console=console,
@@ -464,7 +464,7 @@ def one_run(
     return None
 
 
-def _draw(plan: Plan, seed: int) -> int | None:
+def _labelled_seed(plan: Plan, seed: int) -> int | None:
     """None where the data say who is labelled first; else the seed, so that draws differ."""
     has_order = PreparedData(plan.data).manifest.split.labelled_order is not None
     return None if has_order else seed

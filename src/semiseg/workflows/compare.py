@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.console import Console
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.datasets.base import Naming
 from semiseg.datasets.naming import own_codes
 from semiseg.errors import UserError
@@ -206,7 +206,7 @@ def score_files(
 ) -> list[CaseScore]:
     """Score one pair of files; without ``classes`` those codes that occur in either (or none).
 
-    255 in a reference is not drawn, and excluded from both masks, unless it is one of ``classes``, or
+    255 in a reference is ignored, and excluded from both masks, unless it is one of ``classes``, or
     (without them) the only code of the reference or a code of the prediction.
 
     Raises:
@@ -215,25 +215,25 @@ def score_files(
     """
     several = classes is not None and len(foreground(classes)) > 1
     naming = naming or Naming()
-    values = MaskValues(tuple(naming.codes or ()), naming.not_drawn, several, naming.colours)
+    values = MaskValues(tuple(naming.codes or ()), naming.ignore_value, several, naming.colours)
     truth = read_mask(reference, values)
     if naming.codes is not None:
-        codes, _ = own_codes(truth.codes, naming.codes, naming.not_drawn, str(reference))
+        codes, _ = own_codes(truth.codes, naming.codes, naming.ignore_value, str(reference))
         truth = dataclasses.replace(truth, codes=codes)
     guess = read_mask(prediction)
     _check_grid(prediction, guess, reference, truth)
     if classes is not None:
         named = foreground(classes)
     else:
-        drawn, guessed = set(codes_in(truth.codes)), set(codes_in(guess.codes))
-        found = (drawn | guessed) - {0}
-        if NOT_DRAWN not in guessed and drawn - {0, NOT_DRAWN}:
-            found.discard(NOT_DRAWN)  # beside other codes it is what nobody drew
+        present, guessed = set(codes_in(truth.codes)), set(codes_in(guess.codes))
+        found = (present | guessed) - {0}
+        if IGNORE_INDEX not in guessed and present - {0, IGNORE_INDEX}:
+            found.discard(IGNORE_INDEX)  # beside other codes it marks ignored pixels
         named = {code: str(code) for code in sorted(found)}
     if not named:
         return []
     check_codes(guess.codes, named, str(prediction))
-    known = named if NOT_DRAWN in named else {**named, NOT_DRAWN: "not drawn"}
+    known = named if IGNORE_INDEX in named else {**named, IGNORE_INDEX: "ignored"}
     check_codes(truth.codes, known, str(reference))
     steps = spacing or truth.spacing
     picture = suffix_of(reference) in PICTURE_SUFFIXES and len(truth.codes) == 1

@@ -11,10 +11,10 @@ import torch
 
 from semiseg import methods, presets
 from semiseg.config import Layer, Resolved, RunConfig, parse_assignments, resolve
-from semiseg.data.loader import drawn_of, undrawn_of
+from semiseg.data.loader import labelled_slices_of, unlabelled_slices_of
 from semiseg.data.manifest import Case, Decision, Manifest, PreparedData
 from semiseg.data.splits import counted, draw_labelled, parse_budget
-from semiseg.data.task import NOT_DRAWN, Task
+from semiseg.data.task import IGNORE_INDEX, Task
 from semiseg.data.volumes import VolumeStore
 from semiseg.errors import UserError
 from semiseg.files import is_partial
@@ -145,7 +145,7 @@ def count_iterations(resolved: Resolved, cases: Cases) -> Resolved:
     if training.epochs is None:
         return resolved
     flat = resolved.config.data.dimensions == 2  # a patch of every volume is a pass in 3D
-    images = len(drawn_of(cases.labelled) if flat else cases.labelled)
+    images = len(labelled_slices_of(cases.labelled) if flat else cases.labelled)
     iterations = training.epochs * math.ceil(images / training.labelled_batch_size)
     config = resolved.config.model_copy(
         update={"training": training.model_copy(update={"iterations": iterations})}
@@ -170,7 +170,7 @@ def choose_precision(resolved: Resolved, device: torch.device) -> Resolved:
     return Resolved(config, resolved.origins | {"training.precision": f"the device, {device.type}"})
 
 
-def choose_patients(data: PreparedData, labelled: str, draw: int | None) -> RunSplit:
+def choose_patients(data: PreparedData, labelled: str, labelled_seed: int | None) -> RunSplit:
     """The patients whose labels a training reads, and those that choose its checkpoint.
 
     Without a validation part a fifth of the labelled patients serves; below five labelled patients
@@ -180,7 +180,9 @@ def choose_patients(data: PreparedData, labelled: str, draw: int | None) -> RunS
     with_labels = _patients(data.of_patients(split.train, labelled=True))
     if not with_labels:
         raise UserError("The training part has no labelled case: prepare the data with labels.")
-    chosen = draw_labelled(split, with_labels, parse_budget(labelled, len(with_labels)), draw)
+    chosen = draw_labelled(
+        split, with_labels, parse_budget(labelled, len(with_labels)), labelled_seed
+    )
     own = not data.of_patients(split.validation, labelled=True)
     if own and len(chosen) >= FEWEST_FOR_VALIDATION:
         count = max(len(chosen) // 5, 1)
@@ -221,18 +223,18 @@ def check_classes(data: PreparedData, cases: Cases) -> list[str]:
         if len(seen) == len(data.task.foreground):
             break
         codes = np.unique(np.asarray(data.label(case.identifier)))
-        seen |= set(codes.tolist()) - {0, NOT_DRAWN}
+        seen |= set(codes.tolist()) - {0, IGNORE_INDEX}
     missing = [n for code, n in enumerate(data.task.foreground, start=1) if code not in seen]
     if not missing:
         return []
     if len(missing) == len(data.task.foreground):
         raise UserError(
             "The labels of the labelled cases hold nothing but background: choose other cases with "
-            "--labelled, or draw them anew with --draw."
+            "--labelled, or draw them anew with --labelled-seed."
         )
     return [
         f"no labelled case shows {' or '.join(missing)}, which therefore will not be learned: choose "
-        "other cases with --labelled or --draw"
+        "other cases with --labelled or --labelled-seed"
     ]
 
 
@@ -243,7 +245,7 @@ def check_terms(method: Method, config: RunConfig, cases: Cases) -> None:
         UserError: naming the term and what to change.
     """
     name, iterations = config.method, config.training.iterations
-    if method.uses_unlabelled and not cases.unlabelled and not _undrawn(config, cases):
+    if method.uses_unlabelled and not cases.unlabelled and not _unlabelled_slices(config, cases):
         raise UserError(
             f"No unlabelled image is left for {name}: every training case is labelled. Take "
             "--method supervised, or fewer cases with --labelled."
@@ -259,8 +261,8 @@ def check_terms(method: Method, config: RunConfig, cases: Cases) -> None:
 def describe(data: PreparedData, resolved: Resolved, split: RunSplit, cases: Cases) -> list[str]:
     """Counts of what is counted, and every value that is not a default with its origin."""
     kind, name = data.task.kind, resolved.config.method
-    undrawn = _undrawn(resolved.config, cases)
-    without = f", {plural(undrawn, 'slice')} of them not drawn and so unlabelled" if undrawn else ""
+    ignored = _unlabelled_slices(resolved.config, cases)
+    without = f", {plural(ignored, 'slice')} of them without a label" if ignored else ""
     unlabelled = counted(cases.unlabelled, kind) if cases.unlabelled else "none"
     if cases.unlabelled and not methods.entry(name).load().uses_unlabelled:
         unlabelled += f" (not used by {name})"
@@ -298,9 +300,9 @@ def describe(data: PreparedData, resolved: Resolved, split: RunSplit, cases: Cas
     return lines
 
 
-def _undrawn(config: RunConfig, cases: Cases) -> int:
+def _unlabelled_slices(config: RunConfig, cases: Cases) -> int:
     """How many slices of labelled cases train as unlabelled images; in 3D they stay in their volume."""
-    return len(undrawn_of(cases.labelled)) if config.data.dimensions == 2 else 0
+    return len(unlabelled_slices_of(cases.labelled)) if config.data.dimensions == 2 else 0
 
 
 def _shown(patients: Sequence[str], most: int = 10) -> str:

@@ -19,7 +19,7 @@ from semiseg.console import Console
 from semiseg.data.evenly_spaced import evenly_spaced
 from semiseg.data.loader import SliceCache, slices_of
 from semiseg.data.manifest import Case, PreparedData
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.data.volumes import VolumeStore
 from semiseg.errors import UserError
 from semiseg.files import atomic_output
@@ -185,7 +185,9 @@ def _slices(
     found = [
         (case, index)
         for case, index in slices_of(cases)
-        if np.any(np.asarray(data.label(case.identifier)[index]) % NOT_DRAWN)  # not drawn is 0 too
+        if np.any(
+            np.asarray(data.label(case.identifier)[index]) % IGNORE_INDEX
+        )  # not drawn is 0 too
     ]
     cache = SliceCache(data, config.size, config.cache_mb)
     return [cache.get(*found[i], True) for i in evenly_spaced(len(found), count)]

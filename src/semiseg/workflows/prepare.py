@@ -45,8 +45,8 @@ class Reading(TypedDict, total=False):
     max_side: int
     intensity: str | None
     all_frames: bool
-    not_drawn: str | int | None
-    undrawn_slices: str
+    ignore_value: str | int | None
+    empty_slices: str
 
 
 def prepare(
@@ -64,8 +64,8 @@ def prepare(
     intensity: str | None = None,
     all_frames: bool = False,
     jobs: int | None = None,
-    not_drawn: str | int | None = None,
-    undrawn_slices: str = "background",
+    ignore_value: str | int | None = None,
+    empty_slices: str = "background",
     overwrite: bool = False,
     dry_run: bool = False,
     console: Console | None = None,
@@ -93,10 +93,10 @@ def prepare(
         all_frames: of a time series, also the frames without annotation, as unlabelled images.
         jobs: cases read at a time; default: the number of cores up to 8, 1 for a tiny set. The result
             does not depend on it.
-        not_drawn: the value (1 to 255) or the colour (#rrggbb) in labels of what nobody drew, which
+        ignore_value: the value (1 to 255) or the colour (#rrggbb) in labels of what is ignored, which
             counts in no loss and no metric; 'none': there is none. Default: 255 where it is no class.
-        undrawn_slices: of labelled volumes, slices without any structure are 'background' or
-            'unlabelled': nobody drew there.
+        empty_slices: of labelled volumes, slices without any structure are 'background' or
+            'unlabelled', that is ignored.
         overwrite: replace a prepared data set at ``out`` once the new one is whole; where some of its
             cases are still true, only the others are read.
         dry_run: read and check everything, print the same, write nothing.
@@ -113,10 +113,10 @@ def prepare(
         raise UserError("--spacing takes three distances in mm above 0: slice, row, column.")
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs {jobs}: give a number of cases to read at a time, 1 or more.")
-    if undrawn_slices not in ("background", "unlabelled"):
-        raise UserError(f"--undrawn-slices {undrawn_slices}: take background or unlabelled.")
-    names, naming = read_naming(classes, not_drawn)
-    naming = dataclasses.replace(naming, empty_is_undrawn=undrawn_slices == "unlabelled")
+    if empty_slices not in ("background", "unlabelled"):
+        raise UserError(f"--empty-slices {empty_slices}: take background or unlabelled.")
+    names, naming = read_naming(classes, ignore_value)
+    naming = dataclasses.replace(naming, empty_is_unlabelled=empty_slices == "unlabelled")
     check_source(source, layout)
     check_output(out, source)
     if layout is None:
@@ -132,8 +132,8 @@ def prepare(
     check_cases(scan, source)
     if naming.codes is not None:
         scan = dataclasses.replace(scan, classes=names, codes=naming.codes)
-    if naming.empty_is_undrawn and scan.kind == "pictures":
-        raise UserError("--undrawn-slices is for volumes: leave out the masks of pictures instead.")
+    if naming.empty_is_unlabelled and scan.kind == "pictures":
+        raise UserError("--empty-slices is for volumes: leave out the masks of pictures instead.")
     if naming.colours is not None and suffix_of(Path(scan.cases[0].source)) not in PICTURE_SUFFIXES:
         raise UserError("--classes '#...': colours name classes in masks of pictures: give codes.")
     divided = _split(scan, split, parts, seed)

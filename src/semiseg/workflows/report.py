@@ -11,7 +11,7 @@ from semiseg.console import Console
 from semiseg.data.evenly_spaced import evenly_spaced
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
-from semiseg.evaluation.classes import drawn_only
+from semiseg.evaluation.classes import without_ignored
 from semiseg.evaluation.overlap import dice
 from semiseg.evaluation.protocols import PROTOCOLS, STRICT
 from semiseg.files import atomic_output
@@ -194,6 +194,6 @@ def _unscored_pictures(
 def _scores(
     predicted: NDArray[np.generic], reference: NDArray[np.generic], classes: int
 ) -> Sequence[float]:
-    predicted, reference = drawn_only(predicted, reference)
+    predicted, reference = without_ignored(predicted, reference)
     values = [dice(predicted == code, reference == code) for code in range(1, classes)]
     return [value for value in values if value is not None]

@@ -81,7 +81,7 @@ def run(
             the preset's iterations.
         seed: of the split and of the training.
         reading: options of `prepare`: layout, classes, patient_pattern, spacing, split, parts, max_side,
-            intensity, all_frames, not_drawn, undrawn_slices.
+            intensity, all_frames, ignore_value, empty_slices.
 
     Raises:
         UserError: for what does not fit, or where ``out`` holds something else.
@@ -234,7 +234,7 @@ def _masks(
     console: Console,
 ) -> int:
     """Masks of all cases but those whose labels were trained on, each on its image's own grid."""
-    names, naming = read_naming(reading.get("classes"), reading.get("not_drawn"))
+    names, naming = read_naming(reading.get("classes"), reading.get("ignore_value"))
     options = Options(
         names, reading.get("patient_pattern"), reading.get("spacing"), WHOLE,
         reading.get("all_frames", False), naming,

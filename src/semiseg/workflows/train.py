@@ -63,7 +63,7 @@ def train(
     *,
     method: str | None = None,
     labelled: str = "all",
-    draw: int | None = None,
+    labelled_seed: int | None = None,
     preset: str | None = None,
     settings: Sequence[str] = (),
     sections: Mapping[str, Any] | None = None,
@@ -81,7 +81,7 @@ def train(
         out: the run's folder, new or empty.
         method: default: the preset's.
         labelled: '7', '10%', 'all' or a text file of patients.
-        draw: seed of the labelled patients; default: the data's own order where it has one, else 0.
+        labelled_seed: seed of the labelled patients; default: the data's own order where it has one, else 0.
         preset: name or file; default: on a machine without a GPU the method's own for such, else none.
         settings: ``section.key=value`` each.
         sections: of a study's variant.
@@ -96,7 +96,7 @@ def train(
     prepared = PreparedData(data)
     small = sections is None and torch_device(device).type == "cpu"
     resolved = resolve_config(prepared.manifest, method, preset, settings, sections, small)
-    split = choose_patients(prepared, labelled, draw)
+    split = choose_patients(prepared, labelled, labelled_seed)
     resolved = count_iterations(resolved, cases_of(prepared, split))
     resolved = choose_precision(resolved, torch_device(device))
     run = RunFolder(out)

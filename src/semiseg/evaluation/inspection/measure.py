@@ -43,19 +43,19 @@ class Structure:
 class CaseFacts:
     """What is known of one case.
 
-    Attributes:
-        case: its line of the manifest.
-        part: of the split, '' for none; of a patient in two parts both, joined by '+'.
-        levels: intensities at the percentiles `LEVELS`.
-        extremes: smallest and largest intensity.
-        digest: of the image's voxels; ``label_digest`` of the label's.
-        signature: see `semiseg.preparation.near_duplicates`.
-        shown: the slice with most of the structures, or the middle one.
-        structures: by class, in the order of the codes from 1; empty for an unlabelled case.
-        borders: how many of a slice's four borders the structures touch.
-        drawn: share of the image of which the label says what is there (other codes do not).
-        covered: share of what is drawn that the structures fill.
-        outside: share of the structures that lies on the empty rim of the image.
+        Attributes:
+            case: its line of the manifest.
+            part: of the split, '' for none; of a patient in two parts both, joined by '+'.
+            levels: intensities at the percentiles `LEVELS`.
+            extremes: smallest and largest intensity.
+            digest: of the image's voxels; ``label_digest`` of the label's.
+            signature: see `semiseg.preparation.near_duplicates`.
+            shown: the slice with most of the structures, or the middle one.
+            structures: by class, in the order of the codes from 1; empty for an unlabelled case.
+            borders: how many of a slice's four borders the structures touch.
+    labelled_share: share of the image of which the label says what is there (other codes do not).
+            covered: share of what is not ignored that the structures fill.
+            outside: share of the structures that lies on the empty rim of the image.
     """
 
     case: Case
@@ -68,7 +68,7 @@ class CaseFacts:
     label_digest: str = ""
     structures: tuple[Structure, ...] = ()
     borders: int = 0
-    drawn: float = 1.0
+    labelled_share: float = 1.0
     covered: float = 0.0
     outside: float = 0.0
 
@@ -128,16 +128,16 @@ def measure(
     if label is None:
         return facts
     label = np.asarray(label)
-    drawn = label < len(classes)
-    marked = drawn & (label > 0)
+    known = label < len(classes)
+    marked = known & (label > 0)
     return dataclasses.replace(
         facts,
         shown=int(marked.sum(axis=(1, 2)).argmax()) if marked.any() else facts.shown,
         label_digest=_digest(label),
         structures=_structures(label, classes, size, case),
         borders=sum(bool(marked[border].any()) for border in _BORDERS),
-        drawn=float(drawn.mean()),
-        covered=float(marked.sum() / max(int(drawn.sum()), 1)),
+        labelled_share=float(known.mean()),
+        covered=float(marked.sum() / max(int(known.sum()), 1)),
         outside=_outside(image, marked, values, facts),
     )
 

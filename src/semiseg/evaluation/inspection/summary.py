@@ -78,7 +78,7 @@ class Inspection:
 def class_facts(cases: Sequence[CaseFacts], classes: Sequence[str]) -> tuple[ClassFacts, ...]:
     """Every foreground class; ``classes`` with the background first."""
     labelled = [item for item in cases if item.case.labelled]
-    total = sum(item.voxels * item.drawn for item in labelled)
+    total = sum(item.voxels * item.labelled_share for item in labelled)
     out = []
     for code, name in enumerate(classes[1:], start=1):
         having = [item for item in labelled if item.structures[code - 1].voxels]
