@@ -23,7 +23,7 @@ class Answers:
                 mask[mask == missed[1]] = 0
             self.masks.append(mask)
 
-    def labels(self, image: Any, bounds: Any, spacing: Any) -> Any:
+    def predict(self, image: Any, bounds: Any, spacing: Any) -> Any:
         return self.masks.pop(0)
 
 

@@ -200,6 +200,10 @@ def _fewer_classes(content: Any) -> None:
     content["task"]["classes"] = ["background", "disc"]
 
 
+def _older(content: Any) -> None:
+    content["format"] = "semiseg pack 1"
+
+
 def _newer(content: Any) -> None:
     content["format"] = "semiseg pack 9"
 
@@ -231,6 +235,7 @@ def _no_digest(content: Any) -> None:
         (with_json("manifest.json", _twice), "names a case twice"),
         (with_json("manifest.json", _negative), "does not say how p1 is coded"),
         (with_json("manifest.json", _fewer_classes), "holds class code 2"),
+        (with_json("pack.json", _older), "no pack that this semiseg reads"),
         (with_json("pack.json", _newer), "no pack that this semiseg reads"),
         (with_json("pack.json", _infinite), "no pack that this semiseg reads"),
         (with_json("pack.json", _uncoded), "does not say how p1 is coded"),

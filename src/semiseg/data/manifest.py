@@ -91,7 +91,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     task: Task
     layout: str
     split: Split
@@ -128,9 +128,7 @@ class PreparedData:
         try:
             self.manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValidationError, UnicodeDecodeError):
-            raise UserError(
-                f"{path} cannot be read as a manifest of semiseg: prepare the data again."
-            ) from None
+            raise UserError(_unreadable(path)) from None
         for case in self.manifest.cases:
             flaw = flaw_of(case.identifier)
             if flaw is not None:
@@ -209,6 +207,16 @@ class PreparedData:
         except (OSError, ValueError):
             raise UserError(f"{path} is missing or damaged: prepare the data again.") from None
         return array
+
+
+def _unreadable(path: Path) -> str:
+    """Why ``path`` is not a manifest, and what to do."""
+    try:
+        older = json.loads(path.read_text(encoding="utf-8"))["format"] == 1
+    except (OSError, ValueError, LookupError, TypeError):
+        older = False
+    why = "was written by an older version" if older else "cannot be read as a manifest"
+    return f"{path} {why} of semiseg: prepare the data again."
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

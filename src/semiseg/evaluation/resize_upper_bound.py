@@ -3,14 +3,18 @@
 Print it beside every table that was made at a small size.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.evenly_spaced import evenly_spaced
+from semiseg.data.manifest import Case, PreparedData
 from semiseg.errors import UserError
 from semiseg.evaluation.classes import Classes, foreground, without_ignored
 from semiseg.evaluation.overlap import dice
+
+MOST_VOXELS = 200_000_000  # of a set: half a minute; more would hardly change a digit
 
 
 def resize_nearest(label: NDArray[np.generic], size: tuple[int, int]) -> NDArray[np.generic]:
@@ -53,6 +57,23 @@ def resize_upper_bound(
             if score is not None:
                 found[name].append(score)
     return {name: float(np.mean(scores)) if scores else None for name, scores in found.items()}
+
+
+def sample_of(cases: Sequence[Case]) -> list[Case]:
+    """The cases by which `resize_upper_bound_of_set` measures a set: all of a small one."""
+    if not cases:
+        return []
+    voxels = sum(c.shape[0] * c.shape[2] * c.shape[3] for c in cases)
+    count = min(len(cases), max(len(cases) * MOST_VOXELS // voxels, 10))
+    return [cases[place] for place in evenly_spaced(len(cases), count)]
+
+
+def resize_upper_bound_of_set(
+    data: PreparedData, cases: Sequence[Case], size: int
+) -> dict[str, float | None]:
+    """`resize_upper_bound` of labelled cases of a prepared set, over a sample of a large one."""
+    labels = (np.asarray(data.label(case.identifier)) for case in sample_of(cases))
+    return resize_upper_bound(labels, size, data.task.classes)
 
 
 def _filled(one: NDArray[np.generic], other: NDArray[np.generic]) -> tuple[slice, slice, slice]:

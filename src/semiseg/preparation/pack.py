@@ -40,7 +40,7 @@ class Content(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal["semiseg pack 1"] = "semiseg pack 1"
+    format: Literal["semiseg pack 2"] = "semiseg pack 2"
     bits: Bits
     codings: dict[str, Coding]
     digests: dict[str, str]

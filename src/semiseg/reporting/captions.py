@@ -5,16 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from semiseg.data.evenly_spaced import evenly_spaced
 from semiseg.data.manifest import PARTS, Case, PreparedData
 from semiseg.data.splits import counted
-from semiseg.evaluation.resize_upper_bound import resize_upper_bound
+from semiseg.evaluation.resize_upper_bound import resize_upper_bound_of_set, sample_of
 
 Row = Mapping[str, Any]
-
-MOST_VOXELS = 200_000_000  # for the upper bound: half a minute; more would hardly change a digit
 
 
 def caption(
@@ -114,14 +109,11 @@ def _settings(rows: Sequence[Row]) -> list[str]:
 def _upper_bounds(rows: Sequence[Row], prepared: PreparedData, cases: Sequence[Case]) -> list[str]:
     if not cases:
         return []
-    voxels = sum(c.shape[0] * c.shape[2] * c.shape[3] for c in cases)
-    count = min(len(cases), max(len(cases) * MOST_VOXELS // voxels, 10))
-    chosen = [cases[place] for place in evenly_spaced(len(cases), count)]
+    count = len(sample_of(cases))
     sample = f" (over {count} of {len(cases)} cases)" if count < len(cases) else ""
     out = []
     for size in sorted({row["size"] for row in rows if isinstance(row["size"], int)}):
-        labels = (np.asarray(prepared.label(case.identifier)) for case in chosen)
-        best = resize_upper_bound(labels, size, prepared.task.classes)
+        best = resize_upper_bound_of_set(prepared, cases, size)
         values = ", ".join(f"{n} {100 * v:.1f}" for n, v in best.items() if v is not None)
         out.append(
             f"Resizing to {size} x {size} and back alone limits DSC [%] to about {values}{sample}."

@@ -145,7 +145,7 @@ def score_prepared(
     reference = np.asarray(data.label(case.identifier))
     classes = data.task.classes
     if data.task.kind == "volumes":
-        prediction = predictor.labels(image, case.bounds, case.spacing)
+        prediction = predictor.predict(image, case.bounds, case.spacing)
         return score_case(
             prediction, reference, classes, case.spacing, protocol, missing, case.identifier
         )

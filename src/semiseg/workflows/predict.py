@@ -176,7 +176,7 @@ def _one(
     """Predict one image and write its mask last: where it is, all is."""
     volume = image.read(predictor.task)
     if not probabilities:
-        mask = predictor.labels(volume.image, spacing=volume.spacing)
+        mask = predictor.predict(volume.image, spacing=volume.spacing)
     else:
         values = predictor.probabilities(volume.image, spacing=volume.spacing)  # [D, K, H, W]
         mask = values.argmax(1).astype(np.uint8)

@@ -150,7 +150,7 @@ def _pictures(
             continue
         for case, _ in picked:
             image = np.asarray(data.image(case))
-            predictions[case][name] = predictor.labels(
+            predictions[case][name] = predictor.predict(
                 image, data.cases[case].bounds, data.cases[case].spacing
             )
     return [
@@ -179,7 +179,7 @@ def _unscored_pictures(
     out = []
     for case in [cases[place] for place in evenly_spaced(len(cases), UNSCORED)]:
         image, reference = data.image(case.identifier), np.asarray(data.label(case.identifier))
-        predicted = predictor.labels(np.asarray(image), case.bounds, case.spacing)
+        predicted = predictor.predict(np.asarray(image), case.bounds, case.spacing)
         scores = _scores(predicted, reference, len(data.task.classes))
         out.append(
             Shown(

@@ -268,7 +268,7 @@ def _ending(case: SourceCase, data: PreparedData) -> str:
 
 def _one(predictor: AnyPredictor, case: SourceCase, target: Path) -> None:
     volume = case.read()
-    mask = predictor.labels(volume.image, spacing=volume.spacing)
+    mask = predictor.predict(volume.image, spacing=volume.spacing)
     if target.suffix in (".png", STACK_MASK):
         write_picture_mask(target, mask, len(predictor.task.classes))
         return

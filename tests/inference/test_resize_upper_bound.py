@@ -83,7 +83,7 @@ def there_and_back(data: PreparedData, size: int, way: Resampling) -> dict[str, 
     masks = []
     for case in data.manifest.cases:
         predictor = Predictor(Oracle(data, case, size), data.task, size, resampling=way)
-        masks.append(predictor.labels(np.asarray(data.image(case.identifier)), case.bounds))
+        masks.append(predictor.predict(np.asarray(data.image(case.identifier)), case.bounds))
     return scores(masks, data)
 
 
@@ -142,7 +142,7 @@ def test_volumes_there_and_back(
         predictor = VolumePredictor(lambda x: x, phantom.task, config, resampling=way)
         monkeypatch.setattr(predictor, "_slide", lambda *_, values=values: values)
         image = np.asarray(phantom.image(case.identifier))
-        masks.append(predictor.labels(image, case.bounds, own))
+        masks.append(predictor.predict(image, case.bounds, own))
         plain.append(nearest(nearest(label, shape), label.shape))
     found, best = scores(masks, phantom), scores(plain, phantom)
     assert all(found[n] >= min(best[n] - LOSS, KEPT) for n in best), (found, best)
