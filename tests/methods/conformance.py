@@ -98,7 +98,7 @@ class MethodConformance:
         assert all(torch.isfinite(term) for term in terms.values())
         assert all(torch.isfinite(p.grad).all() for p in method.parameters() if p.grad is not None)
 
-    def test_a_batch_of_which_nothing_is_drawn(self, small_data: PreparedData) -> None:
+    def test_a_batch_of_which_everything_is_ignored(self, small_data: PreparedData) -> None:
         """Finite; and without labels that say anything, no supervised term."""
         method = self.build(small_data, self.config(small_data))
         batch = self.batch()

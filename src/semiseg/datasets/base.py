@@ -117,7 +117,7 @@ class Scan:
         codes: source code -> class code, where the labels' own are others; what is not in it is
             background.
         colours: source code -> ``#rrggbb``, where the source shows its classes in colours.
-        ignore_value: the labels' value of what is ignored, where the source says it.
+        ignore_value: the labels' value of ignored pixels, where the source says it.
         channels: that every case is read with, where the cases together decide.
         split: where the source brings one.
         parts: training, validation and test parts of a drawn split, where the papers draw others than

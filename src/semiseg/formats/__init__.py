@@ -1,4 +1,4 @@
-"""Image files in and out, a file a format; every reader refuses nonsense.
+"""Image files in and out, one file per format; every reader refuses nonsense.
 
 ``prepare`` reads with these functions and ``predict`` does too, so that a network sees an image in
 one and the same form.

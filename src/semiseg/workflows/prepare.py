@@ -93,8 +93,8 @@ def prepare(
         all_frames: of a time series, also the frames without annotation, as unlabelled images.
         jobs: cases read at a time; default: the number of cores up to 8, 1 for a tiny set. The result
             does not depend on it.
-        ignore_value: the value (1 to 255) or the colour (#rrggbb) in labels of what is ignored, which
-            counts in no loss and no metric; 'none': there is none. Default: 255 where it is no class.
+        ignore_value: the value (1 to 255) or the colour (#rrggbb) of ignored pixels in labels, which
+            count in no loss and no metric; 'none': there is none. Default: 255 where it is no class.
         empty_slices: of labelled volumes, slices without any structure are 'background' or
             'unlabelled', that is ignored.
         overwrite: replace a prepared data set at ``out`` once the new one is whole; where some of its

@@ -43,19 +43,19 @@ class Structure:
 class CaseFacts:
     """What is known of one case.
 
-        Attributes:
-            case: its line of the manifest.
-            part: of the split, '' for none; of a patient in two parts both, joined by '+'.
-            levels: intensities at the percentiles `LEVELS`.
-            extremes: smallest and largest intensity.
-            digest: of the image's voxels; ``label_digest`` of the label's.
-            signature: see `semiseg.preparation.near_duplicates`.
-            shown: the slice with most of the structures, or the middle one.
-            structures: by class, in the order of the codes from 1; empty for an unlabelled case.
-            borders: how many of a slice's four borders the structures touch.
-    labelled_share: share of the image of which the label says what is there (other codes do not).
-            covered: share of what is not ignored that the structures fill.
-            outside: share of the structures that lies on the empty rim of the image.
+    Attributes:
+        case: its line of the manifest.
+        part: of the split, '' for none; of a patient in two parts both, joined by '+'.
+        levels: intensities at the percentiles `LEVELS`.
+        extremes: smallest and largest intensity.
+        digest: of the image's voxels; ``label_digest`` of the label's.
+        signature: see `semiseg.preparation.near_duplicates`.
+        shown: the slice with most of the structures, or the middle one.
+        structures: by class, in the order of the codes from 1; empty for an unlabelled case.
+        borders: how many of a slice's four borders the structures touch.
+        labelled_share: share of the image of which the label says what is there (other codes do not).
+        covered: share of what is not ignored that the structures fill.
+        outside: share of the structures that lies on the empty rim of the image.
     """
 
     case: Case
