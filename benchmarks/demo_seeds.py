@@ -19,8 +19,8 @@ from pathlib import Path
 from scipy import stats
 
 from semiseg import methods
+from semiseg.console import Console, Quiet
 from semiseg.errors import RunFailure, UserError
-from semiseg.reporting.console import Console, Quiet
 from semiseg.workflows.benchmark import evaluation_name
 from semiseg.workflows.demo import LABELLED, PATIENTS, demo
 

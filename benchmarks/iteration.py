@@ -23,7 +23,7 @@ from common import clock, in_fresh_process, in_turn, one_thread, peak_mib, verdi
 from semiseg.config import RunConfig
 from semiseg.losses.balanced_contrast import balanced_contrast
 from semiseg.methods.common.patches import shuffle_patches
-from semiseg.workflows.setting import settle
+from semiseg.workflows.configuration import resolve_config
 from stepping import DATA, heart_like, training_step
 
 TARGETS = {224: 6.0, 128: 4.0}
@@ -34,7 +34,7 @@ def configuration(name: str, size: int, precision: str) -> RunConfig:
     settings = [f"data.size={size}", "swin.pretrained=none", f"training.precision={precision}"]
     if name == "mcsc":
         settings.append("mcsc.patch_sides=null")
-    return settle(DATA, name, "mcsc-acdc", settings).config
+    return resolve_config(DATA, name, "mcsc-acdc", settings).config
 
 
 def iteration(name: str, size: int, device: str, precision: str) -> Callable[[], None]:

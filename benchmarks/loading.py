@@ -24,7 +24,7 @@ from semiseg.data.manifest import Case, Manifest, PreparedData, Split, write_man
 from semiseg.data.task import Intensity, Task
 from semiseg.methods.base import Step
 from semiseg.training.optimiser import build_optimiser
-from semiseg.workflows.setting import settle
+from semiseg.workflows.configuration import resolve_config
 
 SHAPE = (10, 1, 256, 216)
 
@@ -66,7 +66,7 @@ def loading(data: PreparedData, size: int, batch: int) -> tuple[Timing, Timing]:
 def training_step(data: Manifest, size: int, batch: int, repeats: int) -> Timing:
     """Forward, backward and the optimiser's step of ``supervised``."""
     task = data.task
-    config = settle(data, "supervised", None, [f"data.size={size}"]).config
+    config = resolve_config(data, "supervised", None, [f"data.size={size}"]).config
     method = methods.entry("supervised").load()(task, config).train()
     optimiser: Any = build_optimiser(method.parameter_groups(), config.training)
     from semiseg.data.batch import Batch

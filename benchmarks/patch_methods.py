@@ -11,7 +11,7 @@ import argparse
 
 from common import in_turn, one_thread, verdict
 from semiseg.methods.base import Step
-from semiseg.workflows.setting import settle
+from semiseg.workflows.configuration import resolve_config
 from stepping import DATA, LATE, heart_like, training_step
 
 FIRST = Step(100, 40_000)
@@ -20,8 +20,8 @@ FIRST = Step(100, 40_000)
 def cross_level(size: int, device: str, precision: str, repeats: int) -> None:
     """Both stages, n = 5, 4 + 4 images; the supervised step has 8 labelled ones."""
     more = [f"data.size={size}", "unet.standardise=none", f"training.precision={precision}"]
-    ours = settle(DATA, "cross-level", "cross-level-kvasir", more).config
-    plain = settle(DATA, "supervised", "cross-level-kvasir", more).config
+    ours = resolve_config(DATA, "cross-level", "cross-level-kvasir", more).config
+    plain = resolve_config(DATA, "supervised", "cross-level-kvasir", more).config
     batch = heart_like(size, 4, 4)
     calls = {
         "supervised": training_step(plain, heart_like(size, 8, 0), device),
@@ -40,7 +40,7 @@ def plgcl(size: int, device: str, precision: str, repeats: int) -> None:
     more = [f"data.size={size}", f"training.precision={precision}"]
     calls = {}
     for name, extra in (("weight 0", ["plgcl.weight=0"]), ("all terms", [])):
-        config = settle(DATA, "plgcl", "plgcl-acdc", [*more, *extra]).config
+        config = resolve_config(DATA, "plgcl", "plgcl-acdc", [*more, *extra]).config
         calls[name] = training_step(config, heart_like(size, 8, 8), device)
     timings = in_turn(calls, repeats, device, warmup=5 if device == "cuda" else 1)
     for name, timing in timings.items():

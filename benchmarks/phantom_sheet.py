@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from semiseg.data.phantom import PHANTOM_CLASSES as CLASSES
-from semiseg.data.phantom import PHASES, generate_case
+from semiseg.synthetic.phantom import PHANTOM_CLASSES as CLASSES
+from semiseg.synthetic.phantom import PHASES, generate_case
 
 COLOURS = {1: (64, 160, 255), 2: (255, 208, 64), 3: (255, 80, 96)}
 TILE = 136

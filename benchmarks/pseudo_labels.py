@@ -27,11 +27,11 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from semiseg.data.evenly import evenly
+from semiseg.data.evenly_spaced import evenly_spaced
 from semiseg.data.loader import SliceCache, slices_of
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.errors import RunFailure, UserError
-from semiseg.losses.drawn import one_hot
+from semiseg.losses.ignore import one_hot
 from semiseg.methods.plgcl import PLGCL, pseudo_label
 from semiseg.reporting.figures import SERIES, save_figure
 from semiseg.training.run_folder import RunFolder
@@ -62,7 +62,7 @@ def batches(run: RunFolder, count: int) -> Iterator[tuple[Tensor, Tensor]]:
     data = open_data(run, None, "move them back")
     slices = slices_of(part_of(run, data, "unlabelled"))
     cache = SliceCache(data, config.data.size, config.data.cache_mb)
-    chosen = evenly(len(slices), count)
+    chosen = evenly_spaced(len(slices), count)
     size = config.training.batch_size - config.training.labelled_batch_size
     # neighbours in a volume are alike, a batch in training is not
     for part in np.array_split(
@@ -84,10 +84,10 @@ def measure(run: RunFolder, weights: str, count: int) -> dict[str, float]:
     )}  # fmt: skip
     for images, labels in batches(run, count):
         confidence = pseudo_label(method.student, images)
-        drawn = labels != NOT_DRAWN
+        labelled = labels != IGNORE_INDEX
         truth = one_hot(labels, classes)
-        hard = one_hot(confidence.argmax(1).where(drawn, NOT_DRAWN), classes)
-        confidence = confidence * drawn[:, None]
+        hard = one_hot(confidence.argmax(1).where(labelled, IGNORE_INDEX), classes)
+        confidence = confidence * labelled[:, None]
         side = images.shape[-1] // 4
         average, share = (F.avg_pool2d(x, side, side // 2) for x in (confidence, truth))
         candidates = average >= least

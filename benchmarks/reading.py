@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 
 from common import clock, one_thread, summary, verdict
+from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
-from semiseg.reporting.console import Quiet
 from semiseg.workflows.prepare import prepare
 
 SHAPE = (256, 216)

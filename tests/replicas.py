@@ -264,7 +264,7 @@ def volumes(folder: Path, ending: str = ".nrrd", cases: int = 5) -> None:
 
 
 def suffixed(folder: Path, cases: int = 8) -> None:
-    """One folder of NAME.nii.gz beside NAME_seg.nii.gz; the last case is not drawn."""
+    """One folder of NAME.nii.gz beside NAME_seg.nii.gz; the last case is ignored."""
     for number in range(cases):
         label = blocks(number)
         save(folder / f"block{number}_ED.nii.gz", scan_of(label, number), oblique())

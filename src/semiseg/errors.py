@@ -3,10 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-
-def one_line(text: str) -> str:
-    """``text`` with everything that does not print escaped: names of files may hold anything."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+from semiseg.text import one_line
 
 
 class UserError(Exception):

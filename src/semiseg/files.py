@@ -11,7 +11,7 @@ PREFIX = ".partial-"
 
 
 @contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A file beside ``path`` that takes its place once the block has ended well."""
     # the suffix stays the last: libraries choose the format by it
     partial = path.with_name(f"{PREFIX}{os.getpid()}-{path.name}")
@@ -24,15 +24,15 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """As `whole`, making the folder where it is missing.
+def atomic_output(path: Path) -> Iterator[Path]:
+    """As `atomic_write`, making the folder where it is missing.
 
     Raises:
         UserError: where the file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as partial:
+        with atomic_write(path) as partial:
             yield partial
     except OSError as error:
         raise unwritable(path, error) from None

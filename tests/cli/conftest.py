@@ -7,7 +7,7 @@ import pytest
 from commandline import call, process, small, well
 from PIL import Image
 
-from semiseg.data.phantom import write_phantom
+from semiseg.synthetic.phantom import write_phantom
 
 
 @pytest.fixture(scope="session")

@@ -346,6 +346,11 @@ def test_a_run_with_a_damaged_configuration(run: Path, tmp_path: Path) -> None:
         (config.replace("iterations: 6", "iterations: many"), "training.iterations"),
         (config.replace("embed_dim: 8", "embed_dim: 16"), "config.yaml"),
         ("[1, 2", "config.yaml"),
+        ("some words", "config.yaml"),
+        (
+            config.replace("format: 2\n", ""),
+            "was written by another version of semiseg: train again",
+        ),
     ):
         assert text != config
         (mine / "config.yaml").write_text(text)

@@ -16,7 +16,7 @@ from semiseg.cli import predict as predict_verb
 from semiseg.cli import prepare as prepare_verb
 from semiseg.cli import report as report_verb
 from semiseg.cli import train as train_verb
-from semiseg.reporting.console import Quiet
+from semiseg.console import Quiet
 from semiseg.workflows.benchmark import benchmark
 from semiseg.workflows.demo import demo
 from semiseg.workflows.evaluate import evaluate

@@ -12,7 +12,7 @@ def test_text_says_what_the_data_are(data: Path) -> None:
     said = well(call("inspect", data)).out
     assert "All              10 patients = 20 volumes = 80 slices" in said
     assert "Unlabelled       2 patients = 4 volumes = 16 slices" in said
-    assert "ceiling of Dice" in said
+    assert "upper bound of Dice" in said
     assert "(at an input of 64 x 64 pixels, as the data suggest)" in said
     # ten generated patients lie alike but are not the same
     assert "identical" not in said

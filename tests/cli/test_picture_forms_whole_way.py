@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from semiseg.data.manifest import PreparedData
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 
 COUNT = 8
 
@@ -74,11 +74,11 @@ def one_a_class(root: Path) -> None:
         save(root / f"n{number}_tumour.png", (codes == 2) * np.uint8(255))
 
 
-def partly_drawn(root: Path) -> None:
-    """The right third of every mask is not drawn."""
+def partly_labelled(root: Path) -> None:
+    """The right third of every mask is ignored."""
     for number in range(COUNT):
         values, codes = scene(number)
-        codes[:, 32:] = NOT_DRAWN
+        codes[:, 32:] = IGNORE_INDEX
         save(root / "images" / f"n{number}.png", eight(values))
         save(root / "masks" / f"n{number}.png", codes)
 
@@ -95,7 +95,7 @@ FORMS: list[tuple[Form, list[str], tuple[str, ...], list[str]]] = [
         one_a_class, ["--classes", "liver,tumour"], ("liver", "tumour"),
         ["overlap", "liver < tumour"],
     ),
-    (partly_drawn, [], ("class 1", "class 2"), ["33.3% of the labelled pixels are not drawn"]),
+    (partly_labelled, [], ("class 1", "class 2"), ["33.3% of the labelled pixels are ignored"]),
 ]  # fmt: skip
 
 
@@ -117,8 +117,8 @@ def test_the_whole_way(
         truth = scene(number if form is not stacks else 10 * number + 1)[1]
         if swapped:
             truth = np.array([0, 2, 1], np.uint8)[truth]
-        if form is partly_drawn:
-            truth[:, 32:] = NOT_DRAWN
+        if form is partly_labelled:
+            truth[:, 32:] = IGNORE_INDEX
         np.testing.assert_array_equal(codes, truth)
 
     steps = small(iterations="4", learning_rate="0.05")
@@ -182,7 +182,7 @@ def test_predictions_are_normalised_as_in_training(tmp_path: Path) -> None:
 
 def test_pictures_of_another_kind_than_the_trainings(tmp_path: Path) -> None:
     source, data, run = tmp_path / "source", tmp_path / "data", tmp_path / "run"
-    partly_drawn(source)
+    partly_labelled(source)
     well(call("prepare", source, "-o", data))
     well(call("train", data, "--method", "supervised", "-o", run, *small(iterations="1")))
     new = tmp_path / "new"
@@ -208,37 +208,35 @@ def test_slices_that_nobody_drew_are_unlabelled_images(tmp_path: Path) -> None:
     source, data, run = tmp_path / "source", tmp_path / "data", tmp_path / "run"
     stacks(source)
     well(call("prepare", source, "-o", tmp_path / "all"))
-    assert not any(case.undrawn for case in PreparedData(tmp_path / "all").manifest.cases)
-    said = well(call("prepare", source, "-o", data, "--undrawn-slices", "unlabelled"))
-    assert (
-        "16 slices of labelled volumes hold no drawing and serve as unlabelled images" in said.all
-    )
+    assert not any(case.unlabelled_slices for case in PreparedData(tmp_path / "all").manifest.cases)
+    said = well(call("prepare", source, "-o", data, "--empty-slices", "unlabelled"))
+    assert "16 slices of labelled volumes hold no label and serve as unlabelled images" in said.all
     prepared = PreparedData(data)
-    assert all(case.undrawn == (0, 3) for case in prepared.manifest.cases)
-    assert (np.array(prepared.label("n0"))[[0, 3]] == NOT_DRAWN).all()
+    assert all(case.unlabelled_slices == (0, 3) for case in prepared.manifest.cases)
+    assert (np.array(prepared.label("n0"))[[0, 3]] == IGNORE_INDEX).all()
     # every case is labelled: these slices are the only unlabelled images that there are
     words = ("--method", "cross-teaching", "-o", run, *small(iterations="2"))
     said = well(call("train", data, *words))
-    assert "slices of them not drawn and so unlabelled" in said.out
+    assert "slices of them without a label" in said.out
     refused(call("train", tmp_path / "all", *words, "--overwrite"), "No unlabelled image is left")
     well(call("evaluate", run))
 
 
 def test_options_that_do_not_fit(tmp_path: Path) -> None:
     source = tmp_path / "source"
-    partly_drawn(source)
+    partly_labelled(source)
     words = ("prepare", source, "-o", tmp_path / "data")
-    refused(call(*words, "--undrawn-slices", "unlabelled"), "--undrawn-slices is for volumes")
-    refused(call(*words, "--undrawn-slices", "maybe"), "take background or unlabelled")
-    refused(call(*words, "--not-drawn", "300"), "--not-drawn 300")
-    refused(call(*words, "--not-drawn", "none"), "holds 255 beside class codes")
+    refused(call(*words, "--empty-slices", "unlabelled"), "--empty-slices is for volumes")
+    refused(call(*words, "--empty-slices", "maybe"), "take background or unlabelled")
+    refused(call(*words, "--ignore-value", "300"), "--ignore-value 300")
+    refused(call(*words, "--ignore-value", "none"), "holds 255 beside class codes")
     assert not (tmp_path / "data").exists()
 
 
-def test_masks_of_files_are_scored_where_they_are_drawn(tmp_path: Path) -> None:
+def test_masks_of_files_are_scored_where_they_are_not_ignored(tmp_path: Path) -> None:
     codes = scene(0)[1]
     partly = codes.copy()
-    partly[:, 32:] = NOT_DRAWN
+    partly[:, 32:] = IGNORE_INDEX
     wrong = codes.copy()
     wrong[:, 32:] = 2
     save(tmp_path / "p" / "a.png", wrong)
@@ -252,8 +250,8 @@ def test_masks_of_files_are_scored_where_they_are_drawn(tmp_path: Path) -> None:
         with (out / "cases.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
         assert [float(row["dice"]) for row in rows] == [1.0] * 4
-    # nothing but 0 and 255: with two classes named, nobody drew there
-    save(tmp_path / "r" / "a.png", np.where(partly == NOT_DRAWN, partly, 0))
+    # nothing but 0 and 255: with two classes named, these pixels are ignored
+    save(tmp_path / "r" / "a.png", np.where(partly == IGNORE_INDEX, partly, 0))
     said = well(
         call("evaluate", tmp_path / "p" / "a.png", tmp_path / "r" / "a.png", "--classes", "x,y")
     )

@@ -43,7 +43,7 @@ def test_volumes_all_the_way(phantom: Path, tmp_path: Path) -> None:
     refused(call("run", phantom, "-o", phantom), "was not begun by 'semiseg run'")
 
 
-def test_stacks_give_stacks_and_not_drawn_slices_are_no_background(tmp_path: Path) -> None:
+def test_stacks_give_stacks_and_ignored_slices_are_no_background(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for folder in ("images", "masks"):
         (tmp_path / "set" / folder).mkdir(parents=True)
@@ -56,9 +56,9 @@ def test_stacks_give_stacks_and_not_drawn_slices_are_no_background(tmp_path: Pat
         if number < 5:
             tifffile.imwrite(tmp_path / f"set/masks/n{number}.tif", mask, photometric="minisblack")
     words = ("run", tmp_path / "set", "-o", tmp_path / "out", "--method", "supervised", *small())
-    drawn = ("--not-drawn", "9", "--undrawn-slices", "unlabelled")
-    said = well(call(*words, *drawn))
-    assert "10 slices of labelled volumes hold no drawing" in said.out
+    ignored = ("--ignore-value", "9", "--empty-slices", "unlabelled")
+    said = well(call(*words, *ignored))
+    assert "10 slices of labelled volumes hold no label" in said.out
     masks = sorted((tmp_path / "out/masks").iterdir())
     assert "n5.tif" in [path.name for path in masks]
     for path in masks:
@@ -67,8 +67,8 @@ def test_stacks_give_stacks_and_not_drawn_slices_are_no_background(tmp_path: Pat
         assert mask.shape == (3, 32, 40)
         assert mask.dtype == np.uint8
         assert set(np.unique(mask)) <= {0, 1}
-    well(call(*words, *drawn))
-    refused(call(*words, "--not-drawn", "8"), "another --not-drawn, --undrawn-slices")
+    well(call(*words, *ignored))
+    refused(call(*words, "--ignore-value", "8"), "another --ignore-value, --empty-slices")
     refused(call("run", tmp_path / "out/data", "-o", tmp_path / "x"), "go on with 'semiseg train'")
 
 

@@ -167,7 +167,7 @@ def test_wrong_words_are_refused_before_anything_is_written(
 def test_resume_takes_no_other_options(data: Path, run: Path, tmp_path: Path) -> None:
     before = tree(run)
     for words in (
-        ("--method", "mcsc"), ("--labelled", "3"), ("--draw", "1"), ("--seed", "1"),
+        ("--method", "mcsc"), ("--labelled", "3"), ("--labelled-seed", "1"), ("--seed", "1"),
         ("--preset", "demo"), ("--set", "training.iterations=9"), ("--overwrite",), ("--dry-run",),
     ):  # fmt: skip
         refused(call("train", "--resume", "-o", run, *words), "--resume", words[0])

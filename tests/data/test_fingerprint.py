@@ -61,7 +61,7 @@ def test_a_large_case_is_sampled_but_its_extremes_are_not() -> None:
     assert found.percentiles == pytest.approx(np.percentile(values, PERCENTILES), abs=0.02)
 
 
-def test_what_is_not_drawn_is_no_foreground() -> None:
+def test_what_is_ignored_is_no_foreground() -> None:
     case = volume(1)
     assert case.label is not None
     label = case.label.copy()

@@ -17,7 +17,7 @@ from semiseg.data.augment import draw_geometry
 from semiseg.data.batch import Batch
 from semiseg.data.loader import BatchLoader, to_input
 from semiseg.data.manifest import PreparedData
-from semiseg.data.task import NOT_DRAWN, Intensity, bounds_of, normalise
+from semiseg.data.task import IGNORE_INDEX, Intensity, bounds_of, normalise
 
 STILL = DataConfig(size=32, quarter_turns_and_flips=0, rotation=0)
 MOVING = DataConfig(size=32)
@@ -198,16 +198,16 @@ def test_files_are_not_kept_open(
     shutil.rmtree(other.folder)
 
 
-def test_slices_without_drawing_join_the_unlabelled_images(
+def test_slices_without_labels_join_the_unlabelled_images(
     write_data: WriteData, tmp_path: Path
 ) -> None:
     data = write_data(tmp_path / "data")
     cases = [
-        case.model_copy(update={"undrawn": (1,)}) if case.patient == "p1" else case
+        case.model_copy(update={"unlabelled_slices": (1,)}) if case.patient == "p1" else case
         for case in data.manifest.cases
     ]
     label = np.array(data.label("p1"))
-    label[1] = NOT_DRAWN
+    label[1] = IGNORE_INDEX
     np.save(data.folder / "labels" / "p1.npy", label)
     labelled, unlabelled = cases[:2], cases[2:4]
     load = BatchLoader(data, labelled, unlabelled, (3, 5), STILL, 0)
@@ -218,22 +218,22 @@ def test_slices_without_drawing_join_the_unlabelled_images(
         ("p3", 0), ("p3", 1), ("p4", 0), ("p4", 1), ("p1", 1),
     ]  # fmt: skip
     batch = load(0)
-    assert (batch.labels != NOT_DRAWN).flatten(1).any(1).all()
-    undrawn = load.cache.get(cases[0], 1, False)[0]
-    assert any(torch.equal(image, undrawn) for image in batch.images[3:])
+    assert (batch.labels != IGNORE_INDEX).flatten(1).any(1).all()
+    unlabelled = load.cache.get(cases[0], 1, False)[0]
+    assert any(torch.equal(image, unlabelled) for image in batch.images[3:])
 
 
-def test_labels_keep_what_is_not_drawn_through_resizing_and_turns(
+def test_labels_keep_what_is_ignored_through_resizing_and_turns(
     write_data: WriteData, tmp_path: Path
 ) -> None:
     data = write_data(tmp_path / "data")
     for patient in ("p1", "p2"):
         label = np.array(data.label(patient))
-        label[:, :18] = NOT_DRAWN
+        label[:, :18] = IGNORE_INDEX
         np.save(data.folder / "labels" / f"{patient}.npy", label)
     load = loader(data, MOVING)
     for step in range(6):
         codes = load(step).labels
-        assert set(codes.unique().tolist()) <= {0, 1, 2, NOT_DRAWN}
-        share = (codes == NOT_DRAWN).float().mean(dim=(1, 2))
+        assert set(codes.unique().tolist()) <= {0, 1, 2, IGNORE_INDEX}
+        share = (codes == IGNORE_INDEX).float().mean(dim=(1, 2))
         assert ((share > 0.3) & (share < 0.6)).all()

@@ -1,5 +1,6 @@
 """Slices of a prepared data set, read one by one."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,17 @@ def test_arrays_in_another_order_are_read_too(tmp_path: Path) -> None:
     image = np.asfortranarray(data.image("p1"))
     np.save(data.folder / "images" / "p1.npy", image)
     np.testing.assert_array_equal(data.image_slice("p1", 1), image[1])
+
+
+def test_a_set_of_an_older_version_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    path = write_small_data(tmp_path / "data").folder / "manifest.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"format": 1, "consequences": []}))
+    with pytest.raises(
+        UserError, match=r"manifest\.json was written by an older version"
+    ) as caught:
+        PreparedData(path.parent)
+    assert str(caught.value).endswith("of semiseg: prepare the data again.")
 
 
 def test_missing_and_shortened_arrays_are_one_sentence(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from semiseg.data.loader import build_loader
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.data.patches import PatchLoader
 from semiseg.data.resampling import resample_labels
-from semiseg.data.task import NOT_DRAWN, normalise
+from semiseg.data.task import IGNORE_INDEX, normalise
 from semiseg.data.volumes import VolumeStore
 from semiseg.errors import UserError
 
@@ -47,10 +47,10 @@ def equal(one: Batch, other: Batch) -> bool:
 def crop(
     data: PreparedData, case: Case, start: np.ndarray, sides: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Image and label a voxel at a time: what lies outside is 0, and not drawn."""
+    """Image and label a voxel at a time: what lies outside is 0, and ignored."""
     image = normalise(np.asarray(data.image(case.identifier)), data.task.intensity, case.bounds)
     label = np.asarray(data.label(case.identifier)) if case.labelled else image[:, 0]
-    out, codes = np.zeros(sides, np.float32), np.full(sides, NOT_DRAWN, np.int64)
+    out, codes = np.zeros(sides, np.float32), np.full(sides, IGNORE_INDEX, np.int64)
     for place in np.ndindex(*sides):
         z, y, x = np.array(place) + start
         if min(z, y, x) >= 0 and z < image.shape[0] and y < image.shape[2] and x < image.shape[3]:
@@ -75,7 +75,7 @@ def test_a_batch_holds_patches_of_the_sampled_volumes(volumes: PreparedData) -> 
             np.testing.assert_array_equal(batch.images[number, 0].numpy(), expected)
             if number < 2:
                 np.testing.assert_array_equal(batch.labels[number].numpy(), codes)
-                outside += int((codes == NOT_DRAWN).sum())
+                outside += int((codes == IGNORE_INDEX).sum())
     assert outside > 0  # p2 is smaller than a patch
 
 
@@ -151,8 +151,8 @@ def test_a_resampled_volume_is_cut_like_any_other(volumes: PreparedData) -> None
     assert torch.equal(part[:, 2:, :15], whole[:, :4, 5:, 4:7])
     assert torch.equal(part_label[2:, :15], label[:4, 5:, 4:7])
     assert not part[:, :2].any()
-    assert (part_label[:2] == NOT_DRAWN).all()
-    assert (part_label[2:, 15:] == NOT_DRAWN).all()
+    assert (part_label[:2] == IGNORE_INDEX).all()
+    assert (part_label[2:, 15:] == IGNORE_INDEX).all()
     assert not part[:, :, 15:].any()
     assert torch.equal(label, resample_labels(np.asarray(volumes.label("p1")), (20, 20, 18)))
     for places, code in zip(store.places(case), (1, 2), strict=True):

@@ -154,4 +154,4 @@ def test_more_than_exist_and_strangers_are_refused() -> None:
         draw_labelled(split, NAMES[:4], 5)
     with pytest.raises(UserError, match="'p09'"):
         draw_labelled(split, NAMES[:4], ["p01", "p09"])
-    assert draw_labelled(split, NAMES, ["p05", "p01"], draw=3) == ("p05", "p01")
+    assert draw_labelled(split, NAMES, ["p05", "p01"], labelled_seed=3) == ("p05", "p01")

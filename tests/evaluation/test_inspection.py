@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from semiseg.data.likeness import PICTURE, VOLUME
 from semiseg.data.manifest import Case, Split
 from semiseg.data.task import Intensity
 from semiseg.evaluation.inspection.duplicates import duplicates
-from semiseg.evaluation.inspection.findings import Finding, listed, strange
+from semiseg.evaluation.inspection.findings import Finding, strange
 from semiseg.evaluation.inspection.images import images
 from semiseg.evaluation.inspection.labels import labels
 from semiseg.evaluation.inspection.measure import CaseFacts, measure
@@ -20,6 +19,8 @@ from semiseg.evaluation.inspection.patients import parts_of, patients
 from semiseg.evaluation.inspection.resolution import resolution
 from semiseg.evaluation.inspection.summary import class_facts, intensity_facts
 from semiseg.evaluation.overlap import dice
+from semiseg.preparation.near_duplicates import PICTURE, VOLUME
+from semiseg.text import listed
 
 CLASSES = ("background", "left lung", "right lung")
 AFFINE = ((0.0, 1.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 5.0, 0.0), (0.0, 0.0, 0.0, 1.0))
@@ -52,8 +53,8 @@ def facts_of(
         "affine": AFFINE, "slice_axis": 2,
     }  # fmt: skip
     case = Case(**(fields | changed))
-    likeness = PICTURE if len(image) == 1 else VOLUME
-    return measure(case, part, image, label, CLASSES, 32, likeness)
+    small_shape = PICTURE if len(image) == 1 else VOLUME
+    return measure(case, part, image, label, CLASSES, 32, small_shape)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_a_case_is_measured_as_by_a_loop() -> None:
     restored = restored[:, :, ((np.arange(32) + 0.5) * 40 / 32).astype(int)]
     restored = restored[:, ((np.arange(30) + 0.5) * 32 / 30).astype(int)]
     restored = restored[:, :, ((np.arange(40) + 0.5) * 32 / 40).astype(int)]
-    assert first.ceiling == dice(restored == 1, label == 1)
+    assert first.upper_bound == dice(restored == 1, label == 1)
 
 
 def test_a_large_image_is_sampled_evenly() -> None:
@@ -129,13 +130,13 @@ def test_where_the_label_has_other_codes_nothing_is_known(sound: list[CaseFacts]
     partly = label.copy()
     partly[0] = 255
     facts = facts_of("partly", image, partly)
-    assert facts.drawn == pytest.approx(2 / 3)
+    assert facts.labelled_share == pytest.approx(2 / 3)
     assert facts.covered == (label[1:] > 0).mean()
     for own, all_of_it in zip(
         facts.structures, facts_of("a", image, label).structures, strict=True
     ):
         assert (own.voxels, own.slices) == (all_of_it.voxels * 2 // 3, 2)
-    # what is not drawn is not missing: no word of empty labels, classes or volumes
+    # ignored pixels are not missing: no word of empty labels, classes or volumes
     partly[partly == 2] = 255
     partly[2] = 255
     partly[1, 12:] = 255
@@ -152,10 +153,10 @@ def test_class_facts_are_means_and_medians_over_the_cases_that_hold_it() -> None
     assert (left.cases, left.slices, right.cases, right.slices) == (2, 6, 1, 3)
     assert left.share == pytest.approx((label == 1).sum() / label.size)
     assert left.volume == pytest.approx((label == 1).sum() * 5 / 1000)
-    assert (left.unit, right.ceiling) == ("ml", 1.0)
+    assert (left.unit, right.upper_bound) == ("ml", 1.0)
     spaceless = class_facts([facts_of("a", image, label, spacing=None)], CLASSES)
     assert (spaceless[0].unit, spaceless[0].volume) == ("voxels", (label == 1).sum())
-    assert class_facts([cases[2]], CLASSES)[0].ceiling is None
+    assert class_facts([cases[2]], CLASSES)[0].upper_bound is None
 
 
 def test_intensities_are_medians_over_images() -> None:
@@ -378,7 +379,7 @@ def test_another_scale_of_intensities(
     assert ["may be enough" in f.sentence for f in own] == [True] * found
 
 
-def test_tiny_structures_and_a_low_ceiling() -> None:
+def test_tiny_structures_and_a_low_upper_bound() -> None:
     image, label = volume(0)
     # two pixels wide in a picture of four times the input: a half pixel is left
     wide = np.zeros((3, 128, 128), np.uint8)
@@ -392,10 +393,10 @@ def test_tiny_structures_and_a_low_ceiling() -> None:
         "left lung typically measures 2.5 pixels across and hardly"
     )
     assert "data.size=64" in findings[0].sentence
-    assert classes[0].ceiling is not None
-    assert f"{classes[0].ceiling:.3f}" in findings[0].sentence
-    low = dataclasses.replace(classes[1], ceiling=0.899)
-    assert [f.kind for f in resolution([low], 32)] == ["low-ceiling"]
+    assert classes[0].upper_bound is not None
+    assert f"{classes[0].upper_bound:.3f}" in findings[0].sentence
+    low = dataclasses.replace(classes[1], upper_bound=0.899)
+    assert [f.kind for f in resolution([low], 32)] == ["low-upper-bound"]
     assert resolution(class_facts([facts_of("thick", image, label)], CLASSES), 32) == []
 
 
@@ -439,7 +440,7 @@ def test_names_of_slices_are_found(names: list[str], parts: str, level: str) -> 
     findings = patients(pictures(names, where), {})
     assert [(f.kind, f.level) for f in findings] == [("slices-of-a-patient", level)]
     pattern = findings[0].sentence.split("--patient-pattern '")[1].split("'")[0]
-    from semiseg.data.layouts.base import patient_of
+    from semiseg.datasets.base import patient_of
 
     stems = {patient_of(name, pattern) for name in names if not name.startswith("p03")}
     assert len(stems) == 2

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from semiseg.errors import UserError
-from semiseg.evaluation.ceiling import resize_ceiling, resize_nearest
 from semiseg.evaluation.protocols import PAPER, STRICT, CaseScore, Status, find_protocol
+from semiseg.evaluation.resize_upper_bound import resize_nearest, resize_upper_bound
 from semiseg.evaluation.summary import Summary, summarise, write_csv, write_json
 from semiseg.evaluation.table import table_lines
 
@@ -132,7 +132,7 @@ def test_mixed_units_twice_scored_and_nothing_are_refused() -> None:
         summarise([], STRICT)
 
 
-# --------------------------------------------------------------------------------------- ceiling
+# --------------------------------------------------------------------------------------- upper bound
 
 
 def test_nearest_neighbour_takes_pixel_centres() -> None:
@@ -141,22 +141,22 @@ def test_nearest_neighbour_takes_pixel_centres() -> None:
     assert resize_nearest(row, (6, 12))[0, 0].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
 
 
-def test_ceiling_by_hand() -> None:
+def test_resize_upper_bound_by_hand() -> None:
     label = np.zeros((1, 4, 4), np.uint8)
     label[0, 1, 1] = 1  # kept by the way down, then four pixels
     label[0, 2:, 2:] = 2  # a whole block survives
-    found = resize_ceiling([label, label * 0], 2, ("background", "dot", "block", "none"))
+    found = resize_upper_bound([label, label * 0], 2, ("background", "dot", "block", "none"))
     assert found == {"dot": pytest.approx(2 / 5), "block": 1.0, "none": None}
-    assert resize_ceiling([label], 4, ("background", "dot", "block"))["dot"] == 1.0
+    assert resize_upper_bound([label], 4, ("background", "dot", "block"))["dot"] == 1.0
     with pytest.raises(UserError, match="at least 1"):
-        resize_ceiling([label], 0, ("background", "dot"))
+        resize_upper_bound([label], 0, ("background", "dot"))
 
 
 @pytest.mark.parametrize(
     ("size", "expected"),
     [(224, (0.994, 0.989, 0.994)), (128, (0.954, 0.930, 0.964)), (96, (0.942, 0.911, 0.954))],
 )
-def test_ceiling_of_acdc(size: int, expected: tuple[float, ...]) -> None:
+def test_resize_upper_bound_of_acdc(size: int, expected: tuple[float, ...]) -> None:
     h5py = pytest.importorskip("h5py")
     beside = Path(__file__).parents[2].parent / "shared" / "data"
     folder = Path(os.environ.get("SEMISEG_DATA", beside)) / "acdc" / "data"
@@ -167,5 +167,5 @@ def test_ceiling_of_acdc(size: int, expected: tuple[float, ...]) -> None:
     for file in files:
         with h5py.File(file) as content:
             labels.append(np.asarray(content["label"]))
-    found = resize_ceiling(labels, size, ("background", "RV", "Myo", "LV"))
+    found = resize_upper_bound(labels, size, ("background", "RV", "Myo", "LV"))
     assert list(found.values()) == [pytest.approx(value, abs=6e-4) for value in expected]

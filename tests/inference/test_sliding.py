@@ -95,7 +95,7 @@ def test_probabilities_and_labels_of_a_volume(volumes: PreparedData, patient: st
     pixels = torch.from_numpy(normalise(image, volumes.task.intensity, case.bounds))
     expected = pointwise(pixels).softmax(1)  # [D, C, H, W]: slices as a batch, for it is pointwise
     np.testing.assert_allclose(values, expected.numpy(), atol=1e-5)
-    codes = predictor(volumes).labels(image, case.bounds)
+    codes = predictor(volumes).predict(image, case.bounds)
     np.testing.assert_array_equal(codes, values.argmax(1))
     assert codes.dtype == np.uint8
 
@@ -111,16 +111,16 @@ def test_probabilities_come_back_from_another_spacing(volumes: PreparedData) -> 
     coarse = pointwise(resample(pixels, (20, 10, 18))[None]).softmax(1)[0]
     expected = resample(coarse, (10, 20, 18), antialias=False).movedim(0, 1)
     np.testing.assert_allclose(values, expected.numpy(), atol=1e-5)
-    codes = there.labels(image, case.bounds, (2.0, 1.0, 1.0))
+    codes = there.predict(image, case.bounds, (2.0, 1.0, 1.0))
     np.testing.assert_array_equal(codes, values.argmax(1))
     nearest = predictor(volumes, config, resampling="labels")
-    hard = nearest.labels(image, case.bounds, (2.0, 1.0, 1.0))
+    hard = nearest.predict(image, case.bounds, (2.0, 1.0, 1.0))
     np.testing.assert_array_equal(
         nearest.probabilities(image, case.bounds, spacing=(2.0, 1.0, 1.0)).argmax(1), hard
     )
     np.testing.assert_array_equal(hard[:, 1::2], hard[:, ::2])  # a coarse row is two rows
     with pytest.raises(UserError, match=r"carries no spacing.*data\.spacing"):
-        there.labels(image, case.bounds)
+        there.predict(image, case.bounds)
 
 
 def test_flips_are_undone_over_all_three_axes(volumes: PreparedData) -> None:
@@ -151,7 +151,7 @@ def test_flips_are_undone_over_all_three_axes(volumes: PreparedData) -> None:
 
 def test_wrong_channels_are_refused(volumes: PreparedData) -> None:
     with pytest.raises(UserError, match="2 channels, the network was trained on 1"):
-        predictor(volumes).labels(np.zeros((4, 2, 8, 8), np.int16))
+        predictor(volumes).predict(np.zeros((4, 2, 8, 8), np.int16))
 
 
 def test_the_configuration_chooses(volumes: PreparedData, tmp_path: Path) -> None:

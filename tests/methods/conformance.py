@@ -20,13 +20,13 @@ from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
 from semiseg.data.splits import draw_labelled
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.evaluation.overlap import dice
 from semiseg.methods.base import Method, Step
 from semiseg.training.loop import Hooks, fit, seed_step
 from semiseg.training.optimiser import build_optimiser, set_rates
 from semiseg.training.run_folder import RunFolder, RunSplit
-from semiseg.workflows.setting import cases_of, settle
+from semiseg.workflows.configuration import cases_of, resolve_config
 
 State = dict[str, Tensor]
 
@@ -48,7 +48,7 @@ class MethodConformance:
     size: ClassVar[int] = 32
 
     def config(self, data: PreparedData, *more: str) -> RunConfig:
-        return settle(data.manifest, self.name, None, [*self.settings, *more]).config
+        return resolve_config(data.manifest, self.name, None, [*self.settings, *more]).config
 
     def build(self, data: PreparedData, config: RunConfig, seed: int = 0) -> Method:
         torch.manual_seed(seed)
@@ -98,11 +98,11 @@ class MethodConformance:
         assert all(torch.isfinite(term) for term in terms.values())
         assert all(torch.isfinite(p.grad).all() for p in method.parameters() if p.grad is not None)
 
-    def test_a_batch_of_which_nothing_is_drawn(self, small_data: PreparedData) -> None:
+    def test_a_batch_of_which_everything_is_ignored(self, small_data: PreparedData) -> None:
         """Finite; and without labels that say anything, no supervised term."""
         method = self.build(small_data, self.config(small_data))
         batch = self.batch()
-        batch.labels.fill_(NOT_DRAWN)
+        batch.labels.fill_(IGNORE_INDEX)
         for index in (0, 99):
             terms = method(batch, Step(index, 100))
             torch.stack(list(terms.values())).sum().backward()
@@ -112,13 +112,13 @@ class MethodConformance:
             assert not any(supervised)
         assert all(torch.isfinite(p.grad).all() for p in method.parameters() if p.grad is not None)
 
-    def test_what_is_not_drawn_has_no_label(self, small_data: PreparedData) -> None:
-        """Half of each image drawn: other terms than those of whole labels, and no trace of 255."""
+    def test_what_is_ignored_has_no_label(self, small_data: PreparedData) -> None:
+        """Half of each image ignored: other terms than those of whole labels, and no trace of 255."""
         method = self.build(small_data, self.config(small_data))
         batch = self.batch()
         losses = []
         for part in (0, self.size // 2):
-            batch.labels[:, :part] = NOT_DRAWN
+            batch.labels[:, :part] = IGNORE_INDEX
             seed_step(0, 0, 0)
             terms = method(batch, Step(99, 100))
             assert all(torch.isfinite(term) for term in terms.values())
@@ -234,7 +234,7 @@ class MethodConformance:
             assert points.shape[0] == classes.shape[0] > 0
             assert torch.isfinite(points).all()
             assert set(classes.unique().tolist()) <= set(batch.labels.unique().tolist())
-        batch.labels[:, : self.size // 2] = NOT_DRAWN
+        batch.labels[:, : self.size // 2] = IGNORE_INDEX
         with torch.no_grad():
             spaces = method.embeddings(batch.images, batch.labels)
         for points, classes in spaces.values():

@@ -15,7 +15,7 @@ from semiseg.losses.cross_level import cross_level_consistency, cross_level_cont
 from semiseg.losses.dice import supervised_loss
 from semiseg.methods.base import Step
 from semiseg.methods.cross_level import CrossLevel, check_size, cut
-from semiseg.workflows.setting import settle
+from semiseg.workflows.configuration import resolve_config
 from small import small_settings
 
 FIRST, SECOND = Step(10, 100), Step(90, 100)
@@ -189,7 +189,7 @@ def both(
 
 def binary(data: PreparedData, *more: str) -> CrossLevel:
     task = data.task.model_copy(update={"classes": ("background", "polyp")})
-    config: RunConfig = settle(
+    config: RunConfig = resolve_config(
         data.manifest.model_copy(update={"task": task}),
         "cross-level",
         None,
@@ -257,7 +257,8 @@ def test_patches_of_one_pixel_at_the_bottom_need_batch_norm(small_data: Prepared
     def build(size: int) -> CrossLevel:
         settings = (*small_settings("cross-level"), "unet.norm=instance", f"data.size={size}")
         return CrossLevel(
-            small_data.task, settle(small_data.manifest, "cross-level", None, settings).config
+            small_data.task,
+            resolve_config(small_data.manifest, "cross-level", None, settings).config,
         )
 
     with pytest.raises(UserError, match=r"patches of 16 pixels.*unet\.norm=batch"):
@@ -271,19 +272,21 @@ def test_there_is_no_dropout_unless_it_is_asked_for(
     small_data: PreparedData, preset: str | None
 ) -> None:
     data = small_data.manifest
-    assert not any(settle(data, "cross-level", preset).config.unet.dropout)
+    assert not any(resolve_config(data, "cross-level", preset).config.unet.dropout)
     asked = "unet.dropout=[0, 0, 0, 0, 0.5]"
-    assert settle(data, "cross-level", preset, [asked]).config.unet.dropout[-1] == 0.5
+    assert resolve_config(data, "cross-level", preset, [asked]).config.unet.dropout[-1] == 0.5
     if preset is None:
-        found = settle(data, "cross-level", preset)
+        found = resolve_config(data, "cross-level", preset)
         assert found.origins["unet.dropout"] == "the method cross-level"
-        assert all(settle(data, "supervised", preset).config.unet.dropout)
+        assert all(resolve_config(data, "supervised", preset).config.unet.dropout)
 
 
 @pytest.mark.parametrize("name", ["cross-level-kvasir", "cross-level-isic2018"])
 def test_presets_say_what_is_printed(small_data: PreparedData, name: str) -> None:
     task = small_data.task.model_copy(update={"channels": 3})
-    config = settle(small_data.manifest.model_copy(update={"task": task}), None, name).config
+    config = resolve_config(
+        small_data.manifest.model_copy(update={"task": task}), None, name
+    ).config
     t, o = config.training, config.options
     assert (config.method, config.data.size, o["patches"]) == ("cross-level", 320, 5)
     assert (t.batch_size, t.labelled_batch_size, t.epochs) == (8, 4, 300)

@@ -17,7 +17,7 @@ from semiseg.methods import mcsc
 from semiseg.methods.base import Method, Step
 from semiseg.methods.common.feature_scales import default_sides
 from semiseg.training.loop import seed_step
-from semiseg.workflows.setting import settle
+from semiseg.workflows.configuration import resolve_config
 from small import CONTRAST, SMALL, small_settings
 
 LABELLED_PHASE, LATE = Step(3, 100), Step(50, 100)
@@ -164,7 +164,8 @@ class TestMCSC(MethodConformance):
         config = self.config(small_data)
         method = self.build(small_data, config).eval()
         other = methods.entry("cross-teaching").load()(
-            small_data.task, settle(small_data.manifest, "cross-teaching", None, SMALL).config
+            small_data.task,
+            resolve_config(small_data.manifest, "cross-teaching", None, SMALL).config,
         )
         shared = {k: v for k, v in method.state_dict().items() if not k.startswith("projectors")}
         other.load_state_dict(shared)
@@ -234,7 +235,7 @@ def test_every_row_of_the_papers_tables_runs(
     sections: dict[str, Any] = dict(presets.load_study(study)["variants"][variant])
     name = sections.pop("method")
     settings = small_settings(name)
-    config: RunConfig = settle(small_data.manifest, name, None, settings, sections).config
+    config: RunConfig = resolve_config(small_data.manifest, name, None, settings, sections).config
     method = methods.entry(name).load()(small_data.task, config)
     batch = MethodConformance().batch()
     for step in (LABELLED_PHASE, LATE):

@@ -14,7 +14,7 @@ from semiseg import presets
 from semiseg.config import RunConfig, UNetConfig
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
-from semiseg.data.task import NOT_DRAWN, Intensity
+from semiseg.data.task import IGNORE_INDEX, Intensity
 from semiseg.errors import UserError
 from semiseg.losses.plgcl import binary_entropy, gaussian_contrast, nearest
 from semiseg.methods import plgcl
@@ -22,7 +22,7 @@ from semiseg.methods.base import Step
 from semiseg.methods.common.batch_norm import batch_statistics
 from semiseg.methods.plgcl import PLGCL, Windows, check_size, distances, pseudo_label
 from semiseg.networks.unet import UNet
-from semiseg.workflows.setting import settle
+from semiseg.workflows.configuration import resolve_config
 from small import small_settings
 
 LATE = Step(99, 100)
@@ -324,12 +324,12 @@ class TestPLGCL(MethodConformance):
         method = self.method(small_data, "plgcl.patches=5000", f"plgcl.least_confidence={least}")
         batch = self.batch()
         labelled = Batch(batch.images[:2], batch.labels.clone())
-        labelled.labels[:] = NOT_DRAWN
+        labelled.labels[:] = IGNORE_INDEX
         assert len(method._windows(labelled).classes) == 0
         labelled.labels[0, :16, :16] = 1
         found = method._windows(labelled)
         shown = found.pixels[found.classes == 1].flatten(1).sum(1)
-        assert int((shown > 0).sum()) == 4  # windows in steps of 8 that overlap the drawn corner
+        assert int((shown > 0).sum()) == 4  # windows in steps of 8 that overlap the labelled corner
         assert found.confidence.max() == 1
 
     def test_strong_views_are_grey_morphology_of_other_brightness(
@@ -404,7 +404,7 @@ def test_a_size_without_windows_says_what_fits(size: int) -> None:
 
 def test_images_that_do_not_lie_within_0_and_1_are_refused(small_data: PreparedData) -> None:
     task = small_data.task.model_copy(update={"intensity": Intensity(kind="zscore")})
-    config = settle(small_data.manifest, "plgcl", None, small_settings("plgcl")).config
+    config = resolve_config(small_data.manifest, "plgcl", None, small_settings("plgcl")).config
     with pytest.raises(UserError, match="z-scores: prepare them with --intensity percentile"):
         PLGCL(task, config)
 
@@ -412,7 +412,9 @@ def test_images_that_do_not_lie_within_0_and_1_are_refused(small_data: PreparedD
 def test_crops_of_one_pixel_at_the_bottom_need_batch_norm(small_data: PreparedData) -> None:
     def build(size: int) -> PLGCL:
         settings = (*small_settings("plgcl"), "unet.norm=instance", f"data.size={size}")
-        return PLGCL(small_data.task, settle(small_data.manifest, "plgcl", None, settings).config)
+        return PLGCL(
+            small_data.task, resolve_config(small_data.manifest, "plgcl", None, settings).config
+        )
 
     with pytest.raises(UserError, match=r"patches of 24 pixels.*unet\.norm=batch"):
         build(96)
@@ -422,7 +424,7 @@ def test_crops_of_one_pixel_at_the_bottom_need_batch_norm(small_data: PreparedDa
 
 def test_presets_say_what_is_printed(small_data: PreparedData) -> None:
     for name in ("plgcl-acdc", "plgcl-kits19", "plgcl-crag"):
-        config: RunConfig = settle(small_data.manifest, None, name).config
+        config: RunConfig = resolve_config(small_data.manifest, None, name).config
         assert config.method == "plgcl"
         o, t = config.options, config.training
         assert (o["temperature"], o["lambda_weight"], o["ema_decay"]) == (0.2, 4.0, 0.999)

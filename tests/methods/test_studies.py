@@ -9,7 +9,7 @@ from semiseg import methods, presets
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
 from semiseg.methods.base import Step
-from semiseg.workflows.setting import settle
+from semiseg.workflows.configuration import resolve_config
 from small import small_settings
 
 ROWS = [
@@ -26,7 +26,7 @@ def test_every_row_of_the_papers_tables_runs(
 ) -> None:
     sections: dict[str, Any] = dict(presets.load_study(study)["variants"][row])
     name = sections.pop("method")
-    config = settle(small_data.manifest, name, None, small_settings(name), sections).config
+    config = resolve_config(small_data.manifest, name, None, small_settings(name), sections).config
     method = methods.entry(name).load()(small_data.task, config)
     side = config.data.size
     batch = Batch(torch.rand(4, 1, side, side), torch.randint(0, 3, (2, side, side)))
@@ -46,7 +46,7 @@ def test_a_row_is_what_its_name_says_whatever_is_set_for_all(small_data: Prepare
     for row, content in rows.items():
         sections = {key: value for key, value in content.items() if key != "method"}
         said = ["plgcl.weight=0.2", "plgcl.regularisation_weight=0.5"]
-        resolved = settle(small_data.manifest, "plgcl", "plgcl-cpu", said, sections)
+        resolved = resolve_config(small_data.manifest, "plgcl", "plgcl-cpu", said, sections)
         weights[row] = [resolved.config.options[k] for k in ("regularisation_weight", "weight")]
     assert weights["L_sup"] == [0, 0]
     assert weights["L_sup + L_reg"] == [0.5, 0]
@@ -64,9 +64,9 @@ def test_every_preset_says_what_is_known(small_data: PreparedData, preset: str) 
         task = task.model_copy(update={"channels": 3, "kind": "pictures"})
     for name in {content["method"], *(set(content) & set(methods.table()))}:
         data = small_data.manifest.model_copy(update={"task": task})
-        config = settle(data, name, preset).config
+        config = resolve_config(data, name, preset).config
         if config.swin.pretrained == "hub":
-            config = settle(data, name, preset, ["swin.pretrained=none"]).config
+            config = resolve_config(data, name, preset, ["swin.pretrained=none"]).config
         method = methods.entry(name).load()(task, config)
         assert all(start < 10_000 for start in method.active_from(10_000).values())
 
@@ -77,8 +77,8 @@ def test_small_presets_serve_a_comparison_of_methods(
     small_data: PreparedData, preset: str, name: str
 ) -> None:
     """What they set of another method fits their own size and the length of so short a run."""
-    config = settle(small_data.manifest, name, preset).config
+    config = resolve_config(small_data.manifest, name, preset).config
     methods.entry(name).load()(small_data.task, config)
     if name != "supervised":
-        own = settle(small_data.manifest, name, f"{name}-cpu").config
+        own = resolve_config(small_data.manifest, name, f"{name}-cpu").config
         assert config.options == own.options

@@ -9,7 +9,7 @@ from conformance import MethodConformance
 
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.losses.dice import supervised_loss
 from semiseg.methods.base import Step
 from semiseg.training.loop import batch_counts
@@ -32,17 +32,19 @@ class TestSupervised(MethodConformance):
             torch.testing.assert_close(method(given, Step(0, 10))["supervised"], expected)
 
     @pytest.mark.parametrize("dice", ["true", "false"])
-    def test_the_loss_is_that_of_the_drawn_pixels(
+    def test_the_loss_is_that_of_the_pixels_that_are_not_ignored(
         self, small_data: PreparedData, dice: str
     ) -> None:
-        """Whole rows are drawn, so that the formula can be given the drawn part alone."""
+        """Whole rows are labelled, so that the formula can be given the labelled part alone."""
         method = self.build(small_data, self.config(small_data, f"supervised.dice={dice}")).eval()
         batch = self.batch()
         logits = method.logits(batch.images[:2], "cnn")[:, :, :20]
-        drawn = batch.labels[:, :20].clone()
-        batch.labels[:, 20:] = NOT_DRAWN
+        labelled = batch.labels[:, :20].clone()
+        batch.labels[:, 20:] = IGNORE_INDEX
         expected = (
-            supervised_loss(logits, drawn) if dice == "true" else F.cross_entropy(logits, drawn)
+            supervised_loss(logits, labelled)
+            if dice == "true"
+            else F.cross_entropy(logits, labelled)
         )
         found = method(batch, Step(0, 10))["supervised"]
         torch.testing.assert_close(found, expected)

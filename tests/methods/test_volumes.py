@@ -23,7 +23,7 @@ from semiseg.methods.common.points import shrink_labels
 from semiseg.methods.mcsc import tile
 from semiseg.training.loop import Hooks, fit
 from semiseg.training.run_folder import RunFolder, RunSplit
-from semiseg.workflows.setting import cases_of, count_iterations, settle
+from semiseg.workflows.configuration import cases_of, count_iterations, resolve_config
 
 TERMS = {
     "supervised": {"supervised"},
@@ -43,7 +43,7 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
 
 
 def config_of(data: PreparedData, name: str, *more: str) -> RunConfig:
-    return settle(data.manifest, name, None, [*deep_settings(name), *more]).config
+    return resolve_config(data.manifest, name, None, [*deep_settings(name), *more]).config
 
 
 def build(data: PreparedData, name: str, *more: str) -> Method:
@@ -241,8 +241,8 @@ def test_sizes_and_scales_that_the_networks_lack_are_refused(volumes: PreparedDa
 def test_an_epoch_is_a_patch_of_every_labelled_volume(volumes: PreparedData) -> None:
     cases = cases_of(volumes, RunSplit(split=volumes.manifest.split, labelled=("p1", "p2")))
     more = ("training.epochs=5", "training.batch_size=2", "training.labelled_batch_size=1")
-    settled = settle(volumes.manifest, "mcsc", None, [*deep_settings("mcsc")[:-1], *more])
-    counted = count_iterations(settled, cases)
+    resolved = resolve_config(volumes.manifest, "mcsc", None, [*deep_settings("mcsc")[:-1], *more])
+    counted = count_iterations(resolved, cases)
     assert counted.config.training.iterations == 10
     assert "2 labelled volumes" in counted.origins["training.iterations"]
 
@@ -250,7 +250,7 @@ def test_an_epoch_is_a_patch_of_every_labelled_volume(volumes: PreparedData) -> 
 def test_pictures_are_no_volumes(volumes: PreparedData) -> None:
     task = volumes.task.model_copy(update={"kind": "pictures"})
     with pytest.raises(UserError, match="these are pictures: take 2"):
-        settle(
+        resolve_config(
             volumes.manifest.model_copy(update={"task": task}),
             "supervised",
             None,

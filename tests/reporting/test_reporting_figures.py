@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from semiseg.data.task import NOT_DRAWN, Intensity, Task
+from semiseg.data.task import IGNORE_INDEX, Intensity, Task
 from semiseg.reporting import figures
 from semiseg.reporting.figures import (
     CLASSES,
@@ -158,12 +158,12 @@ def test_colour_pictures_stay_in_colour() -> None:
     assert red > 240 > 20 > green
 
 
-def test_what_is_not_drawn_is_darkened_and_is_no_structure() -> None:
+def test_what_is_ignored_is_darkened_and_is_no_structure() -> None:
     image = np.full((1, 40, 40), 100.0)
     reference = np.zeros((4, 40, 40), np.uint8)
     reference[1, 4:12, 4:12] = 1
-    reference[:, 20:] = NOT_DRAWN
-    reference[3] = NOT_DRAWN
+    reference[:, 20:] = IGNORE_INDEX
+    reference[3] = IGNORE_INDEX
     assert choose_slices(reference) == [1]
     assert crop_box([reference], (1.0, 1.0))[1] <= 20
     whole, grey = (0, 40, 0, 40), (0.0, 200.0)

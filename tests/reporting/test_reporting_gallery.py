@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
-from semiseg.reporting.console import Quiet
 from semiseg.reporting.gallery import gallery
 from semiseg.reporting.overlays import Shown
 from semiseg.workflows.report import report

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from fabricated import evaluate, make_benchmark, make_run
 
+from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
-from semiseg.reporting.console import Quiet
 from semiseg.reporting.page import benchmark_page, run_page
 from semiseg.workflows.report import report
 
@@ -210,10 +210,10 @@ def test_commands_name_the_draw(data: PreparedData, tmp_path: Path) -> None:
     assert set(drawn) != set(default)
     split = run.split().model_copy(update={"labelled": drawn})
     run.write_json("split.json", split.model_dump(mode="json"))
-    assert "--draw 3" in run_page(run.folder)
+    assert "--labelled-seed 3" in run_page(run.folder)
     split = run.split().model_copy(update={"labelled": default})
     run.write_json("split.json", split.model_dump(mode="json"))
-    assert "--draw" not in run_page(run.folder)
+    assert "--labelled-seed" not in run_page(run.folder)
 
 
 @pytest.mark.parametrize(

@@ -16,18 +16,18 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from semiseg import methods
+from semiseg.console import Bar, Console, Quiet
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData, write_manifest
 from semiseg.errors import RunFailure, UserError
 from semiseg.losses import dice
 from semiseg.methods import cross_teaching
 from semiseg.methods.base import Method, Step
-from semiseg.reporting.console import Bar, Console, Quiet
 from semiseg.training import loop
 from semiseg.training.logs import read_csv
 from semiseg.training.loop import gradient_sizes
 from semiseg.training.run_folder import RunFolder, from_file_form, to_file_form
-from semiseg.workflows.setting import choose_precision, settle
+from semiseg.workflows.configuration import choose_precision, resolve_config
 from semiseg.workflows.train import TrainResult, resume, train
 from small import CONTRAST, SMALL, small_settings
 
@@ -162,7 +162,7 @@ def test_gradient_sizes_are_logged_where_asked_for(finished: Path) -> None:
 
 
 def test_gradient_sizes_are_the_norms(small_data: PreparedData) -> None:
-    config = settle(small_data.manifest, "cross-teaching", None, SMALL).config
+    config = resolve_config(small_data.manifest, "cross-teaching", None, SMALL).config
     method = methods.entry("cross-teaching").load()(small_data.task, config).eval()
     batch = Batch(torch.rand(4, 1, 32, 32), torch.randint(0, 3, (2, 32, 32)))
     terms = method(batch, Step(5, 6))
@@ -289,7 +289,7 @@ def test_mixed_precision_trains(small_data: PreparedData, tmp_path: Path) -> Non
 
 def test_the_configuration_survives_its_file(small_data: PreparedData) -> None:
     for method, settings in (("mcsc", SMALL + CONTRAST), ("supervised", SMALL)):
-        config = settle(small_data.manifest, method, None, settings).config
+        config = resolve_config(small_data.manifest, method, None, settings).config
         assert from_file_form(to_file_form(config)) == config
 
 
@@ -394,7 +394,7 @@ def test_the_later_word_on_the_length_counts(small_data: PreparedData, tmp_path:
     preset = tmp_path / "long.yaml"
     preset.write_text("training: {epochs: 9}\n")
     for setting, expected in (("iterations=5", (5, None)), ("epochs=2", (30_000, 2))):
-        config = settle(
+        config = resolve_config(
             small_data.manifest, "supervised", str(preset), [f"training.{setting}"]
         ).config
         assert (config.training.iterations, config.training.epochs) == expected
@@ -429,11 +429,11 @@ def test_precision_follows_the_device(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
     resolved = choose_precision(
-        settle(small_data.manifest, "supervised", None), torch.device(device)
+        resolve_config(small_data.manifest, "supervised", None), torch.device(device)
     )
     assert resolved.config.training.precision == expected
     assert resolved.origins["training.precision"] == f"the device, {device}"
-    said = settle(small_data.manifest, "supervised", None, ["training.precision=32-true"])
+    said = resolve_config(small_data.manifest, "supervised", None, ["training.precision=32-true"])
     assert choose_precision(said, torch.device(device)) == said
 
 

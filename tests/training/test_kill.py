@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
-from semiseg.reporting.console import Quiet
 from semiseg.training.checkpoints import newest_step
 from semiseg.training.logs import read_csv
 from semiseg.workflows.train import resume, train

@@ -23,7 +23,7 @@ from semiseg.methods.base import Step
 from semiseg.training.logs import read_csv
 from semiseg.training.loop import batch_counts, seed_step
 from semiseg.training.optimiser import build_optimiser, set_rates
-from semiseg.workflows.setting import cases_of, choose_patients, settle
+from semiseg.workflows.configuration import cases_of, choose_patients, resolve_config
 from small import small_settings
 
 METHODS = tuple(methods.table())
@@ -53,7 +53,7 @@ def pair(small_data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def emulate(data: PreparedData, name: str) -> tuple[dict[str, Tensor], list[float]]:
     """Weights after the run, and the first process's loss of every step."""
-    config = settle(data.manifest, name, None, small_settings(name), small=True).config
+    config = resolve_config(data.manifest, name, None, small_settings(name), small=True).config
     cases = cases_of(data, choose_patients(data, "2", None))
     torch.manual_seed(config.training.seed)
     method = methods.entry(name).load()(data.task, config)

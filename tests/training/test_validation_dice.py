@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from semiseg.data.manifest import PreparedData
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.training.validation import validation_dice
 
 
@@ -23,7 +23,7 @@ class Answers:
                 mask[mask == missed[1]] = 0
             self.masks.append(mask)
 
-    def labels(self, image: Any, bounds: Any, spacing: Any) -> Any:
+    def predict(self, image: Any, bounds: Any, spacing: Any) -> Any:
         return self.masks.pop(0)
 
 
@@ -57,14 +57,14 @@ def test_a_volume_is_scored_as_a_whole(small_data: PreparedData) -> None:
     assert scores["disc"] == pytest.approx(2 * found / (found + size))
 
 
-def test_what_is_not_drawn_does_not_count(
+def test_what_is_ignored_does_not_count(
     write_data: Callable[[Path], PreparedData], tmp_path: Path
 ) -> None:
     data = write_data(tmp_path / "data")
     truth = np.array(data.label("p7"))
     answers = Answers(data, None)
-    answers.masks[0][1] = 2  # nonsense in the slice that nobody drew
-    truth[1] = NOT_DRAWN
+    answers.masks[0][1] = 2  # nonsense in the ignored slice
+    truth[1] = IGNORE_INDEX
     np.save(data.folder / "labels" / "p7.npy", truth)
     scores = validation_dice(answers, data, data.of_patients(("p7",)))  # type: ignore[arg-type]
     assert scores == {"dice": 1.0, "disc": 1.0, "square": 1.0}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from semiseg.reporting.console import Quiet
+from semiseg.console import Quiet
 from semiseg.workflows.train import train
 from small import small_settings
 

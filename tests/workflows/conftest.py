@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
-from semiseg.reporting.console import Quiet
 from semiseg.workflows.train import train
 from small import small_settings
 

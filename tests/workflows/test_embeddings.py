@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
-from semiseg.reporting.console import Quiet
 from semiseg.workflows.embeddings import embeddings
 from semiseg.workflows.train import train
 from small import small_settings, write_small_data

@@ -13,12 +13,12 @@ import pytest
 
 import dicom_files
 import replicas
-from semiseg.data.layouts import LAYOUTS, detect
-from semiseg.data.layouts.base import Options, SourceCase
+from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.data.volume import Volume
+from semiseg.datasets import LAYOUTS, detect
+from semiseg.datasets.base import Options, SourceCase
 from semiseg.errors import UserError
-from semiseg.reporting.console import Quiet
 from semiseg.workflows.evaluate import evaluate
 from semiseg.workflows.predict import predict
 from semiseg.workflows.prepare import prepare

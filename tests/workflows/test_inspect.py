@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from semiseg.console import Console, Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
-from semiseg.evaluation.ceiling import resize_ceiling
-from semiseg.reporting.console import Console, Quiet
+from semiseg.evaluation.resize_upper_bound import resize_upper_bound
 from semiseg.reporting.inspection import content
 from semiseg.workflows import inspect as workflow
 from semiseg.workflows.inspect import inspect
@@ -86,8 +86,8 @@ def test_what_is_found_is_what_is_there(prepared: Path, written: Path) -> None:
     assert found["counts"]["All"] == "14 pictures"
     assert found["counts"]["Labelled"] == "12 pictures"
     labels = [np.asarray(data.label(c.identifier)) for c in data.manifest.cases if c.labelled]
-    ceiling = resize_ceiling(labels, 32, data.task.classes)
-    assert found["ceiling"]["foreground"] == pytest.approx(ceiling["foreground"], rel=1e-5)
+    upper_bound = resize_upper_bound(labels, 32, data.task.classes)
+    assert found["upper_bound"]["foreground"] == pytest.approx(upper_bound["foreground"], rel=1e-5)
     (facts,) = found["classes"]
     assert (facts["cases"], facts["slices"]) == (12, 12)
     pixels = sum(int((label > 0).sum()) for label in labels)
@@ -128,9 +128,9 @@ def test_text_json_csv_and_page_agree(
     for value in found["counts"].values():
         assert value in said
         assert value in page
-    ceiling = f"{found['ceiling']['foreground']:.3f}"
-    assert ceiling in said
-    assert f"<td>{ceiling}</td>" in page
+    upper_bound = f"{found['upper_bound']['foreground']:.3f}"
+    assert upper_bound in said
+    assert f"<td>{upper_bound}</td>" in page
 
 
 def test_the_page_holds_all_it_shows(written: Path) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import replicas
-from semiseg.data.layouts import btcv, detect
+from semiseg.console import Quiet
 from semiseg.data.manifest import Manifest, PreparedData
+from semiseg.datasets import btcv, detect
 from semiseg.errors import UserError
-from semiseg.reporting.console import Quiet
 from semiseg.workflows.evaluate import evaluate
 from semiseg.workflows.predict import predict
 from semiseg.workflows.prepare import prepare

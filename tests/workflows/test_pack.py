@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from semiseg.data import pack as container
+from semiseg.console import Quiet
 from semiseg.data.check import check_data
 from semiseg.data.manifest import Manifest, PreparedData, write_manifest
 from semiseg.data.task import normalise
 from semiseg.errors import UserError
-from semiseg.reporting.console import Quiet
+from semiseg.preparation import pack as container
 from semiseg.workflows.pack import pack, unpack
 from small import write_small_data
 
@@ -200,6 +200,10 @@ def _fewer_classes(content: Any) -> None:
     content["task"]["classes"] = ["background", "disc"]
 
 
+def _older(content: Any) -> None:
+    content["format"] = "semiseg pack 1"
+
+
 def _newer(content: Any) -> None:
     content["format"] = "semiseg pack 9"
 
@@ -231,6 +235,7 @@ def _no_digest(content: Any) -> None:
         (with_json("manifest.json", _twice), "names a case twice"),
         (with_json("manifest.json", _negative), "does not say how p1 is coded"),
         (with_json("manifest.json", _fewer_classes), "holds class code 2"),
+        (with_json("pack.json", _older), "no pack that this semiseg reads"),
         (with_json("pack.json", _newer), "no pack that this semiseg reads"),
         (with_json("pack.json", _infinite), "no pack that this semiseg reads"),
         (with_json("pack.json", _uncoded), "does not say how p1 is coded"),

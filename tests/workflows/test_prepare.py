@@ -15,9 +15,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from semiseg.console import Console, Quiet
 from semiseg.data.manifest import Manifest, PreparedData
 from semiseg.errors import UserError
-from semiseg.reporting.console import Console, Quiet
 from semiseg.workflows.prepare import prepare
 
 

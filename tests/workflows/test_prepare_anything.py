@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from semiseg.console import Quiet
 from semiseg.data.check import check_data
 from semiseg.errors import UserError
-from semiseg.reporting.console import Quiet
 from semiseg.workflows.prepare import prepare
 
 EXAMPLES = int(os.environ.get("SEMISEG_EXAMPLES", "120"))

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.evaluation.overlap import dice
 from semiseg.methods.plgcl import PLGCL, pseudo_label
-from semiseg.reporting.console import Quiet
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.embeddings import embeddings
 from semiseg.workflows.evaluate import evaluate
@@ -36,7 +36,7 @@ def test_every_training_case_with_an_unread_label_is_scored(
     predictor = load_predictor(run, weights="step-2")
     for row in rows:
         case = small_data.cases[row["case"]]
-        mask = predictor.labels(np.asarray(small_data.image(case.identifier)), case.bounds)
+        mask = predictor.predict(np.asarray(small_data.image(case.identifier)), case.bounds)
         code = small_data.task.classes.index(row["class"])
         truth = np.asarray(small_data.label(case.identifier)) == code
         assert float(row["dice"]) == pytest.approx(dice(mask == code, truth), abs=1e-6)

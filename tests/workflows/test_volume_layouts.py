@@ -12,12 +12,12 @@ import SimpleITK
 
 import dicom_files
 import replicas
-from semiseg.data.images.dicom import series_below
-from semiseg.data.layouts import detect
-from semiseg.data.layouts.base import Options
+from semiseg.console import Quiet
 from semiseg.data.manifest import Manifest
+from semiseg.datasets import detect
+from semiseg.datasets.base import Options
 from semiseg.errors import UserError
-from semiseg.reporting.console import Quiet
+from semiseg.formats.dicom import series_below
 from semiseg.workflows.compare import compare
 from semiseg.workflows.evaluate import evaluate
 from semiseg.workflows.predict import PredictResult, predict

@@ -72,7 +72,7 @@ def evaluate(
             "--on, --data, --network, --weights and --flips are for runs: "
             "semiseg evaluate RUN --on test."
         )
-    from semiseg.data.layouts.naming import read_naming
+    from semiseg.datasets.naming import read_naming
     from semiseg.evaluation.protocols import check_missing
     from semiseg.workflows.compare import compare
 

@@ -38,7 +38,7 @@ def inspect(
 ) -> None:
     """Show what is in a data set, and what looks wrong in it.
 
-    Counts, cases, classes, intensities, the ceiling of Dice that the input size allows, and warnings:
+    Counts, cases, classes, intensities, the upper bound of Dice that the input size allows, and warnings:
     duplicates, strange labels, mixed orientations, spacings or intensities, tiny structures.
     """  # fmt: skip
     from semiseg.workflows.inspect import inspect as workflow

@@ -101,7 +101,7 @@ def presets(
 
 def datasets(json: Json = False) -> None:
     """List the layouts that 'semiseg prepare' recognises, and where the public sets come from."""
-    from semiseg.data.layouts import LAYOUTS
+    from semiseg.datasets import LAYOUTS
 
     rows = [(layout.name, layout.summary, layout.where) for layout in LAYOUTS.values()]
     if json:

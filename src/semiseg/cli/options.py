@@ -48,14 +48,14 @@ Split = Annotated[
     ),
 ]
 
-NotDrawn = Annotated[
+IgnoreValue = Annotated[
     str | None,
     typer.Option(
-        help="Value (1 to 255) or colour (#rrggbb) in labels of what nobody drew; none: there is no "
+        help="Value (1 to 255) or colour (#rrggbb) of ignored pixels in labels; none: there is no "
         "such value. Default: 255 where it is no class."
     ),
 ]
-UndrawnSlices = Annotated[
+EmptySlices = Annotated[
     str,
     typer.Option(
         help="Slices of labelled volumes without any structure are background or unlabelled."

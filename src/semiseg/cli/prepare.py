@@ -27,8 +27,8 @@ def prepare(
         int | None,
         typer.Option(min=1, help="Cases to read at a time. Default: the cores, 8 at most."),
     ] = None,
-    not_drawn: options.NotDrawn = None,
-    undrawn_slices: options.UndrawnSlices = "background",
+    ignore_value: options.IgnoreValue = None,
+    empty_slices: options.EmptySlices = "background",
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -44,5 +44,5 @@ def prepare(
         patient_pattern=patient_pattern, spacing=options.spacing(spacing), split=split,
         parts=options.parts(parts), seed=seed,
         max_side=max_side, intensity=intensity, all_frames=all_frames, jobs=jobs,
-        not_drawn=not_drawn, undrawn_slices=undrawn_slices, overwrite=overwrite, dry_run=dry_run,
+        ignore_value=ignore_value, empty_slices=empty_slices, overwrite=overwrite, dry_run=dry_run,
     )  # fmt: skip

@@ -34,8 +34,8 @@ def run(
     max_side: options.MaxSide = 512,
     intensity: options.Intensity = None,
     all_frames: options.AllFrames = False,
-    not_drawn: options.NotDrawn = None,
-    undrawn_slices: options.UndrawnSlices = "background",
+    ignore_value: options.IgnoreValue = None,
+    empty_slices: options.EmptySlices = "background",
     device: options.Device = "auto",
     threads: options.Threads = None,
 ) -> None:
@@ -50,5 +50,5 @@ def run(
         seconds=options.seconds(time), seed=seed, device=device, threads=threads,
         layout=layout, classes=options.words(classes) or None, patient_pattern=patient_pattern,
         spacing=options.spacing(spacing), split=split, parts=options.parts(parts), max_side=max_side,
-        intensity=intensity, all_frames=all_frames, not_drawn=not_drawn, undrawn_slices=undrawn_slices,
+        intensity=intensity, all_frames=all_frames, ignore_value=ignore_value, empty_slices=empty_slices,
     )  # fmt: skip

@@ -21,7 +21,7 @@ def train(
         str,
         typer.Option(help="How many patients are labelled: 7, 10%, all, or a text file of them."),
     ] = "all",
-    draw: Annotated[
+    labelled_seed: Annotated[
         int | None,
         typer.Option(help="Seed of the labelled patients. Default: the data's own order, else 0."),
     ] = None,
@@ -47,11 +47,11 @@ def train(
 
     limit = options.seconds(time)
     if resume:
-        given = [method, draw, seed, preset, settings, overwrite or None, dry_run or None]
+        given = [method, labelled_seed, seed, preset, settings, overwrite or None, dry_run or None]
         if any(value is not None for value in given) or labelled != "all":
             raise UserError(
                 "--resume goes on with the run's own configuration: leave out --method, --labelled, "
-                "--draw, --seed, --preset, --set, --overwrite and --dry-run."
+                "--labelled-seed, --seed, --preset, --set, --overwrite and --dry-run."
             )
         workflow.resume(out, data=data, device=device, threads=threads, seconds=limit)
         return
@@ -61,6 +61,6 @@ def train(
     if seed is not None:
         chosen.append(f"training.seed={seed}")
     workflow.train(
-        data, out, method=method, labelled=labelled, draw=draw, preset=preset, settings=chosen,
-        device=device, threads=threads, seconds=limit, overwrite=overwrite, dry_run=dry_run,
+        data, out, method=method, labelled=labelled, labelled_seed=labelled_seed, preset=preset,
+        settings=chosen, device=device, threads=threads, seconds=limit, overwrite=overwrite, dry_run=dry_run,
     )  # fmt: skip

@@ -1,1 +1,1 @@
-"""data"""
+"""The prepared set: manifest, arrays, splits, sampler, augmentation, batches."""

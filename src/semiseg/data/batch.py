@@ -11,7 +11,7 @@ class Batch:
 
     Attributes:
         images: [B, C, H, W] float32.
-        labels: [L, H, W] int64 class codes of the first L images, or ``NOT_DRAWN``.
+        labels: [L, H, W] int64 class codes of the first L images, or ``IGNORE_INDEX``.
     """
 
     images: torch.Tensor

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from semiseg.data.manifest import PARTS, Case, PreparedData
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.errors import UserError
 
 
@@ -68,7 +68,7 @@ def _check_case(data: PreparedData, case: Case) -> None:
     where = data.folder / "labels" / f"{case.identifier}.npy"
     if label.shape != (image.shape[0], *image.shape[2:]):
         raise UserError(f"{where} has another shape than its image: prepare the data again.")
-    highest = int(label.max(initial=0, where=label != NOT_DRAWN))
+    highest = int(label.max(initial=0, where=label != IGNORE_INDEX))
     if highest >= len(data.task.classes):
         raise UserError(
             f"{where} holds class code {highest}, and the task has "

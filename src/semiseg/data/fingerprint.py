@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.data.volume import Volume
 
 PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
@@ -76,7 +76,7 @@ def measures_of(volume: Volume) -> CaseMeasures:
     channels = range(image.shape[1])
     foreground = None
     if label is not None:
-        marked = (label > 0) & (label != NOT_DRAWN)
+        marked = (label > 0) & (label != IGNORE_INDEX)
         if marked.any():
             foreground = tuple(Intensities.of(image[:, c][marked]) for c in channels)
     return CaseMeasures(
@@ -147,7 +147,7 @@ def summarise(
     if spacing is not None:
         between, *within = spacing.median
         anisotropy = between / (sum(within) / 2)
-    drawn = [m.foreground for m in measures if m.foreground is not None]
+    marked = [m.foreground for m in measures if m.foreground is not None]
     counts = np.array([[(v or {}).get(code, 0) for code in range(classes)] for v in voxels])
     total = counts.sum(0)
     middle = tuple(Intensities.median(c) for c in zip(*(m.image for m in measures), strict=True))
@@ -157,7 +157,7 @@ def summarise(
         anisotropy=anisotropy,
         image=middle,
         foreground=(
-            tuple(Intensities.median(c) for c in zip(*drawn, strict=True)) if drawn else None
+            tuple(Intensities.median(c) for c in zip(*marked, strict=True)) if marked else None
         ),
         shares=tuple(float(count) for count in total / max(int(total.sum()), 1)),
         present=tuple(int(n) for n in (counts > 0).sum(0)),

@@ -61,20 +61,20 @@ def slices_of(cases: Sequence[Case]) -> list[tuple[Case, int]]:
     return [(case, index) for case in cases for index in range(case.slices)]
 
 
-def drawn_of(cases: Sequence[Case]) -> list[tuple[Case, int]]:
-    """The slices of labelled ``cases`` that are drawn, in order."""
-    return [(case, index) for case in cases for index in case.drawn]
+def labelled_slices_of(cases: Sequence[Case]) -> list[tuple[Case, int]]:
+    """The slices of labelled ``cases`` that have labels, in order."""
+    return [(case, index) for case in cases for index in case.labelled_slices]
 
 
-def undrawn_of(cases: Sequence[Case]) -> list[tuple[Case, int]]:
-    """The slices of labelled ``cases`` in which nobody drew anything: unlabelled images."""
-    return [(case, index) for case in cases for index in case.undrawn]
+def unlabelled_slices_of(cases: Sequence[Case]) -> list[tuple[Case, int]]:
+    """The slices of labelled ``cases`` that are ignored everywhere: they serve as unlabelled images."""
+    return [(case, index) for case in cases for index in case.unlabelled_slices]
 
 
 class BatchLoader:
     """``loader(step)`` is the batch of a step: a function of (seed, step, rank) and nothing else.
 
-    Labels are read for the labelled cases only; their slices without any drawing join the unlabelled
+    Labels are read for the labelled cases only; their slices without any label join the unlabelled
     images.
     """
 
@@ -90,8 +90,8 @@ class BatchLoader:
         ranks: int = 1,
     ) -> None:
         """Args: counts: labelled and unlabelled images of a batch over all ranks."""
-        self.labelled = drawn_of(labelled)
-        self.unlabelled = slices_of(unlabelled) + undrawn_of(labelled)
+        self.labelled = labelled_slices_of(labelled)
+        self.unlabelled = slices_of(unlabelled) + unlabelled_slices_of(labelled)
         self.sampler = Sampler(len(self.labelled), len(self.unlabelled), counts, seed, rank, ranks)
         self.cache = SliceCache(data, config.size, config.cache_mb)
         self.config, self.seed, self.rank = config, seed, rank

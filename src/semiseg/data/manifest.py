@@ -4,8 +4,8 @@
 
     DATA/manifest.json          task, cases with geometry and statistics, split
     DATA/images/CASE.npy        [D, C, H, W]
-    DATA/labels/CASE.npy        [D, H, W] uint8, only for labelled cases; 255 where nobody drew
-    DATA/records.jsonl          of which files and options each case was made (`semiseg.data.records`)
+    DATA/labels/CASE.npy        [D, H, W] uint8, only for labelled cases; 255: ignored
+    DATA/records.jsonl          of which files and options each case was made (`semiseg.preparation.records`)
 """
 
 import functools
@@ -21,7 +21,7 @@ from semiseg.data.fingerprint import Fingerprint
 from semiseg.data.identifiers import flaw_of
 from semiseg.data.task import Bounds, Task
 from semiseg.errors import UserError
-from semiseg.files import whole
+from semiseg.files import atomic_write
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
@@ -41,8 +41,8 @@ class Case(BaseModel):
     affine: tuple[tuple[float, ...], ...] | None = None
     slice_axis: int = 0
     source: str = ""
-    undrawn: tuple[int, ...] = ()
-    """Of a labelled case: slices whose label is ``NOT_DRAWN`` everywhere. They train as unlabelled."""
+    unlabelled_slices: tuple[int, ...] = ()
+    """Of a labelled case: slices whose label is ``IGNORE_INDEX`` everywhere. They train as unlabelled."""
 
     @property
     def slices(self) -> int:
@@ -50,10 +50,10 @@ class Case(BaseModel):
         return self.shape[0]
 
     @property
-    def drawn(self) -> tuple[int, ...]:
-        """The slices of a labelled case that are drawn, at least in part."""
-        undrawn = set(self.undrawn)
-        return tuple(index for index in range(self.slices) if index not in undrawn)
+    def labelled_slices(self) -> tuple[int, ...]:
+        """The slices of a labelled case that have a label, at least in part."""
+        unlabelled = set(self.unlabelled_slices)
+        return tuple(index for index in range(self.slices) if index not in unlabelled)
 
 
 class Split(BaseModel):
@@ -91,7 +91,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     task: Task
     layout: str
     split: Split
@@ -99,7 +99,7 @@ class Manifest(BaseModel):
     notes: tuple[str, ...] = ()
     fingerprint: Fingerprint | None = None
     decisions: tuple[Decision, ...] = ()
-    consequences: tuple[Decision, ...] = ()
+    derived_settings: tuple[Decision, ...] = ()
     """What networks and methods make of the decided input, and of any other anew: no settings."""
 
 
@@ -128,9 +128,7 @@ class PreparedData:
         try:
             self.manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, ValidationError, UnicodeDecodeError):
-            raise UserError(
-                f"{path} cannot be read as a manifest of semiseg: prepare the data again."
-            ) from None
+            raise UserError(_unreadable(path)) from None
         for case in self.manifest.cases:
             flaw = flaw_of(case.identifier)
             if flaw is not None:
@@ -162,7 +160,7 @@ class PreparedData:
         return self._array("images", identifier)
 
     def label(self, identifier: str) -> NDArray[np.uint8]:
-        """[D, H, W] class codes or ``NOT_DRAWN``, memory-mapped."""
+        """[D, H, W] class codes or ``IGNORE_INDEX``, memory-mapped."""
         return self._array("labels", identifier).view(np.uint8)
 
     def image_slice(self, identifier: str, index: int) -> NDArray[np.generic]:
@@ -211,8 +209,18 @@ class PreparedData:
         return array
 
 
+def _unreadable(path: Path) -> str:
+    """Why ``path`` is not a manifest, and what to do."""
+    try:
+        older = json.loads(path.read_text(encoding="utf-8"))["format"] == 1
+    except (OSError, ValueError, LookupError, TypeError):
+        older = False
+    why = "was written by an older version" if older else "cannot be read as a manifest"
+    return f"{path} {why} of semiseg: prepare the data again."
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write ``manifest.json`` so that a half-written one is never seen."""
     text = json.dumps(manifest.model_dump(mode="json"), indent=1)
-    with whole(folder / "manifest.json") as partial:
+    with atomic_write(folder / "manifest.json") as partial:
         partial.write_text(text + "\n", encoding="utf-8")

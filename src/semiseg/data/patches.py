@@ -21,7 +21,7 @@ class PatchLoader:
     A pass over the data takes one patch of every volume. Of the labelled patches a part
     (``data.foreground``) is put on a voxel of a class, each class of the volume with even chances; the
     others, and all unlabelled ones, lie anywhere within their volumes. A volume that is smaller than a
-    patch lies in its middle, zero and not drawn around it. Labels are read for the labelled cases only.
+    patch lies in its middle, zeros and ignored voxels around it. Labels are read for the labelled cases only.
     """
 
     def __init__(

@@ -13,7 +13,8 @@ from typing import Literal
 
 from semiseg.data.manifest import PARTS, Case, Split
 from semiseg.errors import UserError
-from semiseg.files import replacing
+from semiseg.files import atomic_output
+from semiseg.text import plural
 
 FEWEST_TO_DIVIDE = 5  # labelled patients; with fewer, holding some back costs more than it tells
 
@@ -117,7 +118,7 @@ def write_split(path: Path | str, split: Split) -> None:
     content: dict[str, list[str]] = {name: list(split.part(name)) for name in PARTS}
     if split.labelled_order is not None:
         content["labelled_order"] = list(split.labelled_order)
-    with replacing(Path(path)) as partial:
+    with atomic_output(Path(path)) as partial:
         text = json.dumps({**content, "origin": split.origin}, indent=1)
         partial.write_text(text + "\n", encoding="utf-8")
 
@@ -205,15 +206,15 @@ def draw_labelled(
     split: Split,
     labelled_train_patients: Sequence[str],
     budget: int | list[str],
-    draw: int | None = None,
+    labelled_seed: int | None = None,
 ) -> tuple[str, ...]:
     """The patients whose labels a training may read.
 
     Args:
-        split: of the data; its ``labelled_order`` is taken where ``draw`` is None.
+        split: of the data; its ``labelled_order`` is taken where ``labelled_seed`` is None.
         labelled_train_patients: the training patients that have labels.
         budget: how many, or which.
-        draw: the seed of a draw; None takes the split's order, or else draw 0.
+        labelled_seed: draws them; None takes the split's order, or else seed 0.
 
     Returns:
         A prefix of one order, so that a smaller budget lies within a larger one; a list as given.
@@ -230,8 +231,8 @@ def draw_labelled(
                     "training part: correct the list."
                 )
         return tuple(budget)
-    order = seeded_order(available, draw or 0, "labelled")
-    if draw is None and split.labelled_order:
+    order = seeded_order(available, labelled_seed or 0, "labelled")
+    if labelled_seed is None and split.labelled_order:
         first = [patient for patient in split.labelled_order if patient in available]
         order = (*first, *(patient for patient in order if patient not in first))
     return order[: _at_most(budget, len(order))]
@@ -258,8 +259,3 @@ def _at_most(budget: int, available: int) -> int:
 
 def _patients(count: int) -> str:
     return plural(count, "patient")
-
-
-def plural(count: int, noun: str) -> str:
-    """``1 image``, ``1,312 images``."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

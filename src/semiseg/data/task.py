@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-NOT_DRAWN = 255  # in a label: nobody said what is here; counts in no loss and no metric
+IGNORE_INDEX = 255  # in a label: nobody said what is here; counts in no loss and no metric
 
 Bounds = tuple[float, float] | tuple[tuple[float, float], ...]
 """The intensities of one case that become 0 and 1: one pair for all channels, or a pair a channel."""
@@ -53,7 +53,7 @@ class Task(BaseModel):
     """Made by ``prepare``, stored with the data, copied into each run.
 
     ``classes[0]`` is the background; the position of a name is its code in every label array, where
-    ``NOT_DRAWN`` may stand too.
+    ``IGNORE_INDEX`` may stand too.
     ``colours``: class -> ``#rrggbb``, of those classes that the source shows in a colour of their own.
     ``spacing`` is the median (slice, row, column) spacing in mm, None where the format has none.
     """

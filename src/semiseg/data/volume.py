@@ -13,7 +13,7 @@ class Volume:
 
     Attributes:
         image: [D, C, H, W], any numeric type; slices first, so that one slice is contiguous.
-        label: [D, H, W] uint8 class codes (``NOT_DRAWN`` where nobody drew), or None for an
+        label: [D, H, W] uint8 class codes (``IGNORE_INDEX`` where a voxel is ignored), or None for an
             unlabelled image.
         spacing: (slice, row, column) in mm, None where the format carries none.
         affine: 4x4, voxel (i, j, k) of the *source's* axis order to world mm, or None.

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semiseg.data.evenly import evenly
+from semiseg.data.evenly_spaced import evenly_spaced
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.data.resampling import new_shape, resample, resample_labels
-from semiseg.data.task import NOT_DRAWN, normalise
+from semiseg.data.task import IGNORE_INDEX, normalise
 from semiseg.errors import UserError
 
 Spacing = tuple[float, float, float]
@@ -49,7 +49,7 @@ class VolumeStore:
     ) -> tuple[Tensor, Tensor | None]:
         """Image [C, *sides] float32, 0 outside, and, only where asked for, label [*sides] uint8.
 
-        The label is ``NOT_DRAWN`` outside: nobody drew what lies beyond the volume.
+        The label is ``IGNORE_INDEX`` outside the volume.
         """
         shape = self.shape(case)
         inside = [
@@ -60,7 +60,7 @@ class VolumeStore:
         out = torch.zeros((self.data.task.channels, *sides))
         codes = None
         if with_label:
-            codes = torch.full(tuple(sides), NOT_DRAWN, dtype=torch.uint8)
+            codes = torch.full(tuple(sides), IGNORE_INDEX, dtype=torch.uint8)
         if any(i.stop <= i.start for i in inside):
             return out, codes
         if self._is_own(case, shape):
@@ -94,7 +94,7 @@ class VolumeStore:
             for code in range(1, len(self.data.task.classes)):
                 there = np.flatnonzero(flat == code)
                 if len(there):
-                    chosen = there[evenly(len(there), MOST_PLACES)]
+                    chosen = there[evenly_spaced(len(there), MOST_PLACES)]
                     found.append(np.stack(np.unravel_index(chosen, shape), 1))
             self._places[case.identifier] = found
         return self._places[case.identifier]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.errors import UserError
 
 Classes = Sequence[str] | Mapping[int, str]
@@ -48,14 +48,14 @@ def codes_in(label: NDArray[np.generic]) -> list[int]:
     return [int(code) for code in np.flatnonzero(np.bincount(label.ravel()))]
 
 
-def drawn_only(
+def without_ignored(
     prediction: NDArray[np.generic], reference: NDArray[np.generic]
 ) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
-    """Both (of one shape) with background where the reference is not drawn: excluded from both."""
-    undrawn = reference == NOT_DRAWN
-    if not undrawn.any():
+    """Both (of one shape) with background where the reference is ignored: excluded from both."""
+    ignored = reference == IGNORE_INDEX
+    if not ignored.any():
         return prediction, reference
-    return np.where(undrawn, 0, prediction), np.where(undrawn, 0, reference)
+    return np.where(ignored, 0, prediction), np.where(ignored, 0, reference)
 
 
 def check_codes(label: NDArray[np.generic], known: Mapping[int, str], what: str) -> None:

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.errors import UserError
-from semiseg.evaluation.ceiling import resize_nearest
 from semiseg.evaluation.classes import Classes, foreground
 from semiseg.evaluation.overlap import mae
 from semiseg.evaluation.protocols import STRICT, CaseScore, Missing, Protocol, score_case
+from semiseg.evaluation.resize_upper_bound import resize_nearest
 
 
 def score_picture(
@@ -28,14 +28,14 @@ def score_picture(
     """Score one picture: all of :func:`semiseg.evaluation.protocols.score_case`, and MAE.
 
     MAE is defined for every status (an empty mask is one more picture to be right or wrong on), over
-    the pixels that are drawn.
+    the pixels that are not ignored.
     Under a protocol with a ``picture_size`` everything is brought to that side first: masks by
     nearest neighbour, probabilities linearly; they may then differ in size before, and the largest
     of the probabilities of all codes, where given, takes the prediction's place.
 
     Args:
         prediction: [H, W] or [1, H, W] class codes.
-        reference: the same shape; pixels that are ``NOT_DRAWN`` do not count.
+        reference: the same shape; pixels that are ``IGNORE_INDEX`` do not count.
         classes: names by position, background first, or code -> name.
         spacing: (slice, row, column) in mm, mostly None.
         protocol: definitions.
@@ -61,12 +61,12 @@ def score_picture(
                 pair[0] = probability.argmax(0)[None]
     p, r = pair
     scores = score_case(p, r, classes, spacing, protocol, missing, case)
-    drawn = np.ones(r.shape, bool) if NOT_DRAWN in named else r != NOT_DRAWN
-    if not drawn.any():
+    scored = np.ones(r.shape, bool) if IGNORE_INDEX in named else r != IGNORE_INDEX
+    if not scored.any():
         return scores
     return [
         dataclasses.replace(
-            score, mae=mae(_of_class(p, probability, score.code)[drawn], (r == score.code)[drawn])
+            score, mae=mae(_of_class(p, probability, score.code)[scored], (r == score.code)[scored])
         )
         for score in scores
     ]

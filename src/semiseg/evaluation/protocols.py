@@ -24,9 +24,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.errors import UserError, unknown
-from semiseg.evaluation.classes import Classes, check_codes, drawn_only, foreground
+from semiseg.evaluation.classes import Classes, check_codes, foreground, without_ignored
 from semiseg.evaluation.overlap import overlap, same_shape
 from semiseg.evaluation.surfaces import (
     HD95,
@@ -170,7 +170,7 @@ def score_case(
 
     Args:
         prediction: [D, H, W] class codes, restored to the reference's grid.
-        reference: [D, H, W] class codes; voxels that are ``NOT_DRAWN`` are excluded from both masks
+        reference: [D, H, W] class codes; voxels that are ``IGNORE_INDEX`` are excluded from both masks
             (unless 255 is one of ``classes``).
         classes: names by position, background first, or code -> name.
         spacing: (slice, row, column) in mm; None where the format carries none.
@@ -185,8 +185,8 @@ def score_case(
     named = foreground(classes)
     label = f" of {case}" if case else ""
     check_codes(prediction, named, f"The prediction{label}")
-    if NOT_DRAWN not in named:
-        prediction, reference = drawn_only(prediction, reference)
+    if IGNORE_INDEX not in named:
+        prediction, reference = without_ignored(prediction, reference)
     check_codes(reference, named, f"The reference{label}")
     check_spacing(spacing, reference.ndim)
     if not protocol.physical:

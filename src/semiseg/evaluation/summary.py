@@ -16,7 +16,7 @@ import numpy as np
 
 from semiseg.errors import UserError
 from semiseg.evaluation.protocols import CaseScore, Missing, Protocol, Status, Units
-from semiseg.files import replacing
+from semiseg.files import atomic_output
 
 METRICS = ("dice", "iou", "hd95", "asd", "mae")
 STATUSES: tuple[Status, ...] = ("ok", "missing", "spurious", "absent")
@@ -208,7 +208,7 @@ def write_csv(path: Path, summary: Summary) -> None:
     """
     counted = ("predicted_voxels", "reference_voxels")
     fixed = {k: v for k, v in definitions(summary).items() if k != "mean_over_classes_is"}
-    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with atomic_output(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         columns = [summary.column(metric) for metric in summary.metrics]
         writer.writerow(["case", "class", "code", "status", *columns, *counted, *fixed])
@@ -230,7 +230,7 @@ def write_json(
     """
     content = ({"of": dict(origin)} if origin else {}) | summary.to_json()
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    with replacing(path) as partial:
+    with atomic_output(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
 
 

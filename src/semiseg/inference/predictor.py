@@ -55,7 +55,7 @@ class Predictor:
         self.flips = FLIPS if flips else FLIPS[:1]
         self.resampling, self.batch_size = resampling, batch_size
 
-    def labels(
+    def predict(
         self,
         image: NDArray[np.generic],
         bounds: Bounds | None = None,

@@ -47,7 +47,7 @@ class VolumePredictor:
         self.flips = FLIPS if flips else FLIPS[:1]
         self.resampling = resampling
 
-    def labels(
+    def predict(
         self,
         image: NDArray[np.generic],
         bounds: Bounds | None = None,

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.losses.precision import at_least_single
 
 CPU_ROWS = 512  # rows of E that are worked on at a time: they stay in the core's cache
@@ -61,7 +61,7 @@ def balanced_contrast(
     Args:
         embeddings: [P, N, D], not normalised: the loss does it, and the gradient goes through it;
             P independent problems of N embeddings.
-        labels: [P, N] int64 in [0, classes); ``NOT_DRAWN`` is padding: neither anchor nor key.
+        labels: [P, N] int64 in [0, classes); ``IGNORE_INDEX`` is padding: neither anchor nor key.
         classes: K.
         temperature: tau.
         mask: [P, N] bool, False for padding (neither anchor nor key); None for no padding.
@@ -71,8 +71,8 @@ def balanced_contrast(
         A scalar of the embeddings' dtype (float32 where that is narrower).
     """
     embeddings = at_least_single(embeddings)
-    drawn = labels != NOT_DRAWN
-    labels, mask = labels.masked_fill(~drawn, 0), drawn if mask is None else mask & drawn
+    labelled = labels != IGNORE_INDEX
+    labels, mask = labels.masked_fill(~labelled, 0), labelled if mask is None else mask & labelled
     weights = _anchor_weights(labels, classes, mask, variant, embeddings.dtype)
     loss: Tensor = _BalancedContrast.apply(
         embeddings, labels, *weights, classes, temperature, variant.anchor_in_denominator

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from semiseg.data.task import NOT_DRAWN
-from semiseg.losses.drawn import cross_entropy, one_hot
+from semiseg.data.task import IGNORE_INDEX
+from semiseg.losses.ignore import cross_entropy, one_hot
 from semiseg.losses.precision import at_least_single
 
 
@@ -14,11 +14,11 @@ def dice_loss(
 
     ``1/K sum_k [1 - (2 sum p_k t_k + s) / (sum p_k^2 + sum t_k^2 + s)]``, where the inner sums run
     over batch and pixels (MCSC, equation 1's ``L_dice``; Milletari et al. 2016 for the squares);
-    pixels that are not drawn are in none of them.
+    pixels that are ignored are in none of them.
 
     Args:
         probabilities: [B, K, ...] after the softmax.
-        target: [B, ...] int64 class codes or ``NOT_DRAWN``.
+        target: [B, ...] int64 class codes or ``IGNORE_INDEX``.
         smooth: s.
 
     Returns:
@@ -26,7 +26,7 @@ def dice_loss(
     """
     classes = probabilities.shape[1]
     truth = one_hot(target, classes, probabilities.dtype)
-    probabilities = probabilities.masked_fill((target == NOT_DRAWN).unsqueeze(1), 0)
+    probabilities = probabilities.masked_fill((target == IGNORE_INDEX).unsqueeze(1), 0)
     dims = [0, *range(2, probabilities.ndim)]
     overlap = (probabilities * truth).sum(dims)
     size = (probabilities * probabilities).sum(dims) + truth.sum(dims)
@@ -39,7 +39,7 @@ def supervised_loss(logits: Tensor, target: Tensor, background: bool = True) -> 
 
     Args:
         logits: [B, K, ...].
-        target: [B, ...] int64 class codes or ``NOT_DRAWN``.
+        target: [B, ...] int64 class codes or ``IGNORE_INDEX``.
         background: whether class 0 has a part in the Dice loss. A network with one sigmoid channel
             (Zhao et al.) has no background to be scored.
     """

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
-from semiseg.data.task import NOT_DRAWN, Task
+from semiseg.data.task import IGNORE_INDEX, Task
 from semiseg.errors import UserError
 from semiseg.losses.cross_level import cross_level_consistency, cross_level_contrast
 from semiseg.losses.dice import supervised_loss
@@ -162,13 +162,13 @@ class CrossLevel(Method):
     def embeddings(self, images: Tensor, labels: Tensor) -> dict[str, Points]:
         """See `Method`: also the projected cells, by the class that most of a cell's pixels have.
 
-        A cell of which most is not drawn is left out.
+        A cell of which most is ignored is left out.
         """
         spaces = super().embeddings(images, labels)
         cells = self.projector.embed(self.network.features(images)[1]).flatten(0, 1)
         classes = cut(labels[:, None], self.options.patches).flatten(0, 1).flatten(1).mode(1).values
-        drawn = classes != NOT_DRAWN
-        return spaces | {"cells": (cells[drawn], classes[drawn])}
+        labelled = classes != IGNORE_INDEX
+        return spaces | {"cells": (cells[labelled], classes[labelled])}
 
     def active_from(self, iterations: int) -> dict[str, int]:
         """See `Method`."""

@@ -167,7 +167,7 @@ class MCSC(CrossTeaching):
 
         Args:
             features: [N, C, (d,) h, w] of each network.
-            guides: [2N, (D,) H, W] labels (or ``NOT_DRAWN``) at full resolution, the CNN's N first.
+            guides: [2N, (D,) H, W] labels (or ``IGNORE_INDEX``) at full resolution, the CNN's N first.
         """
         # the argmax of coarse logits would be another label
         shape = next(iter(features.values())).shape[2:]

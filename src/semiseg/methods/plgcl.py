@@ -22,7 +22,7 @@ from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
 from semiseg.data.task import Task
 from semiseg.errors import UserError
-from semiseg.losses.drawn import cross_entropy, one_hot
+from semiseg.losses.ignore import cross_entropy, one_hot
 from semiseg.losses.plgcl import binary_entropy, gaussian_contrast, nearest
 from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
@@ -150,7 +150,7 @@ class PLGCL(Method):
     def _windows(self, batch: Batch) -> Windows:
         """Section 3.1: candidates of every class over the whole batch, and up to P of each."""
         o, labelled = self.options, batch.labelled
-        # where nobody drew no class is certain: nothing of it is attended
+        # where pixels are ignored no class is certain: nothing of it is attended
         confidence = one_hot(batch.labels, self.classes)
         if batch.unlabelled:
             guide = self.guide if self.guide is not None else self.student

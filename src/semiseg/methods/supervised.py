@@ -14,7 +14,7 @@ from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
 from semiseg.data.task import Task
 from semiseg.losses.dice import supervised_loss
-from semiseg.losses.drawn import cross_entropy
+from semiseg.losses.ignore import cross_entropy
 from semiseg.methods import base
 from semiseg.methods.base import Method, Step
 from semiseg.networks.build import build_network

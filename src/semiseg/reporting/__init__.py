@@ -1,1 +1,1 @@
-"""Tables, figures, the HTML page, and what is said on the terminal."""
+"""Tables, figures and the HTML page: takes results, computes no metrics."""

@@ -5,16 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from semiseg.data.evenly import evenly
 from semiseg.data.manifest import PARTS, Case, PreparedData
 from semiseg.data.splits import counted
-from semiseg.evaluation.ceiling import resize_ceiling
+from semiseg.evaluation.resize_upper_bound import resize_upper_bound_of_set, sample_of
 
 Row = Mapping[str, Any]
-
-MOST_VOXELS = 200_000_000  # for the ceiling: half a minute; more would hardly change a digit
 
 
 def caption(
@@ -29,7 +24,7 @@ def caption(
     Args:
         rows: see `semiseg.reporting.tables.write_tables`.
         on: the scored part.
-        prepared: the data; without them counts and the resize ceiling are left out.
+        prepared: the data; without them counts and the upper bound of resizing are left out.
         cases: what was scored.
         held_out: of each run's own labelled patients, not a part of the data's split.
     """
@@ -51,7 +46,7 @@ def caption(
         )
     out += [*_definitions(rows), *_settings(rows)]
     if prepared is not None:
-        out += _ceilings(rows, prepared, cases)
+        out += _upper_bounds(rows, prepared, cases)
     return [*out, *_seeds(rows)]
 
 
@@ -111,17 +106,14 @@ def _settings(rows: Sequence[Row]) -> list[str]:
     return out
 
 
-def _ceilings(rows: Sequence[Row], prepared: PreparedData, cases: Sequence[Case]) -> list[str]:
+def _upper_bounds(rows: Sequence[Row], prepared: PreparedData, cases: Sequence[Case]) -> list[str]:
     if not cases:
         return []
-    voxels = sum(c.shape[0] * c.shape[2] * c.shape[3] for c in cases)
-    count = min(len(cases), max(len(cases) * MOST_VOXELS // voxels, 10))
-    chosen = [cases[place] for place in evenly(len(cases), count)]
+    count = len(sample_of(cases))
     sample = f" (over {count} of {len(cases)} cases)" if count < len(cases) else ""
     out = []
     for size in sorted({row["size"] for row in rows if isinstance(row["size"], int)}):
-        labels = (np.asarray(prepared.label(case.identifier)) for case in chosen)
-        best = resize_ceiling(labels, size, prepared.task.classes)
+        best = resize_upper_bound_of_set(prepared, cases, size)
         values = ", ".join(f"{n} {100 * v:.1f}" for n, v in best.items() if v is not None)
         out.append(
             f"Resizing to {size} x {size} and back alone limits DSC [%] to about {values}{sample}."

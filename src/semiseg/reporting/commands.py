@@ -12,7 +12,7 @@ from semiseg.errors import UserError
 from semiseg.reporting.results import Benchmark, Scored
 from semiseg.training.run_folder import RunFolder, RunSplit
 
-MOST_DRAWS = 20  # seeds of labelled patients that are tried
+MOST_SEEDS = 20  # seeds of labelled patients that are tried
 
 
 def train_command(run: RunFolder, data: PreparedData | None) -> str:
@@ -25,9 +25,9 @@ def train_command(run: RunFolder, data: PreparedData | None) -> str:
     config, facts, split = run.config(), run.read_json("run.json"), run.split()
     words = ["semiseg", "train", Path(facts["data"]).name, "--method", config.method]
     words += ["--labelled", split.budget]
-    draw = None if data is None else _draw(data, split, config.training.seed)
-    if draw is not None:
-        words += ["--draw", str(draw)]
+    labelled_seed = None if data is None else _labelled_seed(data, split, config.training.seed)
+    if labelled_seed is not None:
+        words += ["--labelled-seed", str(labelled_seed)]
     if config.preset:
         words += ["--preset", config.preset]
     dump = config.model_dump(mode="json")
@@ -48,7 +48,7 @@ def evaluate_command(run: RunFolder, scored: Scored) -> str:
     return shlex.join([*words, *(["--flips"] if scored.flips else [])])
 
 
-def _draw(data: PreparedData, chosen: RunSplit, seed: int) -> int | None:
+def _labelled_seed(data: PreparedData, chosen: RunSplit, seed: int) -> int | None:
     """The seed that draws a run's labelled patients; None where the default does, or none found."""
     train = data.manifest.split.train
     patients = [case.patient for case in data.of_patients(train, labelled=True)]
@@ -58,9 +58,9 @@ def _draw(data: PreparedData, chosen: RunSplit, seed: int) -> int | None:
         wanted |= set(chosen.split.validation)
     try:
         budget = parse_budget(chosen.budget, len(patients))
-        for draw in (None, seed, *range(MOST_DRAWS)):
-            if set(draw_labelled(data.manifest.split, patients, budget, draw)) == wanted:
-                return draw
+        for labelled_seed in (None, seed, *range(MOST_SEEDS)):
+            if set(draw_labelled(data.manifest.split, patients, budget, labelled_seed)) == wanted:
+                return labelled_seed
     except UserError:  # a list of patients that has gone
         return None
     return None

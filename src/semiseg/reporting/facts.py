@@ -9,8 +9,8 @@ from semiseg.data.manifest import PreparedData
 from semiseg.data.splits import counted
 from semiseg.errors import UserError
 from semiseg.reporting.captions import input_words
-from semiseg.reporting.console import duration
 from semiseg.reporting.results import Benchmark
+from semiseg.text import duration, joined
 from semiseg.training.run_folder import RunFolder
 
 
@@ -24,11 +24,6 @@ def available_of(data: PreparedData | None) -> int:
 def labelled_words(budget: str) -> str:
     """A budget in a sentence: a file is known by its name."""
     return Path(budget).name if "/" in budget else budget
-
-
-def joined(words: Sequence[str]) -> str:
-    """``a, b and c``."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def is_phantom(name: str) -> bool:

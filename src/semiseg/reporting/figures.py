@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from semiseg.data.task import Task
-from semiseg.files import replacing
+from semiseg.files import atomic_output
 
 # Okabe and Ito's colours that stand out on white, and lighter ones of the same hues for dark paper
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#b0508a", "#c68a00", "#3a9bd6", "#7a6a58", "#8c1d40")
@@ -226,7 +226,7 @@ def histogram(
 
 def save_figure(figure: Figure, target: Path) -> None:
     """Write a figure that stands alone; its format is ``target``'s ending."""
-    with replacing(target) as partial:
+    with atomic_output(target) as partial:
         figure.savefig(partial, format=target.suffix[1:].lower(), dpi=150)
 
 

@@ -12,7 +12,7 @@ from semiseg.data.task import first_channel
 from semiseg.evaluation.inspection.images import orientation_of
 from semiseg.evaluation.inspection.measure import HIGH, LOW, MIDDLE, CaseFacts
 from semiseg.evaluation.inspection.summary import ClassFacts, Inspection
-from semiseg.files import replacing
+from semiseg.files import atomic_output
 
 MOST_ROWS = 20  # of the table of cases on a terminal
 
@@ -33,7 +33,9 @@ def task_facts(manifest: Manifest) -> list[tuple[str, str]]:
     else:
         facts.append(("Median spacing", "none in these files, so distances will be in voxels"))
     decided = [(f"Decided: {d.option}", f"{d.value} ({d.reason})") for d in manifest.decisions]
-    decided += [(f"Follows: {d.option}", f"{d.value} ({d.reason})") for d in manifest.consequences]
+    decided += [
+        (f"Follows: {d.option}", f"{d.value} ({d.reason})") for d in manifest.derived_settings
+    ]
     return [*facts, ("Split", manifest.split.origin or "as prepared"), *decided]
 
 
@@ -75,11 +77,11 @@ def row_of(item: CaseFacts, classes: Sequence[str]) -> dict[str, Any]:
         "median": _short(item.levels[MIDDLE]), "percentile_99.5": _short(item.levels[HIGH]),
         "highest": _short(item.extremes[1]),
         "becomes_0": _short(low), "becomes_1": _short(high),
-        "drawn": _short(item.drawn) if item.case.labelled else None, "digest": item.digest,
+        "labelled_share": _short(item.labelled_share) if item.case.labelled else None, "digest": item.digest,
     }  # fmt: skip
     for code, name in enumerate(classes[1:], start=1):
         own = item.structures[code - 1] if item.structures else None
-        drawn = own if own is not None and own.voxels else None
+        structure = own if own is not None and own.voxels else None
         ml = None if own is None or not item.millilitres else own.voxels * item.millilitres
         row |= {
             f"{name}: share": None if own is None else _short(own.voxels / item.voxels),
@@ -87,8 +89,8 @@ def row_of(item: CaseFacts, classes: Sequence[str]) -> dict[str, Any]:
             f"{name}: ml": None if ml is None else _short(ml),
             f"{name}: slices": None if own is None else own.slices,
             f"{name}: pieces": None if own is None else own.components,
-            f"{name}: across": drawn and _short(drawn.across),
-            f"{name}: ceiling": drawn and _short(drawn.ceiling),
+            f"{name}: across": structure and _short(structure.across),
+            f"{name}: upper_bound": structure and _short(structure.upper_bound),
         }
     return row
 
@@ -113,7 +115,7 @@ def content(inspection: Inspection) -> dict[str, Any]:
              for key, value in dataclasses.asdict(item).items()}
             for item in inspection.classes
         ],
-        "ceiling": {item.name: _short(item.ceiling) for item in inspection.classes},
+        "upper_bound": {item.name: _short(item.upper_bound) for item in inspection.classes},
         "intensities": {
             word: {key: value if key == "images" else _short(value)
                    for key, value in dataclasses.asdict(facts).items()}
@@ -130,7 +132,7 @@ def write_cases(path: Path, inspection: Inspection) -> None:
         UserError: where it cannot be written.
     """
     rows = [row_of(item, inspection.manifest.task.classes) for item in inspection.cases]
-    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with atomic_output(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -174,7 +176,16 @@ def _title(inspection: Inspection) -> str:
 def class_table(classes: Sequence[ClassFacts]) -> list[tuple[str, ...]]:
     """Heads, then one row a foreground class."""
     rows: list[tuple[str, ...]] = [
-        ("class", "cases", "slices", "share", "median size", "pieces", "across", "ceiling of Dice")
+        (
+            "class",
+            "cases",
+            "slices",
+            "share",
+            "median size",
+            "pieces",
+            "across",
+            "upper bound of Dice",
+        )
     ]
     for item in classes:
         size = "-" if item.volume is None else _sized(item.volume, item.unit)
@@ -182,7 +193,7 @@ def class_table(classes: Sequence[ClassFacts]) -> list[tuple[str, ...]]:
             (
                 item.name, f"{item.cases:,}", f"{item.slices:,}", percent(item.share), size,
                 _shown(item.pieces, ".3g"), _shown(item.across, ".1f", " px"),
-                _shown(item.ceiling, ".3f"),
+                _shown(item.upper_bound, ".3f"),
             )
         )  # fmt: skip
     return rows

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from semiseg.data.evenly import evenly
+from semiseg.data.evenly_spaced import evenly_spaced
 from semiseg.data.manifest import PreparedData
 from semiseg.data.task import first_channel
 from semiseg.evaluation.inspection.findings import Finding
@@ -73,7 +73,7 @@ def inspection_page(inspection: Inspection, data: PreparedData) -> str:
 
 def spread(cases: Sequence[CaseFacts], most: int) -> list[CaseFacts]:
     """At most ``most`` of ``cases``, at even places of the list."""
-    return [cases[place] for place in evenly(len(cases), most)]
+    return [cases[place] for place in evenly_spaced(len(cases), most)]
 
 
 @dataclasses.dataclass(frozen=True)

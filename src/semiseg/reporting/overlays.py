@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.reporting.figures import CLASSES, rgb
 
 
@@ -24,7 +24,7 @@ class Shown:
         case: identifier.
         why: how it was chosen.
         image: [D, C, H, W].
-        reference: [D, H, W] class codes (``NOT_DRAWN`` is shown darkened), or None.
+        reference: [D, H, W] class codes (``IGNORE_INDEX`` is shown darkened), or None.
         predictions: name of a method or network -> [D, H, W] class codes.
         scores: the same names -> Dice of the case, mean over its classes.
         spacing: (slice, row, column) in mm, or None.
@@ -82,7 +82,7 @@ def choose_cases(scores: Mapping[str, float]) -> list[tuple[str, str]]:
 
 def choose_slices(reference: NDArray[np.generic], count: int = 3) -> list[int]:
     """Slices of [D, H, W] spread evenly over those that hold a structure (all where none does)."""
-    filled = np.flatnonzero(_drawn(reference).reshape(len(reference), -1).any(axis=1))
+    filled = np.flatnonzero(_marked(reference).reshape(len(reference), -1).any(axis=1))
     if not len(filled):
         filled = np.arange(len(reference))
     if len(filled) <= count:
@@ -105,7 +105,7 @@ def crop_box(
     height, width = masks[0].shape[-2:]
     union = np.zeros((height, width), bool)
     for mask in masks:
-        union |= _drawn(mask).reshape(-1, height, width).any(axis=0)
+        union |= _marked(mask).reshape(-1, height, width).any(axis=0)
     if not union.any():
         return 0, height, 0, width
     spans = []
@@ -144,7 +144,7 @@ def overlay(
 
     Args:
         image: [C, H, W]; three channels are shown in colour, of others the first.
-        label: [H, W] class codes, or None for the image alone; what is not drawn is darkened.
+        label: [H, W] class codes, or None for the image alone; ignored pixels are darkened.
         spacing: (row, column), for the proportions.
         box: what is shown.
         grey: intensities that become black and white.
@@ -170,8 +170,8 @@ def overlay(
 
     if label is not None:
         codes = grown(label)
-        canvas[codes == NOT_DRAWN] *= 0.4
-        codes = np.where(_drawn(codes), codes, 0)
+        canvas[codes == IGNORE_INDEX] *= 0.4
+        codes = np.where(_marked(codes), codes, 0)
         for code in np.unique(codes[codes > 0]):
             mask = codes == code
             colour = np.array(rgb(colours[(int(code) - 1) % len(colours)]), np.float32)
@@ -179,15 +179,15 @@ def overlay(
             canvas[_outline(mask)] = colour
     if truth is not None:
         codes = grown(truth)
-        codes = np.where(_drawn(codes), codes, 0)
+        codes = np.where(_marked(codes), codes, 0)
         for code in np.unique(codes[codes > 0]):
             canvas[_outline(codes == code, 1)] = 255
     return canvas.astype(np.uint8)
 
 
-def _drawn(codes: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Where a structure is: neither background nor what nobody drew."""
-    return (codes != 0) & (codes != NOT_DRAWN)
+def _marked(codes: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Where a structure is: neither background nor ignored."""
+    return (codes != 0) & (codes != IGNORE_INDEX)
 
 
 def _outline(mask: NDArray[np.bool_], thickness: int = 2) -> NDArray[np.bool_]:

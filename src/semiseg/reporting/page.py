@@ -28,7 +28,6 @@ from semiseg.reporting.facts import (
     described,
     ignores_unlabelled,
     is_phantom,
-    joined,
     methods_of,
     noun_of,
     settings_of,
@@ -37,6 +36,7 @@ from semiseg.reporting.facts import (
 )
 from semiseg.reporting.overlays import Shown, picture_sections
 from semiseg.reporting.results import Benchmark, Scored, open_data, read_benchmark, read_run
+from semiseg.text import joined
 from semiseg.training.run_folder import RunFolder
 
 MOST_NAMES = 4  # in a title

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.data.manifest import PreparedData
-from semiseg.files import replacing
+from semiseg.files import atomic_output
 from semiseg.reporting.captions import Row, caption, scored_cases, trouble
 
 # metric -> (title, better is larger, factor to what is shown, decimals)
@@ -222,14 +222,14 @@ def write_tables(folder: Path, rows: list[dict[str, Any]], prepared: PreparedDat
     above, below = caption(rows, on, prepared, cases, held_out), trouble(rows)
     _write_csv(folder / "runs.csv", _run_records(rows, on))
     _write_csv(folder / "table.csv", _line_records(lines, rows))
-    with replacing(folder / "table.md") as partial:
+    with atomic_output(folder / "table.md") as partial:
         partial.write_text(_markdown(lines, rows, above, below), encoding="utf-8")
     return _text(lines, rows, above, below)
 
 
 def _write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     columns = list(dict.fromkeys(name for record in records for name in record))
-    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with atomic_output(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(records)

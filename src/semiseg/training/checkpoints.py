@@ -11,14 +11,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from semiseg.errors import UserError
-from semiseg.files import whole
+from semiseg.files import atomic_write
 
 KEEP = 2
 
 
 def _atomically(path: Path, write: Callable[[Path], None]) -> None:
     try:
-        with whole(path) as partial:
+        with atomic_write(path) as partial:
             write(partial)
     except (OSError, RuntimeError, SafetensorError) as error:
         raise UserError(

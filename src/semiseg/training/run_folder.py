@@ -28,7 +28,9 @@ from semiseg.config import SECTIONS, RunConfig, readable
 from semiseg.data.manifest import Split
 from semiseg.data.task import Task
 from semiseg.errors import UserError
-from semiseg.files import whole
+from semiseg.files import atomic_write
+
+FORMAT = 2  # of the folder, in config.yaml; folders of another format are refused
 
 
 class RunSplit(BaseModel):
@@ -61,7 +63,8 @@ class RunFolder:
             self.write_json("run.json", facts | environment())
             self.write_json("task.json", task.model_dump(mode="json"))
             self.write_json("split.json", split.model_dump(mode="json"))
-            self._write("config.yaml", yaml.safe_dump(to_file_form(config), sort_keys=False))
+            content = {"format": FORMAT, **to_file_form(config)}
+            self._write("config.yaml", yaml.safe_dump(content, sort_keys=False))
         except OSError as error:
             raise UserError(
                 f"{self.folder} cannot be written ({error.strerror}): choose another folder with -o."
@@ -95,10 +98,15 @@ class RunFolder:
                 "'semiseg train' wrote."
             )
         try:
-            return from_file_form(yaml.safe_load(path.read_text(encoding="utf-8")))
+            content = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+            if content.pop("format", 1) != FORMAT:
+                raise UserError(
+                    f"{self.folder} was written by another version of semiseg: train again."
+                )
+            return from_file_form(content)
         except ValidationError as error:
             raise UserError(f"{path}: {readable(error)}") from None
-        except (yaml.YAMLError, AttributeError, TypeError):
+        except (yaml.YAMLError, AttributeError, TypeError, ValueError):
             raise UserError(f"{path} cannot be read as a run's configuration.") from None
 
     def task(self) -> Task:
@@ -129,7 +137,7 @@ class RunFolder:
         self._write(name, json.dumps(content, indent=1) + "\n")
 
     def _write(self, name: str, text: str) -> None:
-        with whole(self.folder / name) as partial:
+        with atomic_write(self.folder / name) as partial:
             partial.write_text(text, encoding="utf-8")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from semiseg.data.manifest import Case, PreparedData
-from semiseg.evaluation.classes import drawn_only
+from semiseg.evaluation.classes import without_ignored
 from semiseg.evaluation.overlap import dice
 from semiseg.inference.volumes import AnyPredictor
 
@@ -15,14 +15,14 @@ def validation_dice(
 ) -> dict[str, float]:
     """3D Dice of each class on the original grid, mean over the cases that have the class.
 
-    Also ``dice``: the mean over classes. A class that no case has is left out, and so is what is not
-    drawn.
+    Also ``dice``: the mean over classes. A class that no case has is left out, and so are ignored
+    pixels.
     """
     scores: dict[str, list[float]] = {name: [] for name in data.task.foreground}
     for case in cases:
         image = np.asarray(data.image(case.identifier))
-        predicted = predictor.labels(image, case.bounds, case.spacing)
-        prediction, reference = drawn_only(predicted, np.asarray(data.label(case.identifier)))
+        predicted = predictor.predict(image, case.bounds, case.spacing)
+        prediction, reference = without_ignored(predicted, np.asarray(data.label(case.identifier)))
         for code, name in enumerate(data.task.foreground, start=1):
             truth = reference == code
             if truth.any():

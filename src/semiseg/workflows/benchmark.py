@@ -26,22 +26,22 @@ from typing import Any
 
 from semiseg import methods, presets
 from semiseg.config import parse_assignments
+from semiseg.console import Console, Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import RunFailure, UserError
 from semiseg.evaluation.protocols import find_protocol
-from semiseg.files import is_partial, whole
+from semiseg.files import atomic_write, is_partial
 from semiseg.methods.base import Method
-from semiseg.reporting.console import Console, Quiet
+from semiseg.preparation.auto_config import small_preset
 from semiseg.training.run_folder import RunFolder
-from semiseg.workflows.decisions import small_preset
-from semiseg.workflows.loading import torch_device, without_pretrained
-from semiseg.workflows.setting import (
+from semiseg.workflows.configuration import (
     cases_of,
     check_terms,
     choose_patients,
     count_iterations,
-    settle,
+    resolve_config,
 )
+from semiseg.workflows.loading import torch_device, without_pretrained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,8 +237,8 @@ def _check(data: PreparedData, plan: Plan, runs: Sequence[PlannedRun], device: s
     for run in runs:
         settings = [*plan.settings, f"training.seed={run.seed}"]
         name, sections = run.variant.method, run.variant.sections
-        resolved = settle(data.manifest, name, plan.preset, settings, sections)
-        cases = cases_of(data, choose_patients(data, run.labelled, _draw(plan, run.seed)))
+        resolved = resolve_config(data.manifest, name, plan.preset, settings, sections)
+        cases = cases_of(data, choose_patients(data, run.labelled, _labelled_seed(plan, run.seed)))
         config = count_iterations(resolved, cases).config
         if not cases.validation and plan.on == "validation":
             raise UserError(
@@ -287,7 +287,7 @@ def _save_plan(folder: Path, plan: Plan, runs: Sequence[PlannedRun]) -> None:
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with whole(folder / "benchmark.json") as partial:
+        with atomic_write(folder / "benchmark.json") as partial:
             partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(
@@ -443,7 +443,7 @@ def one_run(
         else:
             train(
                 plan.data, run.folder, method=run.variant.method, labelled=run.labelled,
-                draw=_draw(plan, run.seed), preset=plan.preset,
+                labelled_seed=_labelled_seed(plan, run.seed), preset=plan.preset,
                 settings=[*plan.settings, f"training.seed={run.seed}"],
                 sections=run.variant.sections, device=device, threads=threads, overwrite=True,
                 console=console,
@@ -464,7 +464,7 @@ def one_run(
     return None
 
 
-def _draw(plan: Plan, seed: int) -> int | None:
+def _labelled_seed(plan: Plan, seed: int) -> int | None:
     """None where the data say who is labelled first; else the seed, so that draws differ."""
     has_order = PreparedData(plan.data).manifest.split.labelled_order is not None
     return None if has_order else seed

@@ -8,28 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.images.array_files import read_array_label
-from semiseg.data.images.grid import (
-    GRID_TOLERANCE,
-    apart,
-    four_axes,
-    slice_axis_of,
-    slices_first,
-    spacing_of,
-)
-from semiseg.data.images.masks import USUAL, MaskValues, read_picture_mask
-from semiseg.data.images.names import (
-    ARRAY_SUFFIXES,
-    PICTURE_SUFFIXES,
-    VOLUME_SUFFIXES,
-    stem_of,
-    suffix_of,
-)
-from semiseg.data.images.values import as_codes, times
-from semiseg.data.images.volumes import load_volume
-from semiseg.data.layouts.base import Naming
-from semiseg.data.layouts.naming import own_codes
-from semiseg.data.task import NOT_DRAWN
+from semiseg.console import Console
+from semiseg.data.task import IGNORE_INDEX
+from semiseg.datasets.base import Naming
+from semiseg.datasets.naming import own_codes
 from semiseg.errors import UserError
 from semiseg.evaluation.classes import Classes, check_codes, codes_in, foreground
 from semiseg.evaluation.pictures import score_picture
@@ -44,7 +26,26 @@ from semiseg.evaluation.protocols import (
 )
 from semiseg.evaluation.summary import Summary, summarise, write_csv, write_json
 from semiseg.evaluation.table import table_lines
-from semiseg.reporting.console import Console
+from semiseg.formats.array_files import read_array_label
+from semiseg.formats.grid import (
+    GRID_TOLERANCE,
+    apart,
+    four_axes,
+    slice_axis_of,
+    slices_first,
+    spacing_of,
+)
+from semiseg.formats.masks import USUAL, MaskValues, read_picture_mask
+from semiseg.formats.names import (
+    ARRAY_SUFFIXES,
+    PICTURE_SUFFIXES,
+    VOLUME_SUFFIXES,
+    stem_of,
+    suffix_of,
+)
+from semiseg.formats.values import as_codes
+from semiseg.formats.volumes import load_volume
+from semiseg.text import listed, times
 
 MASK_SUFFIXES = ("_gt", "_seg", ".seg", "_mask", "_label", "_pred")
 Spacing = tuple[float, float, float]
@@ -116,7 +117,7 @@ def compare(
     for names, kind in ((alone, "prediction"), (unanswered, "reference")):
         if names:
             other = "reference" if kind == "prediction" else "prediction"
-            console.warn(f"{len(names)} {kind}(s) without a {other}: {_shortened(names)}")
+            console.warn(f"{len(names)} {kind}(s) without a {other}: {listed(names)}")
     if not pairs:
         raise UserError(
             f"No mask in {predictions} has a partner in {references}: give both files the same "
@@ -205,7 +206,7 @@ def score_files(
 ) -> list[CaseScore]:
     """Score one pair of files; without ``classes`` those codes that occur in either (or none).
 
-    255 in a reference is not drawn, and excluded from both masks, unless it is one of ``classes``, or
+    255 in a reference is ignored, and excluded from both masks, unless it is one of ``classes``, or
     (without them) the only code of the reference or a code of the prediction.
 
     Raises:
@@ -214,25 +215,25 @@ def score_files(
     """
     several = classes is not None and len(foreground(classes)) > 1
     naming = naming or Naming()
-    values = MaskValues(tuple(naming.codes or ()), naming.not_drawn, several, naming.colours)
+    values = MaskValues(tuple(naming.codes or ()), naming.ignore_value, several, naming.colours)
     truth = read_mask(reference, values)
     if naming.codes is not None:
-        codes, _ = own_codes(truth.codes, naming.codes, naming.not_drawn, str(reference))
+        codes, _ = own_codes(truth.codes, naming.codes, naming.ignore_value, str(reference))
         truth = dataclasses.replace(truth, codes=codes)
     guess = read_mask(prediction)
     _check_grid(prediction, guess, reference, truth)
     if classes is not None:
         named = foreground(classes)
     else:
-        drawn, guessed = set(codes_in(truth.codes)), set(codes_in(guess.codes))
-        found = (drawn | guessed) - {0}
-        if NOT_DRAWN not in guessed and drawn - {0, NOT_DRAWN}:
-            found.discard(NOT_DRAWN)  # beside other codes it is what nobody drew
+        present, guessed = set(codes_in(truth.codes)), set(codes_in(guess.codes))
+        found = (present | guessed) - {0}
+        if IGNORE_INDEX not in guessed and present - {0, IGNORE_INDEX}:
+            found.discard(IGNORE_INDEX)  # beside other codes it marks ignored pixels
         named = {code: str(code) for code in sorted(found)}
     if not named:
         return []
     check_codes(guess.codes, named, str(prediction))
-    known = named if NOT_DRAWN in named else {**named, NOT_DRAWN: "not drawn"}
+    known = named if IGNORE_INDEX in named else {**named, IGNORE_INDEX: "ignored"}
     check_codes(truth.codes, known, str(reference))
     steps = spacing or truth.spacing
     picture = suffix_of(reference) in PICTURE_SUFFIXES and len(truth.codes) == 1
@@ -321,8 +322,3 @@ def _check_out(out: Path | None, overwrite: bool) -> None:
     for name in ("cases.csv", "summary.json"):
         if (out / name).exists() and not overwrite:
             raise UserError(f"{out / name} exists: choose another folder, or use --overwrite.")
-
-
-def _shortened(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -6,10 +6,11 @@ import shutil
 import time
 from pathlib import Path
 
-from semiseg.data.phantom import write_phantom
+from semiseg.console import Console
 from semiseg.data.splits import parse_budget
 from semiseg.errors import RunFailure, UserError
-from semiseg.reporting.console import Console, duration
+from semiseg.synthetic.phantom import write_phantom
+from semiseg.text import duration
 from semiseg.workflows.benchmark import benchmark
 from semiseg.workflows.prepare import prepare
 from semiseg.workflows.report import report

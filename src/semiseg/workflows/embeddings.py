@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semiseg.config import DataConfig
-from semiseg.data.evenly import evenly
+from semiseg.console import Console
+from semiseg.data.evenly_spaced import evenly_spaced
 from semiseg.data.loader import SliceCache, slices_of
 from semiseg.data.manifest import Case, PreparedData
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.data.volumes import VolumeStore
 from semiseg.errors import UserError
-from semiseg.files import replacing
-from semiseg.reporting.console import Console
+from semiseg.files import atomic_output
 from semiseg.reporting.figures import FIGURE_SUFFIXES, paper_colours, save_figure
 from semiseg.reporting.scatter import Panel, scatter_grid
 from semiseg.training.run_folder import RunFolder
@@ -128,7 +128,7 @@ def embeddings(
         rows = list(by_run.items())
     save_figure(scatter_grid(rows, task.classes, paper_colours(task)), target)
     table = target.with_suffix(".csv")
-    with replacing(table) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+    with atomic_output(table) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([field.name for field in dataclasses.fields(Separation)])
         writer.writerows(dataclasses.astuple(row) for row in found)
@@ -185,10 +185,12 @@ def _slices(
     found = [
         (case, index)
         for case, index in slices_of(cases)
-        if np.any(np.asarray(data.label(case.identifier)[index]) % NOT_DRAWN)  # not drawn is 0 too
+        if np.any(
+            np.asarray(data.label(case.identifier)[index]) % IGNORE_INDEX
+        )  # not drawn is 0 too
     ]
     cache = SliceCache(data, config.size, config.cache_mb)
-    return [cache.get(*found[i], True) for i in evenly(len(found), count)]
+    return [cache.get(*found[i], True) for i in evenly_spaced(len(found), count)]
 
 
 def _patches(
@@ -198,7 +200,7 @@ def _patches(
     store = VolumeStore(data, config.spacing, config.cache_mb)
     found = [case for case in cases if store.places(case)]
     chosen = []
-    for i in evenly(len(found), count):
+    for i in evenly_spaced(len(found), count):
         centre = np.concatenate(store.places(found[i])).mean(0).round().astype(int)
         start = centre - np.floor_divide(config.sides, 2)
         chosen.append(store.box(found[i], start.tolist(), config.sides, True))

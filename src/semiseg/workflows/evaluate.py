@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from semiseg.console import Console
 from semiseg.data.manifest import Case, PreparedData
-from semiseg.data.splits import plural
 from semiseg.errors import UserError
 from semiseg.evaluation.pictures import score_picture
 from semiseg.evaluation.protocols import (
@@ -23,10 +23,10 @@ from semiseg.evaluation.protocols import (
 from semiseg.evaluation.summary import Summary, summarise, write_csv, write_json
 from semiseg.evaluation.table import table_lines
 from semiseg.inference.volumes import AnyPredictor
-from semiseg.reporting.console import Console
+from semiseg.text import plural
 from semiseg.training.run_folder import RunFolder
+from semiseg.workflows.configuration import make_folder
 from semiseg.workflows.loading import choose_network, is_same, load_predictor, open_data, part_of
-from semiseg.workflows.setting import make_folder
 
 
 def evaluate(
@@ -145,7 +145,7 @@ def score_prepared(
     reference = np.asarray(data.label(case.identifier))
     classes = data.task.classes
     if data.task.kind == "volumes":
-        prediction = predictor.labels(image, case.bounds, case.spacing)
+        prediction = predictor.predict(image, case.bounds, case.spacing)
         return score_case(
             prediction, reference, classes, case.spacing, protocol, missing, case.identifier
         )

@@ -9,35 +9,35 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.images.array_files import (
+from semiseg.data.task import Task
+from semiseg.data.volume import Volume
+from semiseg.datasets.pairing import CHANNEL, IMAGES, role_of
+from semiseg.errors import UserError
+from semiseg.formats.array_files import (
     read_array_image,
     write_array_mask,
     write_array_probabilities,
 )
-from semiseg.data.images.dicom import Series, holds_dicom, is_dicom, read_series, series_below
-from semiseg.data.images.grid import stored_order
-from semiseg.data.images.header import read_header
-from semiseg.data.images.names import (
+from semiseg.formats.dicom import Series, holds_dicom, is_dicom, read_series, series_below
+from semiseg.formats.grid import stored_order
+from semiseg.formats.header import read_header
+from semiseg.formats.names import (
     ARRAY_SUFFIXES,
     IMAGE_SUFFIXES,
     VOLUME_SUFFIXES,
     stem_of,
     suffix_of,
 )
-from semiseg.data.images.nifti import write_nifti
-from semiseg.data.images.pictures import read_picture, write_picture_mask
-from semiseg.data.images.tiff import TIFF_SUFFIXES
-from semiseg.data.images.volumes import (
+from semiseg.formats.nifti import write_nifti
+from semiseg.formats.pictures import read_picture, write_picture_mask
+from semiseg.formats.tiff import TIFF_SUFFIXES
+from semiseg.formats.volumes import (
     mask_suffix,
     read_channels,
     read_volume,
     write_volume_mask,
     write_volume_probabilities,
 )
-from semiseg.data.layouts.pairing import CHANNEL, IMAGES, role_of
-from semiseg.data.task import Task
-from semiseg.data.volume import Volume
-from semiseg.errors import UserError
 
 DICOM_MASK = ".nii.gz"
 STACK_MASK = ".tif"

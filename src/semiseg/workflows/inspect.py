@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from semiseg.data.likeness import PICTURE, VOLUME
+from semiseg.console import Console, Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.evaluation.inspection.duplicates import duplicates
@@ -17,12 +17,12 @@ from semiseg.evaluation.inspection.measure import CaseFacts, measure
 from semiseg.evaluation.inspection.patients import parts_of, patients
 from semiseg.evaluation.inspection.resolution import resolution
 from semiseg.evaluation.inspection.summary import Inspection, class_facts, intensity_facts
-from semiseg.files import is_partial, replacing
-from semiseg.reporting.console import Console, Quiet
+from semiseg.files import atomic_output, is_partial
+from semiseg.preparation.auto_config import size_of
+from semiseg.preparation.near_duplicates import PICTURE, VOLUME
 from semiseg.reporting.inspection import content, lines, write_cases
-from semiseg.workflows.decisions import size_of
+from semiseg.stopping import listening
 from semiseg.workflows.prepare import prepare
-from semiseg.workflows.stopping import listening
 
 SIZES = range(8, 4097)
 PAGE, FACTS, CASES = "page.html", "inspect.json", "cases.csv"
@@ -100,7 +100,7 @@ def examine(data: PreparedData, place: Path, size: int | None, console: Console)
     origin = "as asked for" if size is not None else "as the data suggest"
     size = size or size_of(manifest)
     parts = parts_of(manifest.split)
-    likeness = PICTURE if all(case.slices == 1 for case in manifest.cases) else VOLUME
+    small_shape = PICTURE if all(case.slices == 1 for case in manifest.cases) else VOLUME
     cases: list[CaseFacts] = []
     with listening() as stop, console.bar("inspecting", len(manifest.cases)) as bar:
         for case in manifest.cases:
@@ -114,7 +114,7 @@ def examine(data: PreparedData, place: Path, size: int | None, console: Console)
                     "manifest says: prepare the data again."
                 )
             part = parts.get(case.patient, "")
-            cases.append(measure(case, part, image, label, task.classes, size, likeness))
+            cases.append(measure(case, part, image, label, task.classes, size, small_shape))
             bar.advance()
             stop.pass_on()
     per_class = class_facts(cases, task.classes)
@@ -175,7 +175,7 @@ def _made(out: Path | None) -> Iterator[None]:
     if out is None:
         yield
         return
-    from semiseg.workflows.setting import make_folder  # imports torch
+    from semiseg.workflows.configuration import make_folder  # imports torch
 
     missing = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
@@ -212,10 +212,10 @@ def _write(found: Inspection, data: PreparedData, out: Path) -> None:
     from semiseg.reporting.inspection_page import inspection_page
 
     page = inspection_page(found, data)
-    with replacing(out / FACTS) as partial:
+    with atomic_output(out / FACTS) as partial:
         partial.write_text(_json(found) + "\n", encoding="utf-8")
     write_cases(out / CASES, found)
-    with replacing(out / PAGE) as partial:
+    with atomic_output(out / PAGE) as partial:
         partial.write_text(page, encoding="utf-8")
 
 

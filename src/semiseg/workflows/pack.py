@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from semiseg.console import Console
 from semiseg.data.check import check_data
 from semiseg.data.manifest import PARTS, Manifest, PreparedData, Split, write_manifest
-from semiseg.data.pack import Pack, room_for, write_pack
-from semiseg.data.packing import Bits
 from semiseg.data.splits import counted
-from semiseg.data.store import check_output, is_prepared, put_in_place, size_of
 from semiseg.errors import UserError, unknown
-from semiseg.files import replacing, unwritable
-from semiseg.reporting.console import Console
-from semiseg.workflows.stopping import listening
+from semiseg.files import atomic_output, unwritable
+from semiseg.preparation.pack import Pack, room_for, write_pack
+from semiseg.preparation.packing import Bits
+from semiseg.preparation.store import check_output, is_prepared, put_in_place, size_of
+from semiseg.stopping import listening
 
 
 def pack(
@@ -62,7 +62,7 @@ def pack(
         raise UserError(f"{out} exists: choose another file, or replace it with --overwrite.")
     manifest = _only(prepared.manifest, part)
     count = len(manifest.cases)
-    with replacing(out) as partial, listening() as stop, console.bar("packing", count) as bar:
+    with atomic_output(out) as partial, listening() as stop, console.bar("packing", count) as bar:
         for _ in write_pack(partial, prepared, manifest, chosen):
             bar.advance()
             stop.pass_on()

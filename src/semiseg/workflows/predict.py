@@ -11,20 +11,20 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from semiseg.data.images.names import suffix_of
-from semiseg.data.images.tiff import write_tiff_stack
-from semiseg.data.splits import plural
+from semiseg.console import Console
 from semiseg.data.task import Task
 from semiseg.errors import UserError
-from semiseg.files import replacing
+from semiseg.files import atomic_output
+from semiseg.formats.names import suffix_of
+from semiseg.formats.tiff import write_tiff_stack
 from semiseg.inference.cleaning import keep_largest
 from semiseg.inference.volumes import AnyPredictor
-from semiseg.reporting.console import Console
+from semiseg.text import plural
 from semiseg.training.checkpoints import digest
 from semiseg.training.run_folder import RunFolder
+from semiseg.workflows.configuration import make_folder
 from semiseg.workflows.inputs import STACK_MASK, Input, as_inputs, find_images
 from semiseg.workflows.loading import choose_network, load_predictor
-from semiseg.workflows.setting import make_folder
 
 ORIGIN = ".predicted-by.json"
 
@@ -138,7 +138,7 @@ def _write_origin(path: Path, origin: Mapping[str, str]) -> None:
     text = json.dumps(origin, indent=1) + "\n"
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return  # also on a full disk a prediction goes on
-    with replacing(path) as partial:
+    with atomic_output(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
@@ -176,7 +176,7 @@ def _one(
     """Predict one image and write its mask last: where it is, all is."""
     volume = image.read(predictor.task)
     if not probabilities:
-        mask = predictor.labels(volume.image, spacing=volume.spacing)
+        mask = predictor.predict(volume.image, spacing=volume.spacing)
     else:
         values = predictor.probabilities(volume.image, spacing=volume.spacing)  # [D, K, H, W]
         mask = values.argmax(1).astype(np.uint8)
@@ -199,5 +199,5 @@ def _write_maps(target: Path, values: NDArray[np.float32], task: Task) -> None:
         if target.suffix == STACK_MASK:
             write_tiff_stack(path, eight_bit)
             continue
-        with replacing(path) as partial:
+        with atomic_output(path) as partial:
             Image.fromarray(eight_bit[0]).save(partial, format="PNG")

@@ -4,35 +4,33 @@ Every case is read once, checked, measured and written by one of a few threads, 
 cases are in memory at a time.
 """
 
-import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
 
 from semiseg import presets
-from semiseg.data.images.names import PICTURE_SUFFIXES, suffix_of
-from semiseg.data.layouts import check_source, detect, named
-from semiseg.data.layouts.base import Layout, Naming, Options, Scan, SourceCase
-from semiseg.data.layouts.checks import check_cases
-from semiseg.data.layouts.naming import own_codes, read_naming, without_empty_slices
+from semiseg.console import Console
 from semiseg.data.manifest import Manifest, Split
-from semiseg.data.records import Record, measure
-from semiseg.data.sources import stamp
-from semiseg.data.splits import check_split, make_split, plural, read_split
-from semiseg.data.store import DataWriter, check_output
-from semiseg.data.task import NOT_DRAWN, Intensity
-from semiseg.data.volume import Volume
-from semiseg.errors import UserError, one_line
-from semiseg.reporting.console import Console
-from semiseg.workflows.changes import difference, find_before, options_of_cases, still_true
-from semiseg.workflows.decisions import parse_intensity
-from semiseg.workflows.description import describe
-from semiseg.workflows.in_order import default_jobs, in_order
-from semiseg.workflows.stopping import listening
-from semiseg.workflows.tally import Tally
+from semiseg.data.splits import check_split, make_split, read_split
+from semiseg.data.task import Intensity
+from semiseg.datasets import check_source, detect, named
+from semiseg.datasets.base import Layout, Options, Scan
+from semiseg.datasets.checks import check_cases
+from semiseg.datasets.naming import read_naming
+from semiseg.errors import UserError
+from semiseg.formats.names import PICTURE_SUFFIXES, suffix_of
+from semiseg.preparation.auto_config import parse_intensity
+from semiseg.preparation.changes import difference, find_before, options_of_cases, still_true
+from semiseg.preparation.description import describe
+from semiseg.preparation.manifest_builder import ManifestBuilder
+from semiseg.preparation.ordered_map import default_jobs
+from semiseg.preparation.reading import read_cases
+from semiseg.preparation.store import DataWriter, check_output
+from semiseg.text import one_line, plural
+from semiseg.workflows.derived_settings import derived_settings
 
 
 class Reading(TypedDict, total=False):
@@ -47,8 +45,8 @@ class Reading(TypedDict, total=False):
     max_side: int
     intensity: str | None
     all_frames: bool
-    not_drawn: str | int | None
-    undrawn_slices: str
+    ignore_value: str | int | None
+    empty_slices: str
 
 
 def prepare(
@@ -66,8 +64,8 @@ def prepare(
     intensity: str | None = None,
     all_frames: bool = False,
     jobs: int | None = None,
-    not_drawn: str | int | None = None,
-    undrawn_slices: str = "background",
+    ignore_value: str | int | None = None,
+    empty_slices: str = "background",
     overwrite: bool = False,
     dry_run: bool = False,
     console: Console | None = None,
@@ -95,10 +93,10 @@ def prepare(
         all_frames: of a time series, also the frames without annotation, as unlabelled images.
         jobs: cases read at a time; default: the number of cores up to 8, 1 for a tiny set. The result
             does not depend on it.
-        not_drawn: the value (1 to 255) or the colour (#rrggbb) in labels of what nobody drew, which
-            counts in no loss and no metric; 'none': there is none. Default: 255 where it is no class.
-        undrawn_slices: of labelled volumes, slices without any structure are 'background' or
-            'unlabelled': nobody drew there.
+        ignore_value: the value (1 to 255) or the colour (#rrggbb) of ignored pixels in labels, which
+            count in no loss and no metric; 'none': there is none. Default: 255 where it is no class.
+        empty_slices: of labelled volumes, slices without any structure are 'background' or
+            'unlabelled', that is ignored.
         overwrite: replace a prepared data set at ``out`` once the new one is whole; where some of its
             cases are still true, only the others are read.
         dry_run: read and check everything, print the same, write nothing.
@@ -115,10 +113,10 @@ def prepare(
         raise UserError("--spacing takes three distances in mm above 0: slice, row, column.")
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs {jobs}: give a number of cases to read at a time, 1 or more.")
-    if undrawn_slices not in ("background", "unlabelled"):
-        raise UserError(f"--undrawn-slices {undrawn_slices}: take background or unlabelled.")
-    names, naming = read_naming(classes, not_drawn)
-    naming = dataclasses.replace(naming, empty_is_undrawn=undrawn_slices == "unlabelled")
+    if empty_slices not in ("background", "unlabelled"):
+        raise UserError(f"--empty-slices {empty_slices}: take background or unlabelled.")
+    names, naming = read_naming(classes, ignore_value)
+    naming = dataclasses.replace(naming, empty_is_unlabelled=empty_slices == "unlabelled")
     check_source(source, layout)
     check_output(out, source)
     if layout is None:
@@ -134,8 +132,8 @@ def prepare(
     check_cases(scan, source)
     if naming.codes is not None:
         scan = dataclasses.replace(scan, classes=names, codes=naming.codes)
-    if naming.empty_is_undrawn and scan.kind == "pictures":
-        raise UserError("--undrawn-slices is for volumes: leave out the masks of pictures instead.")
+    if naming.empty_is_unlabelled and scan.kind == "pictures":
+        raise UserError("--empty-slices is for volumes: leave out the masks of pictures instead.")
     if naming.colours is not None and suffix_of(Path(scan.cases[0].source)) not in PICTURE_SUFFIXES:
         raise UserError("--classes '#...': colours name classes in masks of pictures: give codes.")
     divided = _split(scan, split, parts, seed)
@@ -158,12 +156,12 @@ def prepare(
             )
         if changed is None:
             known = {}  # whoever insists has a reason
-    tally = Tally(scan, spacing, why)
+    builder = ManifestBuilder(scan, spacing, why)
     jobs = jobs or default_jobs(len(scan.cases))
     if dry_run:
-        _read_all(scan, source, naming, tally, None, {}, jobs, console)
-        manifest = tally.manifest(chosen.name, divided)
-        describe(manifest, tally.voxels, console)
+        read_cases(scan, source, naming, builder, None, {}, jobs, console)
+        manifest = _with_derived(builder.manifest(chosen.name, divided))
+        describe(manifest, builder.voxels, console)
         console.say(f"Dry run: every image was read and checked; {out} was not written.")
         return manifest
     with DataWriter(out, of_cases) as writer:
@@ -185,8 +183,8 @@ def prepare(
                 )
             kept |= taken
         try:
-            _read_all(scan, source, naming, tally, writer, kept, jobs, console)
-            manifest = tally.manifest(chosen.name, divided)
+            read_cases(scan, source, naming, builder, writer, kept, jobs, console)
+            manifest = _with_derived(builder.manifest(chosen.name, divided))
             size = writer.finish(manifest)
         except BaseException as error:
             if writer.keeps(error):
@@ -195,61 +193,15 @@ def prepare(
                     "command goes on from there."
                 )
             raise
-    describe(manifest, tally.voxels, console)
+    describe(manifest, builder.voxels, console)
     console.say(f"Written to {out} ({size / 1e6:,.1f} MB).")
     return manifest
 
 
-def _read_all(
-    scan: Scan,
-    source: Path,
-    naming: Naming,
-    tally: Tally,
-    writer: DataWriter | None,
-    kept: Mapping[str, Record],
-    jobs: int,
-    console: Console,
-) -> None:
-    """Count in all cases in their order; read, measure and write those that are not ``kept``."""
-
-    def work(case: SourceCase) -> Record:
-        if case.identifier in kept:
-            return kept[case.identifier]
-        files = stamp(case.files, case.stored_names(source))
-        volume, unnamed = _recoded(case, case.read(), scan, naming)
-        record = measure(case, volume, files, scan.intensity, unnamed)
-        if writer is not None:
-            writer.add(volume, record)
-        return record
-
-    # a KeyboardInterrupt that falls into one of HDF5's callbacks would be lost
-    label = "checking" if writer is None else "preparing"
-    with listening() as stop, console.bar(label, len(scan.cases)) as bar:
-        records = in_order(work, scan.cases, jobs)
-        with contextlib.closing(records):
-            for case, record in zip(scan.cases, records, strict=True):
-                tally.add(case, record)
-                bar.advance()
-                stop.pass_on()
-
-
-def _recoded(
-    case: SourceCase, volume: Volume, scan: Scan, naming: Naming
-) -> tuple[Volume, tuple[int, ...]]:
-    """The volume with class codes of its own set's numbering, and the codes that no class names.
-
-    A label that says nothing is taken off.
-    """
-    if volume.label is None:
-        return volume, ()
-    not_drawn = naming.not_drawn
-    if scan.not_drawn is not None and not naming.certain:
-        not_drawn = scan.not_drawn
-    label, unnamed = own_codes(volume.label, scan.codes, not_drawn, case.source)
-    if naming.empty_is_undrawn:
-        label = without_empty_slices(label)
-    drawn = bool((label != NOT_DRAWN).any())
-    return dataclasses.replace(volume, label=label if drawn else None), tuple(sorted(unnamed))
+def _with_derived(manifest: Manifest) -> Manifest:
+    """The manifest with what networks and methods make of the decided input."""
+    derived = derived_settings(manifest.decisions)
+    return manifest.model_copy(update={"derived_settings": derived})
 
 
 def _kind(scan: Scan, layout: Layout) -> str:

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.evenly import evenly
+from semiseg.console import Console
+from semiseg.data.evenly_spaced import evenly_spaced
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
-from semiseg.evaluation.classes import drawn_only
+from semiseg.evaluation.classes import without_ignored
 from semiseg.evaluation.overlap import dice
 from semiseg.evaluation.protocols import PROTOCOLS, STRICT
-from semiseg.files import replacing
-from semiseg.reporting.console import Console
+from semiseg.files import atomic_output
 from semiseg.reporting.figures import FIGURE_SUFFIXES, class_colours, save_figure
 from semiseg.reporting.gallery import gallery
 from semiseg.reporting.overlays import Shown, choose_cases
@@ -78,7 +78,7 @@ def report(
         save_figure(gallery(pictures, task.foreground, class_colours(task)), target)
     else:
         text = make(folder, pictures)
-        with replacing(target) as partial:
+        with atomic_output(target) as partial:
             partial.write_text(text, encoding="utf-8")
     console.say(f"{'figure' if as_figure else 'page'}: {target}")
     return target
@@ -150,7 +150,7 @@ def _pictures(
             continue
         for case, _ in picked:
             image = np.asarray(data.image(case))
-            predictions[case][name] = predictor.labels(
+            predictions[case][name] = predictor.predict(
                 image, data.cases[case].bounds, data.cases[case].spacing
             )
     return [
@@ -177,9 +177,9 @@ def _unscored_pictures(
         return []
     name = run.config().method
     out = []
-    for case in [cases[place] for place in evenly(len(cases), UNSCORED)]:
+    for case in [cases[place] for place in evenly_spaced(len(cases), UNSCORED)]:
         image, reference = data.image(case.identifier), np.asarray(data.label(case.identifier))
-        predicted = predictor.labels(np.asarray(image), case.bounds, case.spacing)
+        predicted = predictor.predict(np.asarray(image), case.bounds, case.spacing)
         scores = _scores(predicted, reference, len(data.task.classes))
         out.append(
             Shown(
@@ -194,6 +194,6 @@ def _unscored_pictures(
 def _scores(
     predicted: NDArray[np.generic], reference: NDArray[np.generic], classes: int
 ) -> Sequence[float]:
-    predicted, reference = drawn_only(predicted, reference)
+    predicted, reference = without_ignored(predicted, reference)
     values = [dice(predicted == code, reference == code) for code in range(1, classes)]
     return [value for value in values if value is not None]

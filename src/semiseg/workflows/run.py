@@ -9,28 +9,28 @@ from typing import Any, Unpack
 import numpy as np
 import torch
 
-from semiseg.data.images.grid import stored_order
-from semiseg.data.images.names import suffix_of
-from semiseg.data.images.nifti import write_nifti
-from semiseg.data.images.pictures import write_picture_mask
-from semiseg.data.images.tiff import TIFF_SUFFIXES
-from semiseg.data.layouts import check_source, detect, named
-from semiseg.data.layouts.base import Options, SourceCase
-from semiseg.data.layouts.naming import read_naming
+from semiseg.console import Console
 from semiseg.data.manifest import PreparedData
-from semiseg.data.splits import plural
+from semiseg.datasets import check_source, detect, named
+from semiseg.datasets.base import Options, SourceCase
+from semiseg.datasets.naming import read_naming
 from semiseg.errors import UserError
 from semiseg.evaluation.summary import Summary
-from semiseg.files import is_partial, replacing
+from semiseg.files import atomic_output, is_partial
+from semiseg.formats.grid import stored_order
+from semiseg.formats.names import suffix_of
+from semiseg.formats.nifti import write_nifti
+from semiseg.formats.pictures import write_picture_mask
+from semiseg.formats.tiff import TIFF_SUFFIXES
 from semiseg.inference.volumes import AnyPredictor
-from semiseg.reporting.console import Console, duration
+from semiseg.text import duration, plural
 from semiseg.training.run_folder import RunFolder
+from semiseg.workflows.configuration import cases_of, choose_patients
 from semiseg.workflows.evaluate import evaluate
 from semiseg.workflows.inputs import STACK_MASK
 from semiseg.workflows.loading import load_predictor, torch_device
 from semiseg.workflows.prepare import Reading, prepare
 from semiseg.workflows.report import report
-from semiseg.workflows.setting import cases_of, choose_patients
 from semiseg.workflows.train import resume, seconds_a_step, train
 
 WORDS = "run.json"
@@ -81,7 +81,7 @@ def run(
             the preset's iterations.
         seed: of the split and of the training.
         reading: options of `prepare`: layout, classes, patient_pattern, spacing, split, parts, max_side,
-            intensity, all_frames, not_drawn, undrawn_slices.
+            intensity, all_frames, ignore_value, empty_slices.
 
     Raises:
         UserError: for what does not fit, or where ``out`` holds something else.
@@ -157,7 +157,7 @@ def _open(folder: Path, words: dict[str, Any]) -> None:
             )
     elif folder.exists() and not all(is_partial(p) for p in folder.iterdir()):
         raise UserError(f"{folder} exists and was not begun by 'semiseg run': choose another -o.")
-    with replacing(path) as partial:
+    with atomic_output(path) as partial:
         partial.write_text(json.dumps(words, indent=1) + "\n", encoding="utf-8")
 
 
@@ -234,7 +234,7 @@ def _masks(
     console: Console,
 ) -> int:
     """Masks of all cases but those whose labels were trained on, each on its image's own grid."""
-    names, naming = read_naming(reading.get("classes"), reading.get("not_drawn"))
+    names, naming = read_naming(reading.get("classes"), reading.get("ignore_value"))
     options = Options(
         names, reading.get("patient_pattern"), reading.get("spacing"), WHOLE,
         reading.get("all_frames", False), naming,
@@ -268,7 +268,7 @@ def _ending(case: SourceCase, data: PreparedData) -> str:
 
 def _one(predictor: AnyPredictor, case: SourceCase, target: Path) -> None:
     volume = case.read()
-    mask = predictor.labels(volume.image, spacing=volume.spacing)
+    mask = predictor.predict(volume.image, spacing=volume.spacing)
     if target.suffix in (".png", STACK_MASK):
         write_picture_mask(target, mask, len(predictor.task.classes))
         return

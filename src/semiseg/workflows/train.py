@@ -19,18 +19,18 @@ from lightning.fabric.strategies import DDPStrategy
 
 from semiseg import methods
 from semiseg.config import Resolved, RunConfig
+from semiseg.console import Console, Quiet
 from semiseg.data.loader import build_loader
 from semiseg.data.manifest import PreparedData
-from semiseg.data.splits import plural
 from semiseg.errors import UserError
 from semiseg.methods.base import Method, Step
-from semiseg.reporting.console import Console, Quiet, duration
+from semiseg.stopping import Stop, listening
+from semiseg.text import duration, plural
 from semiseg.training.allocator import keep_freed_memory
 from semiseg.training.checkpoints import newest_step
 from semiseg.training.loop import Cases, Hooks, batch_counts, fit, seed_step
 from semiseg.training.run_folder import RunFolder, RunSplit
-from semiseg.workflows.loading import is_same, open_data, torch_device
-from semiseg.workflows.setting import (
+from semiseg.workflows.configuration import (
     cases_of,
     check_classes,
     check_new_folder,
@@ -40,9 +40,9 @@ from semiseg.workflows.setting import (
     choose_precision,
     count_iterations,
     describe,
-    settle,
+    resolve_config,
 )
-from semiseg.workflows.stopping import Stop, listening
+from semiseg.workflows.loading import is_same, open_data, torch_device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,7 @@ def train(
     *,
     method: str | None = None,
     labelled: str = "all",
-    draw: int | None = None,
+    labelled_seed: int | None = None,
     preset: str | None = None,
     settings: Sequence[str] = (),
     sections: Mapping[str, Any] | None = None,
@@ -81,7 +81,7 @@ def train(
         out: the run's folder, new or empty.
         method: default: the preset's.
         labelled: '7', '10%', 'all' or a text file of patients.
-        draw: seed of the labelled patients; default: the data's own order where it has one, else 0.
+        labelled_seed: seed of the labelled patients; default: the data's own order where it has one, else 0.
         preset: name or file; default: on a machine without a GPU the method's own for such, else none.
         settings: ``section.key=value`` each.
         sections: of a study's variant.
@@ -95,8 +95,8 @@ def train(
     """
     prepared = PreparedData(data)
     small = sections is None and torch_device(device).type == "cpu"
-    resolved = settle(prepared.manifest, method, preset, settings, sections, small)
-    split = choose_patients(prepared, labelled, draw)
+    resolved = resolve_config(prepared.manifest, method, preset, settings, sections, small)
+    split = choose_patients(prepared, labelled, labelled_seed)
     resolved = count_iterations(resolved, cases_of(prepared, split))
     resolved = choose_precision(resolved, torch_device(device))
     run = RunFolder(out)
@@ -140,7 +140,7 @@ def seconds_a_step(
         UserError: as `train`.
     """
     small = torch_device(device).type == "cpu"
-    resolved = settle(data.manifest, method, preset, settings, small=small)
+    resolved = resolve_config(data.manifest, method, preset, settings, small=small)
     split = choose_patients(data, labelled, None)
     resolved = choose_precision(
         count_iterations(resolved, cases_of(data, split)), torch_device(device)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from semiseg.data.likeness import MOST_PAIRS, like_pairs
 from semiseg.data.manifest import PARTS
-from semiseg.data.splits import plural
-from semiseg.evaluation.inspection.findings import Finding, listed
+from semiseg.evaluation.inspection.findings import Finding
 from semiseg.evaluation.inspection.measure import CaseFacts
+from semiseg.preparation.near_duplicates import MOST_PAIRS, near_duplicate_pairs
+from semiseg.text import listed, plural
 
 Pair = tuple[CaseFacts, CaseFacts]
 # what a pair is to the split -> verb, and what is said of it
@@ -37,7 +37,7 @@ def duplicates(facts: Sequence[CaseFacts]) -> list[Finding]:
     # patients share an image, they are one
     one = {frozenset((first.case.patient, second.case.patient)) for first, second in same}
     near = []
-    for i, j, _ in like_pairs(np.stack([item.signature for item in facts])):
+    for i, j, _ in near_duplicate_pairs(np.stack([item.signature for item in facts])):
         patients = frozenset((facts[i].case.patient, facts[j].case.patient))
         if len(patients) > 1 and patients not in one:
             near.append((facts[i], facts[j]))

@@ -1,13 +1,11 @@
 """What a finding is, and how its cases are named in a sentence."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
-MOST_NAMED = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,14 +25,6 @@ class Finding:
     sentence: str
     cases: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
-
-
-def listed(names: Iterable[str], most: int = MOST_NAMED) -> str:
-    """``a, b, c and 12 more``."""
-    words = list(names)
-    left = len(words) - most
-    shown = ", ".join(words[:most])
-    return f"{shown} and {left:,} more" if left > 0 else shown
 
 
 def strange(

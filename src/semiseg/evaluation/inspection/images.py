@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.images.nifti import orientation
-from semiseg.data.splits import plural
 from semiseg.data.task import Intensity
-from semiseg.evaluation.inspection.findings import Finding, listed
+from semiseg.evaluation.inspection.findings import Finding
 from semiseg.evaluation.inspection.measure import HIGH, LOW, MIDDLE, CaseFacts
+from semiseg.formats.nifti import orientation
+from semiseg.text import listed, plural
 
 APART = 1.5  # times the median: another spacing or size
 FEWEST = 5

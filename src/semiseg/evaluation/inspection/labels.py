@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from semiseg.data.splits import plural
-from semiseg.evaluation.inspection.findings import Finding, listed, strange
+from semiseg.evaluation.inspection.findings import Finding, strange
 from semiseg.evaluation.inspection.measure import CaseFacts
+from semiseg.text import listed, plural
 
 FEWEST = 5  # cases, below which nothing is usual
 USUAL = 0.8  # of the labelled cases do it: the others are unusual
@@ -21,7 +21,7 @@ def labels(facts: Sequence[CaseFacts], classes: Sequence[str]) -> list[Finding]:
     """Findings on the labels; ``classes`` with the background first."""
     cases = [item for item in facts if item.case.labelled]
     whole = [
-        item for item in cases if item.drawn == 1
+        item for item in cases if item.labelled_share == 1
     ]  # of the others nobody knows what is missing
     return [
         *_empty(whole),
@@ -43,7 +43,7 @@ def _empty(cases: Sequence[CaseFacts]) -> list[Finding]:
         return []
     sentence = (
         f"{plural(len(empty), 'label')} mark{'s' if len(empty) == 1 else ''} nothing: "
-        f"{listed(_names(empty))}; where nobody has drawn yet, delete the label, so that the image "
+        f"{listed(_names(empty))}; where nothing has been labelled yet, delete the label, so that the image "
         "counts as unlabelled."
     )
     return [Finding("empty-labels", "look", sentence, _names(empty))]
@@ -60,12 +60,12 @@ def _in_no_label(cases: Sequence[CaseFacts], classes: Sequence[str]) -> list[Fin
 def _of_class(cases: Sequence[CaseFacts], code: int, classes: Sequence[str]) -> list[Finding]:
     name, out = classes[code], []
     having = [item for item in cases if item.structures[code - 1].voxels]
-    drawn = [item for item in cases if item.covered]
-    lacking = [item for item in drawn if not item.structures[code - 1].voxels]
-    if lacking and len(drawn) >= FEWEST and len(having) >= USUAL * len(drawn):
+    marked = [item for item in cases if item.covered]
+    lacking = [item for item in marked if not item.structures[code - 1].voxels]
+    if lacking and len(marked) >= FEWEST and len(having) >= USUAL * len(marked):
         sentence = (
             f"{name} is missing in {plural(len(lacking), 'label')} though {len(having):,} of "
-            f"{len(drawn):,} have it: {listed(_names(lacking))}; look whether it was forgotten."
+            f"{len(marked):,} have it: {listed(_names(lacking))}; look whether it was forgotten."
         )
         out.append(Finding("class-missing", "look", sentence, _names(lacking)))
     if not having:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.likeness import Fingerprint, Shape
 from semiseg.data.manifest import Case
-from semiseg.evaluation.ceiling import resize_ceiling
+from semiseg.evaluation.resize_upper_bound import resize_upper_bound
+from semiseg.preparation.near_duplicates import Fingerprint, Shape
 
 LEVELS = np.linspace(0, 100, 201)  # percentiles that are kept of each image
 LOW, MIDDLE, HIGH = 1, 100, 199  # positions of 0.5, 50 and 99.5 percent in them
@@ -28,7 +28,7 @@ class Structure:
         across: pixels that its typical piece within a slice measures across at the input size: the
             root of the area of the piece in which the median pixel lies.
         centre: mean (x, y, z) in mm where the case has an affine, else (slice, row, column).
-        ceiling: Dice of the mask against itself after a way down to the input size and back.
+        upper_bound: Dice of the mask against itself after a way down to the input size and back.
     """
 
     voxels: int
@@ -36,7 +36,7 @@ class Structure:
     components: int = 0
     across: float | None = None
     centre: tuple[float, float, float] | None = None
-    ceiling: float | None = None
+    upper_bound: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,12 +49,12 @@ class CaseFacts:
         levels: intensities at the percentiles `LEVELS`.
         extremes: smallest and largest intensity.
         digest: of the image's voxels; ``label_digest`` of the label's.
-        signature: see `semiseg.data.likeness`.
+        signature: see `semiseg.preparation.near_duplicates`.
         shown: the slice with most of the structures, or the middle one.
         structures: by class, in the order of the codes from 1; empty for an unlabelled case.
         borders: how many of a slice's four borders the structures touch.
-        drawn: share of the image of which the label says what is there (other codes do not).
-        covered: share of what is drawn that the structures fill.
+        labelled_share: share of the image of which the label says what is there (other codes do not).
+        covered: share of what is not ignored that the structures fill.
         outside: share of the structures that lies on the empty rim of the image.
     """
 
@@ -68,7 +68,7 @@ class CaseFacts:
     label_digest: str = ""
     structures: tuple[Structure, ...] = ()
     borders: int = 0
-    drawn: float = 1.0
+    labelled_share: float = 1.0
     covered: float = 0.0
     outside: float = 0.0
 
@@ -97,7 +97,7 @@ def measure(
     label: NDArray[np.uint8] | None,
     classes: Sequence[str],
     size: int,
-    likeness: Shape,
+    small_shape: Shape,
 ) -> CaseFacts:
     """Measure one case, one slice in memory at a time (labels: one volume).
 
@@ -108,9 +108,9 @@ def measure(
         label: [D, H, W] class codes, or None.
         classes: names, background first; where the label has other codes, nothing is known.
         size: side of the network's square input in pixels.
-        likeness: shape of the small version that images are compared by.
+        small_shape: shape of the small version that images are compared by.
     """
-    fingerprint = Fingerprint(likeness)
+    fingerprint = Fingerprint(small_shape)
     step = max(int(np.ceil(np.sqrt(image.size / MOST_SAMPLED))), 1)
     sample, lowest, highest = [], [], []
     for plane in image:
@@ -128,16 +128,16 @@ def measure(
     if label is None:
         return facts
     label = np.asarray(label)
-    drawn = label < len(classes)
-    marked = drawn & (label > 0)
+    known = label < len(classes)
+    marked = known & (label > 0)
     return dataclasses.replace(
         facts,
         shown=int(marked.sum(axis=(1, 2)).argmax()) if marked.any() else facts.shown,
         label_digest=_digest(label),
         structures=_structures(label, classes, size, case),
         borders=sum(bool(marked[border].any()) for border in _BORDERS),
-        drawn=float(drawn.mean()),
-        covered=float(marked.sum() / max(int(drawn.sum()), 1)),
+        labelled_share=float(known.mean()),
+        covered=float(marked.sum() / max(int(known.sum()), 1)),
         outside=_outside(image, marked, values, facts),
     )
 
@@ -158,7 +158,7 @@ def _structures(
     from scipy import ndimage
 
     boxes = ndimage.find_objects(label, max_label=len(classes) - 1)
-    ceilings = resize_ceiling([label], size, classes)
+    upper_bounds = resize_upper_bound([label], size, classes)
     scale = size * size / (label.shape[1] * label.shape[2])
     found = []
     for code, (name, box) in enumerate(zip(classes[1:], boxes, strict=True), start=1):
@@ -179,7 +179,7 @@ def _structures(
                 components=int(pieces),
                 across=float(np.sqrt(_typical(areas) * scale)),
                 centre=_in_world(centre, case),
-                ceiling=ceilings[name],
+                upper_bound=upper_bounds[name],
             )
         )
     return tuple(found)

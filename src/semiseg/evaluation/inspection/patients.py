@@ -4,12 +4,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from semiseg.data.layouts.base import ENDINGS, patient_of
 from semiseg.data.manifest import PARTS, Split
-from semiseg.data.splits import plural
+from semiseg.datasets.base import ENDINGS, patient_of
 from semiseg.errors import UserError
-from semiseg.evaluation.inspection.findings import Finding, listed
+from semiseg.evaluation.inspection.findings import Finding
 from semiseg.evaluation.inspection.measure import CaseFacts
+from semiseg.text import listed, plural
 
 # what a stem before the last number or word may be cut off by, the surest first
 PATTERNS = (

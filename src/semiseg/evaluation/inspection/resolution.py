@@ -6,7 +6,7 @@ from semiseg.evaluation.inspection.findings import Finding
 from semiseg.evaluation.inspection.summary import ClassFacts
 
 SMALLEST = 4.0  # pixels across: one step of a network's second stage
-LOWEST_CEILING = 0.9
+LOWEST_UPPER_BOUND = 0.9
 
 
 def resolution(classes: Sequence[ClassFacts], size: int) -> list[Finding]:
@@ -15,17 +15,17 @@ def resolution(classes: Sequence[ClassFacts], size: int) -> list[Finding]:
     out = []
     for item in classes:
         tiny = item.across is not None and item.across < SMALLEST
-        low = item.ceiling is not None and item.ceiling < LOWEST_CEILING
+        low = item.upper_bound is not None and item.upper_bound < LOWEST_UPPER_BOUND
         if not (tiny or low):
             continue
         said = []
         if tiny:
             said.append(f"typically measures {item.across:.1f} pixels across")
         if low:
-            said.append(f"hardly reaches more than a mean Dice of {item.ceiling:.3f}")
+            said.append(f"hardly reaches more than a mean Dice of {item.upper_bound:.3f}")
         sentence = (
             f"{item.name} {' and '.join(said)} {at}; train at a larger input with --set "
             f"data.size={min(2 * size, 512)}."
         )
-        out.append(Finding("tiny-structures" if tiny else "low-ceiling", "look", sentence))
+        out.append(Finding("tiny-structures" if tiny else "low-upper-bound", "look", sentence))
     return out

@@ -24,7 +24,7 @@ class ClassFacts:
         unit: ml, % of the picture, or voxels.
         pieces: median number of separate pieces.
         across: median pixels across of its typical piece at the input size.
-        ceiling: mean best Dice that the input size allows.
+        upper_bound: mean best Dice that the input size allows.
     """
 
     name: str
@@ -36,7 +36,7 @@ class ClassFacts:
     unit: str
     pieces: float | None
     across: float | None
-    ceiling: float | None
+    upper_bound: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Inspection:
 def class_facts(cases: Sequence[CaseFacts], classes: Sequence[str]) -> tuple[ClassFacts, ...]:
     """Every foreground class; ``classes`` with the background first."""
     labelled = [item for item in cases if item.case.labelled]
-    total = sum(item.voxels * item.drawn for item in labelled)
+    total = sum(item.voxels * item.labelled_share for item in labelled)
     out = []
     for code, name in enumerate(classes[1:], start=1):
         having = [item for item in labelled if item.structures[code - 1].voxels]
@@ -91,7 +91,7 @@ def class_facts(cases: Sequence[CaseFacts], classes: Sequence[str]) -> tuple[Cla
                 volume=_median(sizes), unit=unit,
                 pieces=_median([s.components for s in own]),
                 across=_median([s.across for s in own if s.across is not None]),
-                ceiling=float(np.mean([s.ceiling for s in own])) if own else None,
+                upper_bound=float(np.mean([s.upper_bound for s in own])) if own else None,
             )
         )  # fmt: skip
     return tuple(out)

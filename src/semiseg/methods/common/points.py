@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semiseg.data.task import NOT_DRAWN
+from semiseg.data.task import IGNORE_INDEX
 
 Points = tuple[Tensor, Tensor]
 """[V, D] and the class of each, [V]."""
@@ -25,12 +25,12 @@ def sample_pixels(features: Tensor, labels: Tensor, per_class: int = 200) -> Poi
 
     Args:
         features: [B, C, (d,) h, w].
-        labels: [B, (D,) H, W] int64, the truth at full resolution; what is not drawn is left out.
+        labels: [B, (D,) H, W] int64, the truth at full resolution; ignored pixels are left out.
     """
     codes = shrink_labels(labels, features.shape[2:]).flatten()
     pixels = features.movedim(1, -1).flatten(0, -2)
     chosen = []
-    for code in codes[codes != NOT_DRAWN].unique():
+    for code in codes[codes != IGNORE_INDEX].unique():
         place = (codes == code).nonzero()[:, 0]
         chosen.append(place[torch.randperm(len(place), device=place.device)[:per_class]])
     rows = torch.cat(chosen) if chosen else codes.new_empty(0)

@@ -1,0 +1,124 @@
+"""What is said while long work runs: sentences, and a progress bar with the time left.
+
+On a terminal a live bar (rich); elsewhere (a log file, a scheduler) a plain line now and then.
+"""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+from semiseg.text import duration, one_line
+
+T = TypeVar("T")
+
+
+class Bar(Protocol):
+    """A running progress bar."""
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        """Move on by ``steps`` and show ``note`` (loss, Dice) beside the bar."""
+
+
+class Console:
+    """Sentences to standard output, progress to standard error."""
+
+    def say(self, text: str = "") -> None:
+        """One line for the person."""
+        print(text, flush=True)
+
+    def warn(self, text: str) -> None:
+        """One line about something a person should know."""
+        print(f"note: {one_line(text)}", flush=True)
+
+    def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+        """Yield ``items`` under a progress bar."""
+        if total is None:
+            items = list(items)
+            total = len(items)
+        with self.bar(label, total) as bar:
+            for item in items:
+                yield item
+                bar.advance()
+
+    @contextlib.contextmanager
+    def bar(self, label: str, total: int, done: int = 0) -> Iterator[Bar]:
+        """A bar over ``total`` steps of which ``done`` lie behind."""
+        if sys.stderr.isatty():
+            with _rich_bar(label, total, done) as bar:
+                yield bar
+        else:
+            plain = _PlainBar(label, total, done)
+            yield plain
+
+
+class Quiet(Console):
+    """Says nothing: for tests and for use as a library."""
+
+    def say(self, text: str = "") -> None:
+        """Nothing."""
+
+    def warn(self, text: str) -> None:
+        """Nothing."""
+
+    @contextlib.contextmanager
+    def bar(self, label: str, total: int, done: int = 0) -> Iterator[Bar]:
+        """A bar that shows nothing."""
+        yield _NoBar()
+
+
+class _NoBar:
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        pass
+
+
+class _PlainBar:
+    """A line every 15 seconds and one at the end."""
+
+    def __init__(self, label: str, total: int, done: int) -> None:
+        self.label, self.total, self.first, self.done = label, total, done, done
+        self.start = self.last = time.monotonic()
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        self.done += steps
+        now = time.monotonic()
+        if now - self.last < 15 and self.done < self.total:
+            return
+        self.last = now
+        rate = (self.done - self.first) / max(now - self.start, 1e-9)
+        left = (self.total - self.done) / max(rate, 1e-9)
+        tail = f"{duration(left)} left" if self.done < self.total else duration(now - self.start)
+        note = f", {note}" if note else ""
+        print(f"{self.label}: {self.done}/{self.total}{note}, {tail}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _rich_bar(label: str, total: int, done: int) -> Iterator[Bar]:
+    from rich.console import Console as RichConsole
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+        console=RichConsole(stderr=True),
+    )
+    with progress:
+        task = progress.add_task(label, total=total, completed=done, note="")
+
+        class _RichBar:
+            def advance(self, steps: int = 1, note: str = "") -> None:
+                if note:
+                    progress.update(task, note=note)
+                progress.advance(task, steps)
+
+        yield _RichBar()

@@ -1,5 +1,0 @@
-"""Image files in and out, a file a format; every reader refuses nonsense.
-
-``prepare`` reads with these functions and ``predict`` does too, so that a network sees an image in
-one and the same form.
-"""

@@ -1,0 +1,116 @@
+"""ACDC as its organisers give it: ``training/patient001/`` with annotated frames and the whole series.
+
+Bernard et al., IEEE TMI 2018. ``Info.cfg`` beside ``patient001_4d.nii.gz``, ``patient001_frame01.nii.gz``
+and ``patient001_frame01_gt.nii.gz`` (two frames a patient); ``testing/patient101`` and on alike.
+"""
+
+import functools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from semiseg.data.manifest import Part
+from semiseg.data.task import Intensity
+from semiseg.datasets.base import Options, Scan, SourceCase, split_of_parts, with_background
+from semiseg.datasets.pairing import Pair
+from semiseg.datasets.volumes import read_pair
+from semiseg.errors import UserError
+from semiseg.formats.names import stem_of
+from semiseg.formats.nifti import read_nifti, time_points
+
+CLASSES = ("RV", "Myo", "LV")
+PARTS: dict[str, Part] = {"training": "train", "testing": "test"}
+FRAME = re.compile(r"(patient\d+)_frame(\d+)$")
+
+
+class Acdc:
+    """Patients' folders of cine MRI."""
+
+    name = "acdc"
+    summary = "ACDC as downloaded: training/patient001/patient001_frame01.nii.gz with _gt beside it"
+    where = "creatis.insa-lyon.fr/Challenge/acdc (registration; CC BY-NC-SA 4.0)"
+
+    def detect(self, folder: Path) -> str | None:
+        """A patient's folder with ``Info.cfg``."""
+        for _, patient in _patients(folder):
+            if (patient / "Info.cfg").is_file():
+                return f"{patient.relative_to(folder)} holds Info.cfg and frames"
+        return None
+
+    def scan(self, folder: Path, options: Options) -> Scan:
+        """Annotated frames; with ``options.all_frames`` the rest of each series as unlabelled images.
+
+        Raises:
+            UserError: for a patient without any frame, or a series that cannot be read.
+        """
+        cases = [
+            case
+            for part, patient in _patients(folder)
+            for case in _cases(folder, patient, part, options)
+        ]
+        split, notes = split_of_parts(cases, "the set's training and testing folders")
+        if not options.all_frames:
+            notes = (*notes, "frames without annotation are left out (--all-frames takes them).")
+        return Scan(
+            name="ACDC",
+            cases=tuple(cases),
+            classes=with_background(options.classes or CLASSES),
+            kind="volumes",
+            intensity=Intensity(kind="minmax"),  # as the papers' HDF5 form
+            split=split,
+            notes=notes,
+        )
+
+
+def _patients(folder: Path) -> Iterator[tuple[Part | None, Path]]:
+    """Each patient's folder, below training and testing (which may lie in database) or directly."""
+    roots: list[tuple[Part | None, Path]] = [
+        (part, base / name)
+        for base in (folder, folder / "database")
+        for name, part in PARTS.items()
+        if (base / name).is_dir()
+    ]
+    for part, root in roots or [(None, folder)]:
+        for patient in sorted(root.glob("patient[0-9]*")):
+            if patient.is_dir():
+                yield part, patient
+
+
+def _cases(
+    folder: Path, patient: Path, part: Part | None, options: Options
+) -> Iterator[SourceCase]:
+    annotated = {}
+    for path in sorted(patient.glob("patient*_frame*.nii*")):
+        match = FRAME.match(stem_of(path))
+        if match is None:
+            continue  # a mask
+        annotated[int(match.group(2))] = path
+        identifier = stem_of(path)
+        mask = path.with_name(path.name.replace(identifier, f"{identifier}_gt"))
+        pair = Pair(identifier, path, mask if mask.is_file() else None, part)
+        yield SourceCase(
+            identifier=identifier,
+            patient=patient.name,
+            has_label=pair.label is not None,
+            part=part,
+            source=str(path.relative_to(folder)),
+            files=pair.files,
+            read=functools.partial(read_pair, pair, 1),
+        )
+    if not annotated:
+        raise UserError(f"{patient} holds no frame such as {patient.name}_frame01.nii.gz: copy it.")
+    series = next(iter(sorted(patient.glob("patient*_4d.nii*"))), None)
+    if not options.all_frames or series is None:
+        return
+    for index in range(time_points(series)):
+        if index + 1 in annotated:  # the set counts frames from 1
+            continue
+        yield SourceCase(
+            identifier=f"{patient.name}_frame{index + 1:02d}",
+            patient=patient.name,
+            has_label=False,
+            part=part,
+            source=f"{series.relative_to(folder)}, frame {index + 1}",
+            files=(series,),
+            read=functools.partial(read_nifti, series, 1, index),
+        )

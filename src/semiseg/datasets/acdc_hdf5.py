@@ -1,0 +1,180 @@
+"""ACDC in the field's HDF5 form, with the papers' split and labelled order.
+
+``data/slices/patient001_frame01_slice_1.h5`` ([H, W]) for training, ``data/patient028_frame01.h5``
+([D, H, W]) for whole volumes; ``train_slices.list``, ``train.list``, ``val.list``, ``test.list``
+name them without suffix. Intensities are scaled to [0, 1] by the volume's extremes, and there is no
+spacing.
+"""
+
+import functools
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from semiseg.data.manifest import Part, Split
+from semiseg.data.task import Intensity
+from semiseg.data.volume import Volume
+from semiseg.datasets.base import Options, Scan, SourceCase, patient_of, with_background
+from semiseg.errors import UserError
+from semiseg.formats.arrays import stack
+from semiseg.formats.hdf5 import has_label, read_hdf5
+
+CLASSES = ("RV", "Myo", "LV")
+SLICE = re.compile(r"(.+)_slice_(\d+)$")
+LISTS: dict[Part, tuple[str, ...]] = {
+    "train": ("train_slices.list", "train.list"),
+    "validation": ("val.list",),
+    "test": ("test.list",),
+}
+
+
+class AcdcHdf5:
+    """Slices and volumes in HDF5 beside lists of names."""
+
+    name = "acdc-hdf5"
+    summary = "ACDC in the field's HDF5 form: data/*.h5 with train_slices.list and val.list"
+    where = "made of ACDC by the field's benchmark code; ACDC's terms hold"
+
+    def detect(self, folder: Path) -> str | None:
+        """Lists or a folder of slices, and HDF5 files."""
+        lists = [name for names in LISTS.values() for name in names if (folder / name).is_file()]
+        if next((folder / "data").glob("slices/*_slice_*.h5"), None) is not None:
+            return f"data/slices holds HDF5 slices; lists: {', '.join(lists) or 'none'}"
+        if lists and next((folder / "data").glob("*.h5"), None) is not None:
+            return f"data holds HDF5 files, named by {', '.join(lists)}"
+        return None
+
+    def scan(self, folder: Path, options: Options) -> Scan:
+        """Stack listed slices into volumes; without lists, take every file there is.
+
+        Raises:
+            UserError: for a listed file that is missing, a missing slice, or a patient in two
+                lists (by the check of every split).
+        """
+        there = {path.stem: path for path in sorted((folder / "data").glob("*.h5"))}
+        there |= {path.stem: path for path in sorted((folder / "data" / "slices").glob("*.h5"))}
+        cases: list[SourceCase] = []
+        patients: dict[Part, tuple[str, ...]] = {}
+        for part, lists in LISTS.items():
+            path = next((folder / name for name in lists if (folder / name).is_file()), None)
+            if path is None:
+                continue
+            found = self._cases(folder, listed_names(path), there, part, options, path)
+            cases += found
+            patients[part] = tuple(dict.fromkeys(case.patient for case in found))
+        split, notes = None, []
+        if patients:
+            order = patients.get("train", ())
+            split = Split(
+                train=order,
+                validation=patients.get("validation", ()),
+                test=patients.get("test", ()),
+                labelled_order=order,
+                origin="the papers' lists; labelled first are the first in train_slices.list",
+            )
+            if not order:
+                raise UserError(f"{folder} has lists but none for training: add train_slices.list.")
+        else:
+            cases = self._cases(folder, list(there), there, None, options, folder / "data")
+            notes.append("no lists (train_slices.list, val.list): the split is drawn.")
+        return Scan(
+            name="ACDC",
+            cases=tuple(cases),
+            classes=with_background(options.classes or CLASSES),
+            kind="volumes",
+            intensity=Intensity(kind="minmax"),
+            split=split,
+            notes=tuple(notes),
+        )
+
+    def _cases(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        there: dict[str, Path],
+        part: Part | None,
+        options: Options,
+        origin: Path,
+    ) -> list[SourceCase]:
+        volumes: dict[str, list[tuple[int, Path]]] = {}
+        for name in names:
+            slice_name = SLICE.match(name)
+            identifier = slice_name.group(1) if slice_name else name
+            numbers = volumes.setdefault(identifier, [])
+            if not slice_name and name not in there:
+                numbers += _slices_of(name, there)
+            elif name in there:
+                numbers.append((int(slice_name.group(2)) if slice_name else 0, there[name]))
+            else:
+                numbers.clear()
+            if not numbers:
+                raise UserError(
+                    f"{origin} names {name}, but {name}.h5 is not in {folder / 'data'}: "
+                    "copy it there or take it off the list."
+                )
+        cases = []
+        for identifier, numbered in volumes.items():
+            numbered.sort()
+            check_numbers(identifier, [number for number, _ in numbered], folder)
+            paths = tuple(path for _, path in numbered)
+            cases.append(
+                SourceCase(
+                    identifier=identifier,
+                    patient=patient_of(identifier, options.patient_pattern),
+                    has_label=has_label(paths[0]),
+                    part=part,
+                    source=str(paths[0].relative_to(folder)),
+                    files=paths,
+                    read=functools.partial(read_stack, paths, identifier),
+                )
+            )
+        return cases
+
+
+def read_stack(paths: Sequence[Path], identifier: str) -> Volume:
+    """One volume from its slices, or from its one file.
+
+    Raises:
+        UserError: for slices of different shapes, some of them without label, or nonsense values.
+    """
+    return stack([read_hdf5(path) for path in paths], paths, identifier)
+
+
+def listed_names(path: Path) -> list[str]:
+    """The names in a list, in its order.
+
+    Raises:
+        UserError: for an unreadable or empty list, or a name that stands there twice.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise UserError(f"{path} cannot be read as text: copy it again.") from None
+    names = [line.strip().removesuffix(".h5") for line in lines if line.strip()]
+    if not names:
+        raise UserError(f"{path} is empty: copy it again.")
+    if len(set(names)) < len(names):
+        seen: set[str] = set()
+        twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise UserError(f"{path} names {twice} twice: remove one of the lines.")
+    return names
+
+
+def _slices_of(name: str, there: dict[str, Path]) -> list[tuple[int, Path]]:
+    found = ((SLICE.match(stem), path) for stem, path in there.items() if stem.startswith(name))
+    return [(int(m.group(2)), path) for m, path in found if m and m.group(1) == name]
+
+
+def check_numbers(identifier: str, numbers: Sequence[int], folder: Path) -> None:
+    """The numbers of a case's slices, sorted, must have no gap.
+
+    Raises:
+        UserError: naming the first that is missing.
+    """
+    expected = range(numbers[0], numbers[0] + len(numbers))
+    if list(numbers) != list(expected):
+        gap = next(number for number in expected if number not in numbers)
+        raise UserError(
+            f"{folder}: slice {gap} of {identifier} is missing between the others: "
+            "copy it and name it in the list."
+        )

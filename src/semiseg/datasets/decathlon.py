@@ -1,0 +1,79 @@
+"""Medical Segmentation Decathlon: ``imagesTr``, ``labelsTr``, ``imagesTs`` and ``dataset.json``.
+
+Antonelli et al., Nature Communications 2022. Images of several modalities have four axes.
+``dataset.json`` names classes and pairs.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from semiseg.datasets.base import Options, Scan
+from semiseg.datasets.description import NAME, channel_names, class_names, read_description
+from semiseg.datasets.pairing import Found, any_with, pair_files
+from semiseg.datasets.volumes import scan_volumes
+from semiseg.errors import UserError
+from semiseg.files import inside
+from semiseg.formats.names import VOLUME_SUFFIXES
+
+
+class Decathlon:
+    """Volumes that a dataset.json describes."""
+
+    name = "decathlon"
+    summary = (
+        "Medical Segmentation Decathlon: imagesTr/NAME.nii.gz, labelsTr/NAME.nii.gz, dataset.json"
+    )
+    where = "medicaldecathlon.com (CC BY-SA 4.0)"
+
+    def detect(self, folder: Path) -> str | None:
+        """A dataset.json and a volume in ``imagesTr``."""
+        images = folder / "imagesTr"
+        first = any_with(images, VOLUME_SUFFIXES) if (folder / NAME).is_file() else None
+        return f"it holds {NAME} and {first.relative_to(folder)}" if first else None
+
+    def scan(self, folder: Path, options: Options) -> Scan:
+        """Pair images with labels by dataset.json, and by their names.
+
+        Raises:
+            UserError: for a dataset.json that is missing or contradicts the files, and as
+                :func:`pair_files`.
+        """
+        described = read_description(folder)
+        return scan_volumes(
+            folder,
+            _with_listed(pair_files(folder, VOLUME_SUFFIXES), folder, described),
+            options,
+            name=str(described.get("name") or "") or None,
+            classes=None if options.classes else class_names(folder, described),
+            channels=max(len(channel_names(folder, described)), 1),
+        )
+
+
+def _with_listed(found: Found, folder: Path, described: Mapping[str, Any]) -> Found:
+    """The pairs with the labels that dataset.json's ``training`` entries name."""
+    listed = described.get("training")
+    if not isinstance(listed, list):
+        return found
+    labels: dict[Path, Path] = {}
+    for entry in listed:
+        if not (isinstance(entry, dict) and isinstance(entry.get("image"), str)):
+            continue
+        image = inside(folder, entry["image"], folder / NAME)
+        if image.name.startswith("."):
+            continue
+        if isinstance(entry.get("label"), str):
+            labels[image] = inside(folder, entry["label"], folder / NAME)
+        for path in (image, labels.get(image, image)):
+            if not path.is_file():
+                raise UserError(
+                    f"{folder / NAME} names {path.relative_to(folder)}, "
+                    "which is missing: copy it or take it off the list."
+                )
+    pairs = tuple(
+        dataclasses.replace(pair, label=labels.get(pair.image, pair.label)) for pair in found.pairs
+    )
+    used = {pair.label for pair in pairs}
+    orphans = tuple(path for path in found.orphans if path not in used)
+    return dataclasses.replace(found, pairs=pairs, orphans=orphans)

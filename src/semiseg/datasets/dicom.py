@@ -1,0 +1,223 @@
+"""DICOM series of any file names, with DICOM-SEG or NIfTI labels beside them (the extra ``dicom``).
+
+Nothing that names a person is kept: cases are called by a digest of their series' UID, patients are
+numbered, and no path below the source is ever said or stored.
+"""
+
+import dataclasses
+import functools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.data.task import Intensity
+from semiseg.data.volume import Volume
+from semiseg.datasets.base import Options, Scan, SourceCase, with_background
+from semiseg.datasets.pairing import files_with, role_of
+from semiseg.errors import UserError
+from semiseg.formats.dicom import (
+    Segmentation,
+    Series,
+    holds_dicom,
+    read_series,
+    series_below,
+)
+from semiseg.formats.dicom_seg import read_segmentations
+from semiseg.formats.grid import as_label, onto_grid
+from semiseg.formats.names import VOLUME_SUFFIXES, stem_of
+from semiseg.formats.volumes import load_volume, volume_files
+
+
+class Dicom:
+    """A tree of DICOM files."""
+
+    name = "dicom"
+    summary = (
+        "DICOM series in a tree, labels as DICOM-SEG or as SERIES.nii.gz beside a folder SERIES"
+    )
+    where = "anybody's own images; needs pip install 'semiseg[dicom]'"
+
+    def detect(self, folder: Path) -> str | None:
+        """Any DICOM file below the folder."""
+        return "it holds DICOM files" if holds_dicom(folder) else None
+
+    def scan(self, folder: Path, options: Options) -> Scan:
+        """One case a series; reads headers only.
+
+        Raises:
+            UserError: for series that are no volumes, labels that fit no series or come in both
+                ways, and without pydicom.
+        """
+        if options.patient_pattern is not None:
+            raise UserError(
+                "--patient-pattern does not apply to DICOM, whose headers say which series are of one "
+                "patient: leave it away."
+            )
+        found = series_below(folder)
+        if not found.series:
+            raise UserError(
+                f"{folder} holds DICOM files but no series of slices: {' '.join(found.notes)}"
+            )
+        known = {series.uid for series in found.series}
+        drawn: dict[str, list[Segmentation]] = {}
+        for segmentation in found.segmentations:
+            drawn.setdefault(segmentation.series_uid, []).append(segmentation)
+        files, unused = _label_files(folder, found.series)
+        if files and drawn:
+            raise UserError(
+                f"{folder} has labels both as DICOM-SEG and as other files: keep one of the two."
+            )
+        notes = list(found.notes)
+        strangers = sum(len(own) for uid, own in drawn.items() if uid not in known)
+        for count, what in ((strangers, "DICOM-SEG files"), (unused, "files of other formats")):
+            if count:
+                notes.append(f"{count:,} {what} are of none of the series and left out.")
+        if unused and not (files or drawn):
+            raise UserError(
+                f"{folder}: none of {unused:,} label files fits a series: give each the name of its "
+                "series' folder and put it beside that folder, or into a folder 'labels'."
+            )
+        names, codes = _classes(drawn, options)
+        patients = _patients(found.series)
+        if any(series.patient.startswith("study") for series in found.series):
+            notes.append("series without PatientID: each of their studies counts as a patient.")
+        cases = [
+            SourceCase(
+                identifier=series.name,
+                patient=patients[series.patient],
+                has_label=series.uid in drawn or series.uid in files,
+                part=None,
+                source=series.name,
+                files=(
+                    *series.files,
+                    *(_files_of(files[series.uid], series) if series.uid in files else ()),
+                    *(one.path for one in drawn.get(series.uid, ())),
+                ),
+                private=True,
+                read=functools.partial(
+                    _read, series, files.get(series.uid), tuple(drawn.get(series.uid, ())), codes
+                ),
+            )
+            for series in found.series
+        ]
+        return Scan(
+            name="DICOM",
+            cases=tuple(sorted(cases, key=lambda case: (case.patient, case.identifier))),
+            classes=names,
+            kind="volumes",
+            intensity=Intensity(kind="percentile", low=0.5, high=99.5),
+            by_data=True,
+            colours={
+                codes[name]: colour
+                for own in drawn.values()
+                for segmentation in own
+                for name, colour in segmentation.colours
+                if name in codes
+            },
+            notes=tuple(notes),
+        )
+
+
+def _patients(series: Sequence[Series]) -> dict[str, str]:
+    """Patient -> ``patient-001``, numbered in the order of the series' digests.
+
+    A digest of a PatientID would be undone by trying all of them, as they are short.
+    """
+    order = dict.fromkeys(one.patient for one in sorted(series, key=lambda one: one.name))
+    return {patient: f"patient-{number:03d}" for number, patient in enumerate(order, 1)}
+
+
+def _classes(
+    drawn: Mapping[str, Sequence[Segmentation]], options: Options
+) -> tuple[tuple[str, ...] | None, dict[str, int]]:
+    """Classes, background first, and the code of each segment's name."""
+    segments = {
+        (number, name)
+        for own in drawn.values()
+        for segmentation in own
+        for number, name in segmentation.segments
+    }
+    chosen = with_background(options.classes) if options.classes else None
+    if not segments:
+        return chosen, {}
+    found = tuple(dict.fromkeys(name for _, name in sorted(segments)))
+    names = chosen or with_background(found)
+    lower = {name.lower(): code for code, name in enumerate(names)}
+    codes = {name: lower[name.lower()] for name in found if name.lower() in lower}
+    if not codes:
+        raise UserError(
+            f"--classes {','.join(names[1:])} names none of the segments of the DICOM-SEG files "
+            f"({', '.join(found)}): name some of these."
+        )
+    return names, codes
+
+
+def _label_files(folder: Path, series: Sequence[Series]) -> tuple[dict[str, Path], int]:
+    """Series' UID -> its label: beside or in the series' folder, or in a folder of labels.
+
+    And how many volumes there are besides.
+    """
+    named: dict[str, list[Path]] = {}
+    for path in files_with(folder, VOLUME_SUFFIXES):
+        named.setdefault(stem_of(path), []).append(path)
+    folders = Counter(one.folder for one in series)
+    same_name = Counter(place.name for place in folders)
+    labels: dict[str, Path] = {}
+    for one in series:
+        place = one.folder
+        candidates = named.get(place.name, [])
+        near = [path for path in candidates if path.parent in (place, place.parent)]
+        if not near and same_name[place.name] == 1:
+            near = [path for path in candidates if role_of(path.parent.name)[0] == "label"]
+        if not near:
+            continue
+        if len(near) > 1 or folders[place] > 1:
+            several = "label files" if len(near) > 1 else "series in one folder for a label file"
+            raise UserError(
+                f"{one.name} has several {several}: keep one label file and one folder a series."
+            )
+        labels[one.uid] = near[0]
+    return labels, sum(map(len, named.values())) - len(set(labels.values()))
+
+
+def _read(
+    series: Series,
+    label: Path | None,
+    segmentations: Sequence[Segmentation],
+    codes: Mapping[str, int],
+) -> Volume:
+    volume = read_series(series)
+    if segmentations:
+        drawn = read_segmentations(segmentations, codes, series, volume)
+        return dataclasses.replace(volume, label=drawn)
+    if label is None:
+        return volume
+    try:
+        return dataclasses.replace(volume, label=_read_label(label, series, volume))
+    except UserError as error:  # the file is often called after the patient
+        said = str(error).replace(str(label), f"The label of {series.name}")
+        raise UserError(said) from None
+
+
+def _files_of(label: Path, series: Series) -> tuple[Path, ...]:
+    try:
+        return volume_files(label)
+    except UserError:  # the file is often called after the patient
+        raise UserError(
+            f"The label of {series.name} is a header whose voxels are missing or lie elsewhere: copy them "
+            "beside it."
+        ) from None
+
+
+def _read_label(path: Path, series: Series, like: Volume) -> NDArray[np.uint8]:
+    """A label whose axes may be turned or mirrored, as converters from DICOM do."""
+    data, affine = load_volume(path)
+    shape = np.moveaxis(like.image[:, 0], 0, like.slice_axis).shape
+    if data.ndim == 3 and data.size == np.prod(shape):
+        turned = onto_grid(data, affine, series.affine, shape)
+        if turned is not None:
+            data, affine = turned, series.affine
+    return as_label(data, affine, path, like)

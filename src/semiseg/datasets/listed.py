@@ -1,0 +1,222 @@
+"""A list of images and labels: a CSV or JSON file, or a folder that holds ``semiseg.csv``.
+
+Columns (or JSON's keys): ``image`` (further channels ``image_2``, ``image_3``, ...; in JSON a list),
+``label``, ``patient``, ``part``, ``identifier``; all but ``image`` may be left out or empty. Paths count
+from the list's folder and never leave it.
+"""
+
+import csv
+import dataclasses
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from semiseg.data.manifest import Part
+from semiseg.datasets.base import Options, Scan, SourceCase, patient_of, split_of_parts
+from semiseg.datasets.pairing import PART_NAMES, Found, Pair
+from semiseg.datasets.pictures import scan_pictures
+from semiseg.datasets.volumes import scan_volumes
+from semiseg.errors import UserError, unknown
+from semiseg.files import inside
+from semiseg.formats.names import PICTURE_SUFFIXES, VOLUME_SUFFIXES, stem_of, suffix_of
+
+NAMES = ("semiseg.csv", "semiseg.json")
+SUFFIXES = (".csv", ".json")
+COLUMNS = ("image", "label", "patient", "part", "identifier")
+CHANNEL_COLUMN = re.compile(r"image_([2-9]|[1-9]\d+)$")
+SAFE = re.compile(r"\w[\w .+=@^-]{0,199}")  # identifiers become names of files
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One image of a list, its paths checked; ``where`` says which line it is."""
+
+    images: tuple[Path, ...]
+    label: Path | None
+    patient: str
+    part: Part | None
+    identifier: str
+    where: str
+
+
+class Listed:
+    """Images and labels that a file names."""
+
+    name = "manifest"
+    summary = "a list: LIST.csv or .json, or semiseg.csv in the folder (image,label,patient,part)"
+    where = "anybody's own images, wherever they lie below the list"
+
+    def detect(self, folder: Path) -> str | None:
+        """The list itself, or a folder that holds one of the name ``semiseg.csv``."""
+        path = _list_of(folder)
+        if path is None:
+            return None
+        return "a list of images" if path == folder else f"it holds {path.name}"
+
+    def scan(self, folder: Path, options: Options) -> Scan:
+        """The images that are listed, in the list's order.
+
+        Raises:
+            UserError: for a list that cannot be read, names what is not there or lies elsewhere, or
+                mixes pictures and volumes.
+        """
+        path = _list_of(folder)
+        if path is None:
+            raise UserError(f"{folder} holds neither {' nor '.join(NAMES)}: add a list.")
+        rows = list(_rows(path))
+        if not rows:
+            raise UserError(f"{path} lists no image: add a line for each.")
+        base = path.parent
+        kinds = {suffix_of(image) in PICTURE_SUFFIXES for row in rows for image in row.images}
+        if len(kinds) > 1:
+            raise UserError(f"{path} lists both pictures and volumes: make a list of each.")
+        pairs = tuple(Pair(row.identifier, row.images[0], row.label, row.part) for row in rows)
+        found = Found(pairs, (), ())
+        name = base.resolve().name if path.name in NAMES else path.stem
+        if kinds == {True}:
+            several = next((row for row in rows if len(row.images) > 1), None)
+            if several is not None:
+                raise UserError(
+                    f"{several.where} has several channel files, which are for volumes: join them "
+                    "to one picture."
+                )
+            return _with_patients(scan_pictures(base, found, options, name), rows, options)
+        files = {pair: row.images for pair, row in zip(pairs, rows, strict=True)}
+        scan = scan_volumes(base, found, options, name=name, images=files.__getitem__)
+        return _with_patients(scan, rows, options)
+
+
+def _with_patients(scan: Scan, rows: Sequence[Row], options: Options) -> Scan:
+    """The scan with the list's patients, and a split by its parts."""
+    if not any(row.patient or row.part for row in rows):
+        return scan
+    cases: list[SourceCase] = []
+    for case, row in zip(scan.cases, rows, strict=True):
+        own = row.patient and patient_of(row.patient, options.patient_pattern or ".+")
+        cases.append(dataclasses.replace(case, patient=own or case.patient))
+    split, notes = split_of_parts(cases, "the parts of the list")
+    _, replaced = split_of_parts(scan.cases, "")
+    kept = tuple(note for note in scan.notes if note not in replaced)
+    return dataclasses.replace(scan, cases=tuple(cases), split=split, notes=(*notes, *kept))
+
+
+def _list_of(source: Path) -> Path | None:
+    if source.is_file():
+        return source if source.suffix.lower() in SUFFIXES else None
+    return next((source / name for name in NAMES if (source / name).is_file()), None)
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    entries = list(_csv(path) if path.suffix.lower() == ".csv" else _json(path))
+    stems = [stem_of(Path(images[0])) for images, _, _ in entries]
+    for (images, entry, where), stem in zip(entries, stems, strict=True):
+        files = tuple(_file(path, name, where) for name in images)
+        if len(set(files)) < len(files):
+            raise UserError(f"{where} names one file for two channels: correct it.")
+        label = _file(path, entry["label"], where) if entry["label"] else None
+        part = PART_NAMES.get(entry["part"].lower())
+        if entry["part"] and part is None:
+            raise UserError(
+                f"{where} has the part '{entry['part']}': write train, validation or test, or nothing."
+            )
+        identifier = entry["identifier"] or stem
+        if stems.count(stem) > 1 and not entry["identifier"]:  # as a/scan.nii and b/scan.nii
+            place = files[0].relative_to(path.parent).parent.parts
+            identifier = "_".join((*place, stem))
+        if not SAFE.fullmatch(identifier):
+            raise UserError(
+                f"{where} has the identifier '{identifier[:80]}', which names files: write letters, "
+                "digits, '-', '_' and '.', not more than 200 and a letter or digit first."
+            )
+        yield Row(files, label, entry["patient"], part, identifier, where)
+
+
+def _file(path: Path, name: str, where: str) -> Path:
+    """A file that the list names, as a path below its folder.
+
+    Raises:
+        UserError: where it is missing, lies elsewhere, or is no image.
+    """
+    base = path.parent
+    file = inside(base, name, path)
+    if not file.is_relative_to(base):  # an absolute path that leads into the folder by a link
+        file = base / file.resolve().relative_to(base.resolve())
+    if suffix_of(file) not in VOLUME_SUFFIXES + PICTURE_SUFFIXES:
+        raise UserError(
+            f"{where} names {name}, which is no image: name files that end in "
+            f"{', '.join(VOLUME_SUFFIXES + PICTURE_SUFFIXES)}."
+        )
+    if not file.is_file():
+        raise UserError(f"{where} names {name}, which is missing: copy it or take the line out.")
+    return file
+
+
+Entry = tuple[tuple[str, ...], dict[str, str], str]
+
+
+def _csv(path: Path) -> Iterator[Entry]:
+    """Rows of text: image files in the order of their columns, and the other columns."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        first = text.split("\n", 1)[0]
+        delimiter = max(",;\t", key=first.count)  # spreadsheets of some countries write ;
+        lines = list(csv.reader(text.splitlines(), delimiter=delimiter, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        raise UserError(f"{path} cannot be read as CSV text: save it again as UTF-8.") from None
+    header = [name.strip() for name in lines[0]] if lines else []
+    _check_columns(path, header)
+    channels = [name for name in header if CHANNEL_COLUMN.fullmatch(name)]
+    order = ["image", *sorted(channels, key=lambda name: int(name[6:]))]
+    for number, cells in enumerate(lines[1:], 2):
+        if not any(cell.strip() for cell in cells):
+            continue
+        where = f"{path}, line {number},"
+        if len(cells) != len(header):
+            raise UserError(
+                f"{where} has {len(cells)} columns but the first line has {len(header)}: correct it."
+            )
+        row = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+        images = tuple(row[name] for name in order)
+        if not all(images):
+            raise UserError(f"{where} has an empty image: name a file for every channel.")
+        yield images, {name: row.get(name, "") for name in COLUMNS[1:]}, where
+
+
+def _json(path: Path) -> Iterator[Entry]:
+    """A list of objects of text; ``image`` may be a list, one file a channel."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        raise UserError(f"{path} cannot be read as JSON: save it again.") from None
+    if not isinstance(content, list):
+        raise UserError(
+            f'{path} is no list: write [{{"image": "a.nii.gz", "label": "b.nii.gz"}}, ...].'
+        )
+    for number, row in enumerate(content, 1):
+        where = f"{path}, entry {number},"
+        if not isinstance(row, Mapping):
+            raise UserError(f'{where} is no object: write {{"image": "a.nii.gz"}}.')
+        _check_columns(path, list(row))
+        row = {name: value for name, value in row.items() if value is not None}
+        images = row.pop("image", None)
+        images = images if isinstance(images, list) else [images]
+        more = sorted((n for n in row if CHANNEL_COLUMN.fullmatch(n)), key=lambda n: int(n[6:]))
+        images += [row.pop(name) for name in more]
+        if not all(isinstance(value, str) for value in (*images, *row.values())):
+            raise UserError(f"{where} holds something else than text: write it in quotes.")
+        if not (images and all(images)):
+            raise UserError(f"{where} has an empty image: name a file for every channel.")
+        yield tuple(images), {name: row.get(name, "").strip() for name in COLUMNS[1:]}, where
+
+
+def _check_columns(path: Path, columns: Sequence[str]) -> None:
+    """A misspelt ``label`` must not make every image an unlabelled one."""
+    for name in columns:
+        if name not in COLUMNS and not CHANNEL_COLUMN.fullmatch(name):
+            near = str(unknown("column", name, (*COLUMNS, "image_2")))
+            raise UserError(f"{path}: {near[0].lower()}{near[1:]}")
+    if len(set(columns)) < len(columns):
+        raise UserError(f"{path} has a column twice: keep one of them.")
+    if "image" not in columns:
+        raise UserError(f"{path} has no column 'image': name one so, with a file in each line.")

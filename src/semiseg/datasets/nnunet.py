@@ -1,0 +1,142 @@
+"""nnU-Net's raw form: ``imagesTr/case_0000.nii.gz``, a file a channel, and ``labelsTr/case.nii.gz``.
+
+Isensee et al., Nature Methods 2021. ``dataset.json`` names channels, classes and the files' ending.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from semiseg.data.manifest import Part
+from semiseg.datasets.base import Options, Scan
+from semiseg.datasets.description import NAME, channel_names, class_names, read_description
+from semiseg.datasets.pairing import CHANNEL, Found, Pair, files_with
+from semiseg.datasets.volumes import scan_volumes
+from semiseg.errors import UserError
+from semiseg.formats.names import VOLUME_SUFFIXES, stem_of, suffix_of
+
+PARTS: dict[str, Part] = {"Tr": "train", "Ts": "test"}
+
+
+class NnUnet:
+    """A file a channel, numbered behind the case's name."""
+
+    name = "nnunet"
+    summary = (
+        "nnU-Net raw: imagesTr/case_0000.nii.gz (_0001 ...), labelsTr/case.nii.gz, dataset.json"
+    )
+    where = "anybody's own images; github.com/MIC-DKFZ/nnUNet describes the form"
+
+    def detect(self, folder: Path) -> str | None:
+        """A dataset.json and images that end in ``_0000``."""
+        if not (folder / NAME).is_file():
+            return None
+        folders = [folder / f"images{tail}" for tail in PARTS]
+        files = (path for place in folders for path in files_with(place, VOLUME_SUFFIXES))
+        first = next((path for path in files if stem_of(path).endswith("_0000")), None)
+        return f"it holds {NAME} and {first.relative_to(folder)}" if first else None
+
+    def scan(self, folder: Path, options: Options) -> Scan:
+        """One case a name, with as many channels as dataset.json names.
+
+        Raises:
+            UserError: for a dataset.json that is missing or contradicts the files, a missing or a
+                surplus channel, or regions instead of classes.
+        """
+        described, ignored = _ignored(folder, read_description(folder))
+        ending, names = _ending(folder, described), channel_names(folder, described)
+        pairs, labels = [], set()
+        count = len(names)
+        for tail, part in PARTS.items():
+            for case, files in _cases(folder / f"images{tail}", ending).items():
+                count = count or len(files)
+                _check_channels(files, case, count, names, folder / NAME)
+                label = folder / f"labels{tail}" / f"{case}{ending}"
+                labels.add(label)
+                pairs.append(Pair(case, files[0], label if label.is_file() else None, part))
+        orphans = [
+            path
+            for tail in PARTS
+            for path in files_with(folder / f"labels{tail}", (ending,))
+            if path not in labels
+        ]
+        scan = scan_volumes(
+            folder,
+            Found(tuple(pairs), tuple(orphans), ()),
+            options,
+            name=str(described.get("name") or "") or None,
+            classes=None if options.classes else class_names(folder, described),
+            images=functools.partial(_files, channels=count),
+        )
+        return dataclasses.replace(scan, ignore_value=ignored)
+
+
+def _files(pair: Pair, channels: int) -> tuple[Path, ...]:
+    stem, ending = stem_of(pair.image)[:-4], suffix_of(pair.image)
+    return tuple(pair.image.with_name(f"{stem}{number:04d}{ending}") for number in range(channels))
+
+
+def _ignored(folder: Path, described: Mapping[str, Any]) -> tuple[Mapping[str, Any], int | None]:
+    """The description without the label 'ignore', and that label's value, which is ignored."""
+    labels = described.get("labels")
+    if not isinstance(labels, dict):
+        return described, None
+    entry = next((e for e in labels.items() if "ignore" in map(str, e)), None)
+    if entry is None:
+        return described, None
+    value = str(entry[1] if entry[0] == "ignore" else entry[0])
+    if not (value.isdecimal() and 0 < int(value) < 256):
+        raise UserError(
+            f"{folder / NAME}: the label 'ignore' needs one value from 1 to 255: correct it."
+        )
+    rest = {key: code for key, code in labels.items() if key != entry[0]}
+    return {**described, "labels": rest}, int(value)
+
+
+def _ending(folder: Path, described: Mapping[str, Any]) -> str:
+    """How the files' names end; where dataset.json does not say so, as the first image's."""
+    ending = described.get("file_ending")
+    if ending is None:
+        first = next(iter(files_with(folder / "imagesTr", VOLUME_SUFFIXES)), None)
+        return suffix_of(first) if first else ".nii.gz"
+    if not isinstance(ending, str) or ending.lower() not in VOLUME_SUFFIXES:
+        raise UserError(
+            f"{folder / NAME} has the file_ending '{ending}': those of volumes are read so, "
+            f"{', '.join(VOLUME_SUFFIXES)} (--layout pictures for pictures)."
+        )
+    return ending.lower()
+
+
+def _cases(folder: Path, ending: str) -> dict[str, list[Path]]:
+    """Case -> its files in the order of their channels."""
+    cases: dict[str, list[Path]] = {}
+    for path in files_with(folder, (ending,)):
+        found = CHANNEL.search(stem_of(path))
+        if found is None:
+            raise UserError(
+                f"{path} has no channel number: name it {stem_of(path)}_0000{ending} or leave it out."
+            )
+        cases.setdefault(stem_of(path)[: found.start()], []).append(path)
+    return cases
+
+
+def _check_channels(
+    files: list[Path], case: str, count: int, names: tuple[str, ...], description: Path
+) -> None:
+    wanted = [f"{case}_{number:04d}" for number in range(count)]
+    there = {stem_of(path) for path in files}
+    missing = next((number for number, stem in enumerate(wanted) if stem not in there), None)
+    if missing is not None:
+        what = f" ({names[missing]})" if names else ""
+        raise UserError(
+            f"{files[0].parent / wanted[missing]}{suffix_of(files[0])} is missing, channel "
+            f"{missing}{what} of {case}: copy it, or leave that case out."
+        )
+    surplus = next((path for path in files if stem_of(path) not in wanted), None)
+    if surplus is not None:
+        raise UserError(
+            f"{surplus} is one channel more than the {count} that {description} names: name it "
+            "there or leave it out."
+        )

@@ -1,0 +1,270 @@
+"""Which file is the label of which image, by the names of folders and files."""
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from semiseg.data.manifest import Part
+from semiseg.errors import UserError
+from semiseg.formats.names import stem_of, suffix_of
+
+IMAGES = {"image", "images", "img", "imgs", "imaging", "scan", "scans", "volumes", "pictures",
+          "unlabelled", "unlabeled"}  # fmt: skip
+LABELS = {"label", "labels", "mask", "masks", "seg", "segs", "segmentation", "segmentations", "gt",
+          "annotation", "annotations", "groundtruth"}  # fmt: skip
+PART_NAMES: dict[str, Part] = {
+    "tr": "train", "train": "train", "training": "train",
+    "va": "validation", "val": "validation", "valid": "validation", "validation": "validation",
+    "ts": "test", "test": "test", "testing": "test",
+}  # fmt: skip
+LABEL_ENDING = re.compile(
+    r"[_\-. ](?:gt|seg|segmentation|labels?|masks?|annotation|groundtruth)$", re.IGNORECASE
+)
+IMAGE_ENDING = re.compile(r"[_\-. ](?:img|image|imaging|0000)$", re.IGNORECASE)
+CHANNEL = re.compile(r"_(\d{4})$")
+
+Role = Literal["image", "label"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """An image, its label where there is one, and what its folders say of the split.
+
+    ``classes``: name and mask of each class where every class has a mask of its own; ``label`` is then
+    one of these.
+    """
+
+    identifier: str
+    image: Path
+    label: Path | None
+    part: Part | None
+    classes: tuple[tuple[str, Path], ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The image and, where there are some, its label or the masks of its classes."""
+        if self.classes:
+            return (self.image, *(mask for _, mask in self.classes))
+        return (self.image,) if self.label is None else (self.image, self.label)
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """A folder's pairs, what was left over, and the sub-folders' names."""
+
+    pairs: tuple[Pair, ...]
+    orphans: tuple[Path, ...]
+    ignored: tuple[Path, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class PlacedFile:
+    """A file with what its folders say: role, part, and the rest of its place."""
+
+    path: Path
+    role: Role | None
+    part: Part | None
+    place: tuple[str, ...]
+
+    @property
+    def folder(self) -> str:
+        """The innermost folder that names neither role nor part; empty where there is none."""
+        return self.place[-1] if len(self.place) > 1 else ""
+
+    @property
+    def word(self) -> str:
+        """The file's name in small letters, without its ending."""
+        return stem_of(self.path).lower()
+
+
+def files_with(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Files with one of ``suffixes`` below ``folder``, sorted, without hidden ones."""
+    return list(_walk(folder, suffixes))
+
+
+def any_with(folder: Path, suffixes: Sequence[str]) -> Path | None:
+    """The first file that :func:`files_with` would find; stops there."""
+    return next(_walk(folder, suffixes), None)
+
+
+def _walk(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
+    """Linked files are files; linked folders are entered within the source, never in a circle.
+
+    Raises:
+        UserError: for a linked folder that leaves the source: what lies there may be anything.
+    """
+    source = Path(folder).resolve()
+    entered: set[Path] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        real = Path(root).resolve()
+        if real in entered:
+            folders[:] = []
+            continue
+        entered.add(real)
+        if not real.is_relative_to(source):
+            if source.is_relative_to(real):  # a way up: a circle
+                folders[:] = []
+                continue
+            raise UserError(
+                f"{root} is a link to {real}, outside of {folder}: link the files themselves, or "
+                "move the folder there."
+            )
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):  # macOS writes a hidden ._NAME beside every NAME
+            if not name.startswith(".") and suffix_of(Path(name)) in suffixes:
+                yield Path(root, name)
+
+
+def role_of(name: str) -> tuple[Role | None, Part | None]:
+    """What the name of a folder says: ``imagesTr`` -> image, train; (None, None) where nothing."""
+    role: Role | None = None
+    part: Part | None = None
+    for token in re.split(r"[_\-. ]+", name.lower().replace("ground_truth", "groundtruth")):
+        bare, tail = token, ""
+        if token not in IMAGES | LABELS | PART_NAMES.keys():
+            for ending in sorted(PART_NAMES, key=len, reverse=True):
+                if token.endswith(ending) and token[: -len(ending)] in IMAGES | LABELS:
+                    bare, tail = token[: -len(ending)], ending
+                    break
+            else:
+                return None, None  # a word of its own: an ordinary folder
+        if bare in PART_NAMES:
+            part = PART_NAMES[bare]
+        elif bare in LABELS:
+            role = "label"
+        elif role is None:
+            role = "image"
+        part = PART_NAMES.get(tail, part)
+    return role, part
+
+
+def pair_files(folder: Path, suffixes: Sequence[str]) -> Found:
+    """Pair images with labels below ``folder``.
+
+    Folders called ``images`` and ``labels`` (and their kin) decide; where no folder is for labels,
+    endings such as ``_gt`` and ``_mask`` do. ``train``, ``val`` and ``test`` in a folder's name
+    give the part. Where every case has a folder of its own (``P01/image``, ``P01/label``), that folder
+    names it.
+
+    Raises:
+        UserError: where labels exist and none fits, identifiers repeat, or an image comes in
+            several channel files.
+    """
+    files = placed_files(folder, suffixes)
+    by_folder = any(file.role == "label" for file in files)
+    image_folders = any(file.role == "image" for file in files)
+    images, labels, ignored = [], [], []
+    for file in files:
+        ending = LABEL_ENDING.search(stem_of(file.path)) or (file.folder and file.word in LABELS)
+        if file.role == "label" or (not by_folder and ending):
+            labels.append(file)
+        elif by_folder and image_folders and file.role is None:
+            ignored.append(file)
+        else:
+            images.append(file)
+    names = _names(images, labels)
+    exact = {(file.place, names[file.path]): file for file in labels}
+    # A label folder may name no part where the image folder does (imagesTr beside labels).
+    exact |= {(("", *file.place[1:]), names[file.path]): file for file in labels} | exact
+    stripped = {
+        (file.place, LABEL_ENDING.sub("", names[file.path])): file
+        for file in labels
+        if LABEL_ENDING.search(names[file.path])
+    }
+    _one_label_each(labels, names)
+    channelled = bool(images) and all(stem_of(file.path).endswith("_0000") for file in images)
+    pairs, used = [], set()
+    for image in images:
+        stem = names[image.path]
+        bare = IMAGE_ENDING.sub("", stem)
+        places = dict.fromkeys((image.place, ("", *image.place[1:])))
+        keys = [(place, name) for place in places for name in (stem, bare)]
+        label = next(
+            (index[key] for key in keys for index in (exact, stripped) if key in index), None
+        )
+        channel = CHANNEL.search(stem)
+        if label is None and channel and channel.group(1) != "0000":
+            without = (image.place, stem[: channel.start()])
+            if without in exact:
+                raise UserError(
+                    f"{image.path} is a further channel of one image: name the channels in "
+                    "nnU-Net's dataset.json, or list the files in semiseg.csv."
+                )
+        if label is not None:
+            used.add(label.path)
+        identifier = bare if channelled or (label and bare == names[label.path]) else stem
+        pairs.append(Pair(identifier, image.path, label.path if label else None, image.part))
+    orphans = tuple(file.path for file in labels if file.path not in used)
+    if orphans and not used:
+        raise UserError(
+            f"{folder}: none of its labels ({len(orphans):,}, for example {orphans[0].name}) fits an "
+            "image: give image and label the same name, end the label's name in _mask, _seg or _gt, or "
+            "list the pairs in a CSV."
+        )
+    return Found(tuple(pairs), orphans, tuple(file.path for file in ignored))
+
+
+def placed_files(folder: Path, suffixes: Sequence[str]) -> list[PlacedFile]:
+    """The files of `files_with` and what their folders say."""
+    return [_place(folder, path) for path in files_with(folder, suffixes)]
+
+
+def _place(folder: Path, path: Path) -> PlacedFile:
+    """Role and part from the folders; the place is what images and labels have in common."""
+    role: Role | None = None
+    part: Part | None = None
+    place = []
+    for name in path.relative_to(folder).parts[:-1]:
+        found_role, found_part = role_of(name)
+        if found_role == "label" or (found_role and role is None):
+            role = found_role
+        part = found_part or part
+        if found_role is None and found_part is None:
+            place.append(name)
+    return PlacedFile(path, role, part, (part or "", *place))
+
+
+def left_over(folder: Path, found: Found, pairs: Sequence[Pair]) -> list[str]:
+    """Notes about files that no case uses."""
+    used = {pair.label for pair in pairs}
+    notes = []
+    orphans = [path for path in found.orphans if path not in used]
+    for paths, what in (
+        (orphans, "labels without an image"),
+        (found.ignored, "files outside the image folders"),
+    ):
+        if paths:
+            notes.append(
+                f"{len(paths):,} {what} are left out (such as {paths[0].relative_to(folder)})."
+            )
+    return notes
+
+
+def _names(images: Sequence[PlacedFile], labels: Sequence[PlacedFile]) -> dict[Path, str]:
+    """What each file is called: as it is, or as its case's own folder.
+
+    The folder's name is taken where the file's says nothing (``P01/image``), and where every image has
+    a folder of its own and the same names come again in each (``P01/t1``, ``P02/t1``).
+    """
+    places = [image.place for image in images]
+    apart = len(set(places)) == len(places) and all(image.folder for image in images)
+    again = len({image.word for image in images}) < len(images)
+    own = set(places) if apart and again else set()
+    names = {}
+    for file in (*images, *labels):
+        says = file.place not in own and file.word not in IMAGES | LABELS
+        names[file.path] = stem_of(file.path) if says or not file.folder else file.folder
+    return names
+
+
+def _one_label_each(labels: Sequence[PlacedFile], names: Mapping[Path, str]) -> None:
+    seen: dict[tuple[tuple[str, ...], str], Path] = {}
+    for file in labels:
+        other = seen.setdefault((file.place, names[file.path]), file.path)
+        if other != file.path:
+            raise UserError(
+                f"{other} and {file.path} are labels of one image: join them in one file, or remove one."
+            )

@@ -1,0 +1,110 @@
+"""One mask a class: ``NAME_liver.png`` and ``NAME_tumour.png`` of ``NAME.png``, or folders
+``masks/liver/NAME.png`` and ``masks/tumour/NAME.png``.
+
+Looked for only where the rules of `semiseg.datasets.pairing` find no mask at all.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from semiseg.datasets.pairing import (
+    LABEL_ENDING,
+    Found,
+    Pair,
+    PlacedFile,
+    pair_files,
+    placed_files,
+)
+from semiseg.errors import UserError
+from semiseg.formats.names import stem_of
+
+SEPARATORS = "_-. "
+WORD = re.compile(r"^(?:gt|seg|segmentation|labels?|masks?|annotation|groundtruth)[_\-. ]", re.I)
+MOST_CLASSES = 63
+
+Key = tuple[tuple[str, ...], str]
+
+
+def pair_pictures(folder: Path, suffixes: Sequence[str]) -> Found:
+    """As `pair_files`; where that finds no mask, masks of one class each.
+
+    Raises:
+        UserError: as `pair_files`, where there are no masks of one class either.
+    """
+    try:
+        found = pair_files(folder, suffixes)
+    except UserError:
+        by_class = pair_class_files(folder, suffixes)
+        if by_class is None:
+            raise
+        return by_class
+    if any(pair.label for pair in found.pairs):
+        return found
+    return pair_class_files(folder, suffixes) or found
+
+
+def pair_class_files(folder: Path, suffixes: Sequence[str]) -> Found | None:
+    """Images with a mask for each class; None where the names do not say so.
+
+    A class is named by what its masks' names add to their image's, or by the folder that they lie in.
+    In a tree without a folder for masks no class may be a number (``scan_2.png`` is another scan), and
+    each must come with at least half of the images that have masks.
+    """
+    files = placed_files(folder, suffixes)
+    by_folder = any(file.role == "label" for file in files)
+    with_images = any(file.role == "image" for file in files)
+    labels = [file for file in files if not by_folder or file.role == "label"]
+    images: dict[Key, PlacedFile] = {}
+    for file in files:
+        if file.role == "image" or (file.role is None and not (by_folder and with_images)):
+            images.setdefault((file.place, stem_of(file.path)), file)
+            images.setdefault((("", *file.place[1:]), stem_of(file.path)), file)
+    masks: dict[Path, dict[str, Path]] = {}
+    orphans = []
+    for label in labels:
+        meant = _meant(label, images)
+        if meant is None:
+            orphans.append(label.path)
+        else:
+            image, name = meant
+            masks.setdefault(image, {}).setdefault(name, label.path)
+    taken = {path for of_image in masks.values() for path in of_image.values()}
+    if not by_folder:
+        orphans = []
+        masks = {image: found for image, found in masks.items() if image not in taken}
+    names = {name for of_image in masks.values() for name in of_image}
+    if not names or len(names) > MOST_CLASSES:
+        return None
+    if not by_folder:
+        counts = {name: sum(name in found for found in masks.values()) for name in names}
+        if any(name.isdecimal() or 2 * counts[name] < len(masks) for name in names):
+            return None
+    pairs = []
+    for file in dict.fromkeys(images.values()):
+        if file.path in taken:
+            continue
+        own = masks.get(file.path, {})
+        classes = tuple(sorted(own.items()))
+        label_path = classes[0][1] if classes else None
+        pairs.append(Pair(stem_of(file.path), file.path, label_path, file.part, classes))
+    return Found(tuple(pairs), tuple(orphans), ())
+
+
+def _meant(label: PlacedFile, images: dict[Key, PlacedFile]) -> tuple[Path, str] | None:
+    """The image of a mask and its class."""
+    stem = stem_of(label.path)
+    bare = LABEL_ENDING.sub("", stem)
+    if len(label.place) > 1:
+        for name in dict.fromkeys((stem, bare)):
+            image = images.get((label.place[:-1], name))
+            if image is not None:
+                return image.path, label.place[-1]
+    for end in range(len(bare) - 1, 0, -1):
+        if bare[end] not in SEPARATORS:
+            continue
+        image = images.get((label.place, bare[:end]))
+        name = WORD.sub("", bare[end + 1 :])
+        if image is not None and image.path != label.path and name:
+            return image.path, name
+    return None

@@ -1,0 +1,142 @@
+"""Synapse in the field's prepared form: slices in ``train_npz``, whole test volumes in ``test_vol_h5``.
+
+``train_npz/case0005_slice000.npz`` and ``test_vol_h5/case0001.npy.h5`` with arrays ``image`` (clipped
+to [-125, 275] HU and scaled to [0, 1]) and ``label`` (the papers' eight organs as 1 to 8), without
+spacing; lists ``train.txt`` and ``test_vol.txt`` of names somewhere near.
+"""
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from semiseg.data.manifest import Part
+from semiseg.data.task import Intensity
+from semiseg.data.volume import Volume
+from semiseg.datasets.acdc_hdf5 import check_numbers, listed_names
+from semiseg.datasets.base import Options, Scan, SourceCase, split_of_parts, with_background
+from semiseg.datasets.btcv import ORGANS
+from semiseg.errors import UserError
+from semiseg.formats.arrays import stack
+from semiseg.formats.hdf5 import has_label, read_hdf5
+from semiseg.formats.npz import has_npz_label, read_npz
+
+SLICE = re.compile(r"(case\d+)_slice_?(\d+)$")
+VOLUME = ".npy.h5"
+LISTS = "lists_Synapse"
+
+
+class SynapsePrepared:
+    """Slices in .npz, volumes in HDF5."""
+
+    name = "synapse-prepared"
+    summary = (
+        "Synapse/BTCV in the field's form: train_npz/case0005_slice000.npz, "
+        "test_vol_h5/case0001.npy.h5"
+    )
+    where = "made of Synapse by the field's benchmark code; Synapse's terms hold"
+
+    def detect(self, folder: Path) -> str | None:
+        """Slices in .npz, or a volume that ends in .npy.h5."""
+        slices, volumes = _slices(folder), _volumes(folder)
+        first = next(iter(slices.values()), None) or next(iter(volumes.values()), None)
+        if first is None:
+            return None
+        lists = [name for name in ("train.txt", "test_vol.txt") if _list(folder, name)]
+        return f"it holds {first.relative_to(folder)}; lists: {', '.join(lists) or 'none'}"
+
+    def scan(self, folder: Path, options: Options) -> Scan:
+        """Training slices stacked to volumes, and test volumes, where lists say so those they name.
+
+        Raises:
+            UserError: for a listed file or a slice that is missing.
+        """
+        slices, unnamed = _listed(_slices(folder), folder, "train.txt")
+        volumes, unnamed_volumes = _listed(_volumes(folder), folder, "test_vol.txt")
+        numbered: dict[str, list[tuple[int, Path]]] = {}
+        for name, path in slices.items():
+            found = SLICE.match(name)
+            if found:
+                numbered.setdefault(found.group(1), []).append((int(found.group(2)), path))
+        cases = []
+        for case, files in numbered.items():
+            files.sort()
+            check_numbers(case, [number for number, _ in files], folder)
+            paths = tuple(path for _, path in files)
+            read = functools.partial(_read_slices, paths, case)
+            cases.append(_case(folder, case, paths, has_npz_label(paths[0]), "train", read))
+        for case, path in volumes.items():
+            read = functools.partial(_read_volume, path, case)
+            cases.append(_case(folder, case, (path,), has_label(path), "test", read))
+        split, notes = split_of_parts(cases, "the set's training slices and test volumes")
+        return Scan(
+            name="BTCV",
+            cases=tuple(cases),
+            classes=with_background(options.classes or tuple(ORGANS)),
+            kind="volumes",
+            intensity=Intensity(kind="window", low=0.0, high=1.0),  # as they are scaled already
+            split=split,
+            notes=(*notes, *unnamed, *unnamed_volumes),
+        )
+
+
+def _case(
+    folder: Path, name: str, files: tuple[Path, ...], labelled: bool, part: Part,
+    read: "functools.partial[Volume]",
+) -> SourceCase:  # fmt: skip
+    return SourceCase(name, name, labelled, part, str(files[0].relative_to(folder)), files, read)
+
+
+def _read_slices(paths: Sequence[Path], case: str) -> Volume:
+    return stack([read_npz(path) for path in paths], paths, case)
+
+
+def _read_volume(path: Path, case: str) -> Volume:
+    return stack([read_hdf5(path)], [path], case)
+
+
+def _slices(folder: Path) -> dict[str, Path]:
+    """Name -> slice."""
+    for place in (folder / "train_npz", folder):
+        found = {path.stem: path for path in sorted(place.glob("case*_slice*.npz"))}
+        if found := {name: path for name, path in found.items() if SLICE.match(name)}:
+            return found
+    return {}
+
+
+def _volumes(folder: Path) -> dict[str, Path]:
+    """Case -> volume."""
+    for place in (folder / "test_vol_h5", folder):
+        found = sorted(place.glob(f"case[0-9]*{VOLUME}"))
+        if found:
+            return {path.name.removesuffix(VOLUME): path for path in found}
+    return {}
+
+
+def _list(folder: Path, name: str) -> Path | None:
+    """The list ``name``, in the folder or where the field's code keeps it."""
+    within = [folder / place for place in ("", "lists", LISTS, f"lists/{LISTS}")]
+    around = [
+        up / place for up in folder.resolve().parents[:2] for place in (LISTS, f"lists/{LISTS}")
+    ]
+    return next((p / name for p in (*within, *around) if (p / name).is_file()), None)
+
+
+def _listed(
+    there: Mapping[str, Path], folder: Path, name: str
+) -> tuple[Mapping[str, Path], list[str]]:
+    """Those files that a list names, all where there is no list; and what to say of it."""
+    path = _list(folder, name)
+    if path is None or not there:
+        return there, []
+    names = [line.removesuffix(".npz").removesuffix(".npy") for line in listed_names(path)]
+    missing = next((name for name in names if name not in there), None)
+    if missing is not None:
+        place = next(iter(there.values())).parent
+        raise UserError(
+            f"{path} names {missing}, but it is not in {place}: copy it there or take it off "
+            "the list."
+        )
+    others = len(there) - len(names)
+    notes = [f"{others:,} files that {path} does not name are left out."] if others else []
+    return {name: there[name] for name in names}, notes

@@ -1,0 +1,152 @@
+"""A folder of volumes (NIfTI, NRRD, MetaImage), with labels for all, some or (for now) none of them.
+
+Sub-folders ``images`` and ``labels`` (imagesTr/labelsTr, img/masks, train/images, ...), or one tree
+in which labels end in _gt, _seg, _label or _mask. A ``dataset.json`` may name classes and channels.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from semiseg.data.task import Intensity
+from semiseg.data.volume import Volume
+from semiseg.datasets.base import (
+    Options,
+    Scan,
+    SourceCase,
+    patient_of,
+    split_of_parts,
+    with_background,
+)
+from semiseg.datasets.description import NAME, channel_names, class_names, read_description
+from semiseg.datasets.pairing import Found, Pair, any_with, left_over, pair_files
+from semiseg.datasets.segmented import by_name, named_segments
+from semiseg.formats.names import VOLUME_SUFFIXES
+from semiseg.formats.volumes import read_channels, read_volume, read_volume_label, volume_files
+
+
+class VolumeFolder:
+    """Volumes beside labels."""
+
+    name = "volumes"
+    summary = (
+        "volumes (NIfTI, NRRD, MHA): images/*.nii.gz beside labels/*.nii.gz, "
+        "or NAME.nii.gz beside NAME_seg.nii.gz"
+    )
+    where = "anybody's own images"
+
+    def detect(self, folder: Path) -> str | None:
+        """Any volume below the folder."""
+        first = any_with(folder, VOLUME_SUFFIXES)
+        return f"it holds volumes such as {first.relative_to(folder)}" if first else None
+
+    def scan(self, folder: Path, options: Options) -> Scan:
+        """Pair images with labels by their names.
+
+        Raises:
+            UserError: for a dataset.json that names no classes, and as :func:`pair_files`.
+        """
+        described = read_description(folder) if (folder / NAME).is_file() else {}
+        return scan_volumes(
+            folder,
+            pair_files(folder, VOLUME_SUFFIXES),
+            options,
+            name=str(described.get("name") or "") or None,
+            classes=None if options.classes else class_names(folder, described),
+            channels=max(len(channel_names(folder, described)), 1),
+        )
+
+
+def scan_volumes(
+    folder: Path,
+    found: Found,
+    options: Options,
+    name: str | None = None,
+    classes: tuple[str, ...] | None = None,
+    channels: int = 1,
+    images: Callable[[Pair], tuple[Path, ...]] | None = None,
+) -> Scan:
+    """The cases of volumes and labels that have been paired.
+
+    Args:
+        folder: the source.
+        found: images and labels.
+        options: as a person gives them; their classes come before ``classes``.
+        name: of the data set; default: the folder's.
+        classes: names, background first.
+        channels: of each image.
+        images: the files of a pair's channels, where each lies in its own.
+    """
+    labels = [pair.label for pair in found.pairs if pair.label is not None]
+    segmented = named_segments(labels, options)
+    cases = []
+    for pair in found.pairs:
+        files = images(pair) if images else (pair.image,)
+        cases.append(
+            SourceCase(
+                identifier=pair.identifier,
+                patient=patient_of(pair.identifier, options.patient_pattern),
+                has_label=pair.label is not None,
+                part=pair.part,
+                source=str(pair.image.relative_to(folder)),
+                files=tuple(
+                    file
+                    for path in (*files, *(() if pair.label is None else (pair.label,)))
+                    for file in volume_files(path)
+                ),
+                read=functools.partial(
+                    _read,
+                    files,
+                    pair.label,
+                    channels,
+                    segmented.tables[pair.label] if segmented and pair.label else (),
+                ),
+            )
+        )
+    split, notes = split_of_parts(cases, "the names of the source's folders")
+    return Scan(
+        name=name or folder.resolve().name,
+        cases=tuple(cases),
+        classes=segmented.classes
+        if segmented
+        else with_background(options.classes)
+        if options.classes
+        else classes,
+        colours=segmented.colours if segmented else {},
+        kind="volumes",
+        intensity=Intensity(kind="percentile", low=0.5, high=99.5),
+        by_data=True,
+        split=split,
+        notes=(*notes, *left_over(folder, found, found.pairs)),
+    )
+
+
+def _read(
+    images: Sequence[Path], label: Path | None, channels: int, table: Sequence[tuple[int, int]]
+) -> Volume:
+    """A case, its label in the codes of the set's classes."""
+    several = len(images) > 1
+    volume = read_channels(images) if several else read_volume(images[0], channels)
+    volume = labelled(volume, label)
+    return by_name(volume, table, label) if label is not None and table else volume
+
+
+def read_pair(pair: Pair, channels: int) -> Volume:
+    """The image and its label on one grid.
+
+    Raises:
+        UserError: naming the file that does not fit.
+    """
+    return labelled(read_volume(pair.image, channels), pair.label)
+
+
+def labelled(volume: Volume, label: Path | None) -> Volume:
+    """``volume`` with the label of a file, where there is one.
+
+    Raises:
+        UserError: where the label does not fit.
+    """
+    if label is None:
+        return volume
+    return dataclasses.replace(volume, label=read_volume_label(label, volume))

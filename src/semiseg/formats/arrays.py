@@ -1,0 +1,61 @@
+"""Arrays ``image`` and ``label`` without geometry, as this field's own files hold them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.data.volume import Volume
+from semiseg.errors import UserError
+from semiseg.formats.values import as_codes, compact
+from semiseg.text import times
+
+
+def as_slices(arrays: Mapping[str, NDArray[Any]], path: Path) -> Volume:
+    """``image`` and, where there, ``label``, of two or three axes: image [D, 1, H, W] as stored.
+
+    Without :func:`compact`'s checks: a black slice is allowed.
+
+    Raises:
+        UserError: for a missing ``image``, other axes, unequal shapes, or a label of no codes.
+    """
+    if "image" not in arrays:
+        raise UserError(f"{path} holds no array 'image': is it a file of this set?")
+    image, label = arrays["image"], arrays.get("label")
+    if image.ndim not in (2, 3) or image.size == 0:
+        raise UserError(
+            f"{path} holds an image of shape {times(image.shape)}: two or three axes are meant."
+        )
+    if label is not None and label.shape != image.shape:
+        raise UserError(
+            f"{path} holds a label of shape {times(label.shape)} for an image of "
+            f"{times(image.shape)}: export it again."
+        )
+    slices = (-1, *image.shape[-2:])
+    codes = None if label is None else as_codes(label.reshape(slices), path)
+    return Volume(image.reshape(slices)[:, None], codes)
+
+
+def stack(parts: Sequence[Volume], paths: Sequence[Path], identifier: str) -> Volume:
+    """One volume of its slices' arrays, in their order; ``paths`` are where they come from.
+
+    Raises:
+        UserError: for slices of different shapes, some of them without label, or nonsense values.
+    """
+    shapes = {part.image.shape[2:] for part in parts}
+    if len(shapes) > 1:
+        listed = " and ".join(times(shape) for shape in sorted(shapes))
+        raise UserError(
+            f"{paths[0].parent}: the slices of {identifier} have {listed} pixels: "
+            "export them again."
+        )
+    labels = [part.label for part in parts if part.label is not None]
+    if labels and len(labels) < len(parts):
+        missing = next(p for p, part in zip(paths, parts, strict=True) if part.label is None)
+        raise UserError(
+            f"{missing} has no label though other slices of {identifier} have one: add it."
+        )
+    image = np.concatenate([part.image for part in parts])
+    return Volume(compact(image, paths[0]), np.concatenate(labels) if labels else None)

@@ -1,0 +1,381 @@
+"""Series of DICOM files as volumes (the extra ``dicom``).
+
+A series is grouped by its UID, sorted along its normal and placed by its headers, whatever its files
+are called. Names of people never leave this module: neither files nor folders, which are often
+named after patients, occur in what it says; a series is called by a digest of its UID.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.data.volume import Volume
+from semiseg.errors import UserError
+from semiseg.formats.grid import Affine, as_volume
+from semiseg.formats.names import IMAGE_SUFFIXES
+from semiseg.formats.sizes import check_announced
+from semiseg.formats.stack import Slice, Stack, stacked
+
+MAGIC = b"DICM"  # behind 128 bytes of any content
+SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+DEFLATED = "1.2.840.10008.1.2.1.99"
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+TAGS = [
+    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID",
+    "ImageType", "InstanceNumber", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated",
+    "NumberOfFrames", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
+    "SliceThickness", "SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept",
+    "ModalityLUTSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "ReferencedSeriesSequence", "SegmentSequence",
+]  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """One volume: where its slices lie, in what order, and on what grid.
+
+    Attributes:
+        name: ``series-1a2b3c4d``, the start of the SHA-256 of its UID.
+        uid: the SeriesInstanceUID.
+        patient: what says that two series are of one person; never shown.
+        folder: that holds its files; never shown.
+        stack: its slices.
+    """
+
+    name: str
+    uid: str
+    patient: str
+    folder: Path
+    stack: Stack
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its slices' files, each once."""
+        return tuple(dict.fromkeys(one.path for one in self.stack.slices))
+
+    @property
+    def affine(self) -> Affine:
+        """Voxel (column, row, slice) to RAS in mm."""
+        return LPS_TO_RAS @ self.stack.affine
+
+
+@dataclasses.dataclass(frozen=True)
+class Segmentation:
+    """A DICOM-SEG: the series it is of, and its segments' names by number.
+
+    ``colours``: segment's name -> ``#rrggbb``, where the file recommends one.
+    """
+
+    path: Path
+    series_uid: str
+    segments: tuple[tuple[int, str], ...]
+    colours: tuple[tuple[str, str], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What lies in a folder: series, segmentations, and what was left out, as sentences."""
+
+    series: tuple[Series, ...]
+    segmentations: tuple[Segmentation, ...]
+    notes: tuple[str, ...]
+
+
+def holds_dicom(folder: Path) -> bool:
+    """Whether any file below ``folder`` is DICOM."""
+    return any(is_dicom(path) for path in _files(folder))
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file begins as DICOM files do."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(132)[128:] == MAGIC
+    except OSError:
+        return False
+
+
+def series_name(uid: str) -> str:
+    """``series-`` and the first 8 hexadecimal digits of the SHA-256 of a SeriesInstanceUID."""
+    return f"series-{hashlib.sha256(uid.encode()).hexdigest()[:8]}"
+
+
+def series_below(folder: Path) -> Found:
+    """All series below ``folder``, by their headers; no voxel is read.
+
+    Localisers, and series that are no stacks of grey slices in space, are left out with a note.
+
+    Raises:
+        UserError: for a file that is damaged, and slices that do not make a volume; and without
+            pydicom.
+    """
+    groups: dict[str, list[tuple[Path, Any]]] = {}
+    segmentations, other = [], 0
+    paths = [path for path in _files(folder) if is_dicom(path)]
+    with quiet(folder) as pydicom:
+        for number, path in enumerate(paths, 1):
+            header = _header(pydicom, path, f"{folder}: DICOM file {number} of {len(paths)}")
+            kind, uid = header.get("SOPClassUID", ""), header.get("SeriesInstanceUID")
+            if kind in SEGMENTATIONS:
+                segmentations += _segmentation(path, header)
+            elif uid and header.get("Rows") and header.get("Columns"):
+                groups.setdefault(str(uid), []).append((path, header))
+            else:
+                other += 1
+        localisers, series, no_stack = 0, [], 0
+        for uid, files in groups.items():
+            if any("LOCALIZER" in (header.get("ImageType") or ()) for _, header in files):
+                localisers += 1
+            elif any(header.get("SamplesPerPixel", 1) != 1 or not _placed(header)
+                     for _, header in files):  # fmt: skip
+                no_stack += 1
+            else:
+                series.append(_series(uid, files))
+    stacks = [one for one in series if len(one.stack.slices) > 1]
+    if stacks and len(stacks) < len(series):
+        localisers += len(series) - len(stacks)
+        series = stacks
+    counts = (
+        (localisers, "localisers (or series of a single slice beside stacks)"),
+        (no_stack, "series that are coloured or have no position in space"),
+        (other, "DICOM files that are no images"),
+    )
+    notes = [f"left out: {count:,} {what}." for count, what in counts if count]
+    notes += [note for one in series for note in one.stack.notes]
+    return Found(
+        tuple(sorted(series, key=lambda one: one.name)), tuple(segmentations), tuple(notes)
+    )
+
+
+def read_series(series: Series) -> Volume:
+    """The voxels of a series with its geometry, rescaled (to HU for CT).
+
+    Returns:
+        image [D, 1, H, W] as :func:`semiseg.formats.grid.as_volume` makes it of the axes
+        (column, row, slice), which SimpleITK and common converters to NIfTI have too.
+
+    Raises:
+        UserError: for pixels that are missing, damaged, or compressed in a way unknown to pydicom.
+    """
+    slices = series.stack.slices
+    planes: list[NDArray[Any] | None] = [None] * len(slices)
+    with quiet(series.folder) as pydicom:
+        for path in dict.fromkeys(one.path for one in slices):
+            frames = _pixels(pydicom, path, series.name)
+            for place, one in enumerate(slices):
+                if one.path == path:
+                    planes[place] = _rescaled(_frame(frames, one, series.name), one)
+    data = np.stack([plane for plane in planes if plane is not None]).transpose(2, 1, 0)
+    return as_volume(data, series.affine, Path(series.name))
+
+
+@contextlib.contextmanager
+def quiet(folder: Path) -> Iterator[Any]:
+    """pydicom, which must not repeat values of headers in warnings.
+
+    Raises:
+        UserError: where it is not installed.
+    """
+    try:
+        import pydicom
+    except ImportError:
+        raise UserError(
+            f"{folder} holds DICOM files, for which packages are missing: "
+            "pip install 'semiseg[dicom]'."
+        ) from None
+    for name in ("pydicom", "highdicom"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield pydicom
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files below ``folder`` of any name but those of other images, sorted."""
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            other = name.lower().endswith(IMAGE_SUFFIXES) or name.upper() == "DICOMDIR"
+            if not (name.startswith(".") or other):
+                yield Path(root, name)
+
+
+def _header(pydicom: Any, path: Path, called: str) -> Any:
+    damaged = UserError(f"{called} cannot be read (damaged): copy it again or leave it out.")
+    try:
+        meta = pydicom.filereader.read_file_meta_info(path)
+    except Exception:  # a parser of foreign files fails in any way
+        raise damaged from None
+    if meta.get("TransferSyntaxUID") == DEFLATED:
+        raise UserError(
+            f"{called} is deflated as a whole: rewrite it, for example with dcmconv +te."
+        )
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
+        for element in header:  # values are parsed when they are asked for
+            header[element.tag]
+    except Exception:
+        raise damaged from None
+    if "SOPClassUID" not in header and "MediaStorageSOPClassUID" not in meta:
+        raise damaged
+    return header
+
+
+def _placed(header: Any) -> bool:
+    return bool(header.get("ImagePositionPatient") and header.get("ImageOrientationPatient")) or (
+        "PerFrameFunctionalGroupsSequence" in header
+    )
+
+
+def _series(uid: str, files: Sequence[tuple[Path, Any]]) -> Series:
+    """Raises UserError where the slices make no volume."""
+    name = series_name(uid)
+    slices: dict[tuple[str, int], Slice] = {}
+    for path, header in files:
+        try:
+            for one in _slices(path, header):
+                slices.setdefault((str(header.get("SOPInstanceUID", path)), one.frame), one)
+        except (TypeError, ValueError, AttributeError, KeyError, IndexError, OverflowError):
+            raise UserError(
+                f"{name} has a slice (instance number {header.get('InstanceNumber', 'unknown')}) "
+                "whose position, orientation or spacing is missing or damaged: export it again."
+            ) from None
+        if "ModalityLUTSequence" in header:
+            raise UserError(f"{name} has intensities by table (Modality LUT): export it rescaled.")
+    header = files[0][1]
+    patient = str(header.get("PatientID") or "").strip()
+    study = str(header.get("StudyInstanceUID") or uid)
+    folder = Path(os.path.commonpath([path.parent for path, _ in files]))
+    return Series(
+        name, uid, f"patient {patient}" if patient else f"study {study}", folder,
+        stacked(list(slices.values()), name),
+    )  # fmt: skip
+
+
+def _slices(path: Path, header: Any) -> Iterator[Slice]:
+    """The slices that one file holds: one, or the frames of an enhanced object."""
+    frames = header.get("PerFrameFunctionalGroupsSequence")
+    size = (int(header.Rows), int(header.Columns))
+    thick = header.get("SpacingBetweenSlices") or header.get("SliceThickness") or 1.0
+    if frames is None:
+        if int(header.get("NumberOfFrames") or 1) > 1:
+            raise ValueError("frames without positions")
+        yield Slice(
+            path, 0, size,
+            _numbers(header.ImagePositionPatient, 3), _numbers(header.ImageOrientationPatient, 6),
+            _numbers(header.PixelSpacing, 2), float(thick),
+            float(header.get("RescaleSlope", 1) or 1), float(header.get("RescaleIntercept", 0) or 0),
+        )  # fmt: skip
+        return
+    shared = (header.get("SharedFunctionalGroupsSequence") or [{}])[0]
+    for number, frame in enumerate(frames):
+
+        def group(name: str, frame: Any = frame) -> Any:
+            return (frame.get(name) or shared.get(name) or [{}])[0]
+
+        measures, rescale = (
+            group("PixelMeasuresSequence"),
+            group("PixelValueTransformationSequence"),
+        )
+        thickness = measures.get("SpacingBetweenSlices") or measures.get("SliceThickness") or thick
+        yield Slice(
+            path, number, size,
+            _numbers(group("PlanePositionSequence").ImagePositionPatient, 3),
+            _numbers(group("PlaneOrientationSequence").ImageOrientationPatient, 6),
+            _numbers(measures.PixelSpacing, 2), float(thickness),
+            float(rescale.get("RescaleSlope", 1) or 1),
+            float(rescale.get("RescaleIntercept", 0) or 0),
+        )  # fmt: skip
+
+
+def _numbers(values: Any, count: int) -> tuple[float, ...]:
+    numbers = tuple(float(value) for value in values)
+    if len(numbers) != count or not np.isfinite(numbers).all():
+        raise ValueError("not the numbers that are meant")
+    return numbers
+
+
+def _name_of(segment: Any) -> str:
+    return str(segment.get("SegmentLabel") or "").strip() or f"segment {segment.SegmentNumber}"
+
+
+def _colour_of(segment: Any) -> str | None:
+    """``#rrggbb`` of what a segment recommends to be shown in."""
+    value = segment.get("RecommendedDisplayCIELabValue")
+    if value is None:
+        return None
+    try:
+        from highdicom.color import CIELabColor
+
+        red, green, blue = CIELabColor.from_dicom_value(tuple(map(int, value))).to_rgb()
+    except Exception:  # an older highdicom, or nonsense: nothing depends on a colour
+        return None
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _segmentation(path: Path, header: Any) -> list[Segmentation]:
+    segments = header.get("SegmentSequence") or ()
+    return [
+        Segmentation(
+            path,
+            str(reference.get("SeriesInstanceUID", "")),
+            tuple((int(one.SegmentNumber), _name_of(one)) for one in segments),
+            tuple((_name_of(one), colour) for one in segments if (colour := _colour_of(one))),
+        )
+        for reference in (header.get("ReferencedSeriesSequence") or ())[:1]
+    ]
+
+
+def _pixels(pydicom: Any, path: Path, name: str) -> NDArray[Any]:
+    """[frames, rows, columns] of one file, as stored."""
+    syntax, compressed = "unknown", False
+    try:
+        data = pydicom.dcmread(path)
+        syntax = data.file_meta.TransferSyntaxUID.name
+        compressed = data.file_meta.TransferSyntaxUID.is_compressed
+        frames = int(data.get("NumberOfFrames") or 1)
+        shape, itemsize = (frames, data.Rows, data.Columns), max(data.BitsAllocated // 8, 1)
+    except Exception:  # a parser of foreign files fails in any way
+        raise _unreadable(name) from None
+    try:
+        check_announced(path, shape, itemsize, compressed=True)
+    except UserError:  # would name the file
+        raise _unreadable(name) from None
+    try:
+        pixels = np.asarray(data.pixel_array)
+    except Exception:
+        if compressed:
+            raise UserError(
+                f"{name} is compressed as '{syntax}', which pydicom cannot read here: install "
+                "pylibjpeg (pip install 'pylibjpeg[all]'), or decompress it with gdcmconv --raw."
+            ) from None
+        raise _unreadable(name) from None
+    return pixels.reshape(-1, *pixels.shape[-2:])
+
+
+def _unreadable(name: str) -> UserError:
+    return UserError(
+        f"{name} has pixels that cannot be read (truncated or damaged): export it again."
+    )
+
+
+def _frame(frames: NDArray[Any], one: Slice, name: str) -> NDArray[Any]:
+    if one.frame >= len(frames) or frames.shape[1:] != one.size:
+        raise _unreadable(name)
+    frame: NDArray[Any] = frames[one.frame]
+    return frame
+
+
+def _rescaled(plane: NDArray[Any], one: Slice) -> NDArray[Any]:
+    if (one.slope, one.intercept) == (1.0, 0.0):
+        return plane
+    return (plane * np.float64(one.slope) + one.intercept).astype(np.float32)

@@ -1,0 +1,87 @@
+"""DICOM-SEG: segmentations of a series, by highdicom (the extra ``dicom``)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.data.volume import Volume
+from semiseg.errors import UserError
+from semiseg.formats.dicom import Segmentation, Series, quiet
+from semiseg.formats.grid import onto_grid
+
+
+def read_segmentations(
+    segmentations: Sequence[Segmentation], codes: Mapping[str, int], series: Series, like: Volume
+) -> NDArray[np.uint8]:
+    """The label of a series from its segmentations, with the slices of ``like``: [D, H, W].
+
+    Args:
+        segmentations: of the series; each may hold some of the classes.
+        codes: segment's name -> class code; others are background.
+        series: that they are of.
+        like: its image.
+
+    Raises:
+        UserError: for a damaged file, fractions in place of masks, a grid that is not the series',
+            or overlapping segments; and without highdicom.
+    """
+    with quiet(series.folder):
+        try:
+            from highdicom.seg import segread
+        except ImportError:
+            raise UserError(
+                f"{series.name} has a DICOM-SEG, for which highdicom is missing: "
+                "pip install 'semiseg[dicom]'."
+            ) from None
+        slices = series.stack.slices
+        height, width = slices[0].size
+        label = np.zeros((width, height, len(slices)), np.uint8)
+        for segmentation in segmentations:
+            numbers = _numbers(segread, segmentation, series, label.shape)
+            for number, name in segmentation.segments:
+                if name not in codes:
+                    continue
+                part = numbers == number
+                if ((label[part] != 0) & (label[part] != codes[name])).any():
+                    raise _overlapping(series)
+                label[part] = codes[name]
+    return np.ascontiguousarray(np.moveaxis(label, like.slice_axis, 0))
+
+
+def _numbers(
+    segread: Any, segmentation: Segmentation, series: Series, shape: tuple[int, ...]
+) -> NDArray[np.integer[Any]]:
+    """Segments' numbers on the series' grid of (column, row, slice)."""
+    try:
+        found = segread(segmentation.path)
+        if found.SegmentationType == "FRACTIONAL":
+            raise UserError(
+                f"The DICOM-SEG of {series.name} holds fractions: save it as binary masks."
+            )
+        volume = found.get_volume(combine_segments=True)
+        affine = np.asarray(volume.affine, np.float64)
+    except UserError:
+        raise
+    except Exception as error:  # a parser of foreign files fails in any way
+        if "overlap" in str(error).lower():
+            raise _overlapping(series) from None
+        raise UserError(
+            f"The DICOM-SEG of {series.name} cannot be read (damaged, or of uneven slices): "
+            "export it again."
+        ) from None
+    placed = onto_grid(np.asarray(volume.array), affine, series.stack.affine, shape)
+    if placed is None:
+        raise UserError(
+            f"The DICOM-SEG of {series.name} lies on another grid than the series: "
+            "resample it to the series."
+        )
+    return placed
+
+
+def _overlapping(series: Series) -> UserError:
+    return UserError(
+        f"The DICOM-SEG of {series.name} has segments that overlap: "
+        "save segments that exclude each other."
+    )

@@ -1,0 +1,193 @@
+"""Voxel arrays with an affine, of whatever format: slices first, labels on their image's grid."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.data.volume import Volume
+from semiseg.errors import UserError
+from semiseg.formats.values import as_codes, compact
+from semiseg.text import times
+
+CLEARLY_LARGER = 1.2  # a slice distance, as a multiple of the spacing within slices
+GRID_TOLERANCE = 0.1  # how far two grids may lie apart, as a part of the smallest spacing
+
+Affine = NDArray[np.float64]
+
+
+def slice_axis_of(shape: tuple[int, ...], spacing: tuple[float, ...]) -> int:
+    """Which of three axes counts the slices.
+
+    The one of a single voxel; else the one whose spacing is more than 1.2 times the others';
+    else the last.
+    """
+    single = [axis for axis in range(3) if shape[axis] == 1]
+    if len(single) == 1:
+        return single[0]
+    widest = int(np.argmax(spacing))
+    others = [spacing[axis] for axis in range(3) if axis != widest]
+    return widest if spacing[widest] > CLEARLY_LARGER * max(others) else 2
+
+
+def as_volume(data: NDArray[Any], affine: Affine, path: Path, channels: int = 1) -> Volume:
+    """An image of the axes X, Y, Z and (for channels) a fourth, as every reader hands it over.
+
+    Args:
+        data: [X, Y], [X, Y, Z] or [X, Y, Z, C].
+        affine: voxel to RAS in mm.
+        path: named in errors.
+        channels: what the fourth axis must count; with 1 it may be absent.
+
+    Returns:
+        image [D, C, H, W] int16 where exact, else float32; slices along :func:`slice_axis_of`.
+
+    Raises:
+        UserError: for other axes, no valid spacing, and as :func:`compact`.
+    """
+    data = four_axes(data, path, channels)
+    source = spacing_of(affine, path)
+    axis = slice_axis_of(data.shape, source)
+    image = np.moveaxis(np.moveaxis(data, axis, 0), 3, 1)
+    return Volume(compact(image, path), None, slices_first(source, axis), affine, axis)
+
+
+def as_label(data: NDArray[Any], affine: Affine, path: Path, like: Volume) -> NDArray[np.uint8]:
+    """The label of the image ``like``, with the same slice axis: [D, H, W].
+
+    Raises:
+        UserError: for another shape or grid than the image's, or values that are no class codes.
+    """
+    data = four_axes(data, path, 1)[..., 0]
+    label = np.moveaxis(data, like.slice_axis, 0)
+    depth, _, height, width = like.image.shape
+    if label.shape != (depth, height, width):
+        expected = np.moveaxis(np.empty((depth, height, width), bool), 0, like.slice_axis).shape
+        raise UserError(
+            f"{path} has shape {times(data.shape)} but its image has {times(expected)}: "
+            "export the label on the image's grid."
+        )
+    if like.affine is not None:
+        away = apart(affine, like.affine, data.shape)
+        smallest = min(like.spacing) if like.spacing else 1.0
+        if not away <= GRID_TOLERANCE * smallest:
+            raise UserError(
+                f"{path} lies up to {away:.3g} mm away from its image (their affines differ): "
+                "resample the label to the image's grid."
+            )
+    return as_codes(label, path)
+
+
+def stored_order(data: NDArray[Any], axis: int) -> NDArray[Any]:
+    """[K, D, H, W] with the slices of ``axis`` first as [X, Y, Z, K]."""
+    return np.moveaxis(np.moveaxis(data, 0, -1), 0, axis)
+
+
+def check_result(shape: tuple[int, ...], image: tuple[int, ...], path: Path, source: Path) -> None:
+    """A result must have the three axes of the image that it was predicted from.
+
+    Raises:
+        UserError: where they differ.
+    """
+    if shape != image:
+        raise UserError(
+            f"{path}: a result of {times(shape)} voxels does not fit its image "
+            f"{source} of {times(image)}: predict from that image."
+        )
+
+
+def four_axes(data: NDArray[Any], path: Path, channels: int) -> NDArray[Any]:
+    """[X, Y], [X, Y, Z] or [X, Y, Z, C] as [X, Y, Z, C].
+
+    Raises:
+        UserError: for other axes or another number of channels.
+    """
+    shape = data.shape
+    while data.ndim > 3 and data.shape[-1] == 1:
+        data = data[..., 0]
+    if data.ndim == 2:
+        data = data[..., None]
+    if data.ndim == 3 and channels == 1:
+        return data[..., None]
+    if data.ndim == 4 and data.shape[3] == channels:
+        return data
+    if data.ndim < 3 or channels > 1:
+        raise UserError(
+            f"{path} has shape {times(shape)}, not 3 axes and {channels} channels: export it so."
+        )
+    raise UserError(
+        f"{path} has {data.ndim} axes ({times(shape)}) where a 3D image is meant: "
+        "save each time point or channel as its own 3D file."
+    )
+
+
+def spacing_of(affine: Affine, path: Path) -> tuple[float, float, float]:
+    """The spacing of the source's three axes in mm.
+
+    Raises:
+        UserError: where the affine is singular or not finite.
+    """
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    if not (np.isfinite(affine).all() and (spacing > 0).all()):
+        raise UserError(f"{path} has no valid spacing in its header: repair the affine.")
+    # Headers are float32: 0.7 stays 0.7 in what people read.
+    first, second, third = (float(f"{value:.6g}") for value in spacing)
+    return first, second, third
+
+
+def slices_first(spacing: tuple[float, float, float], axis: int) -> tuple[float, float, float]:
+    """The source's spacing as (slice, row, column)."""
+    row, column = (spacing[other] for other in range(3) if other != axis)
+    return spacing[axis], row, column
+
+
+def apart(one: Affine, other: Affine, shape: tuple[int, ...]) -> float:
+    """The largest distance in mm between equal corners of two grids."""
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape[:3]) - 1)
+    homogeneous = np.concatenate([corners, np.ones((8, 1))], axis=1)
+    return float(np.linalg.norm(homogeneous @ (one - other)[:3].T, axis=1).max())
+
+
+def onto_grid(
+    data: NDArray[Any], affine: Affine, target: Affine, shape: tuple[int, ...]
+) -> NDArray[Any] | None:
+    """Voxels of a grid that is ``target``'s but for turned or mirrored axes, or a part of it.
+
+    Nothing is interpolated; what ``data`` does not cover is 0.
+
+    Args:
+        data: [I, J, K] values with ``affine``.
+        affine: of ``data``, voxel to mm.
+        target: the other grid's.
+        shape: of the other grid.
+
+    Returns:
+        An array of ``shape``, or None where the voxels of the two grids do not coincide, or values
+        other than 0 lie outside.
+    """
+    step = np.linalg.inv(target) @ affine
+    whole = np.rint(step)
+    turn = whole[:3, :3].astype(int)
+    one_each = (np.abs(turn).sum(0) == 1).all() and (np.abs(turn).sum(1) == 1).all()
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(data.shape) - 1)
+    away = np.abs(np.c_[corners, np.ones(8)] @ (step - whole).T).max()
+    if not (one_each and away <= GRID_TOLERANCE):
+        return None
+    order = [int(np.flatnonzero(row)[0]) for row in turn]
+    turned = data.transpose(order)
+    start = whole[:3, 3].astype(int)
+    for axis, source in enumerate(order):
+        if turn[axis, source] < 0:
+            turned = np.flip(turned, axis)
+            start[axis] -= data.shape[source] - 1
+    here, there = [], []
+    for first, size, room in zip(start, turned.shape, shape, strict=True):
+        low, high = max(int(first), 0), min(int(first) + size, room)
+        here.append(slice(low, max(high, low)))
+        there.append(slice(low - int(first), max(high, low) - int(first)))
+    result = np.zeros(shape, data.dtype)
+    result[tuple(here)] = turned[tuple(there)]
+    if np.count_nonzero(result) < np.count_nonzero(data):
+        return None
+    return result

@@ -1,0 +1,151 @@
+"""What a picture's header says: size, colours, depth, pages. No pixel is read for it."""
+
+import dataclasses
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from semiseg.errors import UserError
+from semiseg.formats.names import suffix_of
+from semiseg.formats.quiet import quiet_pillow
+from semiseg.formats.sizes import DEFLATE
+from semiseg.formats.tiff import TIFF_SUFFIXES, Tiff, tiff_header
+from semiseg.formats.values import damaged
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+GREY = ("1", "L", "LA", "I", "F")
+MOST_PIXELS = 2**27  # of one page: 134 million, 11,585 x 11,585
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """A picture before it is read.
+
+    Attributes:
+        height, width: in pixels, after the turn that its EXIF entry asks for.
+        channels: 1 grey, 3 coloured.
+        deep: more than 8 bits a channel.
+        pages: 1, or the slices of a stack (TIFF).
+        turned: whether that turn swaps height and width.
+        coloured: pixels hold colours.
+        palette: pixels hold numbers of colours.
+        lossy: JPEG.
+        tiff: the TIFF's own header where `tiff.read_tiff` reads it; else Pillow does.
+    """
+
+    height: int
+    width: int
+    channels: int
+    deep: bool
+    pages: int = 1
+    turned: bool = False
+    coloured: bool = False
+    palette: bool = False
+    lossy: bool = False
+    tiff: Tiff | None = None
+
+
+def read_header(path: Path | str) -> Header:
+    """The header of a picture.
+
+    Raises:
+        UserError: for a file that is missing, no picture, animated, or larger than can be.
+    """
+    path = Path(path)
+    if suffix_of(path) in TIFF_SUFFIXES:
+        tiff = tiff_header(path)
+        if tiff is not None and not tiff.plain:
+            deep = tiff.dtype.kind in "if" or tiff.dtype.itemsize > 1
+            return Header(
+                tiff.height, tiff.width, tiff.channels, deep, tiff.pages,
+                coloured=tiff.channels == 3, tiff=tiff,
+            )  # fmt: skip
+    with opened(path) as file:
+        width, height = file.size
+        turned = _orientation(file, path) in (5, 6, 7, 8)
+        if turned:
+            height, width = width, height
+        mode, lossy = file.mode, file.format in ("JPEG", "MPO")
+        grey = mode.split(";")[0] in GREY
+        deep = mode.split(";")[0] in ("I", "F")
+        return Header(
+            height, width, 1 if grey else 3, deep, turned=turned,
+            coloured=not grey and mode not in ("P", "PA"), palette=mode in ("P", "PA"), lossy=lossy,
+        )  # fmt: skip
+
+
+@contextmanager
+def opened(path: Path) -> Iterator["ImageFile"]:
+    """A picture opened by Pillow, checked before a pixel of it is read.
+
+    Raises:
+        UserError: for a file that is missing, damaged, animated, or larger than can be.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: check the path.")
+    errors: tuple[Any, ...] = (
+        UnidentifiedImageError, OSError, EOFError, SyntaxError, ValueError, LookupError, TypeError,
+        ArithmeticError, AttributeError, AssertionError, struct.error, zlib.error,
+    )  # fmt: skip
+    try:
+        quiet_pillow()
+        with Image.open(path) as file:
+            _check(file, path)
+            yield file
+    except Image.DecompressionBombError:
+        raise _too_large(path, "hundreds of millions of pixels") from None
+    except UserError:
+        raise
+    except errors:
+        raise damaged(path, "a picture") from None
+
+
+def _check(file: "ImageFile", path: Path) -> None:
+    width, height = file.size
+    # not check_announced: a pixel may be a bit, which deflate packs as tightly as bytes
+    if width * height > min(MOST_PIXELS, 8 * DEFLATE * path.stat().st_size):
+        raise _too_large(path, f"{height:,} x {width:,} pixels")
+    pages = getattr(file, "n_frames", 1) if file.format != "MPO" else 1
+    if pages > 1:
+        raise UserError(
+            f"{path} is animated ({pages} frames in a {file.format}): save each as its own picture."
+        )
+
+
+def _too_large(path: Path, what: str) -> UserError:
+    return UserError(
+        f"{path} ({path.stat().st_size:,} bytes) says that it holds {what}, which is more than can be "
+        "read: copy it again, reduce it or cut it into tiles."
+    )
+
+
+def _orientation(file: "ImageFile", path: Path) -> int:
+    """What EXIF says, 1 where it says nothing."""
+    from PIL import Image
+
+    if file.format == "PNG" and not _speaks_behind_its_pixels(path):
+        exif = Image.Image.getexif(file)  # PNG's own method would read all pixels first
+    else:
+        exif = file.getexif()
+    return int(exif.get(0x0112, 1))
+
+
+def _speaks_behind_its_pixels(path: Path) -> bool:
+    """Whether a PNG has EXIF or text behind its pixels, where opening it does not look."""
+    pixels = False
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if pixels and kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+                return True
+            pixels |= kind == b"IDAT"
+            file.seek(length + 4, 1)
+    return False

@@ -1,0 +1,319 @@
+"""Masks of pictures: class codes, black and white, black and white with lossy rims, or colours."""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.data.task import IGNORE_INDEX
+from semiseg.errors import UserError
+from semiseg.formats.header import Header, read_header
+from semiseg.formats.pictures import load, reduced
+from semiseg.formats.tiff import read_tiff
+from semiseg.formats.values import as_codes
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+LARGEST_CODE = 63  # larger values are grey levels, not class codes
+MOST_COLOURS = 64
+SPREAD = 16  # JPEG moves the channels of a grey pixel apart by a little
+
+
+@dataclasses.dataclass(frozen=True)
+class PictureMask:
+    """A mask and how its file wrote it.
+
+    Attributes:
+        codes: [H, W] (of a stack [D, H, W]) uint8 class codes, as the file has them, or those of the
+            colours.
+        encoding: ``codes`` as they stood; ``binary`` two values; ``lossy`` two values with grey
+            rims, cut at half; ``colours``; ``empty`` nothing marked.
+        unnamed: colours (#rrggbb) that are no class and became background.
+    """
+
+    codes: NDArray[np.uint8]
+    encoding: Literal["empty", "codes", "binary", "lossy", "colours"]
+    unnamed: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskValues:
+    """What the values of masks mean.
+
+    255 in a mask that also holds class codes is ignored; in a mask of 0 and 255 alone it is the
+    foreground, unless ``certain``, or codes are ``known``.
+
+    Attributes:
+        known: values that a person has named, so that masks hold codes.
+        ignore_value: the value of ignored pixels, or None.
+        certain: a person has said so: it is that in a mask of two values too.
+        colours: 0xRRGGBB -> class code (or ``IGNORE_INDEX``): masks are coloured.
+    """
+
+    known: Collection[int] = ()
+    ignore_value: int | None = IGNORE_INDEX
+    certain: bool = False
+    colours: Mapping[int, int] | None = None
+
+
+USUAL = MaskValues()
+
+
+def read_picture_mask(
+    path: Path | str,
+    shape: tuple[int, ...] | None = None,
+    max_side: int | None = None,
+    values: MaskValues = USUAL,
+) -> PictureMask:
+    """Read a mask of class codes, of black and white (with lossy rims), or of colours.
+
+    Args:
+        path: the mask's file.
+        shape: (height, width) that the whole mask must have: its picture's; of a stack (pages,
+            height, width).
+        max_side: a larger mask is reduced to this longer side by nearest neighbour; a stack never is.
+        values: what its values mean.
+
+    Raises:
+        UserError: for an unreadable mask, another shape, colours that are no classes, or grey levels
+            that are neither codes nor two values.
+    """
+    path = Path(path)
+    header = read_header(path)
+    if shape is not None:
+        check_size(header, shape, path)
+    if values.colours is not None:
+        decoded = _of_colours(_rgb(path, header), values.colours, path, header.lossy)
+    else:
+        decoded = _decode(_grey(path, header), path, header.lossy, values)
+    if header.pages > 1:
+        return decoded
+    return dataclasses.replace(decoded, codes=shrunk(decoded.codes, max_side))
+
+
+def read_instances(
+    path: Path | str, shape: tuple[int, int], max_side: int | None = None
+) -> NDArray[np.uint8]:
+    """A mask that numbers single objects (of 8 or 16 bits) as 0 and 1: [H, W] uint8.
+
+    Raises:
+        UserError: for an unreadable or coloured mask, or another shape than the picture's.
+    """
+    path = Path(path)
+    header = read_header(path)
+    check_size(header, shape, path)
+    values = _plane(path, header)
+    if values.ndim != 2:
+        raise UserError(f"{path} is coloured: a mask of numbered objects has one value a pixel.")
+    return shrunk((values > 0).astype(np.uint8), max_side)
+
+
+def shrunk(codes: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:
+    """[H, W] by nearest neighbour to a longer side of at most ``max_side``."""
+    from PIL import Image
+
+    height, width = codes.shape
+    size = reduced((width, height), max_side)
+    if size == (width, height):
+        return codes
+    return np.asarray(Image.fromarray(codes).resize(size, Image.Resampling.NEAREST), np.uint8)
+
+
+def check_size(header: Header, shape: Sequence[int], path: Path) -> None:
+    """Refuse a mask of another size than its picture's.
+
+    Raises:
+        UserError: naming both sizes.
+    """
+    *pages, height, width = shape
+    depth = pages[0] if pages else 1
+    if (header.height, header.width) != (height, width):
+        raise UserError(
+            f"{path} has {header.height} x {header.width} pixels but its picture has "
+            f"{height} x {width}: export the mask at the picture's size."
+        )
+    if header.pages != depth:
+        raise UserError(
+            f"{path} has {header.pages} pages but its image has {depth}: save one mask a page."
+        )
+
+
+def colours_of(paths: Sequence[Path]) -> tuple[int, ...] | None:
+    """The colours (0xRRGGBB) of all masks, sorted; None where every mask is grey.
+
+    Palettes are not colours here: their indices are class codes. JPEG masks have no exact colours
+    and are passed over. Pixels are read only where some header promises colours.
+
+    Raises:
+        UserError: for a mask with more than 64 colours.
+    """
+    headers = {path: read_header(path) for path in paths}
+    exact = [path for path, header in headers.items() if not header.lossy and header.pages == 1]
+    promising = [path for path in exact if headers[path].coloured]
+    if not any(_is_coloured(load(path)) for path in promising if headers[path].tiff is None):
+        return None
+    found: set[int] = set()
+    for path in exact:
+        colours = load(path).convert("RGB").getcolors(MOST_COLOURS)
+        for _, colour in colours or ():
+            red, green, blue = cast(tuple[int, int, int], colour)
+            found.add((red << 16) | (green << 8) | blue)
+        if colours is None or len(found) > MOST_COLOURS:
+            raise UserError(
+                f"{path} is a coloured mask with more colours than classes can be ({MOST_COLOURS}): save "
+                "masks as PNG without smoothing (anti-aliasing)."
+            )
+    return tuple(sorted(found))
+
+
+def palette_of(path: Path) -> dict[int, str]:
+    """Index -> ``#rrggbb`` of a mask whose palette colours its class codes; {} where it has none.
+
+    Raises:
+        UserError: for an unreadable mask.
+    """
+    if not read_header(path).palette:
+        return {}
+    picture = load(path)  # which a palette alone makes necessary
+    colours = np.array(picture.getpalette("RGB") or [], np.int64).reshape(-1, 3)[: LARGEST_CODE + 1]
+    if (colours == colours[:, :1]).all():  # of greys: black and white, say
+        return {}
+    packed = (colours << np.array([16, 8, 0])).sum(axis=1).tolist()
+    return {index: hexadecimal(colour) for index, colour in enumerate(packed) if index and colour}
+
+
+def hexadecimal(colour: int) -> str:
+    """0xRRGGBB -> ``#rrggbb``."""
+    return f"#{colour:06x}"
+
+
+def _is_coloured(picture: "Picture") -> bool:
+    pixels = np.asarray(picture.convert("RGB"))
+    return int((pixels.max(axis=2) - pixels.min(axis=2)).max(initial=0)) > SPREAD
+
+
+def _plane(path: Path, header: Header) -> NDArray[Any]:
+    """[H, W] as stored, or [H, W, S] of a mask with several channels."""
+    if header.tiff is None:
+        return np.asarray(load(path))
+    pixels = read_tiff(path)[0]
+    return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+
+
+def _rgb(path: Path, header: Header) -> NDArray[np.uint8]:
+    """[H, W, 3] of a mask of colours."""
+    if header.tiff is not None:
+        raise UserError(
+            f"{path} is a stack or has more than 8 bits, so its values are no colours: save each mask as "
+            "an 8-bit picture."
+        )
+    picture = load(path)
+    _check_opaque(np.asarray(picture), picture, path)
+    return np.asarray(picture.convert("RGB"))
+
+
+def _of_colours(
+    pixels: NDArray[np.uint8], colours: Mapping[int, int], path: Path, lossy: bool
+) -> PictureMask:
+    wide = pixels.astype(np.int64)
+    packed = (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
+    if lossy and packed.any():
+        raise UserError(
+            f"{path} is a coloured JPEG, whose colours are no longer exact: save masks as PNG."
+        )
+    keys = np.array(sorted(colours), np.int64)
+    codes = np.array([colours[int(key)] for key in keys], np.uint8)
+    place = np.searchsorted(keys, packed).clip(max=len(keys) - 1)
+    known = keys[place] == packed
+    others = np.unique(packed[~known & (packed != 0)])
+    mask = np.where(known, codes[place], 0).astype(np.uint8)
+    return PictureMask(
+        mask, "colours" if mask.any() else "empty", tuple(hexadecimal(int(c)) for c in others[:9])
+    )
+
+
+def _grey(path: Path, header: Header) -> NDArray[Any]:
+    """[H, W] or [D, H, W] of a mask whose channels say the same; palettes give their indices."""
+    if header.tiff is not None:
+        if header.channels > 1:
+            raise _coloured(path)
+        pages = read_tiff(path)[..., 0]
+        return pages if header.pages > 1 else pages[0]
+    picture = load(path)
+    if picture.mode == "P":
+        # Two greys are black and white in any order; other palettes only colour the codes.
+        indices = np.asarray(picture)
+        colours = np.asarray(picture.convert("RGB"))
+        two = len(np.unique(indices)) <= 2
+        if two and bool((colours == colours[..., :1]).all()) and colours.max() >= 128:
+            return colours[..., 0]
+        return indices
+    array = np.asarray(picture)
+    if array.ndim == 2:
+        return array
+    array = _check_opaque(array, picture, path)
+    spread = array.max(axis=2).astype(int) - array.min(axis=2)
+    if spread.max() > SPREAD:
+        if header.lossy:
+            raise UserError(
+                f"{path} is a coloured JPEG, whose colours are no longer exact: save masks as PNG."
+            )
+        raise _coloured(path)
+    first: NDArray[Any] = array[..., 0]
+    return first
+
+
+def _coloured(path: Path) -> UserError:
+    return UserError(
+        f"{path} is a coloured mask (its channels differ): name its colours, such as --classes "
+        "'#ff0000=polyp,#00ff00=tool', or save class codes 0, 1, 2, ... in one channel."
+    )
+
+
+def _check_opaque(array: NDArray[Any], picture: "Picture", path: Path) -> NDArray[Any]:
+    """The channels without transparency."""
+    if picture.getbands()[-1] not in ("A", "a"):
+        return array
+    if array[..., -1].min() != array[..., -1].max():
+        raise UserError(f"{path} is a transparent mask: save it in black and white.")
+    return array[..., :-1]
+
+
+def _decode(grey: NDArray[Any], path: Path, lossy: bool, values: MaskValues) -> PictureMask:
+    if grey.size == 0:
+        raise UserError(f"{path} is empty: export it again.")
+    found = np.unique(grey)
+    top = found[-1]
+    if top == 0:
+        return PictureMask(np.zeros(grey.shape, np.uint8), "empty")
+    present = found[found != values.ignore_value] if values.ignore_value is not None else found
+    others = [value for value in present.tolist() if value not in values.known]
+    # 0 and 255 alone (or 255 alone) are black and white, unless a person says what 255 is
+    marked = bool((present != 0).any()) or values.certain or bool(values.known)
+    if marked and not lossy and found[0] >= 0 and max(others, default=0) <= LARGEST_CODE:
+        return PictureMask(as_codes(grey, path), "codes")
+    if not lossy and top == 255 and len(found) > 1 and 0 < found[-2] <= LARGEST_CODE:
+        raise UserError(
+            f"{path} holds 255 beside class codes: say what it is, with --classes 255=NAME or "
+            "--ignore-value 255."
+        )
+    if top >= 128 and found[0] >= 0 and set(found.tolist()) <= {0, top}:
+        return PictureMask((grey > 0).astype(np.uint8), "binary")
+    void = values.ignore_value if values.certain and not lossy else None
+    if void is not None and len(present) == 2 and present[0] == 0 and present[1] >= 128:
+        # black, white, and a grey that is ignored
+        return PictureMask(np.where(grey == void, void, grey > 0).astype(np.uint8), "binary")
+    distance = np.minimum(np.abs(grey.astype(float)), np.abs(grey.astype(float) - 255))
+    near = distance <= 32
+    if top > 255 or near.mean() < 0.9:
+        raise UserError(
+            f"{path} holds {len(found)} grey levels up to {top:g} and is neither class codes nor "
+            "black and white: save class codes 0, 1, 2, ... as PNG, or name the levels, such as "
+            "--classes 128=liver,255=tumour."
+        )
+    codes = (grey >= 128).astype(np.uint8)
+    return PictureMask(codes, "lossy" if codes.any() else "empty")

@@ -1,0 +1,245 @@
+"""TIFF files that Pillow does not read as they are: several pages, 16 bits, floating point."""
+
+import dataclasses
+import math
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.errors import UserError
+from semiseg.files import atomic_output
+from semiseg.formats.quiet import hearing_tifffile, quiet_pillow
+from semiseg.formats.sizes import check_announced
+from semiseg.formats.values import damaged
+from semiseg.text import times
+
+TIFF_SUFFIXES = (".tif", ".tiff")
+MOST_BYTES = 2**32  # of one image in memory
+MILLIMETRES = {
+    "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0,
+    "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "\\u00b5m": 1e-3, "micron": 1e-3, "microns": 1e-3,
+    "micrometer": 1e-3, "nm": 1e-6,
+}  # fmt: skip
+READING = (ValueError, OSError, KeyError, IndexError, TypeError, AttributeError, struct.error,
+           RuntimeError, zlib.error, ArithmeticError, AssertionError)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiff:
+    """What a TIFF's header says.
+
+    Attributes:
+        pages: D, how many equally sized pages there are.
+        height: of a page, turned as the orientation entry says.
+        width: alike.
+        channels: samples a pixel, without transparency.
+        dtype: of the samples.
+        palette: samples are numbers of colours.
+        spacing: (slice, row, column) in mm of a stack that says all three beyond doubt (ImageJ's
+            metadata with a unit of length); a printer's resolution is none.
+    """
+
+    pages: int
+    height: int
+    width: int
+    channels: int
+    dtype: np.dtype[Any]
+    palette: bool = False
+    spacing: tuple[float, float, float] | None = None
+
+    @property
+    def plain(self) -> bool:
+        """One page of 8 bits or less: Pillow reads all kinds of it."""
+        return self.pages == 1 and self.dtype.kind in "bu" and self.dtype.itemsize == 1
+
+
+def tiff_header(path: Path) -> Tiff | None:
+    """The header of a TIFF; None where the file is none, whatever its name says.
+
+    Raises:
+        UserError: for pages of different sizes, several channels that are no colours, or a size that
+            no memory holds.
+    """
+    with _opened(path) as file:
+        return None if file is None else _header(file, path)
+
+
+def read_tiff(path: Path) -> NDArray[Any]:
+    """All pages, turned as the orientation entry says: [D, H, W, S] with the samples a pixel last.
+
+    Raises:
+        UserError: as `tiff_header`, and for a file that is damaged or packed in an unknown way.
+    """
+    with _opened(path) as file:
+        if file is None:
+            raise damaged(path, "a TIFF image")
+        header = _header(file, path)
+        page, axes = file.pages[0], file.series[0].axes
+        try:
+            try:
+                pixels = file.series[0].asarray(maxworkers=1)  # several files are read at a time
+            except ValueError as error:
+                if "imagecodecs" not in str(error) or _orientation(page) != 1:
+                    raise
+                pixels, axes = _by_pillow(path), "QYXS"
+            pixels = _ordered(pixels, axes)
+        except READING:
+            raise damaged(path, "a TIFF image") from None
+        photometric, orientation = _photometric(page), _orientation(page)
+    if pixels.shape[0] != header.pages or pixels.shape[3] < header.channels:
+        raise damaged(path, "a TIFF image")
+    if photometric == "MINISWHITE":
+        pixels = ~pixels if pixels.dtype.kind in "bu" else pixels.max() - pixels
+    return _turned(pixels[..., : header.channels], orientation)
+
+
+def write_tiff_stack(path: Path, codes: NDArray[np.uint8]) -> None:
+    """Write class codes [D, H, W] as a TIFF of D pages; never seen half-written.
+
+    Raises:
+        UserError: where the file cannot be written.
+    """
+    import tifffile
+
+    with atomic_output(path) as partial:
+        tifffile.imwrite(
+            partial, codes, compression="zlib", photometric="minisblack", metadata={"axes": "ZYX"}
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The open file; None where it is no TIFF."""
+    import tifffile
+
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: check the path.")
+    file = None
+    with hearing_tifffile() as said:  # what it would say of a damaged file, we say
+        try:
+            try:
+                file = tifffile.TiffFile(path)
+                whole = file.series is not None and not _breaks_off(said)
+            except tifffile.TiffFileError:
+                whole = True  # another format under this name
+            except READING:
+                whole = False
+            if not whole:
+                raise damaged(path, "a TIFF image")
+            yield file
+        finally:
+            if file is not None:
+                file.close()
+
+
+def _breaks_off(said: Sequence[str]) -> bool:
+    """Whether tifffile has complained of a chain of pages that ends early; it goes on with fewer."""
+    return any("page offset" in words or "failed to reshape" in words for words in said)
+
+
+def _header(file: Any, path: Path) -> Tiff:
+    try:
+        series, page = file.series, file.pages[0]
+        shape, axes, dtype = tuple(series[0].shape), series[0].axes, series[0].dtype
+        several = len(series) > 1
+        photometric, orientation = _photometric(page), _orientation(page)
+        bits, samples_kept = int(page.bitspersample), photometric != "YCBCR"
+        packed = int(page.compression) != 1 or bits != 8 * dtype.itemsize or not samples_kept
+    except READING:
+        raise damaged(path, "a TIFF image") from None
+    if several:
+        raise UserError(f"{path} has pages of different sizes: save each as its own picture.")
+    sizes = {axis: size for axis, size in zip(axes, shape, strict=True) if size > 1 or axis in "YX"}
+    others = [axis for axis in sizes if axis not in "YXS"]
+    if dtype is None or dtype.kind not in "buif" or not {"Y", "X"} <= sizes.keys():
+        raise UserError(f"{path} holds {dtype} values: save plain grey or RGB.")
+    if len(others) > 1 or "C" in others:
+        raise UserError(
+            f"{path} has the axes {axes} ({times(shape)}): save slices as pages and colours as RGB, "
+            "one file for each channel or time point."
+        )
+    if math.prod(shape) * dtype.itemsize > MOST_BYTES:
+        raise UserError(
+            f"{path} ({path.stat().st_size:,} bytes) says that it holds {times(shape)} values, which is "
+            "more than can be read: copy it again, reduce it or cut it into tiles."
+        )
+    check_announced(path, shape, dtype.itemsize, compressed=packed)
+    samples = sizes.get("S", 1)
+    channels = 3 if samples >= 3 and photometric in ("RGB", "YCBCR") else 1
+    if samples > 2 and channels == 1 and not (dtype.itemsize == 1 and not others):
+        raise UserError(f"{path} has {samples} values a pixel that are no RGB: save grey or RGB.")
+    height, width = sizes["Y"], sizes["X"]
+    if orientation in (5, 6, 7, 8):
+        height, width = width, height
+    pages = sizes[others[0]] if others else 1
+    spacing = _spacing(file, page) if pages > 1 else None
+    return Tiff(pages, height, width, channels, dtype, photometric == "PALETTE", spacing)
+
+
+def _spacing(file: Any, page: Any) -> tuple[float, float, float] | None:
+    try:
+        described = file.imagej_metadata or {}
+        unit = MILLIMETRES.get(str(described.get("unit", "")).lower())
+        distance = float(described.get("spacing", 0))
+        across, down = (page.tags[tag].value for tag in ("XResolution", "YResolution"))
+        if unit is None:
+            return None
+        spacing = (
+            unit * distance, unit * down[1] / down[0], unit * across[1] / across[0],
+        )  # fmt: skip
+    except (*READING, ZeroDivisionError):
+        return None
+    if not all(0 < step < np.inf for step in spacing):
+        return None
+    first, second, third = (float(f"{step:.6g}") for step in spacing)
+    return first, second, third
+
+
+def _photometric(page: Any) -> str:
+    return getattr(page.photometric, "name", "")
+
+
+def _orientation(page: Any) -> int:
+    tag = page.tags.get(274)
+    return int(tag.value) if tag is not None else 1
+
+
+def _by_pillow(path: Path) -> NDArray[Any]:
+    """[D, H, W, S], for packings that tifffile leaves to another library."""
+    from PIL import Image, ImageSequence
+
+    quiet_pillow()
+    with Image.open(path) as file:
+        pages = [np.asarray(page) for page in ImageSequence.Iterator(file)]
+    stacked = np.stack(pages)
+    return stacked if stacked.ndim == 4 else stacked[..., None]
+
+
+def _ordered(pixels: NDArray[Any], axes: str) -> NDArray[Any]:
+    """Any order of axes as [D, H, W, S]."""
+    for position in reversed(range(len(axes))):
+        if axes[position] not in "YXS" and pixels.shape[position] == 1:
+            pixels, axes = pixels.squeeze(position), axes[:position] + axes[position + 1 :]
+    if "S" not in axes:
+        pixels, axes = pixels[..., None], axes + "S"
+    if len(axes) == 3:
+        pixels, axes = pixels[None], "Q" + axes
+    pages = next(axis for axis in axes if axis not in "YXS")
+    return np.transpose(pixels, [axes.index(axis) for axis in (pages, "Y", "X", "S")])
+
+
+def _turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """[D, H, W, S] as the orientation entry (1 to 8) says it is shown."""
+    if orientation in (5, 6, 7, 8):
+        pixels = np.swapaxes(pixels, 1, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[:, ::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, :, ::-1]
+    return pixels

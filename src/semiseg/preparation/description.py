@@ -1,0 +1,73 @@
+"""What ``prepare`` prints of a data set."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.console import Console
+from semiseg.data.manifest import PARTS, Manifest
+from semiseg.data.splits import counted
+from semiseg.data.task import IGNORE_INDEX
+
+
+def describe(manifest: Manifest, voxels: NDArray[np.int64], console: Console) -> None:
+    """Say what was prepared.
+
+    Args:
+        manifest: of the prepared set.
+        voxels: [256] how many voxels have each class code, or ``IGNORE_INDEX``.
+        console: where the sentences go.
+    """
+    task, cases = manifest.task, manifest.cases
+    shares = voxels[: len(task.classes)] / max(int(voxels[:IGNORE_INDEX].sum()), 1)
+    listed = ", ".join(
+        f"{name} {100 * share:.3g}%" for name, share in zip(task.classes, shares, strict=True)
+    )
+    console.say(f"  classes: {listed} of the labelled {'pixels' if _flat(manifest) else 'voxels'}")
+    console.say(f"  found: {counted(cases, task.kind)}")
+    heights, widths = [c.shape[2] for c in cases], [c.shape[3] for c in cases]
+    size = f"{_range(heights)} x {_range(widths)} pixels"
+    if not _flat(manifest):
+        size += f", {_range([c.slices for c in cases])} slices a volume"
+    channels = f"{task.channels} channel{'s' if task.channels > 1 else ''}"
+    console.say(f"  size: {size}, {channels}")
+    console.say(f"  spacing: {_spacing(manifest)}")
+    for word, labelled in (("labelled", True), ("unlabelled", False)):
+        chosen = [case for case in cases if case.labelled is labelled]
+        console.say(f"  {word}: {counted(chosen, task.kind) if chosen else 'none'}")
+    console.say(f"  split ({manifest.split.origin}):")
+    for part in PARTS:
+        patients = set(manifest.split.part(part))
+        inside = [case for case in cases if case.patient in patients]
+        bare = sum(not case.labelled for case in inside)
+        tail = f", {bare:,} of them unlabelled" if bare else ""
+        console.say(f"    {part}: {counted(inside, task.kind) + tail if inside else 'none'}")
+    if manifest.decisions:
+        console.say("  decided (presets and --set come before it):")
+    for decision in manifest.decisions:
+        console.say(f"    {decision.option} = {decision.value}: {decision.reason}")
+    if manifest.derived_settings:
+        console.say("  which means, unless a preset or --set says otherwise:")
+    for decision in manifest.derived_settings:
+        console.say(f"    {decision.option} = {decision.value}: {decision.reason}")
+    for note in manifest.notes:
+        console.warn(note)
+
+
+def _flat(manifest: Manifest) -> bool:
+    return manifest.task.kind == "pictures"
+
+
+def _spacing(manifest: Manifest) -> str:
+    spacings = [case.spacing for case in manifest.cases if case.spacing is not None]
+    if not spacings:
+        return "none in these files, so distances will be in voxels (--spacing sets it)"
+    axes = " x ".join(_range([spacing[axis] for spacing in spacings]) for axis in range(3))
+    missing = len(manifest.cases) - len(spacings)
+    return f"{axes} mm (slice x row x column)" + (f", none in {missing:,} files" if missing else "")
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.4g}", f"{max(values):.4g}"
+    return low if low == high else f"{low}-{high}"

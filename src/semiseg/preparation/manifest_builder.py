@@ -1,0 +1,187 @@
+"""What all cases of a source say together: channels, classes, sizes, notes."""
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.data.fingerprint import summarise
+from semiseg.data.manifest import PARTS, Case, Decision, Manifest, Split
+from semiseg.data.task import IGNORE_INDEX, Task
+from semiseg.datasets.base import Scan, SourceCase
+from semiseg.datasets.naming import notes_on_ignored
+from semiseg.errors import UserError
+from semiseg.formats.nifti import orientation
+from semiseg.preparation.auto_config import decide, decide_intensity
+from semiseg.preparation.records import Record
+from semiseg.text import plural
+
+
+class ManifestBuilder:
+    """What is known of the cases so far, which are added in the order of the source."""
+
+    def __init__(
+        self, scan: Scan, spacing: tuple[float, float, float] | None, why: str = ""
+    ) -> None:
+        """``spacing``: in place of what the files say; ``why``: the intensities are scaled so."""
+        self.scan = scan
+        self.spacing = spacing
+        self.why = why
+        self.cases: list[Case] = []
+        self.records: list[Record] = []
+        self.voxels: NDArray[np.int64] = np.zeros(256, np.int64)
+        self.channels: int | None = None
+        self.remarks: dict[str, list[str]] = {}
+        self._highest = (0, "")
+        self._unnamed: set[int] = set()
+
+    def add(self, case: SourceCase, record: Record) -> None:
+        """Check one case against the others and count it in.
+
+        Raises:
+            UserError: for other channels, a class code without a name, or masks written in another way.
+        """
+        channels = record.shape[1]
+        if self.channels is not None and channels != self.channels:
+            raise UserError(
+                f"{case.source} has {channels} channels but the images before it have "
+                f"{self.channels}: leave it out or convert it."
+            )
+        self.channels = channels
+        if record.voxels is not None:
+            for code, count in record.voxels.items():
+                self.voxels[code] += count
+            self._check_codes(case, max(code for code in record.voxels if code != IGNORE_INDEX))
+        self._unnamed.update(record.unnamed)
+        new = record.remarks.keys() - self.remarks.keys()
+        for word, file in record.remarks.items():
+            self.remarks.setdefault(word, []).append(file)
+        if new:
+            self.scan.afterwards(self.remarks)
+        # a picture that was reduced knows better than --spacing, which is of the file
+        own = self.scan.kind == "pictures" and record.spacing is not None
+        self.cases.append(record.case(case, None if own else self.spacing))
+        self.records.append(record)
+
+    def _check_codes(self, case: SourceCase, highest: int) -> None:
+        classes = self.scan.classes
+        if classes is not None and highest >= len(classes):
+            raise UserError(
+                f"The label of {case.source} holds class code {highest}, but there are only "
+                f"{len(classes)} classes ({', '.join(classes)}): "
+                "correct it or name all with --classes (3=liver,7=tumour gives codes)."
+            )
+        self._highest = max(self._highest, (highest, case.source))
+
+    def classes(self) -> tuple[str, ...]:
+        """The named classes, or as many as the labels hold.
+
+        Raises:
+            UserError: where the labels mark nothing, or leave out a code.
+        """
+        highest, where = self._highest
+        if highest == 0:
+            raise UserError(
+                "The labels mark nothing (every voxel is background, or 255 and so ignored): where "
+                "255 is a class, name it with --classes 255=NAME."
+                if self.voxels[IGNORE_INDEX]
+                else "The labels mark nothing (every voxel is background): check their values."
+            )
+        if self.scan.classes is not None:
+            return self.scan.classes
+        absent = [code for code in range(highest) if self.voxels[code] == 0 and code > 0]
+        if absent:
+            raise UserError(
+                f"The label of {where} holds class code {highest}, but code {absent[0]} "
+                f"occurs nowhere: name those that occur, such as --classes {highest}=NAME, or number "
+                "them 1, 2, 3, ..."
+            )
+        if highest == 1 and self.scan.kind == "pictures":
+            return ("background", "foreground")
+        return ("background", *(f"class {code}" for code in range(1, highest + 1)))
+
+    def manifest(self, layout: str, split: Split) -> Manifest:
+        """The prepared data set's description.
+
+        Raises:
+            UserError: where the labels mark nothing, or leave out a code.
+        """
+        shapes = np.array([(c.shape[0], *c.shape[2:]) for c in self.cases])
+        spacings = [case.spacing for case in self.cases if case.spacing is not None]
+        median = tuple(int(value) for value in np.median(shapes, axis=0))
+        middle = tuple(float(f"{s:.6g}") for s in np.median(spacings, axis=0)) if spacings else None
+        classes = self.classes()
+        found = summarise(
+            [record.measures for record in self.records],
+            [record.voxels for record in self.records],
+            [(c.shape[0], *c.shape[2:]) for c in self.cases],
+            [case.spacing for case in self.cases],
+            len(classes),
+        )
+        intensity, why = self.scan.intensity, self.why
+        cases = self.cases
+        if self.scan.by_data:
+            intensity, why = decide_intensity(intensity, found)
+            if intensity.kind == "window":
+                cases = [
+                    case.model_copy(update={"bounds": (intensity.low, intensity.high)})
+                    for case in cases
+                ]
+        task = Task(
+            name=self.scan.name,
+            kind=self.scan.kind,
+            channels=self.channels or 1,
+            classes=classes,
+            intensity=intensity,
+            median_shape=(median[0], median[1], median[2]),
+            spacing=None if middle is None else (middle[0], middle[1], middle[2]),
+            colours=self._colours(classes),
+        )
+        notes = (
+            *self.scan.notes,
+            *self.scan.afterwards(self.remarks),
+            *self._notes(classes, split),
+        )
+        chosen = decide(task, found)
+        scaling = Decision(option="intensity", value=intensity.words, reason=why)
+        return Manifest(
+            task=task, layout=layout, split=split, cases=tuple(cases), notes=notes,
+            fingerprint=found, decisions=(scaling, *chosen),
+        )  # fmt: skip
+
+    def _colours(self, classes: tuple[str, ...]) -> dict[str, str]:
+        """Of the classes that the source shows in a colour; of several codes that are one, the first's."""
+        table, found = self.scan.codes, dict[str, str]()
+        for source, colour in sorted(self.scan.colours.items()):
+            code = source if table is None else table.get(source, 0)
+            if 0 < code < len(classes):
+                found.setdefault(classes[code], colour)
+        return found
+
+    def _notes(self, classes: tuple[str, ...], split: Split) -> list[str]:
+        notes = []
+        if self._unnamed:
+            listed = ", ".join(str(code) for code in sorted(self._unnamed))
+            notes.append(f"codes that no class names count as background: {listed}.")
+        unlabelled = sum(len(case.unlabelled_slices) for case in self.cases)
+        notes += notes_on_ignored(self.voxels, unlabelled, self.scan.kind == "pictures")
+        for code, name in enumerate(classes):
+            if self.voxels[code] == 0:
+                notes.append(f"class '{name}' (code {code}) occurs in no label.")
+        orientations = Counter(orientation(np.array(c.affine)) for c in self.cases if c.affine)
+        if len(orientations) > 1:
+            listed = ", ".join(f"{name} {n}" for name, n in orientations.most_common())
+            notes.append(
+                f"the images are stored in different orientations ({listed}): usual for oblique scans; "
+                "for others check that all images lie the same way."
+            )
+        axes = Counter(case.slice_axis for case in self.cases)
+        if len(axes) > 1:
+            listed = ", ".join(f"axis {axis} in {n}" for axis, n in sorted(axes.items()))
+            notes.append(f"the slices lie along different axes of the files: {listed}.")
+        outside = {case.patient for case in self.cases}.difference(*(split.part(p) for p in PARTS))
+        if outside:
+            notes.append(
+                f"in no part of the split, and so unused: {plural(len(outside), 'patient')}."
+            )
+        return notes

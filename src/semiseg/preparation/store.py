@@ -1,0 +1,269 @@
+"""Writing prepared data sets: whole or not there, and an interrupted one goes on."""
+
+import contextlib
+import os
+import shutil
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from semiseg.data.manifest import Manifest, write_manifest
+from semiseg.data.volume import Volume
+from semiseg.errors import UserError
+from semiseg.files import atomic_write, unwritable
+from semiseg.preparation.records import NAME, Record, line_of, read_records, write_records
+
+KINDS = ("images", "labels")
+LOCK = ".lock"
+
+
+def check_output(out: Path, source: Path) -> None:
+    """Refuse an output folder that must not be written, before anything is done.
+
+    Raises:
+        UserError: where ``out`` is the source or holds it, or holds anything but a prepared data set.
+    """
+    real, real_source = out.resolve(), source.resolve()
+    if real == real_source or real in real_source.parents:
+        raise UserError(f"{out} holds the source {source}: choose another output folder.")
+    if not real.exists():
+        return
+    if not real.is_dir():
+        raise UserError(f"{out} is a file: choose another output folder.")
+    if any(real.iterdir()) and not is_prepared(real):
+        raise UserError(
+            f"{out} exists and is no prepared data set, so it is not replaced: choose another."
+        )
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether ``folder`` holds a manifest."""
+    return (folder / "manifest.json").is_file()
+
+
+class DataWriter:
+    """Writes a prepared data set beside ``out``, case by case, and moves it there at the end.
+
+    Use as a context manager. What was written stays in the hidden folder beside ``out`` where the work
+    was interrupted or the disk is full, and the next writer with the same options finds it in ``kept``;
+    wrong input leaves nothing but what an earlier one had left. Cases may be added by several threads.
+    """
+
+    def __init__(self, out: Path, options: Mapping[str, Any]) -> None:
+        """Prepare to write ``out``, which :func:`check_output` has allowed.
+
+        Args:
+            out: the data set's folder.
+            options: all that decides what is written of a case, as JSON has it.
+        """
+        self.out, self.options = out, options
+        self._final = out.resolve()
+        self.partial = self._final.with_name(f".{self._final.name}.partial")
+        self.kept: dict[str, Record] = {}
+        self.thrown_away: list[str] = []
+        """Options by which an abandoned preparation differed, so that its cases could not be used."""
+        self._records: dict[str, Record] = {}
+        self._made: list[Path] = []
+        self._unwritable = self._finished = False
+        self._lock = FileLock(self.partial / LOCK)
+        self._adding = threading.Lock()
+
+    def __enter__(self) -> "DataWriter":
+        """Make the folders, or go on with those that are there.
+
+        Raises:
+            UserError: where they cannot be made, or another process writes them.
+        """
+        try:
+            missing = [p for p in self.partial.parents if not p.exists()]
+            for parent in reversed(missing):
+                parent.mkdir()
+                self._made.append(parent)
+            self.partial.mkdir(exist_ok=True)
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            raise UserError(
+                f"{self.out} is being prepared by another process: wait for it, or take another -o."
+            ) from None
+        except OSError as error:
+            self._remove_parents()
+            raise unwritable(self.out, error) from None
+        try:
+            self._go_on()
+        except OSError as error:
+            self._remove()
+            raise unwritable(self.out, error) from None
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Keep whole cases of what was interrupted; remove what was refused."""
+        if self._finished:
+            return
+        if error is not None and self.keeps(error):
+            self._lock.release()
+        else:
+            self._remove()
+
+    @property
+    def whole_cases(self) -> int:
+        """How many cases have been written."""
+        return len(self._records)
+
+    def keeps(self, error: BaseException) -> bool:
+        """Whether the cases written so far stay when ``error`` ends the preparation."""
+        refused = isinstance(error, UserError) and not self._unwritable
+        return bool(self._records) and (bool(self.kept) or not refused)
+
+    def add(self, volume: Volume, record: Record) -> None:
+        """Write one case: its arrays, and then the record that says that they are whole.
+
+        Raises:
+            UserError: where the disk is full or read-only.
+        """
+        try:
+            self._save("images", record.identifier, volume.image)
+            if volume.label is not None:
+                self._save("labels", record.identifier, volume.label)
+            else:  # its label was taken away since an interrupted preparation
+                (self.partial / "labels" / f"{record.identifier}.npy").unlink(missing_ok=True)
+            self._append(record)
+        except OSError as error:
+            self._unwritable = True
+            raise unwritable(self.out, error) from None
+
+    def take(self, record: Record, folder: Path) -> bool:
+        """Take over a case of an older data set; whether it was there, whole."""
+        if not arrays_fit(folder, record):
+            return False
+        try:
+            for kind in KINDS if record.voxels is not None else KINDS[:1]:
+                old = folder / kind / f"{record.identifier}.npy"
+                with atomic_write(self.partial / kind / old.name) as new:
+                    try:
+                        os.link(old, new)
+                    except OSError:  # another file system, or one without links
+                        shutil.copyfile(old, new)
+            self._append(record)
+        except OSError:
+            return False
+        return True
+
+    def finish(self, manifest: Manifest) -> int:
+        """Write the manifest, put the data set in its place, and return its size in bytes.
+
+        Raises:
+            UserError: where that fails; what was there before is then there still.
+        """
+        self._unwritable = True
+        try:
+            order = [case.identifier for case in manifest.cases]
+            write_records(self.partial, self.options, [self._records[name] for name in order])
+            self._sweep(order)
+            write_manifest(self.partial, manifest)
+            size = size_of(self.partial)
+            put_in_place(self.partial, self._final)
+        except OSError as error:
+            raise unwritable(self.out, error) from None
+        self._finished = True
+        self._lock.release()
+        (self._final / LOCK).unlink(missing_ok=True)
+        return size
+
+    def _go_on(self) -> None:
+        """Find the whole cases that a writer with the same options has left; forget all others."""
+        found = read_records(self.partial)
+        if found is not None:
+            options, records = found
+            changed = sorted(
+                k for k in {*options, *self.options} if options.get(k) != self.options.get(k)
+            )
+            if changed:
+                self.thrown_away = changed if records else []
+            else:
+                self.kept = {n: r for n, r in records.items() if arrays_fit(self.partial, r)}
+        for kind in KINDS:
+            (self.partial / kind).mkdir(exist_ok=True)
+        self._records = dict(self.kept)
+        self._sweep(self.kept)
+        write_records(self.partial, self.options, self.kept.values())
+
+    def _sweep(self, names: Sequence[str] | Mapping[str, Record]) -> None:
+        """Remove arrays of other cases than ``names``, and what a dying process left."""
+        wanted = {(kind, f"{name}.npy") for name in names for kind in KINDS}
+        for kind in KINDS:
+            for path in (self.partial / kind).iterdir():
+                if (kind, path.name) not in wanted:
+                    path.unlink()
+
+    def _append(self, record: Record) -> None:
+        with self._adding:
+            with (self.partial / NAME).open("a", encoding="utf-8") as file:
+                file.write(line_of(record))
+            self._records[record.identifier] = record
+
+    def _save(self, kind: str, identifier: str, array: NDArray[Any]) -> None:
+        with atomic_write(self.partial / kind / f"{identifier}.npy") as partial:
+            np.save(partial, array, allow_pickle=False)
+
+    def _remove(self) -> None:
+        self._lock.release()
+        shutil.rmtree(self.partial, ignore_errors=True)
+        self._remove_parents()
+
+    def _remove_parents(self) -> None:
+        for folder in reversed(self._made):
+            with contextlib.suppress(OSError):  # somebody else's files keep a folder alive
+                folder.rmdir()
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files in ``folder``."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def put_in_place(partial: Path, final: Path) -> None:
+    """Make the folder ``partial`` the folder ``final``, which it may replace.
+
+    Raises:
+        OSError: where that fails; what was there before is then there still.
+    """
+    aside = final.with_name(f".{final.name}.old")
+    shutil.rmtree(aside, ignore_errors=True)  # left by a process that died just here
+    replaces = final.exists()
+    if replaces:
+        os.rename(final, aside)
+    try:
+        os.rename(partial, final)
+    except BaseException:
+        if replaces:
+            os.rename(aside, final)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def arrays_fit(folder: Path, record: Record) -> bool:
+    """Whether the arrays of a record lie in ``folder`` with its shapes, whole."""
+    depth, _, height, width = record.shape
+    shapes = {"images": record.shape, "labels": (depth, height, width)}
+    for kind in KINDS if record.voxels is not None else KINDS[:1]:
+        try:
+            # maps the file, so that one that is too short is refused without being read
+            array = np.load(
+                folder / kind / f"{record.identifier}.npy", mmap_mode="r", allow_pickle=False
+            )
+        except (OSError, ValueError):
+            return False
+        if array.shape != shapes[kind]:
+            return False
+    return True

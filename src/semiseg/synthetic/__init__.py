@@ -1,0 +1,1 @@
+"""Generated images, which demo, tests and docs use in place of real ones."""

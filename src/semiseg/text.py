@@ -1,0 +1,43 @@
+"""Words and numbers in sentences."""
+
+from collections.abc import Iterable, Sequence
+
+MOST_NAMED = 5
+
+
+def one_line(text: str) -> str:
+    """``text`` with everything that does not print escaped: names of files may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 image``, ``1,312 images``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def times(shape: tuple[int, ...]) -> str:
+    """A shape as people write it: ``10 x 256 x 256``."""
+    return " x ".join(str(size) for size in shape) or "no axes"
+
+
+def duration(seconds: float) -> str:
+    """``95`` -> ``'1 min 35 s'``."""
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{rounded} s"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60:02d} s"
+    return f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
+
+
+def joined(words: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def listed(names: Iterable[str], most: int = MOST_NAMED) -> str:
+    """``a, b, c and 12 more``."""
+    words = list(names)
+    left = len(words) - most
+    shown = ", ".join(words[:most])
+    return f"{shown} and {left:,} more" if left > 0 else shown
