@@ -23,7 +23,7 @@ from common import clock, in_fresh_process, in_turn, one_thread, peak_mib, verdi
 from semiseg.config import RunConfig
 from semiseg.losses.balanced_contrast import balanced_contrast
 from semiseg.methods.common.patches import shuffle_patches
-from semiseg.workflows.configuration import resolve_config
+from semiseg.training.configuration import resolve_config
 from stepping import DATA, heart_like, training_step
 
 TARGETS = {224: 6.0, 128: 4.0}

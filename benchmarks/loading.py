@@ -11,7 +11,6 @@ resized), batches from the cache (warm: augmentation alone), and a training step
 import argparse
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,8 +22,8 @@ from semiseg.data.loader import BatchLoader
 from semiseg.data.manifest import Case, Manifest, PreparedData, Split, write_manifest
 from semiseg.data.task import Intensity, Task
 from semiseg.methods.base import Step
-from semiseg.training.optimiser import build_optimiser
-from semiseg.workflows.configuration import resolve_config
+from semiseg.training.configuration import resolve_config
+from semiseg.training.optimiser import build_optimisers
 
 SHAPE = (10, 1, 256, 216)
 
@@ -68,7 +67,7 @@ def training_step(data: Manifest, size: int, batch: int, repeats: int) -> Timing
     task = data.task
     config = resolve_config(data, "supervised", None, [f"data.size={size}"]).config
     method = methods.entry("supervised").load()(task, config).train()
-    optimiser: Any = build_optimiser(method.parameter_groups(), config.training)
+    (optimiser,) = build_optimisers(method.parameter_groups(), config.training)
     from semiseg.data.batch import Batch
 
     images = torch.rand(batch, task.channels, size, size)

@@ -11,7 +11,7 @@ import argparse
 
 from common import in_turn, one_thread, verdict
 from semiseg.methods.base import Step
-from semiseg.workflows.configuration import resolve_config
+from semiseg.training.configuration import resolve_config
 from stepping import DATA, LATE, heart_like, training_step
 
 FIRST = Step(100, 40_000)

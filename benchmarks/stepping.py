@@ -13,7 +13,8 @@ from semiseg.data.batch import Batch
 from semiseg.data.manifest import Manifest, Split
 from semiseg.data.task import Intensity, Task
 from semiseg.methods.base import Step
-from semiseg.training.optimiser import build_optimiser
+from semiseg.training.loop import train_step
+from semiseg.training.optimiser import build_optimisers
 
 LATE = Step(30_000, 40_000)
 TASK = Task(
@@ -45,16 +46,12 @@ def training_step(
     precision: Any = config.training.precision
     fabric = Fabric(accelerator=device, devices=1, precision=precision)
     method = methods.entry(config.method).load()(TASK, config)
-    optimiser: Any = build_optimiser(method.parameter_groups(), config.training)
-    model, optimiser = fabric.setup(method, optimiser)
+    built = build_optimisers(method.parameter_groups(), config.training)
+    model, *optimisers = fabric.setup(method, *built)
     model.train()
     batch = batch.to(fabric.device)
 
     def call() -> None:
-        terms = model(batch, step)
-        fabric.backward(torch.stack(list(terms.values())).sum())
-        optimiser.step()
-        optimiser.zero_grad()
-        method.after_step(step)
+        train_step(fabric, model, method, optimisers, batch, step, config.training)
 
     return call

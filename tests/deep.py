@@ -26,11 +26,12 @@ DEEP = (
     "training.log_every=1",
     "unet.channels=[4, 6, 8]",
     "unet.dropout=[0, 0.1, 0.2]",
-    "vnet.channels=[4, 6, 8]",
-    "vnet.blocks=[1, 2, 2]",
 )
+VNET = ("vnet.channels=[4, 6, 8]", "vnet.blocks=[1, 2, 2]")
 OPTIONS = {
+    "cross-teaching": VNET,
     "mcsc": (
+        *VNET,
         "mcsc.scales=[1, 2]", "mcsc.patch_sides={1: 3, 2: 4}", "mcsc.projector_hidden=8",
         "mcsc.projector_width=8",
     )

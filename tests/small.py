@@ -23,10 +23,9 @@ SMALL = (
     "training.checkpoint_every=2",
     "training.log_every=1",
     "unet.channels=[8, 8, 8, 8, 8]",
-    "swin.embed_dim=8",
-    "swin.head_dim=4",
 )
-CONTRAST = ("mcsc.projector_hidden=16", "mcsc.projector_width=8")
+SWIN = ("swin.embed_dim=8", "swin.head_dim=4")
+CONTRAST = (*SWIN, "mcsc.projector_hidden=16", "mcsc.projector_width=8")
 
 
 def draw_slice(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -72,6 +71,7 @@ def write_small_data(folder: Path) -> PreparedData:
 
 
 OPTIONS = {
+    "cross-teaching": SWIN,
     "mcsc": CONTRAST,
     "cross-level": ("cross-level.patches=2", "cross-level.projector_widths=[8, 8, 8]"),
     "plgcl": ("data.size=64", "plgcl.head_hidden=16", "plgcl.head_width=8", "plgcl.ema_decay=0.9"),

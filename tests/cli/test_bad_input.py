@@ -403,9 +403,9 @@ def test_masks_of_another_run_are_not_taken_for_ones_own(
     before = tree(out)
     shutil.copytree(run, moved)  # the same weights elsewhere are the same run
     assert "kept: 1 mask already" in well(call("predict", moved, images[0], "-o", out)).out
-    for words in (("--network", "transformer"), ("--flips",)):
+    for words in (("--network", "swin"), ("--flips",)):
         said = call("predict", run, *images, "-o", out, *words)
-        refused(said, "holds other masks", moved, "network cnn", "--overwrite")
+        refused(said, "holds other masks", moved, "network unet", "--overwrite")
     masks = [path for path in before if path.endswith(".nii.gz")]
     assert [tree(out)[path] for path in masks] == [before[path] for path in masks]
     well(call("predict", run, *images, "-o", out, "--flips", "--overwrite"))
@@ -425,7 +425,7 @@ def test_scores_do_not_take_the_place_of_others(run: Path, tmp_path: Path) -> No
     well(call("evaluate", run, "--on", "test", "-o", out))  # the same scores anew
     well(call("evaluate", run, "--on", "validation", "-o", out, "--overwrite"))
     of = json.loads((out / "summary.json").read_text())["of"]
-    assert (of["part"], of["network"], of["weights"]) == ("validation", "cnn", "best")
+    assert (of["part"], of["network"], of["weights"]) == ("validation", "unet", "best")
     refused(call("evaluate", run, "-o", run), "is a run")
 
 

@@ -83,9 +83,7 @@ def test_interrupted_resumed_and_extended(data: Path, tmp_path: Path) -> None:
     assert "4 runs, " in said.out
     assert {name: tree(bench / "runs" / name / "weights") for name in early} == done
     plan = {(m, n) for m in ("supervised", "cross-teaching") for n in "12"}
-    expected = {(m, n, "cnn") for m, n in plan} | {
-        ("cross-teaching", n, "transformer") for n in "12"
-    }
+    expected = {(m, n, "unet") for m, n in plan} | {("cross-teaching", n, "swin") for n in "12"}
     assert table(bench) == expected
     assert "| " in (bench / "table.md").read_text()
     assert (bench / "runs.csv").is_file()
@@ -99,7 +97,7 @@ def test_interrupted_resumed_and_extended(data: Path, tmp_path: Path) -> None:
     assert "6 runs, 4 of them finished" in said.out
     assert "done: mcsc, 1 labelled, seed 0" in said.out
     assert table(bench) == expected | {
-        ("mcsc", n, network) for n in "12" for network in ("cnn", "transformer")
+        ("mcsc", n, network) for n in "12" for network in ("unet", "swin")
     }
     assert tree(bench / "runs").items() >= before.items()
     well(call("report", bench))
@@ -182,12 +180,12 @@ def test_a_run_that_fails_does_not_stop_the_others(
     assert "done: cross-teaching" in said.out
     error = bench / "runs" / "supervised-2-s0" / "error.txt"
     assert "Traceback" in error.read_text()
-    assert table(bench) == {("cross-teaching", "2", n) for n in ("cnn", "transformer")}
+    assert table(bench) == {("cross-teaching", "2", n) for n in ("unet", "swin")}
 
     luck["good"] = True
     well(call("benchmark", "-o", bench))
     assert not error.exists()
-    assert ("supervised", "2", "cnn") in table(bench)
+    assert ("supervised", "2", "unet") in table(bench)
 
 
 @LINUX
@@ -226,6 +224,6 @@ def test_a_killed_run_takes_no_other_with_it(data: Path, tmp_path: Path) -> None
     assert said.code == 1
     assert "FAILED: supervised, 1 labelled, seed 0: its process ended with exit code -9" in said.out
     assert "done: supervised, 2 labelled, seed 0" in said.out
-    assert table(bench) == {("supervised", "2", "cnn")}
+    assert table(bench) == {("supervised", "2", "unet")}
     well(call("benchmark", "-o", bench))
-    assert table(bench) == {("supervised", n, "cnn") for n in "12"}
+    assert table(bench) == {("supervised", n, "unet") for n in "12"}

@@ -74,7 +74,7 @@ def test_the_whole_way_in_python(phantom: Path, tmp_path: Path) -> None:
     assert ended is not None
     assert (ended.finished, ended.iterations) == (False, 1)
     assert resume(tmp_path / "run", console=quiet).finished
-    summary = evaluate(tmp_path / "run", network="transformer", console=quiet)
+    summary = evaluate(tmp_path / "run", network="swin", console=quiet)
     assert summary.cases == 4
     images = sorted((phantom / "images").iterdir())[:2]
     done = predict(tmp_path / "run", images, tmp_path / "masks", console=quiet)

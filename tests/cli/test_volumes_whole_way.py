@@ -52,7 +52,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("method", "network", "more"),
     [
-        ("supervised", "cnn", ()),
+        ("supervised", "unet", ()),
         ("cross-teaching", "vnet", ("data.spacing=[1.5, 1.5, 1.5]",)),
         ("mcsc", "vnet", ()),
     ],
@@ -66,8 +66,8 @@ def test_the_whole_way(
              *settings(method, *more))
     )  # fmt: skip
     assert "trained 4 iterations" in said.out
-    assert {row["network"] for row in rows(run / "validation.csv")} == {"cnn"}
-    for chosen in {"cnn", network}:
+    assert {row["network"] for row in rows(run / "validation.csv")} == {"unet"}
+    for chosen in {"unet", network}:
         said = well(call("evaluate", run, "--on", "test", "--network", chosen))
         assert f"{chosen} (best weights) on test" in said.out
         scored = rows(run / "evaluation" / f"test-{chosen}" / "cases.csv")
@@ -138,7 +138,7 @@ def test_embeddings_of_patches(data: Path, tmp_path: Path) -> None:
     well(call(*words, *settings("supervised")))
     well(call("embeddings", run, "-o", tmp_path / "f.png", "--on", "test", "--images", "2"))
     (row,) = rows(tmp_path / "f.csv")
-    assert row["space"] == "cnn, decoder"
+    assert row["space"] == "unet, decoder"
     assert 200 < int(row["points"]) <= 600  # every class is in the middle of its volume
 
 
@@ -148,7 +148,7 @@ def test_what_does_not_fit_is_refused_in_a_sentence(data: Path, tmp_path: Path) 
     three = ("--set", "data.dimensions=3")
     refused(call(*train, "--preset", "mcsc-acdc", *three), "data.patch=[32,64,64]")
     said = well(call(*train, *three, "--device", "cpu", "--dry-run"))
-    assert "data.patch = [32, 32, 48]  (from preset 'mcsc-3d-cpu', as there is no GPU)" in said.out
+    assert "data.patch = [32, 32, 48]  (from preset 'mcsc-cpu-3d', as there is no GPU)" in said.out
     refused(
         call(*train, *settings("supervised", "data.patch=[8, 18, 16]")),
         "data.patch [8, 18, 16]", "[8, 16, 16]",

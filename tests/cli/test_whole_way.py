@@ -34,7 +34,7 @@ def test_a_run_explains_itself(run: Path, data: Path) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("network", ["cnn", "transformer"])
+@pytest.mark.parametrize("network", ["unet", "swin"])
 @pytest.mark.parametrize(("part", "cases"), [("validation", 2), ("test", 4)])
 @pytest.mark.parametrize("protocol", ["strict", "paper"])
 def test_evaluate(
@@ -60,7 +60,7 @@ def test_scores_land_in_the_run_unless_told_otherwise(run: Path, tmp_path: Path)
     mine = tmp_path / "run"
     shutil.copytree(run, mine)
     well(call("evaluate", mine, "--weights", "last", "--threads", "1"))
-    well(call("evaluate", mine, "--on", "validation", "--network", "transformer", "--flips"))
+    well(call("evaluate", mine, "--on", "validation", "--network", "swin", "--flips"))
     assert {path.name for path in (mine / "evaluation").iterdir()} == {
         "test-cnn-last", "validation-transformer-flips",
     }  # fmt: skip
@@ -68,7 +68,7 @@ def test_scores_land_in_the_run_unless_told_otherwise(run: Path, tmp_path: Path)
     page = (mine / "report.html").read_text()
     assert str(mine / "report.html") in said.out
     assert "<html" in page
-    assert "transformer" in page
+    assert "swin" in page
 
 
 def oblique(path: Path, seed: int) -> np.ndarray:
@@ -113,13 +113,13 @@ def test_predict_writes_on_the_input_grid(run: Path, tmp_path: Path) -> None:
     well(
         call(
             "predict", run, images / "a.nii", "-o", tmp_path / "flipped", "--flips",
-            "--probabilities", "--network", "transformer",
+            "--probabilities", "--network", "swin",
         )
     )  # fmt: skip
     well(
         call(
             "predict", run, images / "a.nii", "-o", tmp_path / "plain", "--probabilities",
-            "--network", "transformer",
+            "--network", "swin",
         )
     )  # fmt: skip
     one, other = (
@@ -127,7 +127,7 @@ def test_predict_writes_on_the_input_grid(run: Path, tmp_path: Path) -> None:
         for name in ("flipped", "plain")
     )
     assert np.abs(one - other).max() > 1e-6
-    words = ("predict", run, images / "a.nii", "-o", tmp_path / "plain", "--network", "transformer")
+    words = ("predict", run, images / "a.nii", "-o", tmp_path / "plain", "--network", "swin")
     refused(call(*words, "--largest"), "largest pieces alone no")
     well(call(*words, "--largest", "--overwrite"))
     codes = np.asanyarray(nibabel.load(tmp_path / "plain" / "a.nii.gz").dataobj)
@@ -180,7 +180,7 @@ def test_predicted_masks_score_as_the_run_does(
     (tmp_path / "labels").mkdir()
     for name in names:
         shutil.copy(phantom / "labels" / name, tmp_path / "labels")
-    network = ("--network", "transformer")
+    network = ("--network", "swin")
     well(call("predict", run, *images, "-o", tmp_path / "masks", *network))
     well(
         call(

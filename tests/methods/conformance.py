@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -23,10 +23,11 @@ from semiseg.data.splits import draw_labelled
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.evaluation.overlap import dice
 from semiseg.methods.base import Method, Step
+from semiseg.training.configuration import resolve_config
 from semiseg.training.loop import Hooks, fit, seed_step
-from semiseg.training.optimiser import build_optimiser, set_rates
+from semiseg.training.optimiser import build_optimisers, set_rates
+from semiseg.training.patients import cases_of
 from semiseg.training.run_folder import RunFolder, RunSplit
-from semiseg.workflows.configuration import cases_of, resolve_config
 
 State = dict[str, Tensor]
 
@@ -48,7 +49,7 @@ class MethodConformance:
     size: ClassVar[int] = 32
 
     def config(self, data: PreparedData, *more: str) -> RunConfig:
-        return resolve_config(data.manifest, self.name, None, [*self.settings, *more]).config
+        return resolve_config(data.manifest, self.name, None, [*self.settings, *more], {}).config
 
     def build(self, data: PreparedData, config: RunConfig, seed: int = 0) -> Method:
         torch.manual_seed(seed)
@@ -150,10 +151,10 @@ class MethodConformance:
         method.eval()
         images = self.batch().images
         with torch.no_grad():
-            outputs = [method.logits(images, network) for network in method.networks]
+            outputs = [method.logits(images, network) for network in method.network_names]
         for output in outputs:
             assert output.shape == (4, 3, self.size, self.size)
-        assert len({float(output.sum()) for output in outputs}) == len(method.networks)
+        assert len({float(output.sum()) for output in outputs}) == len(method.network_names)
 
     @pytest.mark.parametrize("poison", [True, False])
     def test_labels_of_unlabelled_images_are_never_read(
@@ -197,29 +198,31 @@ class MethodConformance:
         self.steps(method, config, [batch], self.overfit_steps)
         method.eval()
         with torch.no_grad():
-            for network in method.networks:
+            for network in method.network_names:
                 found = method.logits(batch.images, network)[:2].argmax(1)
                 scores = [dice((found == k).numpy(), (batch.labels == k).numpy()) for k in (1, 2)]
                 # a small Transformer is slow to learn; all but the first are helpers
-                least = 0.9 if network == method.networks[0] else 0.6
+                least = 0.9 if network == method.network_names[0] else 0.6
                 assert min(s or 0.0 for s in scores) > least, network
 
     def steps(
         self, method: Method, config: RunConfig, batches: list[Batch], count: int
     ) -> list[float]:
         """The loss of every step of a plain loop."""
-        optimiser: Any = build_optimiser(method.parameter_groups(), config.training)
+        optimisers = build_optimisers(method.parameter_groups(), config.training)
         losses = []
         method.train()
         for index in range(count):
             seed_step(0, index, 0)
-            set_rates(optimiser, index, config.training)
+            set_rates(optimisers, index, config.training)
             loss = torch.stack(
                 list(method(batches[index % len(batches)], Step(index, count)).values())
             ).sum()
-            optimiser.zero_grad()
+            for optimiser in optimisers:
+                optimiser.zero_grad()
             loss.backward()
-            optimiser.step()
+            for optimiser in optimisers:
+                optimiser.step()
             method.after_step(Step(index, count))
             losses.append(loss.item())
         return losses
@@ -229,7 +232,7 @@ class MethodConformance:
         batch = self.batch(labelled=4, unlabelled=0)
         with torch.no_grad():
             spaces = method.embeddings(batch.images, batch.labels)
-        assert len(spaces) >= len(method.networks)
+        assert len(spaces) >= len(method.network_names)
         for points, classes in spaces.values():
             assert points.shape[0] == classes.shape[0] > 0
             assert torch.isfinite(points).all()

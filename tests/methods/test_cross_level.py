@@ -15,7 +15,7 @@ from semiseg.losses.cross_level import cross_level_consistency, cross_level_cont
 from semiseg.losses.dice import supervised_loss
 from semiseg.methods.base import Step
 from semiseg.methods.cross_level import CrossLevel, check_size, cut
-from semiseg.workflows.configuration import resolve_config
+from semiseg.training.configuration import resolve_config
 from small import small_settings
 
 FIRST, SECOND = Step(10, 100), Step(90, 100)
@@ -37,23 +37,25 @@ class TestCrossLevel(MethodConformance):
         method = self.method(small_data, "cross-level.temperature=0.5").eval()
         batch = self.batch()
         terms = method(batch, SECOND)
-        logits = method.cnn(batch.images)
+        logits = method.network(batch.images)
         torch.testing.assert_close(terms["supervised"], supervised_loss(logits[:2], batch.labels))
         # patch by patch, each of them alone
         quarters = [(slice(i, i + 16), slice(j, j + 16)) for i in (0, 16) for j in (0, 16)]
         method.train()
-        method.cnn.eval()
-        for norm in method.cnn.modules():
+        method.network.eval()
+        for norm in method.network.modules():
             if isinstance(norm, torch.nn.BatchNorm2d):
                 norm.train()
                 norm.momentum = 0.0
         terms = method(batch, SECOND)
         # labelled and unlabelled images each by their own statistics
-        full = both(method.cnn.features(batch.images[:2]), method.cnn.features(batch.images[2:]))
+        full = both(
+            method.network.features(batch.images[:2]), method.network.features(batch.images[2:])
+        )
         stack = torch.stack([batch.images[:, :, r, c] for r, c in quarters], 1).flatten(0, 1)
-        local = method.cnn.features(stack)
-        whole = method.cnn.classify(full).softmax(1)
-        parts = method.cnn.classify(local).softmax(1).reshape(4, 4, 3, 16, 16)
+        local = method.network.features(stack)
+        whole = method.network.classify(full).softmax(1)
+        parts = method.network.classify(local).softmax(1).reshape(4, 4, 3, 16, 16)
         cells = torch.stack([whole[:, :, r, c] for r, c in quarters], 1)
         torch.testing.assert_close(terms["consistency"], cross_level_consistency(cells, parts))
         queries = method.projector.embed(full[1])
@@ -83,7 +85,7 @@ class TestCrossLevel(MethodConformance):
         method = self.method(small_data, f"cross-level.{without}_weight=0")
         assert set(method(self.batch(), SECOND)) == self.terms - {without}
         if without == "contrast":
-            assert [g.name for g in method.parameter_groups()] == ["cnn"]
+            assert [g.name for g in method.parameter_groups()] == ["unet"]
 
     def test_weights(self, small_data: PreparedData) -> None:
         weights = ("cross-level.contrast_weight=3", "cross-level.consistency_weight=5")
@@ -125,7 +127,7 @@ class TestCrossLevel(MethodConformance):
         monkeypatch.setattr(cross_level, "cross_level_contrast", record)
         method = self.method(small_data)
         term = method(self.batch(), SECOND)["contrast"]
-        deepest = next(method.cnn.backbone.encoder[-1].parameters())  # type: ignore[union-attr, index]
+        deepest = next(method.network.backbone.encoder[-1].parameters())  # type: ignore[union-attr, index]
         for side in seen:
             (of_term,) = torch.autograd.grad(term, side, retain_graph=True)
             (reached,) = torch.autograd.grad(side, deepest, of_term, retain_graph=True)
@@ -136,7 +138,7 @@ class TestCrossLevel(MethodConformance):
         counted, plain, other = (self.method(small_data, quiet).train() for _ in range(3))
         images = self.batch().images
         counted(self.batch(), SECOND)
-        full = both(plain.cnn.features(images[:2]), other.cnn.features(images[2:]))
+        full = both(plain.network.features(images[:2]), other.network.features(images[2:]))
         plain.projector.embed(full[1])
         for name, value in plain.named_buffers():
             torch.testing.assert_close(dict(counted.named_buffers())[name], value)
@@ -164,7 +166,7 @@ class TestCrossLevel(MethodConformance):
         method, plain = (self.method(small_data, *none).train() for _ in range(2))
         batch = self.batch()
         terms = method(batch, SECOND)
-        expected = supervised_loss(plain.cnn(batch.images[:2]), batch.labels)
+        expected = supervised_loss(plain.network(batch.images[:2]), batch.labels)
         assert set(terms) == {"supervised"}
         torch.testing.assert_close(terms["supervised"], expected)
         for name, value in plain.named_buffers():
@@ -204,9 +206,9 @@ def binary(data: PreparedData, *more: str) -> CrossLevel:
 def test_two_classes_are_one_sigmoid_channel(small_data: PreparedData) -> None:
     method = binary(small_data, "unet.sigmoid=true").eval()
     images = torch.rand(3, 1, 32, 32)
-    z = method.cnn.head(method.cnn.features(images)[1])
+    z = method.network.head(method.network.features(images)[1])
     assert z.shape == (3, 1, 32, 32)
-    probabilities = method.logits(images, "cnn").softmax(1)
+    probabilities = method.logits(images, "unet").softmax(1)
     torch.testing.assert_close(probabilities[:, 1:], z.sigmoid())
 
 
@@ -217,7 +219,7 @@ def test_the_loss_of_two_classes_scores_the_foreground(
     method = binary(small_data, f"unet.sigmoid={sigmoid}").eval()
     labels = torch.randint(0, 2, (2, 32, 32))
     batch = Batch(torch.rand(4, 1, 32, 32), labels)
-    p = method.logits(batch.images, "cnn").softmax(1)[:2, 1]
+    p = method.logits(batch.images, "unet").softmax(1)[:2, 1]
     y = labels.float()
     dice = 1 - (2 * (p * y).sum() + 1e-5) / (p.square().sum() + y.sum() + 1e-5)
     cross_entropy = torch.nn.functional.binary_cross_entropy(p, y)

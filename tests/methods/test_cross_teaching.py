@@ -12,19 +12,19 @@ from semiseg.data.manifest import PreparedData
 from semiseg.losses.dice import dice_loss, supervised_loss
 from semiseg.methods.base import Method, Step
 from semiseg.methods.common.ramp_up import sigmoid_rampup
-from small import SMALL
+from small import small_settings
 
 
 class TestCrossTeaching(MethodConformance):
     name = "cross-teaching"
-    settings = SMALL
+    settings = small_settings("cross-teaching")
     terms: ClassVar[set[str]] = {
-        "supervised_cnn", "supervised_transformer", "cross_cnn", "cross_transformer"
+        "supervised_unet", "supervised_swin", "cross_unet", "cross_swin"
     }  # fmt: skip
     golden: ClassVar[dict[int, float]] = {0: 1.66741, 5: 1.30515, 10: 1.13109, 19: 1.03817}
 
     def logits(self, method: Method, images: Tensor) -> tuple[Tensor, Tensor]:
-        return method.logits(images, "cnn"), method.logits(images, "transformer")
+        return method.logits(images, "unet"), method.logits(images, "swin")
 
     @pytest.mark.parametrize("index", [0, 30, 99])
     def test_the_terms_are_those_of_the_paper(self, small_data: PreparedData, index: int) -> None:
@@ -33,10 +33,10 @@ class TestCrossTeaching(MethodConformance):
         cnn, transformer = self.logits(method, batch.images)
         weight = 0.1 * math.exp(-5 * (1 - index / 100) ** 2)
         expected = {
-            "supervised_cnn": supervised_loss(cnn[:2], batch.labels),
-            "supervised_transformer": supervised_loss(transformer[:2], batch.labels),
-            "cross_cnn": weight * dice_loss(cnn[2:].softmax(1), transformer[2:].argmax(1)),
-            "cross_transformer": weight * dice_loss(transformer[2:].softmax(1), cnn[2:].argmax(1)),
+            "supervised_unet": supervised_loss(cnn[:2], batch.labels),
+            "supervised_swin": supervised_loss(transformer[:2], batch.labels),
+            "cross_unet": weight * dice_loss(cnn[2:].softmax(1), transformer[2:].argmax(1)),
+            "cross_swin": weight * dice_loss(transformer[2:].softmax(1), cnn[2:].argmax(1)),
         }
         terms = method(batch, Step(index, 100))
         assert set(terms) == set(expected)
@@ -45,7 +45,7 @@ class TestCrossTeaching(MethodConformance):
 
     def test_a_teacher_gets_no_gradient_from_its_pupil(self, small_data: PreparedData) -> None:
         method = self.build(small_data, self.config(small_data))
-        for learns, teaches in (("cnn", "transformer"), ("transformer", "cnn")):
+        for learns, teaches in (("unet", "swin"), ("swin", "unet")):
             method.zero_grad()
             method(self.batch(), Step(99, 100))[f"cross_{learns}"].backward()
             assert any(p.grad is not None for p in getattr(method, learns).parameters())
@@ -55,14 +55,14 @@ class TestCrossTeaching(MethodConformance):
         config = self.config(small_data, "cross-teaching.consistency_from=0.5")
         method = self.build(small_data, config)
         assert method.active_from(100) == {"cross": 50}
-        assert method(self.batch(), Step(49, 100))["cross_cnn"].item() == 0
-        assert method(self.batch(), Step(50, 100))["cross_cnn"].item() > 0
+        assert method(self.batch(), Step(49, 100))["cross_unet"].item() == 0
+        assert method(self.batch(), Step(50, 100))["cross_unet"].item() > 0
 
     def test_the_transformer_learns_at_its_own_rate(self, small_data: PreparedData) -> None:
         config = self.config(small_data, "swin.learning_rate_scale=0.2", "swin.warmup=0.05")
         groups = {g.name: g for g in self.build(small_data, config).parameter_groups()}
-        assert (groups["cnn"].lr_scale, groups["cnn"].warmup) == (1.0, 0.0)
-        assert (groups["transformer"].lr_scale, groups["transformer"].warmup) == (0.2, 0.05)
+        assert (groups["unet"].lr_scale, groups["unet"].warmup) == (1.0, 0.0)
+        assert (groups["swin"].lr_scale, groups["swin"].warmup) == (0.2, 0.05)
 
 
 def test_the_ramp_up() -> None:

@@ -16,9 +16,9 @@ from semiseg.losses.balanced_contrast import Variant, balanced_contrast
 from semiseg.methods import mcsc
 from semiseg.methods.base import Method, Step
 from semiseg.methods.common.feature_scales import default_sides
+from semiseg.training.configuration import resolve_config
 from semiseg.training.loop import seed_step
-from semiseg.workflows.configuration import resolve_config
-from small import CONTRAST, SMALL, small_settings
+from small import small_settings
 
 LABELLED_PHASE, LATE = Step(3, 100), Step(50, 100)
 STUDIES = [
@@ -63,16 +63,16 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
 class TestMCSC(MethodConformance):
     name = "mcsc"
-    settings = SMALL + CONTRAST
+    settings = small_settings("mcsc")
     terms: ClassVar[set[str]] = {
-        "supervised_cnn", "supervised_transformer", "cross_cnn", "cross_transformer",
+        "supervised_unet", "supervised_swin", "cross_unet", "cross_swin",
         "contrast_1", "contrast_8",
     }  # fmt: skip
     golden: ClassVar[dict[int, float]] = {0: 1.67699, 5: 1.31318, 10: 1.13886, 19: 1.04616}
 
     def always_predict(self, method: Method, cnn: int, transformer: int) -> None:
         """Let each network's logits name one class everywhere."""
-        for network, code in ((method.cnn, cnn), (method.transformer, transformer)):
+        for network, code in ((method.network, cnn), (method.swin, transformer)):
             with torch.no_grad():
                 network.head.weight.zero_()  # type: ignore[union-attr,operator]
                 network.head.bias.copy_(torch.eye(3)[code])  # type: ignore[union-attr,operator]
@@ -125,7 +125,7 @@ class TestMCSC(MethodConformance):
         for projector in method.projectors.values():  # type: ignore[operator]
             projector.forward = lambda pixels, network: pixels
         guides = torch.randint(0, 3, (8, size, size))
-        method._contrast({"cnn": place, "transformer": place + 4 * size * size}, guides, 1)  # type: ignore[operator]
+        method._contrast({"unet": place, "swin": place + 4 * size * size}, guides, 1)  # type: ignore[operator]
         mask = calls.masks[0]
         assert mask is not None
         numbers = calls.embeddings[0][mask][:, 0].long()
@@ -139,7 +139,7 @@ class TestMCSC(MethodConformance):
         guides = torch.zeros(2, 32, 32, dtype=torch.long)
         guides[:, 4::8, 4::8] = 1  # the centres of cells, as 'nearest-exact' takes them
         features = {
-            name: torch.rand(1, 8 * scale, 4, 4) for name, scale in (("cnn", 1), ("transformer", 2))
+            name: torch.rand(1, 8 * scale, 4, 4) for name, scale in (("unet", 1), ("swin", 2))
         }
         method._contrast(features, guides, 8)  # type: ignore[operator]
         assert (calls.labels[0] == 1).all()
@@ -157,7 +157,7 @@ class TestMCSC(MethodConformance):
             name = f"contrast_{scale}"
             torch.testing.assert_close(results[0][name], 0.002 * results[1][name])
             assert results[1][name].item() > 1
-        assert results[0]["cross_cnn"].item() == results[1]["cross_cnn"].item()
+        assert results[0]["cross_unet"].item() == results[1]["cross_unet"].item()
         assert self.config(small_data).options["contrast_weight"] == 0.002
 
     def test_without_contrast_it_is_cross_teaching(self, small_data: PreparedData) -> None:
@@ -165,7 +165,9 @@ class TestMCSC(MethodConformance):
         method = self.build(small_data, config).eval()
         other = methods.entry("cross-teaching").load()(
             small_data.task,
-            resolve_config(small_data.manifest, "cross-teaching", None, SMALL).config,
+            resolve_config(
+                small_data.manifest, "cross-teaching", None, small_settings("cross-teaching")
+            ).config,
         )
         shared = {k: v for k, v in method.state_dict().items() if not k.startswith("projectors")}
         other.load_state_dict(shared)
@@ -178,7 +180,7 @@ class TestMCSC(MethodConformance):
     ) -> None:
         method = self.build(small_data, self.config(small_data))
         method(self.batch(), LATE)["contrast_1"].backward()
-        for network in (method.cnn, method.transformer):
+        for network in (method.network, method.swin):
             reached = {n: p.grad is not None for n, p in network.named_parameters()}  # type: ignore[union-attr]
             assert not reached["head.weight"]
             assert sum(reached.values()) > 0.9 * len(reached)

@@ -11,7 +11,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from semiseg import presets
-from semiseg.config import RunConfig, UNetConfig
+from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
 from semiseg.data.task import IGNORE_INDEX, Intensity
@@ -21,8 +21,8 @@ from semiseg.methods import plgcl
 from semiseg.methods.base import Step
 from semiseg.methods.common.batch_norm import batch_statistics
 from semiseg.methods.plgcl import PLGCL, Windows, check_size, distances, pseudo_label
-from semiseg.networks.unet import UNet
-from semiseg.workflows.configuration import resolve_config
+from semiseg.networks.unet import UNet, UNetConfig
+from semiseg.training.configuration import resolve_config
 from small import small_settings
 
 LATE = Step(99, 100)

@@ -9,7 +9,7 @@ from semiseg import methods, presets
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
 from semiseg.methods.base import Step
-from semiseg.workflows.configuration import resolve_config
+from semiseg.training.configuration import resolve_config
 from small import small_settings
 
 ROWS = [

@@ -27,7 +27,7 @@ class TestSupervised(MethodConformance):
         batch = self.batch()
         other = Batch(batch.images.clone(), batch.labels)
         other.images[2:] = 1e9
-        expected = supervised_loss(method.logits(batch.images[:2], "cnn"), batch.labels)
+        expected = supervised_loss(method.logits(batch.images[:2], "unet"), batch.labels)
         for given in (batch, other):
             torch.testing.assert_close(method(given, Step(0, 10))["supervised"], expected)
 
@@ -38,7 +38,7 @@ class TestSupervised(MethodConformance):
         """Whole rows are labelled, so that the formula can be given the labelled part alone."""
         method = self.build(small_data, self.config(small_data, f"supervised.dice={dice}")).eval()
         batch = self.batch()
-        logits = method.logits(batch.images[:2], "cnn")[:, :, :20]
+        logits = method.logits(batch.images[:2], "unet")[:, :, :20]
         labelled = batch.labels[:, :20].clone()
         batch.labels[:, 20:] = IGNORE_INDEX
         expected = (

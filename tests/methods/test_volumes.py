@@ -21,15 +21,16 @@ from semiseg.losses.dice import dice_loss, supervised_loss
 from semiseg.methods.base import Method, Step
 from semiseg.methods.common.points import shrink_labels
 from semiseg.methods.mcsc import tile
+from semiseg.training.configuration import count_iterations, resolve_config
 from semiseg.training.loop import Hooks, fit
+from semiseg.training.patients import cases_of
 from semiseg.training.run_folder import RunFolder, RunSplit
-from semiseg.workflows.configuration import cases_of, count_iterations, resolve_config
 
 TERMS = {
     "supervised": {"supervised"},
-    "cross-teaching": {"supervised_cnn", "supervised_vnet", "cross_cnn", "cross_vnet"},
+    "cross-teaching": {"supervised_unet", "supervised_vnet", "cross_unet", "cross_vnet"},
     "mcsc": {
-        "supervised_cnn", "supervised_vnet", "cross_cnn", "cross_vnet", "contrast_1", "contrast_2"
+        "supervised_unet", "supervised_vnet", "cross_unet", "cross_vnet", "contrast_1", "contrast_2"
     },
 }  # fmt: skip
 Build = Callable[..., Method]
@@ -89,7 +90,7 @@ def test_gradients_reach_every_trainable_parameter(
 @NAMES
 def test_the_networks_are_the_ones_that_are_named(volumes: PreparedData, name: str) -> None:
     method = build(volumes, name).eval()
-    expected = ("cnn",) if name == "supervised" else ("cnn", "vnet")
+    expected = ("unet",) if name == "supervised" else ("unet", "vnet")
     assert method.network_names == expected
     with torch.no_grad():
         found = [method.logits(batch().images, network) for network in expected]
@@ -148,18 +149,18 @@ def test_labels_of_unlabelled_volumes_are_never_read(
 
 def test_cross_teaching_is_that_of_slices(volumes: PreparedData) -> None:
     method, given = build(volumes, "cross-teaching").eval(), batch()
-    cnn, vnet = (method.logits(given.images, n) for n in ("cnn", "vnet"))
+    cnn, vnet = (method.logits(given.images, n) for n in ("unet", "vnet"))
     terms = method(given, Step(100, 100))
     expected = {
-        "supervised_cnn": supervised_loss(cnn[:2], given.labels),
+        "supervised_unet": supervised_loss(cnn[:2], given.labels),
         "supervised_vnet": supervised_loss(vnet[:2], given.labels),
-        "cross_cnn": 0.1 * dice_loss(cnn[2:].softmax(1), vnet[2:].argmax(1)),
+        "cross_unet": 0.1 * dice_loss(cnn[2:].softmax(1), vnet[2:].argmax(1)),
         "cross_vnet": 0.1 * dice_loss(vnet[2:].softmax(1), cnn[2:].argmax(1)),
     }
     for key, value in expected.items():
         torch.testing.assert_close(terms[key], value)
     groups = {g.name: g for g in method.parameter_groups()}
-    assert set(groups) == {"cnn", "vnet"}
+    assert set(groups) == {"unet", "vnet"}
 
 
 def test_the_contrast_of_cubes_is_equation_2(volumes: PreparedData) -> None:
@@ -169,11 +170,11 @@ def test_the_contrast_of_cubes_is_equation_2(volumes: PreparedData) -> None:
     given = batch(3)
     images = given.images.double()
     with torch.no_grad():
-        features = {n: getattr(method, n).features(images) for n in ("cnn", "vnet")}
+        features = {n: getattr(method, n).features(images) for n in ("unet", "vnet")}
         found = method(Batch(images, given.labels), Step(99, 100))["contrast_2"]
         pseudo = {n: getattr(method, n).classify(f)[2:].argmax(1) for n, f in features.items()}
         rows, classes = [], []
-        for name, other in (("cnn", "vnet"), ("vnet", "cnn")):
+        for name, other in (("unet", "vnet"), ("vnet", "unet")):
             guide = torch.cat([given.labels, pseudo[other]])  # crossed
             maps = features[name][2]
             guide = shrink_labels(guide, maps.shape[2:])
@@ -234,7 +235,7 @@ def test_sizes_and_scales_that_the_networks_lack_are_refused(volumes: PreparedDa
             volumes, "cross-teaching", "data.patch=[12, 12, 12]",
             "vnet.channels=[4, 4, 4, 4]", "vnet.blocks=[1, 1, 1, 1]",
         )  # fmt: skip
-    with pytest.raises(UserError, match="the cnn has no map at 1/8"):
+    with pytest.raises(UserError, match="unet has no map at 1/8"):
         build(volumes, "mcsc", "mcsc.scales=[8]")
 
 

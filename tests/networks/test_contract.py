@@ -4,29 +4,33 @@ import pytest
 import torch
 from torch import nn
 
-from semiseg.config import SwinConfig, UNetConfig, VNetConfig
+from semiseg import networks
 from semiseg.errors import UserError
+from semiseg.networks.backbone import Backbone, NetworkConfig
 from semiseg.networks.projector import SharedProjector
 from semiseg.networks.segmenter import Segmenter
 from semiseg.networks.stages import plan_stages
-from semiseg.networks.swin_unet import DropPath, SwinBlock, SwinUnet, default_window
-from semiseg.networks.unet import UNet
-from semiseg.networks.vnet import VNet
+from semiseg.networks.swin_unet import DropPath, SwinBlock, SwinConfig, SwinUnet, default_window
+from semiseg.networks.unet import UNet, UNetConfig
+from semiseg.networks.vnet import VNet, VNetConfig
 
 UNET = UNetConfig(channels=(4, 6, 8, 10, 12))
 SWIN = SwinConfig(embed_dim=8, head_dim=4)
+FLAT = (1.0, 1.0)
 CUBE, STACK = (1.0, 1.0, 1.0), (5.0, 1.0, 1.0)
 
 
-def build(name: str, channels: int, size: int) -> nn.Module:
-    return UNet(channels, UNET) if name == "unet" else SwinUnet(channels, size, SWIN)
+def build(name: str, channels: int, size: int) -> Segmenter:
+    config: NetworkConfig = UNET if name == "unet" else SWIN
+    backbone = networks.entry(name).load().create(channels, config, (size, size), (1.0, 1.0))
+    return Segmenter(backbone, 3, config)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("size", [32, 64, 96, 128])
 @pytest.mark.parametrize("name", ["unet", "swin"])
 def test_features_are_as_announced(name: str, size: int, channels: int) -> None:
-    network = Segmenter(build(name, channels, size), classes=3).eval()
+    network = build(name, channels, size).eval()
     images = torch.rand(2, channels, size, size)
     with torch.no_grad():
         features = network.features(images)
@@ -51,7 +55,7 @@ def test_the_default_widths_are_those_of_the_field() -> None:
     }
     swin = SwinUnet(1, 224, SwinConfig())
     assert dict(zip(swin.reductions, swin.out_channels, strict=True)) == {8: 192, 4: 96, 1: 96}
-    assert swin.channels == 3
+    assert swin.encoder.channels == 3
     drops = [m.p for m in unet.encoder.modules() if isinstance(m, nn.Dropout)]
     assert drops == [0.05, 0.1, 0.2, 0.3, 0.5]
     assert not any(m.p for m in unet.decoder.modules() if isinstance(m, nn.Dropout))
@@ -59,8 +63,8 @@ def test_the_default_widths_are_those_of_the_field() -> None:
 
 def test_drop_path_grows_with_depth_in_encoder_and_decoder() -> None:
     swin = SwinUnet(1, 32, SWIN)
-    down = [m.rate for m in swin.layers.modules() if isinstance(m, DropPath)]
-    up = [m.rate for m in swin.layers_up.modules() if isinstance(m, DropPath)]
+    down = [m.rate for m in swin.encoder.layers.modules() if isinstance(m, DropPath)]
+    up = [m.rate for m in swin.decoder.layers_up.modules() if isinstance(m, DropPath)]
     assert down == pytest.approx([0.2 * i / 7 for i in range(8)])
     assert up == pytest.approx([0.2 * i / 7 for i in (4, 5, 2, 3, 0, 1)])
 
@@ -91,7 +95,7 @@ def test_windows_of_the_sizes(size: int, window: int) -> None:
 
 def test_messages_name_sizes_that_fit() -> None:
     with pytest.raises(UserError, match=r"data\.size 100 .* 96 or 112"):
-        UNet(1, UNET).check_size(100)
+        UNet.check_sides(UNET, (100, 100), FLAT)
     with pytest.raises(UserError, match=r"data\.size 100 .* 96 or 128"):
         SwinUnet(1, 100, SWIN)
     with pytest.raises(UserError, match=r"swin\.window 5 .* swin\.window=7"):
@@ -99,17 +103,17 @@ def test_messages_name_sizes_that_fit() -> None:
     with pytest.raises(UserError, match=r"swin\.embed_dim 10 .* swin\.head_dim 4"):
         SwinUnet(1, 32, SwinConfig(embed_dim=10, head_dim=4))
     for size in (96, 112):
-        UNet(1, UNET).check_size(size)
+        UNet.check_sides(UNET, (size, size), FLAT)
     for size in (96, 128):
         SwinUnet(1, size, SWIN)
 
 
 def test_the_projectors_share_their_last_layer_only() -> None:
-    projector = SharedProjector({"cnn": 3, "transformer": 5}, hidden=7, width=4)
+    projector = SharedProjector({"unet": 3, "swin": 5}, hidden=7, width=4)
     pixels = torch.rand(2, 6, 3)
-    out = projector(pixels, "cnn")
+    out = projector(pixels, "unet")
     assert out.shape == (2, 6, 4)
-    first = projector.first["cnn"]
+    first = projector.first["unet"]
     assert isinstance(first, nn.Linear)
     shared = projector.shared
     for place in ((0, 0), (1, 5)):
@@ -118,18 +122,16 @@ def test_the_projectors_share_their_last_layer_only() -> None:
     out.sum().backward()
     owners = {name: p.grad is not None for name, p in projector.named_parameters()}
     assert owners == {
-        "first.cnn.weight": True, "first.cnn.bias": True, "first.transformer.weight": False,
-        "first.transformer.bias": False, "shared.weight": True, "shared.bias": True,
+        "first.unet.weight": True, "first.unet.bias": True, "first.swin.weight": False,
+        "first.swin.bias": False, "shared.weight": True, "shared.bias": True,
     }  # fmt: skip
 
 
-def build_deep(name: str, channels: int, spacing: tuple[float, ...], norm: str) -> nn.Module:
+def deep(name: str, norm: str) -> NetworkConfig:
     """Four stages in 3D."""
-    if name == "unet":
-        config = {"channels": (4, 6, 8, 10), "dropout": (0.1,) * 4, "norm": norm}
-        return UNet(channels, UNetConfig.model_validate(config), spacing)
-    config = {"channels": (4, 6, 8, 10), "blocks": (1, 2, 3, 2), "norm": norm}
-    return VNet(channels, VNetConfig.model_validate(config), spacing)
+    own = {"dropout": (0.1,) * 4} if name == "unet" else {"blocks": (1, 2, 3, 2)}
+    content = {"channels": (4, 6, 8, 10), "norm": norm, "head_kernel": 1, **own}
+    return networks.entry(name).config().model_validate(content)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -151,9 +153,9 @@ def test_features_of_volumes_are_as_announced(
     norm: str,
     channels: int,
 ) -> None:
-    backbone = build_deep(name, channels, spacing, norm)
-    backbone.check_size(sides)
-    network = Segmenter(backbone, classes=3, kernel=1)
+    config = deep(name, norm)
+    backbone = networks.entry(name).load().create(channels, config, sides, spacing)
+    network = Segmenter(backbone, 3, config)
     images = torch.rand(2, channels, *sides)
     features = network.features(images)
     logits = network.classify(features)
@@ -186,7 +188,7 @@ def test_slices_do_not_see_each_other_before_their_kernels_do(name: str) -> None
     torch.manual_seed(0)
     far = (9.0, 1.0, 1.0)
     if name == "unet":
-        network: nn.Module = UNet(1, UNetConfig(channels=(4, 4), dropout=(0, 0)), far)
+        network: Backbone = UNet(1, UNetConfig(channels=(4, 4), dropout=(0, 0)), far)
     else:
         network = VNet(1, VNetConfig(channels=(4, 4), blocks=(1, 1)), far)
     network.eval()
@@ -201,25 +203,99 @@ def test_slices_do_not_see_each_other_before_their_kernels_do(name: str) -> None
 
 @pytest.mark.parametrize("name", ["unet", "vnet"])
 def test_patches_that_do_not_fit_are_refused_with_one_that_does(name: str) -> None:
-    network = build_deep(name, 1, CUBE, "instance")
+    check, config = networks.entry(name).load().check_sides, deep(name, "instance")
     with pytest.raises(UserError, match=r"data\.patch \[10, 16, 20\] .* \[8, 16, 16\]"):
-        network.check_size((10, 16, 20))
+        check(config, (10, 16, 20), CUBE)
     with pytest.raises(UserError, match=r"more than one voxel .* \[8, 8, 16\]"):
-        network.check_size((8, 8, 8))
+        check(config, (8, 8, 8), CUBE)
     with pytest.raises(UserError, match=r"of 4 stages: .*\[8, 8, 8\].* such as \[8, 24, 16\]"):
-        network.check_size((3, 25, 20))
-    build_deep(name, 1, STACK, "batch").check_size((4, 8, 8))
+        check(config, (3, 25, 20), CUBE)
+    check(deep(name, "batch"), (4, 8, 8), STACK)
     with pytest.raises(UserError, match=r"imagenet is for colour .* volumes"):
         UNet(3, UNetConfig(standardise="imagenet"), CUBE)
 
 
-def test_a_residual_level_adds_its_input() -> None:
+def test_a_residual_stage_adds_its_input() -> None:
     torch.manual_seed(0)
     network = VNet(1, VNetConfig(channels=(4, 4), blocks=(1, 1)), CUBE).eval()
-    first = network.encoder[0]
+    first = network.encoder.blocks[0]
     x = torch.rand(2, 1, 4, 4, 4)
     with torch.no_grad():
         for parameter in first.body.parameters():  # type: ignore[union-attr]
             parameter.zero_()
         out = first(x, x)
     torch.testing.assert_close(out, x.expand(-1, 4, -1, -1, -1))
+
+
+def test_the_fields_decoder_interpolates() -> None:
+    """Parameters of the field's benchmark code, and of one with transposed convolutions."""
+    counts = {}
+    for upsampling in ("bilinear", "nearest", "transposed"):
+        config = UNetConfig(upsampling=upsampling)
+        network = Segmenter(UNet(1, config), 4, config)
+        counts[upsampling] = sum(p.numel() for p in network.parameters())
+    assert counts == {"bilinear": 1_813_764, "nearest": 1_813_764, "transposed": 1_944_324}
+
+
+@pytest.mark.parametrize("upsampling", ["bilinear", "nearest", "transposed"])
+@pytest.mark.parametrize("spacing", [FLAT, CUBE, STACK])
+def test_every_upsampling_reaches_the_skips(spacing: tuple[float, ...], upsampling: str) -> None:
+    config = UNetConfig.model_validate(
+        {"channels": (4, 6, 8), "dropout": (0, 0, 0), "upsampling": upsampling}
+    )
+    sides = (8, 16, 16)[-len(spacing) :]
+    maps = UNet(1, config, spacing).features(torch.rand(2, 1, *sides))
+    assert maps[-1].shape == (2, 4, *sides)
+
+
+def test_interpolation_keeps_the_corners() -> None:
+    expand = upsample(3, 3, (2, 2), "bilinear")
+    x = torch.rand(1, 3, 4, 4)
+    low, out = expand[0](x), expand(x)  # type: ignore[index]
+    torch.testing.assert_close(out[..., ::7, ::7], low[..., ::3, ::3])
+
+
+@pytest.mark.parametrize(
+    ("name", "sides"), [("unet", (32, 32)), ("swin", (32, 32)), ("vnet", (8, 16, 16))]
+)
+def test_several_decoders_and_heads_share_an_encoder(name: str, sides: tuple[int, ...]) -> None:
+    """An auxiliary decoder and a head at another scale, without knowing which network it is."""
+    config: NetworkConfig = {"unet": UNET, "swin": SWIN, "vnet": deep("vnet", "batch")}[name]
+    spacing = (1.0,) * len(sides)
+    backbone = networks.entry(name).load().create(1, config, sides, spacing)
+    network = Segmenter(backbone, 3, config)
+    other, head = network.new_decoder(), network.new_head(2)
+    scale = max(network.out_channels)
+    coarse = network.new_head(3, scale=scale, kernel=1)
+    maps = network.encode(torch.rand(2, 1, *sides))
+    assert [len(m[0]) for m in maps] == list(network.encoder.out_channels)
+    assert [sides[-1] // m.shape[-1] for m in maps] == list(network.encoder.reductions)
+    main, auxiliary = network.decode(maps), network.decode(maps, other)
+    assert main.keys() == auxiliary.keys()
+    assert not torch.equal(main[1], auxiliary[1])
+    assert head(auxiliary[1]).shape == (2, 2, *sides)
+    assert coarse(main[scale]).shape[:2] == (2, 3)
+    auxiliary[1].sum().backward()
+    assert all(p.grad is not None for n, p in other.named_parameters() if "norm_eighth" not in n)
+    assert all(p.grad is None for p in network.decoder.parameters())
+    if name == "unet":
+        assert isinstance(network.new_decoder(upsampling="bilinear"), type(network.decoder))
+
+
+def test_a_network_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = networks.Entry("mine", "of a user's package", "semiseg.networks.unet:UNet", (2, 3))
+    point = type("Point", (), {"value": "mine:ENTRY", "load": lambda self: mine})()
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
+    assert networks.entry("mine").config() is UNetConfig
+    with pytest.raises(UserError, match="did you mean 'mine'"):
+        networks.entry("mien")
+
+
+def test_an_entry_point_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(self: object) -> None:
+        raise ImportError("no module named lost")
+
+    point = type("Point", (), {"value": "lost:ENTRY", "load": load})()
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
+    with pytest.raises(UserError, match=r"lost:ENTRY of semiseg\.networks .* no module named lost"):
+        networks.table()

@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
-from semiseg.config import SwinConfig
 from semiseg.errors import UserError
-from semiseg.networks.swin_unet import SwinUnet
+from semiseg.networks.swin_unet import SwinConfig, SwinUnet
 from semiseg.networks.swin_weights import load_pretrained
 
 State = dict[str, Tensor]
@@ -66,9 +65,14 @@ def build(width: int = 16, head: int = 8, window: int | None = 7, size: int = 22
     return SwinUnet(1, size, SwinConfig(embed_dim=width, head_dim=head, window=window))
 
 
+def names(network: SwinUnet) -> State:
+    """Tensors by their official names: those of encoder and decoder have no name in common."""
+    return network.encoder.state_dict() | network.decoder.state_dict()
+
+
 def check_loaded(network: SwinUnet, state: State) -> None:
     """Every tensor of the encoder, and of the decoder's blocks at the same resolutions."""
-    own = network.state_dict()
+    own = names(network)
     for name, tensor in usable(state).items():
         assert torch.equal(own[name], tensor), name
     for up, down in ((0, 2), (1, 1), (2, 0)):
@@ -83,9 +87,7 @@ def test_the_tiny_network_takes_every_tensor_of_the_official_file(tmp_path: Path
     assert len(usable(state)) == 119
     torch.save({"model": state, "optimizer": {}}, tmp_path / "swin_tiny.pth")
     network = build(96, 32)
-    untouched = {
-        k: v.clone() for k, v in network.state_dict().items() if "expand" in k or "fuse" in k
-    }
+    untouched = {k: v.clone() for k, v in names(network).items() if "expand" in k or "fuse" in k}
     report = load_pretrained(network, str(tmp_path / "swin_tiny.pth"))
     check_loaded(network, state)
     blocks = len(
@@ -95,7 +97,7 @@ def test_the_tiny_network_takes_every_tensor_of_the_official_file(tmp_path: Path
     assert str(report.loaded) in report.message
     assert "swin_tiny.pth" in report.message
     assert untouched
-    assert all(torch.equal(network.state_dict()[k], v) for k, v in untouched.items())
+    assert all(torch.equal(names(network)[k], v) for k, v in untouched.items())
 
 
 def test_timm_names_and_safetensors(tmp_path: Path) -> None:
@@ -118,7 +120,7 @@ def test_tables_of_another_window_are_resized_bicubically(tmp_path: Path) -> Non
     torch.save(state, tmp_path / "weights.pth")
     network = build(size=96, window=6)  # sides 24, 12, 6, 3: the last has windows of 3
     load_pretrained(network, str(tmp_path / "weights.pth"))
-    own = network.state_dict()
+    own = names(network)
     for name, side in (
         ("layers.0.blocks.1", 11),
         ("layers.3.blocks.0", 5),
@@ -137,11 +139,11 @@ def test_tables_of_another_window_are_resized_bicubically(tmp_path: Path) -> Non
 
 
 def unchanged(network: SwinUnet, before: State) -> bool:
-    return all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+    return all(torch.equal(v, before[k]) for k, v in names(network).items())
 
 
 def copy_of(network: SwinUnet) -> State:
-    return {k: v.clone() for k, v in network.state_dict().items()}
+    return {k: v.clone() for k, v in names(network).items()}
 
 
 def test_an_unreachable_hub_leaves_the_weights_and_says_what_to_do(

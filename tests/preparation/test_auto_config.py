@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from semiseg.workflows.derived_settings import derived_settings
 
 from replicas import save
 from semiseg import methods
@@ -14,8 +15,9 @@ from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.methods.mcsc import MCSC
 from semiseg.preparation.auto_config import decide, decide_intensity, parse_intensity
-from semiseg.workflows.configuration import cases_of, choose_patients, describe, resolve_config
-from semiseg.workflows.derived_settings import derived_settings
+from semiseg.training.configuration import resolve_config
+from semiseg.training.patients import cases_of, choose_patients
+from semiseg.training.plan import describe
 from semiseg.workflows.prepare import prepare
 
 PERCENTILE = Intensity(kind="percentile", low=0.5, high=99.5)
@@ -142,11 +144,11 @@ def test_who_trains_on_volumes(small_data: PreparedData) -> None:
         return resolve_config(data, method, preset, given, small=small).config.data.dimensions
 
     assert dimensions("mcsc", small=True) == 3
-    assert resolve_config(data, "mcsc", None, small=True).config.preset == "mcsc-3d-cpu"
+    assert resolve_config(data, "mcsc", None, small=True).config.preset == "mcsc-cpu-3d"
     assert dimensions("supervised", small=False) == 3
     assert dimensions("plgcl", small=True) == 2
     assert dimensions("mcsc", "mcsc-cpu", small=True) == 2
-    assert dimensions("mcsc", "mcsc-3d-cpu", small=True) == 3
+    assert dimensions("mcsc", "mcsc-cpu-3d", small=True) == 3
     assert dimensions("mcsc", None, "data.dimensions=2", small=True) == 2
     assert (
         resolve_config(data, "mcsc", None, ["data.dimensions=2"], small=True).config.preset

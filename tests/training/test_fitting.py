@@ -24,10 +24,10 @@ from semiseg.losses import dice
 from semiseg.methods import cross_teaching
 from semiseg.methods.base import Method, Step
 from semiseg.training import loop
+from semiseg.training.configuration import choose_precision, resolve_config
 from semiseg.training.logs import read_csv
 from semiseg.training.loop import gradient_sizes
 from semiseg.training.run_folder import RunFolder, from_file_form, to_file_form
-from semiseg.workflows.configuration import choose_precision, resolve_config
 from semiseg.workflows.train import TrainResult, resume, train
 from small import CONTRAST, SMALL, small_settings
 
@@ -69,7 +69,7 @@ def run(
     data: PreparedData, out: Path, method: str, *more: str, console: Console | None = None,
     **options: Any,
 ) -> TrainResult | None:  # fmt: skip
-    base = SMALL + CONTRAST if method == "mcsc" else SMALL
+    base = small_settings(method)
     return train(
         data.folder, out, method=method, settings=[*base, *more], device="cpu",
         console=console or Quiet(), **({"labelled": "2"} | options),
@@ -116,9 +116,7 @@ def test_a_run_explains_itself(small_data: PreparedData, finished: Path) -> None
     assert [row["step"] for row in rows] == [str(i) for i in range(1, 7)]
     for row in rows:
         terms = [
-            float(row[f"{kind}_{n}"])
-            for kind in ("supervised", "cross")
-            for n in ("cnn", "transformer")
+            float(row[f"{kind}_{n}"]) for kind in ("supervised", "cross") for n in ("unet", "swin")
         ]
         assert float(row["loss"]) == pytest.approx(sum(terms), rel=1e-4)
     assert not list((finished).glob("checkpoints/*"))
@@ -157,21 +155,23 @@ def test_gradient_sizes_are_logged_where_asked_for(finished: Path) -> None:
     assert sorted({row["step"] for row in rows}) == ["1", "4"]
     for row in rows:
         learns = row["term"].split("_")[1]
-        for group in ("cnn", "transformer"):
+        for group in ("unet", "swin"):
             assert (float(row[group]) > 0) == (group == learns)
 
 
 def test_gradient_sizes_are_the_norms(small_data: PreparedData) -> None:
-    config = resolve_config(small_data.manifest, "cross-teaching", None, SMALL).config
+    config = resolve_config(
+        small_data.manifest, "cross-teaching", None, small_settings("cross-teaching")
+    ).config
     method = methods.entry("cross-teaching").load()(small_data.task, config).eval()
     batch = Batch(torch.rand(4, 1, 32, 32), torch.randint(0, 3, (2, 32, 32)))
     terms = method(batch, Step(5, 6))
     sizes = {row["term"]: row for row in gradient_sizes(terms, method)}
-    terms["cross_cnn"].backward()
-    squares = [p.grad.square().sum() for p in method.cnn.parameters() if p.grad is not None]  # type: ignore[union-attr]
+    terms["cross_unet"].backward()
+    squares = [p.grad.square().sum() for p in method.network.parameters() if p.grad is not None]  # type: ignore[union-attr]
     expected = float(torch.stack(squares).sum().sqrt())
-    assert sizes["cross_cnn"]["cnn"] == pytest.approx(expected, rel=1e-5)
-    assert sizes["cross_cnn"]["transformer"] == 0
+    assert sizes["cross_unet"]["unet"] == pytest.approx(expected, rel=1e-5)
+    assert sizes["cross_unet"]["swin"] == 0
 
 
 def test_networks_train_in_training_mode_after_a_validation(
@@ -203,7 +203,7 @@ def test_a_non_finite_loss_names_its_term_and_keeps_the_last_good_checkpoint(
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(cross_teaching, "cross_loss", spoilt)
-        with pytest.raises(RunFailure, match=r"'cross_cnn' was no longer finite at iteration 3"):
+        with pytest.raises(RunFailure, match=r"'cross_unet' was no longer finite at iteration 3"):
             run(
                 small_data, out, "cross-teaching", f"training.log_every={rhythm}",
                 "training.validate_every=6",

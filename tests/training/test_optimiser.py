@@ -8,13 +8,13 @@ from torch import nn
 
 from semiseg.config import TrainingConfig
 from semiseg.methods.base import ParameterGroup
-from semiseg.training.optimiser import build_optimiser, rate_factor, set_rates
+from semiseg.training.optimiser import build_optimisers, rate_factor, set_rates
 
 
 def groups() -> list[ParameterGroup]:
     return [
-        ParameterGroup("cnn", list(nn.Linear(2, 3).parameters())),
-        ParameterGroup("transformer", list(nn.Linear(3, 2).parameters()), lr_scale=0.2, warmup=0.1),
+        ParameterGroup("unet", list(nn.Linear(2, 3).parameters())),
+        ParameterGroup("swin", list(nn.Linear(3, 2).parameters()), lr_scale=0.2, warmup=0.1),
     ]
 
 
@@ -39,30 +39,30 @@ def test_every_group_has_its_own_rate() -> None:
     config = TrainingConfig(
         iterations=100, optimiser="adamw", learning_rate=5e-4, weight_decay=5e-4
     )
-    optimiser = build_optimiser(groups(), config)
+    (optimiser,) = build_optimisers(groups(), config)
     assert isinstance(optimiser, torch.optim.AdamW)
     assert [len(g["params"]) for g in optimiser.param_groups] == [2, 2]
     assert all(g["weight_decay"] == 5e-4 for g in optimiser.param_groups)
     for step, expected in ((0, [5e-4, 1e-5]), (9, [5e-4 * 0.91**0.9, 1e-4]), (55, [
         5e-4 * 0.45**0.9, 1e-4 * 0.5**0.9])):  # fmt: skip
-        set_rates(optimiser, step, config)
+        set_rates([optimiser], step, config)
         assert [g["lr"] for g in optimiser.param_groups] == pytest.approx(expected)
 
 
 def test_sgd_has_momentum_and_decay() -> None:
     config = TrainingConfig(optimiser="sgd", learning_rate=0.01, momentum=0.8, weight_decay=1e-3)
-    optimiser = build_optimiser(groups(), config)
+    (optimiser,) = build_optimisers(groups(), config)
     assert isinstance(optimiser, torch.optim.SGD)
     assert all(g["momentum"] == 0.8 and g["weight_decay"] == 1e-3 for g in optimiser.param_groups)
 
 
 def test_rates_survive_a_checkpoint() -> None:
     config = TrainingConfig(iterations=50, optimiser="adamw")
-    first, second = build_optimiser(groups(), config), build_optimiser(groups(), config)
-    set_rates(first, 30, config)
+    first, second = (build_optimisers(groups(), config)[0] for _ in range(2))
+    set_rates([first], 30, config)
     second.load_state_dict(first.state_dict())
-    set_rates(first, 31, config)
-    set_rates(second, 31, config)
+    set_rates([first], 31, config)
+    set_rates([second], 31, config)
     rates = [[g["lr"] for g in o.param_groups] for o in (first, second)]
     assert rates[0] == rates[1]
 
@@ -75,10 +75,10 @@ def test_half_a_cosine_after_the_warm_up() -> None:
 
 def test_the_warm_up_of_a_run_is_every_groups_at_least() -> None:
     config = TrainingConfig(iterations=100, optimiser="adam", warmup=0.05, schedule="cosine")
-    optimiser = build_optimiser(groups(), config)
+    (optimiser,) = build_optimisers(groups(), config)
     assert type(optimiser) is torch.optim.Adam
     assert [g["warmup"] for g in optimiser.param_groups] == [0.05, 0.1]
-    set_rates(optimiser, 0, config)
+    set_rates([optimiser], 0, config)
     assert [g["lr"] for g in optimiser.param_groups] == pytest.approx([0.01 / 5, 0.002 / 10])
 
 
@@ -90,7 +90,7 @@ def test_a_fused_step_is_the_step() -> None:
             torch.manual_seed(0)
             layer = nn.Linear(3, 2)
             config = TrainingConfig(optimiser=name, precision=precision)
-            optimiser = build_optimiser([ParameterGroup("a", list(layer.parameters()))], config)
+            (optimiser,) = build_optimisers([ParameterGroup("a", list(layer.parameters()))], config)
             assert optimiser.defaults["fused"] is (precision == "32-true")
             for _ in range(3):
                 layer(torch.ones(2, 3)).square().sum().backward()

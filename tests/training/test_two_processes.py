@@ -20,10 +20,11 @@ from semiseg import methods
 from semiseg.data.loader import BatchLoader
 from semiseg.data.manifest import PreparedData
 from semiseg.methods.base import Step
+from semiseg.training.configuration import resolve_config
 from semiseg.training.logs import read_csv
 from semiseg.training.loop import batch_counts, seed_step
-from semiseg.training.optimiser import build_optimiser, set_rates
-from semiseg.workflows.configuration import cases_of, choose_patients, resolve_config
+from semiseg.training.optimiser import build_optimisers, set_rates
+from semiseg.training.patients import cases_of, choose_patients
 from small import small_settings
 
 METHODS = tuple(methods.table())
@@ -63,11 +64,11 @@ def emulate(data: PreparedData, name: str) -> tuple[dict[str, Tensor], list[floa
         BatchLoader(data, cases.labelled, cases.unlabelled, counts, config.data, 0, rank, 2)
         for rank in range(2)
     ]
-    optimiser: Any = build_optimiser(method.parameter_groups(), config.training)
+    optimisers: Any = build_optimisers(method.parameter_groups(), config.training)
     losses = []
     for index in range(total):
         replica.load_state_dict(method.state_dict())  # the first process's averages of batch norm
-        set_rates(optimiser, index, config.training)
+        set_rates(optimisers, index, config.training)
         for rank, model in enumerate((method, replica)):
             model.train()
             model.zero_grad()
@@ -81,7 +82,8 @@ def emulate(data: PreparedData, name: str) -> tuple[dict[str, Tensor], list[floa
             assert (own.grad is None) == (other.grad is None)
             if own.grad is not None and other.grad is not None:
                 own.grad.add_(other.grad).div_(2)
-        optimiser.step()
+        for optimiser in optimisers:
+            optimiser.step()
         method.after_step(Step(index, total))
     return method.state_dict(), losses
 

@@ -39,14 +39,31 @@ def methods(
         print(f"{entry.name:{width}}  {entry.year}  {entry.summary}")
 
 
+def networks(json: Json = False) -> None:
+    """List the networks that methods can train, such as --set supervised.network=NAME."""
+    from semiseg.networks import table
+
+    rows = [(e.name, ", ".join(f"{d}D" for d in e.dimensions), e.summary) for e in table().values()]
+    if json:
+        _print_json(("name", "dimensions", "summary"), rows)
+        return
+    width = max(len(name) for name, _, _ in rows)
+    for name, dimensions, summary in rows:
+        print(f"{name:{width}}  {dimensions:6}  {summary}")
+
+
 def _method(name: str, json: bool) -> None:
     from pydantic import BaseModel
 
+    from semiseg import networks
     from semiseg.config import SECTIONS, RunConfig
     from semiseg.methods import entry
 
     line = entry(name)
-    sections: list[tuple[str, type[BaseModel]]] = [(name, line.load().Options)]
+    cls = line.load()
+    usual = {n: None for d in line.dimensions for n in cls.uses(cls.Options(), d)}
+    sections: list[tuple[str, type[BaseModel]]] = [(name, cls.Options)]
+    sections += [(network, networks.entry(network).config()) for network in usual]
     sections += [(s, type(RunConfig.model_fields[s].default)) for s in SECTIONS]
     rows = [
         (f"{section}.{key}", field.get_default(), _meaning(field))

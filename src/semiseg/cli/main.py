@@ -41,7 +41,7 @@ app = typer.Typer(
 VERBS = (
     demo.demo, run.run, prepare.prepare, inspect.inspect, pack.pack, unpack.unpack, train.train,
     evaluate.evaluate, predict.predict, benchmark.benchmark, report.report, embeddings.embeddings,
-    listing.methods, listing.datasets, listing.presets,
+    listing.methods, listing.networks, listing.datasets, listing.presets,
 )  # fmt: skip
 for verb in VERBS:
     # typer would break a paragraph where the docstring's lines end

@@ -99,8 +99,6 @@ class Manifest(BaseModel):
     notes: tuple[str, ...] = ()
     fingerprint: Fingerprint | None = None
     decisions: tuple[Decision, ...] = ()
-    derived_settings: tuple[Decision, ...] = ()
-    """What networks and methods make of the decided input, and of any other anew: no settings."""
 
 
 class PreparedData:

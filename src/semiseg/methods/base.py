@@ -12,6 +12,7 @@ from semiseg.data.batch import Batch
 from semiseg.data.task import Task
 from semiseg.methods.common.batch_norm import features_of
 from semiseg.methods.common.points import Points, sample_pixels
+from semiseg.networks.build import build_network
 from semiseg.networks.segmenter import Segmenter
 
 
@@ -83,8 +84,9 @@ class Method(nn.Module):
     uses_unlabelled: ClassVar[bool] = True
     fills_batch: bool = True
     """Of a method without unlabelled images: whether labelled images take their places in a batch."""
-    networks: ClassVar[tuple[str, ...]]
-    """Names of the attributes that can predict; the first is the one used for inference."""
+    networks: ClassVar[tuple[str, ...]] = ()
+    """Names of the attributes that can predict; the first is the one used for inference. Empty: the
+    one network that `add_network` builds."""
     settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Values of other sections that the method needs; data, presets and ``--set`` overrule them."""
 
@@ -100,8 +102,8 @@ class Method(nn.Module):
 
     @classmethod
     def networks_of(cls, config: RunConfig) -> tuple[str, ...]:
-        """``networks``, where they depend on the configuration."""
-        return cls.networks
+        """``networks`` of a configuration; by default the option ``network`` where none are named."""
+        return cls.networks or (config.options.get("network", "unet"),)
 
     @classmethod
     def derived(cls, config: RunConfig) -> Sequence[Derived]:
@@ -118,6 +120,19 @@ class Method(nn.Module):
         self.task, self.config = task, config
         self.options: Any = self.Options.model_validate(config.options)
         self.network_names = self.networks_of(config)
+
+    def add_network(self) -> Segmenter:
+        """Build the network that the option ``network`` names; it is `network` from then on."""
+        name: str = self.options.network
+        network = build_network(self.task, self.config, name)
+        self.add_module(name, network)
+        return network
+
+    @property
+    def network(self) -> Segmenter:
+        """The network that is used for inference."""
+        network: Segmenter = getattr(self, self.network_names[0])
+        return network
 
     @property
     def notes(self) -> list[str]:

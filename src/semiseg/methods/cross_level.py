@@ -24,7 +24,7 @@ from semiseg.methods import base
 from semiseg.methods.base import Derived, Method, Step, start_of
 from semiseg.methods.common.batch_norm import batch_statistics
 from semiseg.methods.common.points import Points
-from semiseg.networks.build import build_network, check_patch
+from semiseg.networks.build import check_patch
 
 Width = Annotated[int, Field(ge=1)]
 
@@ -86,7 +86,6 @@ class CrossLevel(Method):
     """One U-Net, on images and on their patches."""
 
     Options: ClassVar[type[base.Options]] = CrossLevelOptions
-    networks: ClassVar[tuple[str, ...]] = ("network",)
     # two passes would draw their own, and the terms would punish the difference
     settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "unet": {"dropout": [0.0] * 5},
@@ -111,7 +110,7 @@ class CrossLevel(Method):
         """See `Method`. Raises `UserError` for a size that n does not divide into whole cells."""
         super().__init__(task, config)
         o: CrossLevelOptions = self.options
-        self.network = build_network(task, config, o.network)
+        self.add_network()
         check_size(config.data.size, o.patches, self.network.encoder.reductions[-1])
         cell = config.data.size // o.patches
         check_patch(self.network, cell, o.network)

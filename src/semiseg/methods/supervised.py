@@ -17,7 +17,6 @@ from semiseg.losses.dice import supervised_loss
 from semiseg.losses.ignore import cross_entropy
 from semiseg.methods import base
 from semiseg.methods.base import Method, Step
-from semiseg.networks.build import build_network
 
 
 class SupervisedOptions(base.NetworkOptions):
@@ -37,13 +36,12 @@ class Supervised(Method):
 
     Options: ClassVar[type[base.Options]] = SupervisedOptions
     uses_unlabelled = False
-    networks: ClassVar[tuple[str, ...]] = ("network",)
 
     def __init__(self, task: Task, config: RunConfig) -> None:
         """See `Method`."""
         super().__init__(task, config)
         self.fills_batch = self.options.batch == "whole"
-        self.network = build_network(task, config, self.options.network)
+        self.add_network()
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """One term: ``supervised``."""

@@ -65,6 +65,11 @@ class Backbone(nn.Module):
         """
 
     @classmethod
+    def depth(cls, config: NetworkConfig, sides: Sequence[int]) -> tuple[str, object, str] | None:
+        """What the person is told of the network's depth: option, value and reason; None: nothing."""
+        return None
+
+    @classmethod
     def create(
         cls, channels: int, config: NetworkConfig, sides: Sequence[int], spacing: Sequence[float]
     ) -> Self:

@@ -1,6 +1,7 @@
 """From a task and a configuration to a network with its head."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 
@@ -81,10 +82,19 @@ def check_patch(network: Segmenter, side: int, name: str) -> None:
         )
 
 
-def without_pretrained(config: RunConfig) -> RunConfig:
-    """The same configuration with random weights: nothing is fetched to build its networks."""
+def without_pretrained(config: RunConfig, source: str | None = None) -> RunConfig:
+    """The same configuration with random weights in place of pretrained ones.
+
+    Args:
+        config: of a run.
+        source: only weights from this source are left out; default: all.
+    """
+
+    def leaves(section: dict[str, Any]) -> bool:
+        return "pretrained" in section and source in (None, section["pretrained"])
+
     plain = {
-        name: section | {"pretrained": "none"} if "pretrained" in section else section
+        name: section | {"pretrained": "none"} if leaves(section) else section
         for name, section in config.networks.items()
     }
     return config.model_copy(update={"networks": plain})

@@ -237,6 +237,19 @@ class UNet(Backbone):
             )
 
     @classmethod
+    def depth(cls, config: NetworkConfig, sides: Sequence[int]) -> tuple[str, object, str] | None:
+        """See `Backbone`: the widths, and how often the input is halved."""
+        widths = cast(UNetConfig, config).channels
+        count = len(widths)
+        reason = (
+            f"{count} stages: {sides[0]} is halved {count - 1} times, to {sides[0] // 2 ** (count - 1)}"
+            if len(sides) == 2
+            else f"{count} stages: each axis of {' x '.join(map(str, sides))} is halved from where "
+            "voxels are cubes on"
+        )
+        return "unet.channels", list(widths), reason
+
+    @classmethod
     def create(
         cls, channels: int, config: NetworkConfig, sides: Sequence[int], spacing: Sequence[float]
     ) -> Self:

@@ -5,7 +5,7 @@ Presets and ``--set`` come before all of it. Rules and figures are explained in 
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from semiseg.data.fingerprint import Fingerprint
@@ -23,14 +23,6 @@ SMALL_VOLUME = 64**3  # voxels whose patches a CPU takes in about a second
 UNLIKE = 1.2  # times the smallest spacing: volumes are resampled
 
 SIZE = "data.size"
-SMALL_PRESETS: Mapping[str, str] = {"cross-level": "cross-level-cpu", "plgcl": "plgcl-cpu"}
-SMALL_PRESET = "mcsc-cpu"
-SMALL_PRESET_3D = "mcsc-3d-cpu"
-
-
-def small_preset(method: str, volumes: bool = False) -> str:
-    """The preset for a machine without a GPU, for slices or ``volumes``."""
-    return SMALL_PRESET_3D if volumes else SMALL_PRESETS.get(method, SMALL_PRESET)
 
 
 def parse_intensity(text: str) -> Intensity:
@@ -96,7 +88,7 @@ def decide(task: Task, found: Fingerprint | None = None) -> tuple[Decision, ...]
 
 
 def _volumes(task: Task, found: Fingerprint) -> list[Decision]:
-    """3D where a slice alone does not say enough, and says so little that the next ones say more."""
+    """Use 3D when voxels are nearly isotropic and volumes are deep."""
     shape, spacing = task.median_shape, found.spacing
     if (
         task.kind == "pictures"
@@ -116,7 +108,7 @@ def _volumes(task: Task, found: Fingerprint) -> list[Decision]:
         ),
         ("data.patch", patch, f"the median volume is {' x '.join(map(str, shape))}"),
         ("training.batch_size", 4, few), ("training.labelled_batch_size", 2, few),
-        ("unet.norm", "instance", few), ("vnet.norm", "instance", few),
+        ("networks.norm", "instance", few),
     ]  # fmt: skip
     if any(high > UNLIKE * low for low, high in zip(spacing.low, spacing.high, strict=True)):
         middle = [float(f"{step:.4g}") for step in spacing.median]

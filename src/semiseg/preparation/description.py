@@ -47,10 +47,6 @@ def describe(manifest: Manifest, voxels: NDArray[np.int64], console: Console) ->
         console.say("  decided (presets and --set come before it):")
     for decision in manifest.decisions:
         console.say(f"    {decision.option} = {decision.value}: {decision.reason}")
-    if manifest.derived_settings:
-        console.say("  which means, unless a preset or --set says otherwise:")
-    for decision in manifest.derived_settings:
-        console.say(f"    {decision.option} = {decision.value}: {decision.reason}")
     for note in manifest.notes:
         console.warn(note)
 

@@ -1,10 +1,19 @@
-"""The papers' settings and ours for small machines, one YAML file each, and named studies.
+"""The papers' settings, profiles of machines, and named studies, one YAML file each.
 
-A preset has ``summary``, ``source`` and sections as in ``--set``; sections of other methods than the
-one that is trained are left out. A study (``studies/*.yaml``) has named variants of such sections. A
-split (``splits/*.json``) names the patients of each part of a data set.
+- ``papers/NAME.yaml``: the setting of a paper. It names its method.
+- ``profiles/MACHINE.yaml``: what a machine can afford, for any method and without a method's name.
+- ``profiles/MACHINE/METHOD.yaml``: what a method needs beside it (an overlay).
+- ``studies/NAME.yaml``: named variants for a benchmark.
+- ``splits/NAME.json``: the patients of each part of a data set.
+
+A preset has ``summary``, ``source`` and sections as in ``--set``. With ``extends: NAME`` it holds only
+what differs from another preset of its folder. Sections of methods and networks that are not trained
+are left out. Names of presets: ``NAME`` of a paper; ``MACHINE``, which takes the overlay of whichever
+method is trained; ``METHOD-MACHINE``, which takes the overlay of METHOD for all, and of other methods
+their own section alone, so that a comparison trains all of them in the same way.
 """
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +22,30 @@ import yaml
 from semiseg.errors import UserError, unknown
 
 HERE = Path(__file__).parent
+PAPERS, PROFILES, STUDIES = HERE / "papers", HERE / "profiles", HERE / "studies"
+NO_SECTIONS = ("summary", "source", "method", "extends", "variants")
+
+
+def profiles() -> list[str]:
+    """All profiles of machines."""
+    return sorted(path.stem for path in PROFILES.glob("*.yaml"))
+
+
+def overlays(profile: str) -> list[str]:
+    """The methods that have an overlay for a profile."""
+    return sorted(path.stem for path in (PROFILES / profile).glob("*.yaml"))
 
 
 def names() -> list[str]:
     """All presets."""
-    return sorted(path.stem for path in HERE.glob("*.yaml"))
+    papers = [path.stem for path in PAPERS.glob("*.yaml")]
+    composed = [f"{method}-{profile}" for profile in profiles() for method in overlays(profile)]
+    return sorted([*papers, *profiles(), *composed])
 
 
 def study_names() -> list[str]:
     """All studies."""
-    return sorted(path.stem for path in (HERE / "studies").glob("*.yaml"))
+    return sorted(path.stem for path in STUDIES.glob("*.yaml"))
 
 
 def split_names() -> list[str]:
@@ -39,14 +62,45 @@ def split_file(name: str) -> Path:
     return HERE / "splits" / f"{name}.json"
 
 
-def load(name: str) -> dict[str, Any]:
-    """A preset by name, or from a file whose name ends in .yaml."""
-    return _load(name, HERE, names(), "preset")
+def load(name: str, method: str | None = None) -> dict[str, Any]:
+    """A preset by name, or from a file whose name ends in .yaml.
+
+    Args:
+        name: see the module.
+        method: the method that is trained, which decides on overlays.
+
+    Returns:
+        Its sections, ``summary``, ``source``, and ``method`` where it names one.
+
+    Raises:
+        UserError: for an unknown name or a file that cannot be read.
+    """
+    if name.endswith((".yaml", ".yml")):
+        return _read(Path(name), "preset")
+    if name in profiles():
+        profile = _extended(PROFILES, name)
+        if method is None or method not in overlays(name):
+            return profile
+        return _merge(profile, _without_words(_extended(PROFILES / name, method)))
+    composed = {f"{m}-{p}": (m, p) for p in profiles() for m in overlays(p)}
+    if name in composed:
+        overlay, machine = composed[name]
+        content = _merge(_extended(PROFILES, machine), _extended(PROFILES / machine, overlay))
+        if method is not None and method != overlay and method in overlays(machine):
+            others = _extended(PROFILES / machine, method)
+            content = _merge(content, {method: others.get(method, {})})
+        return {"method": overlay, **content}
+    if name not in names():
+        raise unknown("preset", name, names())
+    return _extended(PAPERS, name)
 
 
 def load_study(name: str) -> dict[str, Any]:
     """A study by name, or from a file whose name ends in .yaml."""
-    study = _load(name, HERE / "studies", study_names(), "study")
+    path = Path(name) if name.endswith((".yaml", ".yml")) else STUDIES / f"{name}.yaml"
+    if not path.is_file():
+        raise unknown("study", name, study_names())
+    study = _read(path, "study")
     variants = study.get("variants")
     if not isinstance(variants, dict) or not all(
         isinstance(v, dict) and "method" in v for v in variants.values()
@@ -57,19 +111,45 @@ def load_study(name: str) -> dict[str, Any]:
     return study
 
 
-def _load(name: str, folder: Path, known: list[str], what: str) -> dict[str, Any]:
-    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+@functools.cache
+def _cached(path: Path) -> dict[str, Any]:
+    return _read(path, "preset")
+
+
+def _extended(folder: Path, name: str) -> dict[str, Any]:
+    """A preset of a folder, over the preset that it extends."""
+    content = dict(_cached(folder / f"{name}.yaml"))
+    base = content.pop("extends", None)
+    return content if base is None else _merge(_extended(folder, base), content)
+
+
+def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Both presets; values of ``over`` win, option by option."""
+    merged = dict(under)
+    for key, value in over.items():
+        held = merged.get(key)
+        merged[key] = (
+            {**held, **value} if isinstance(held, dict) and isinstance(value, dict) else value
+        )
+    return merged
+
+
+def _without_words(content: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in content.items() if key not in ("summary", "source")}
+
+
+def _read(path: Path, what: str) -> dict[str, Any]:
     if not path.is_file():
-        raise unknown(what, name, known)
+        raise UserError(f"The {what} {path} does not exist.")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, OSError):
         raise UserError(f"{path} cannot be read as YAML.") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path} is no {what}: it needs named sections.")
+        raise UserError(f"{path} is not a {what}: it needs named sections.")
     return content
 
 
 def sections(preset: dict[str, Any]) -> dict[str, Any]:
     """What of a preset is configuration."""
-    return {k: v for k, v in preset.items() if k not in ("summary", "source", "method", "variants")}
+    return {k: v for k, v in preset.items() if k not in NO_SECTIONS}

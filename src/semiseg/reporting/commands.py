@@ -31,10 +31,11 @@ def train_command(run: RunFolder, data: PreparedData | None) -> str:
     if config.preset:
         words += ["--preset", config.preset]
     dump = config.model_dump(mode="json")
+    sections = {**dump, **dump["networks"], config.method: dump["options"]}
     for name, origin in facts.get("origins", {}).items():
         section, _, key = name.partition(".")
         if origin in ("--set", "the study"):
-            value = (dump["options"] if section == config.method else dump[section])[key]
+            value = sections[section][key]
             words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     return shlex.join([*words, "-o", run.folder.name])
 

@@ -33,9 +33,6 @@ def task_facts(manifest: Manifest) -> list[tuple[str, str]]:
     else:
         facts.append(("Median spacing", "none in these files, so distances will be in voxels"))
     decided = [(f"Decided: {d.option}", f"{d.value} ({d.reason})") for d in manifest.decisions]
-    decided += [
-        (f"Follows: {d.option}", f"{d.value} ({d.reason})") for d in manifest.derived_settings
-    ]
     return [*facts, ("Split", manifest.split.origin or "as prepared"), *decided]
 
 

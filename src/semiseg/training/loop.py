@@ -11,27 +11,19 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from semiseg.config import RunConfig
+from semiseg.config import RunConfig, TrainingConfig
 from semiseg.data.batch import Batch
 from semiseg.data.loader import build_loader
-from semiseg.data.manifest import Case, PreparedData
+from semiseg.data.manifest import PreparedData
 from semiseg.errors import RunFailure
 from semiseg.inference.volumes import build_predictor
 from semiseg.methods.base import Method, Step
 from semiseg.training.checkpoints import load_checkpoint, save_checkpoint, save_weights
 from semiseg.training.logs import Logs
-from semiseg.training.optimiser import build_optimiser, set_rates
+from semiseg.training.optimiser import build_optimisers, set_rates
+from semiseg.training.patients import Cases
 from semiseg.training.run_folder import RunFolder
 from semiseg.training.validation import validation_dice
-
-
-@dataclasses.dataclass(frozen=True)
-class Cases:
-    """The cases of a training: with labels, without, and those that choose the checkpoint."""
-
-    labelled: Sequence[Case]
-    unlabelled: Sequence[Case]
-    validation: Sequence[Case]
 
 
 @dataclasses.dataclass
@@ -46,10 +38,10 @@ class Progress:
 
 @dataclasses.dataclass(frozen=True)
 class Hooks:
-    """How the loop speaks and is spoken to.
+    """Callbacks of the training loop.
 
-    ``advance(steps, note)`` moves a bar, ``say`` prints a sentence, ``stop()`` asks for the end after
-    the step at hand (of one process).
+    ``advance(steps, note)`` moves a progress bar, ``say`` prints a sentence, ``stop()`` returns True
+    to end the training after the current step (of one process).
     """
 
     advance: Callable[[int, str], None] = lambda steps, note: None
@@ -71,6 +63,36 @@ def batch_counts(method: Method, config: RunConfig) -> tuple[int, int]:
     return training.labelled_batch_size, training.batch_size - training.labelled_batch_size
 
 
+def train_step(
+    fabric: Fabric,
+    model: Any,
+    method: Method,
+    optimisers: Sequence[Any],
+    batch: Batch,
+    step: Step,
+    training: TrainingConfig,
+) -> dict[str, Tensor]:
+    """One step: seed, rates, forward, backward, update. Returns the weighted loss terms.
+
+    Args:
+        fabric: what ``model`` and ``optimisers`` were set up with.
+        model: the wrapped ``method``.
+        batch: on the device.
+        step: its index decides on random draws and rates.
+    """
+    seed_step(training.seed, step.index, fabric.global_rank)
+    set_rates(optimisers, step.index, training)
+    terms: dict[str, Tensor] = model(batch, step)
+    fabric.backward(torch.stack(list(terms.values())).sum())
+    if training.clip_gradients is not None:
+        fabric.clip_gradients(model, optimisers[0], max_norm=training.clip_gradients)
+    for optimiser in optimisers:
+        optimiser.step()
+        optimiser.zero_grad()
+    method.after_step(step)
+    return terms
+
+
 def fit(
     fabric: Fabric,
     method: Method,
@@ -90,9 +112,9 @@ def fit(
         RunFailure: where a loss term is no longer finite.
     """
     training = config.training
-    optimiser: Any = build_optimiser(method.parameter_groups(), training)
-    progress = _restore(fabric, run, method, optimiser, hooks)
-    model, optimiser = fabric.setup(method, optimiser)
+    built = build_optimisers(method.parameter_groups(), training)
+    progress = _restore(fabric, run, method, built, hooks)
+    model, *optimisers = fabric.setup(method, *built)
     loader = build_loader(
         data, cases.labelled, cases.unlabelled, batch_counts(method, config), config.data,
         training.seed, fabric.global_rank, fabric.world_size,
@@ -103,25 +125,16 @@ def fit(
     model.train()
     while progress.done < training.iterations:
         step = Step(progress.done, training.iterations)
-        seed_step(training.seed, step.index, fabric.global_rank)
-        set_rates(optimiser, step.index, training)
         batch = loader(step.index).to(fabric.device)
         if (
             training.gradient_sizes_every
             and step.index % training.gradient_sizes_every == 0
             and logs
         ):
+            seed_step(training.seed, step.index, fabric.global_rank)
             for row in measured_gradients(fabric, method, batch, step):
                 logs.write("gradients", {"step": step.index + 1, **row})
-            seed_step(training.seed, step.index, fabric.global_rank)
-        terms: dict[str, Tensor] = model(batch, step)
-        fabric.backward(torch.stack(list(terms.values())).sum())
-        if training.clip_gradients is not None:
-            fabric.clip_gradients(model, optimiser, max_norm=training.clip_gradients)
-        optimiser.step()
-        optimiser.zero_grad()
-        method.after_step(step)
-        meter.add(terms)
+        meter.add(train_step(fabric, model, method, optimisers, batch, step, training))
 
         progress.done += 1
         progress.seconds = before + time.monotonic() - started
@@ -132,7 +145,7 @@ def fit(
             means = meter.read(progress.done)
             loss = f"loss {means['loss']:.3f}"
             if logs:
-                row = {"step": progress.done, **means, "lr": optimiser.param_groups[0]["lr"]}
+                row = {"step": progress.done, **means, "lr": optimisers[0].param_groups[0]["lr"]}
                 logs.write("metrics", row | {"seconds": round(progress.seconds, 3)})
         if ended or progress.done % training.validate_every == 0:
             # a checkpoint must never hold weights that a non-finite loss has reached
@@ -148,7 +161,7 @@ def fit(
             save_weights(run.weights / name, method, {"step": progress.done})
         if last or progress.done % training.checkpoint_every == 0:
             meter.check(progress.done)
-            _checkpoint(fabric, run, method, optimiser, progress)
+            _checkpoint(fabric, run, method, optimisers, progress)
         dice = f"best Dice {progress.best_dice:.3f}" if progress.best_dice >= 0 else ""
         hooks.advance(1, ", ".join(filter(None, (loss, dice))))
         if stopped:
@@ -173,26 +186,27 @@ def _timed_out(fabric: Fabric, seconds: float | None, started: float) -> bool:
 
 
 def _restore(
-    fabric: Fabric, run: RunFolder, method: nn.Module, optimiser: Any, hooks: Hooks
+    fabric: Fabric, run: RunFolder, method: nn.Module, optimisers: Sequence[Any], hooks: Hooks
 ) -> Progress:
     say = hooks.say if fabric.is_global_zero else lambda text: None
     state = load_checkpoint(run.checkpoints, say)
     if state is None:
         return Progress()
     method.load_state_dict(state["method"])
-    optimiser.load_state_dict(state["optimiser"])
+    for optimiser, held in zip(optimisers, state["optimisers"], strict=True):
+        optimiser.load_state_dict(held)
     if state["precision"]:
         fabric.strategy.precision.load_state_dict(state["precision"])
     return Progress(**state["progress"])
 
 
 def _checkpoint(
-    fabric: Fabric, run: RunFolder, method: nn.Module, optimiser: Any, progress: Progress
+    fabric: Fabric, run: RunFolder, method: nn.Module, optimisers: Sequence[Any], progress: Progress
 ) -> None:
     if fabric.is_global_zero:
         state = {
             "method": method.state_dict(),
-            "optimiser": optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in optimisers],
             "precision": fabric.strategy.precision.state_dict(),
             "progress": dataclasses.asdict(progress),
         }

@@ -1,39 +1,58 @@
-"""One optimiser over a method's parameter groups; learning rates are a function of the step."""
+"""Optimisers of a method's parameter groups; learning rates are a function of the step."""
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from semiseg.config import TrainingConfig
+from semiseg.errors import UserError
 from semiseg.methods.base import ParameterGroup
 
 
-def build_optimiser(
+def build_optimisers(
     groups: Sequence[ParameterGroup], config: TrainingConfig
-) -> torch.optim.Optimizer:
-    """SGD with momentum, Adam or AdamW, at each group's own rate.
+) -> list[torch.optim.Optimizer]:
+    """One optimiser per kind that the groups ask for; SGD with momentum, Adam or AdamW.
 
     Fused into one kernel: on a CPU the loop over a Swin-Unet's hundreds of small tensors was a quarter
     of a cross-teaching step. Not with 16-mixed, whose gradients could then not be clipped.
+
+    Raises:
+        UserError: for several optimisers under 16-mixed, which scales gradients for one.
     """
+    kinds: dict[tuple[str, str], list[ParameterGroup]] = {}
+    for group in groups:
+        kind = group.optimiser or config.optimiser
+        kinds.setdefault((kind, repr(sorted(group.settings.items()))), []).append(group)
+    if len(kinds) > 1 and config.precision == "16-mixed":
+        raise UserError(
+            "training.precision 16-mixed scales the gradients of one optimiser, and this method has "
+            f"{len(kinds)}: take bf16-mixed or 32-true."
+        )
+    return [_build(kind, members, config) for (kind, _), members in kinds.items()]
+
+
+def _build(
+    kind: str, groups: Sequence[ParameterGroup], config: TrainingConfig
+) -> torch.optim.Optimizer:
     parameters = [
         {
             "params": group.parameters,
             "name": group.name,
-            "base_lr": config.learning_rate * group.lr_scale,
+            "base_lr": (group.learning_rate or config.learning_rate) * group.lr_scale,
             "warmup": max(group.warmup, config.warmup),
         }
         for group in groups
     ]
-    fused = config.precision != "16-mixed"
-    if config.optimiser == "sgd":
-        return torch.optim.SGD(
-            parameters, lr=config.learning_rate, momentum=config.momentum,
-            weight_decay=config.weight_decay, fused=fused,
-        )  # fmt: skip
-    adam = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
-    return adam(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=fused)
+    own: dict[str, Any] = {
+        "lr": config.learning_rate, "weight_decay": config.weight_decay,
+        "fused": config.precision != "16-mixed", **groups[0].settings,
+    }  # fmt: skip
+    if kind == "sgd":
+        return torch.optim.SGD(parameters, **{"momentum": config.momentum, **own})
+    return (torch.optim.AdamW if kind == "adamw" else torch.optim.Adam)(parameters, **own)
 
 
 def rate_factor(step: int, total: int, warmup: float, power: float | None) -> float:
@@ -49,9 +68,12 @@ def rate_factor(step: int, total: int, warmup: float, power: float | None) -> fl
     return (1 + math.cos(math.pi * part)) / 2 if power is None else float((1 - part) ** power)
 
 
-def set_rates(optimiser: torch.optim.Optimizer, step: int, config: TrainingConfig) -> None:
+def set_rates(
+    optimisers: Sequence[torch.optim.Optimizer], step: int, config: TrainingConfig
+) -> None:
     """Give every group its rate for ``step``."""
     power = None if config.schedule == "cosine" else config.power
-    for group in optimiser.param_groups:
-        factor = rate_factor(step, config.iterations, group["warmup"], power)
-        group["lr"] = group["base_lr"] * factor
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            factor = rate_factor(step, config.iterations, group["warmup"], power)
+            group["lr"] = group["base_lr"] * factor

@@ -23,7 +23,7 @@ import yaml
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from semiseg import __version__
+from semiseg import __version__, networks
 from semiseg.config import SECTIONS, RunConfig, readable
 from semiseg.data.manifest import Split
 from semiseg.data.task import Task
@@ -144,11 +144,12 @@ class RunFolder:
 def to_file_form(config: RunConfig) -> dict[str, Any]:
     """The configuration with the method's options under the method's own name, as ``--set`` says."""
     content = config.model_dump(mode="json")
-    options = content.pop("options")
+    options, sections = content.pop("options"), content.pop("networks")
     return {
         "method": config.method,
         "preset": config.preset,
         **{section: content[section] for section in SECTIONS},
+        **sections,
         config.method: options,
     }
 
@@ -157,7 +158,9 @@ def from_file_form(content: dict[str, Any]) -> RunConfig:
     """The inverse of `to_file_form`."""
     content = dict(content)
     options = content.pop(content["method"], {})
-    return RunConfig.model_validate({**content, "options": options})
+    used = [name for name in networks.table() if name in content]
+    sections = {name: content.pop(name) for name in used}
+    return RunConfig.model_validate({**content, "networks": sections, "options": options})
 
 
 def environment() -> dict[str, Any]:

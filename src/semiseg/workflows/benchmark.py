@@ -32,16 +32,11 @@ from semiseg.errors import RunFailure, UserError
 from semiseg.evaluation.protocols import find_protocol
 from semiseg.files import atomic_write, is_partial
 from semiseg.methods.base import Method
-from semiseg.preparation.auto_config import small_preset
+from semiseg.networks.build import without_pretrained
+from semiseg.training.configuration import SMALL
+from semiseg.training.plan import check_terms, plan_training
 from semiseg.training.run_folder import RunFolder
-from semiseg.workflows.configuration import (
-    cases_of,
-    check_terms,
-    choose_patients,
-    count_iterations,
-    resolve_config,
-)
-from semiseg.workflows.loading import torch_device, without_pretrained
+from semiseg.workflows.loading import torch_device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +153,8 @@ def _usual_preset(
         return None
     variants = presets.load_study(study)["variants"].values() if study is not None else ()
     compared = [*names, *(variant["method"] for variant in variants)]
-    preset = small_preset(next((name for name in compared if name != "supervised"), "supervised"))
+    first = next((name for name in compared if name != "supervised"), None)
+    preset = f"{first}-{SMALL}" if first in presets.overlays(SMALL) else SMALL
     console.say(f"preset: {preset}, as there is no GPU (--preset takes another)")
     return preset
 
@@ -237,9 +233,11 @@ def _check(data: PreparedData, plan: Plan, runs: Sequence[PlannedRun], device: s
     for run in runs:
         settings = [*plan.settings, f"training.seed={run.seed}"]
         name, sections = run.variant.method, run.variant.sections
-        resolved = resolve_config(data.manifest, name, plan.preset, settings, sections)
-        cases = cases_of(data, choose_patients(data, run.labelled, _labelled_seed(plan, run.seed)))
-        config = count_iterations(resolved, cases).config
+        planned = plan_training(
+            data, name, run.labelled, _labelled_seed(plan, run.seed), plan.preset, settings,
+            torch_device(device), sections,
+        )  # fmt: skip
+        cases, config = planned.cases, planned.config
         if not cases.validation and plan.on == "validation":
             raise UserError(
                 f"{run.title}: {data.folder} has no labelled validation case to score on: "
@@ -247,8 +245,7 @@ def _check(data: PreparedData, plan: Plan, runs: Sequence[PlannedRun], device: s
                 "the data with --split."
             )
         if run.variant.name not in built:
-            if config.swin.pretrained == "hub":  # nothing is fetched to check a plan
-                config = without_pretrained(config)
+            config = without_pretrained(config, "hub")  # nothing is fetched to check a plan
             built[run.variant.name] = methods.entry(name).load()(data.task, config)
         check_terms(built[run.variant.name], config, cases)
 

@@ -25,8 +25,8 @@ from semiseg.evaluation.table import table_lines
 from semiseg.inference.volumes import AnyPredictor
 from semiseg.text import plural
 from semiseg.training.run_folder import RunFolder
-from semiseg.workflows.configuration import make_folder
 from semiseg.workflows.loading import choose_network, is_same, load_predictor, open_data, part_of
+from semiseg.workflows.new_folder import make_folder
 
 
 def evaluate(

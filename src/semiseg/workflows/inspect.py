@@ -175,7 +175,7 @@ def _made(out: Path | None) -> Iterator[None]:
     if out is None:
         yield
         return
-    from semiseg.workflows.configuration import make_folder  # imports torch
+    from semiseg.workflows.new_folder import make_folder  # imports torch
 
     missing = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:

@@ -12,6 +12,7 @@ from semiseg.errors import UserError, unknown
 from semiseg.inference.predictor import Resampling
 from semiseg.inference.volumes import AnyPredictor, build_predictor
 from semiseg.methods.base import Method
+from semiseg.networks.build import without_pretrained
 from semiseg.training.checkpoints import load_weights
 from semiseg.training.run_folder import RunFolder
 
@@ -130,12 +131,6 @@ def part_of(run: RunFolder, data: PreparedData, on: str) -> list[Case]:
         "(semiseg prepare --split), or score masks: semiseg predict, then semiseg evaluate MASKS "
         "REFERENCES."
     )
-
-
-def without_pretrained(config: RunConfig) -> RunConfig:
-    """The same networks from random weights: nothing is fetched to build them."""
-    swin = config.swin.model_copy(update={"pretrained": "none"})
-    return config.model_copy(update={"swin": swin})
 
 
 def choose_network(config: RunConfig, network: str | None) -> tuple[type[Method], str]:

@@ -22,9 +22,9 @@ from semiseg.inference.volumes import AnyPredictor
 from semiseg.text import plural
 from semiseg.training.checkpoints import digest
 from semiseg.training.run_folder import RunFolder
-from semiseg.workflows.configuration import make_folder
 from semiseg.workflows.inputs import STACK_MASK, Input, as_inputs, find_images
 from semiseg.workflows.loading import choose_network, load_predictor
+from semiseg.workflows.new_folder import make_folder
 
 ORIGIN = ".predicted-by.json"
 

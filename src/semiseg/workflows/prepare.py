@@ -30,7 +30,6 @@ from semiseg.preparation.ordered_map import default_jobs
 from semiseg.preparation.reading import read_cases
 from semiseg.preparation.store import DataWriter, check_output
 from semiseg.text import one_line, plural
-from semiseg.workflows.derived_settings import derived_settings
 
 
 class Reading(TypedDict, total=False):
@@ -160,7 +159,7 @@ def prepare(
     jobs = jobs or default_jobs(len(scan.cases))
     if dry_run:
         read_cases(scan, source, naming, builder, None, {}, jobs, console)
-        manifest = _with_derived(builder.manifest(chosen.name, divided))
+        manifest = builder.manifest(chosen.name, divided)
         describe(manifest, builder.voxels, console)
         console.say(f"Dry run: every image was read and checked; {out} was not written.")
         return manifest
@@ -184,7 +183,7 @@ def prepare(
             kept |= taken
         try:
             read_cases(scan, source, naming, builder, writer, kept, jobs, console)
-            manifest = _with_derived(builder.manifest(chosen.name, divided))
+            manifest = builder.manifest(chosen.name, divided)
             size = writer.finish(manifest)
         except BaseException as error:
             if writer.keeps(error):
@@ -196,12 +195,6 @@ def prepare(
     describe(manifest, builder.voxels, console)
     console.say(f"Written to {out} ({size / 1e6:,.1f} MB).")
     return manifest
-
-
-def _with_derived(manifest: Manifest) -> Manifest:
-    """The manifest with what networks and methods make of the decided input."""
-    derived = derived_settings(manifest.decisions)
-    return manifest.model_copy(update={"derived_settings": derived})
 
 
 def _kind(scan: Scan, layout: Layout) -> str:

@@ -24,8 +24,8 @@ from semiseg.formats.pictures import write_picture_mask
 from semiseg.formats.tiff import TIFF_SUFFIXES
 from semiseg.inference.volumes import AnyPredictor
 from semiseg.text import duration, plural
+from semiseg.training.patients import cases_of, choose_patients
 from semiseg.training.run_folder import RunFolder
-from semiseg.workflows.configuration import cases_of, choose_patients
 from semiseg.workflows.evaluate import evaluate
 from semiseg.workflows.inputs import STACK_MASK
 from semiseg.workflows.loading import load_predictor, torch_device

@@ -28,21 +28,13 @@ from semiseg.stopping import Stop, listening
 from semiseg.text import duration, plural
 from semiseg.training.allocator import keep_freed_memory
 from semiseg.training.checkpoints import newest_step
-from semiseg.training.loop import Cases, Hooks, batch_counts, fit, seed_step
+from semiseg.training.loop import Hooks, batch_counts, fit, train_step
+from semiseg.training.optimiser import build_optimisers
+from semiseg.training.patients import Cases, cases_of
+from semiseg.training.plan import check_classes, check_terms, check_volumes, describe, plan_training
 from semiseg.training.run_folder import RunFolder, RunSplit
-from semiseg.workflows.configuration import (
-    cases_of,
-    check_classes,
-    check_new_folder,
-    check_terms,
-    check_volumes,
-    choose_patients,
-    choose_precision,
-    count_iterations,
-    describe,
-    resolve_config,
-)
 from semiseg.workflows.loading import is_same, open_data, torch_device
+from semiseg.workflows.new_folder import check_new_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,24 +86,22 @@ def train(
         KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM, once a checkpoint is written.
     """
     prepared = PreparedData(data)
-    small = sections is None and torch_device(device).type == "cpu"
-    resolved = resolve_config(prepared.manifest, method, preset, settings, sections, small)
-    split = choose_patients(prepared, labelled, labelled_seed)
-    resolved = count_iterations(resolved, cases_of(prepared, split))
-    resolved = choose_precision(resolved, torch_device(device))
+    plan = plan_training(
+        prepared, method, labelled, labelled_seed, preset, settings, torch_device(device), sections
+    )  # fmt: skip
     run = RunFolder(out)
     # under torchrun every process comes here, and the first may already have begun the folder
     if _rank() == 0:
         check_new_folder(run.folder, overwrite, "-o")
-    session = _Session(prepared, resolved.config, split, device, threads, console)
-    for line in describe(prepared, resolved, split, session.cases):
+    session = _Session(prepared, plan.config, plan.split, device, threads, console)
+    for line in describe(prepared, plan):
         session.console.say(line)
     for note in session.method.notes:
         session.console.say(note)
     for warning in session.warnings:
         session.console.warn(warning)
     if dry_run:
-        count = resolved.config.training.iterations
+        count = plan.config.training.iterations
         each = session.time_step()
         session.console.say(
             f"dry run: {count:,} iterations of about {each:.2f} s, {duration(each * count)} without "
@@ -121,7 +111,7 @@ def train(
     if session.fabric.is_global_zero:
         if overwrite and run.folder.exists():
             _clear(run.folder)
-        run.create(resolved.config, prepared.task, split, _facts(prepared, resolved, session))
+        run.create(plan.config, prepared.task, plan.split, _facts(prepared, plan.resolved, session))
     session.fabric.barrier()
     return session.fit(run, seconds)
 
@@ -139,13 +129,8 @@ def seconds_a_step(
     Raises:
         UserError: as `train`.
     """
-    small = torch_device(device).type == "cpu"
-    resolved = resolve_config(data.manifest, method, preset, settings, small=small)
-    split = choose_patients(data, labelled, None)
-    resolved = choose_precision(
-        count_iterations(resolved, cases_of(data, split)), torch_device(device)
-    )
-    return _Session(data, resolved.config, split, device, None, Quiet()).time_step()
+    plan = plan_training(data, method, labelled, None, preset, settings, torch_device(device))
+    return _Session(data, plan.config, plan.split, device, None, Quiet()).time_step()
 
 
 def resume(
@@ -267,11 +252,9 @@ class _Session:
 
     def time_step(self, steps: int = 3) -> float:
         """Seconds of the fastest of a few steps."""
-        from semiseg.training.optimiser import build_optimiser
-
         training = self.config.training
-        optimiser: Any = build_optimiser(self.method.parameter_groups(), training)
-        model, optimiser = self.fabric.setup(self.method, optimiser)
+        built = build_optimisers(self.method.parameter_groups(), training)
+        model, *optimisers = self.fabric.setup(self.method, *built)
         loader = build_loader(
             self.data, self.cases.labelled, self.cases.unlabelled,
             batch_counts(self.method, self.config), self.config.data, training.seed,
@@ -280,13 +263,10 @@ class _Session:
         times = []
         for index in range(steps):
             start = time.monotonic()
-            seed_step(training.seed, index, 0)
             # late in the run every term is at work
             step = Step(training.iterations - steps + index, training.iterations + steps)
-            terms = model(loader(index).to(self.fabric.device), step)
-            self.fabric.backward(torch.stack(list(terms.values())).sum())
-            optimiser.step()
-            optimiser.zero_grad()
+            batch = loader(index).to(self.fabric.device)
+            train_step(self.fabric, model, self.method, optimisers, batch, step, training)
             times.append(time.monotonic() - start)
         return min(times)
 

@@ -1,0 +1,62 @@
+"""Which patients a training takes: those whose labels it reads, and those that choose its weights."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from semiseg.data.manifest import Case, PreparedData
+from semiseg.data.splits import draw_labelled, parse_budget
+from semiseg.errors import UserError
+from semiseg.training.run_folder import RunSplit
+
+FEWEST_FOR_VALIDATION = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Cases:
+    """The cases of a training: with labels, without, and those that choose the checkpoint."""
+
+    labelled: Sequence[Case]
+    unlabelled: Sequence[Case]
+    validation: Sequence[Case]
+
+
+def choose_patients(data: PreparedData, labelled: str, labelled_seed: int | None) -> RunSplit:
+    """The patients whose labels a training reads, and those that choose its checkpoint.
+
+    Without a validation part a fifth of the labelled patients serves; below five labelled patients
+    there is none and the last checkpoint is taken.
+    """
+    split = data.manifest.split
+    with_labels = _patients(data.of_patients(split.train, labelled=True))
+    if not with_labels:
+        raise UserError("The training part has no labelled case: prepare the data with labels.")
+    chosen = draw_labelled(
+        split, with_labels, parse_budget(labelled, len(with_labels)), labelled_seed
+    )
+    own = not data.of_patients(split.validation, labelled=True)
+    if own and len(chosen) >= FEWEST_FOR_VALIDATION:
+        count = max(len(chosen) // 5, 1)
+        kept, held_out = chosen[:-count], chosen[-count:]
+        split = split.model_copy(
+            update={
+                "train": tuple(p for p in split.train if p not in held_out),
+                "validation": held_out,
+            }
+        )
+        return RunSplit(split=split, labelled=kept, budget=labelled, validation_from_training=True)
+    return RunSplit(split=split, labelled=chosen, budget=labelled)
+
+
+def _patients(cases: Sequence[Case]) -> list[str]:
+    return list(dict.fromkeys(case.patient for case in cases))
+
+
+def cases_of(data: PreparedData, split: RunSplit) -> Cases:
+    """The cases of a run's split. A labelled patient's cases without a label count as unlabelled."""
+    labelled = data.of_patients(split.labelled, labelled=True)
+    chosen = {case.identifier for case in labelled}
+    unlabelled = [c for c in data.of_patients(split.split.train) if c.identifier not in chosen]
+    validation = data.of_patients(split.split.validation, labelled=True)
+    if not labelled:
+        raise UserError("None of the chosen patients has a label: choose others with --labelled.")
+    return Cases(labelled, unlabelled, validation)

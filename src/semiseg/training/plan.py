@@ -1,0 +1,190 @@
+"""The plan of a training: its configuration, its patients, its length and its precision.
+
+``train``, its dry run, ``run`` and ``benchmark`` make the same plan.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from semiseg import methods, networks
+from semiseg.config import Resolved, RunConfig
+from semiseg.data.loader import unlabelled_slices_of
+from semiseg.data.manifest import PreparedData
+from semiseg.data.splits import counted
+from semiseg.data.task import IGNORE_INDEX
+from semiseg.data.volumes import VolumeStore
+from semiseg.errors import UserError
+from semiseg.methods.base import Derived, Method
+from semiseg.networks.build import section_of
+from semiseg.text import plural
+from semiseg.training.configuration import choose_precision, count_iterations, resolve_config
+from semiseg.training.patients import Cases, cases_of, choose_patients
+from semiseg.training.run_folder import RunSplit
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Everything that is decided before a training begins."""
+
+    resolved: Resolved
+    split: RunSplit
+    cases: Cases
+
+    @property
+    def config(self) -> RunConfig:
+        """The resolved configuration."""
+        return self.resolved.config
+
+
+def plan_training(
+    data: PreparedData,
+    method: str | None,
+    labelled: str,
+    labelled_seed: int | None,
+    preset: str | None,
+    settings: Sequence[str],
+    device: torch.device,
+    sections: Mapping[str, Any] | None = None,
+) -> Plan:
+    """Resolve the configuration, choose the patients, count the iterations, choose the precision.
+
+    Without a preset, and where no ``sections`` say that methods are compared, a machine without a
+    GPU takes the profile of a small machine.
+
+    Args:
+        data: the prepared data.
+        method, preset, settings, sections: see `resolve_config`.
+        labelled: '7', '10%', 'all' or a text file of patients.
+        labelled_seed: of the labelled patients; None: the data's own order where it has one, else 0.
+        device: what the training runs on.
+
+    Raises:
+        UserError: for anything that does not fit.
+    """
+    small = sections is None and device.type == "cpu"
+    resolved = resolve_config(data.manifest, method, preset, settings, sections, small)
+    split = choose_patients(data, labelled, labelled_seed)
+    cases = cases_of(data, split)
+    resolved = choose_precision(count_iterations(resolved, cases), device)
+    return Plan(resolved, split, cases)
+
+
+def check_volumes(data: PreparedData, cases: Cases, config: RunConfig) -> None:
+    """Refuse to resample volumes that carry no spacing.
+
+    Raises:
+        UserError: naming the first.
+    """
+    if config.data.dimensions == 3 and config.data.spacing is not None:
+        for case in (*cases.labelled, *cases.unlabelled, *cases.validation):
+            VolumeStore(data, config.data.spacing, 0).shape(case)
+
+
+def check_classes(data: PreparedData, cases: Cases) -> list[str]:
+    """Sentences on classes that no labelled case shows, which nothing can then learn.
+
+    Raises:
+        UserError: where that holds for all of them.
+    """
+    seen: set[int] = set()
+    for case in cases.labelled:
+        if len(seen) == len(data.task.foreground):
+            break
+        codes = np.unique(np.asarray(data.label(case.identifier)))
+        seen |= set(codes.tolist()) - {0, IGNORE_INDEX}
+    missing = [n for code, n in enumerate(data.task.foreground, start=1) if code not in seen]
+    if not missing:
+        return []
+    if len(missing) == len(data.task.foreground):
+        raise UserError(
+            "The labels of the labelled cases hold nothing but background: choose other cases with "
+            "--labelled, or draw them anew with --labelled-seed."
+        )
+    return [
+        f"no labelled case shows {' or '.join(missing)}, which therefore will not be learned: choose "
+        "other cases with --labelled or --labelled-seed"
+    ]
+
+
+def check_terms(method: Method, config: RunConfig, cases: Cases) -> None:
+    """Refuse a run in which a loss term could never act.
+
+    Raises:
+        UserError: naming the term and what to change.
+    """
+    name, iterations = config.method, config.training.iterations
+    if method.uses_unlabelled and not cases.unlabelled and not _unlabelled_slices(config, cases):
+        raise UserError(
+            f"No unlabelled image is left for {name}: every training case is labelled. Take "
+            "--method supervised, or fewer cases with --labelled."
+        )
+    for term, start in method.active_from(iterations).items():
+        if start >= iterations:
+            raise UserError(
+                f"The loss term '{term}' of {name} would begin at iteration {start:,}, but the run has "
+                f"{iterations:,}: raise training.iterations or let it begin earlier."
+            )
+
+
+def derived(config: RunConfig) -> list[Derived]:
+    """Values that the networks and the method take from the input's size."""
+    found: list[Derived] = []
+    for name in config.networks:
+        cls = networks.entry(name).load()
+        reason = cls.depth(section_of(config, name), config.data.sides)
+        if reason is not None:
+            found.append(Derived(*reason))
+    return [*found, *methods.entry(config.method).load().derived(config)]
+
+
+def describe(data: PreparedData, plan: Plan) -> list[str]:
+    """Counts of what is counted, and every value that is not a default with its origin."""
+    resolved, split, cases = plan.resolved, plan.split, plan.cases
+    kind, name = data.task.kind, resolved.config.method
+    ignored = _unlabelled_slices(resolved.config, cases)
+    without = f", {plural(ignored, 'slice')} of them without a label" if ignored else ""
+    unlabelled = counted(cases.unlabelled, kind) if cases.unlabelled else "none"
+    if cases.unlabelled and not methods.entry(name).load().uses_unlabelled:
+        unlabelled += f" (not used by {name})"
+    validation = (
+        f"validation: {counted(cases.validation, kind)}"
+        if cases.validation
+        else "validation: none (fewer than five labelled patients): the last checkpoint is taken"
+    )
+    if split.validation_from_training:
+        validation += " (a fifth of the labelled ones: the data have no validation part)"
+    lines = [
+        f"method:     {name}",
+        f"labelled:   {counted(cases.labelled, kind)}{without} ({_shown(split.labelled)})",
+        f"unlabelled: {unlabelled}",
+        validation,
+    ]
+    dump = resolved.config.model_dump(mode="json")
+    sections = {**dump, **dump["networks"], name: dump["options"]}
+    for option, origin in resolved.origins.items():
+        section, _, key = option.partition(".")
+        lines.append(f"  {option} = {sections[section][key]}  (from {origin})")
+    for one in derived(resolved.config):
+        if one.option not in resolved.origins:
+            lines.append(f"  {one.option} = {one.value}  (from the input: {one.reason})")
+    training = resolved.config.training
+    if resolved.config.preset is None and "training.iterations" not in resolved.origins:
+        lines.append(
+            f"no preset: {training.iterations:,} iterations of {training.batch_size} images; "
+            "'semiseg presets' lists others"
+        )
+    return lines
+
+
+def _unlabelled_slices(config: RunConfig, cases: Cases) -> int:
+    """How many slices of labelled cases train as unlabelled images; in 3D they stay in their volume."""
+    return len(unlabelled_slices_of(cases.labelled)) if config.data.dimensions == 2 else 0
+
+
+def _shown(patients: Sequence[str], most: int = 10) -> str:
+    shown = ", ".join(patients[:most])
+    return shown if len(patients) <= most else f"{shown}, ..."
