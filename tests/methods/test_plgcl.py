@@ -335,7 +335,7 @@ class TestPLGCL(MethodConformance):
     def test_strong_views_are_grey_morphology_of_other_brightness(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from semiseg.methods.common import strong
+        from semiseg.methods.common import strong_augment as strong
 
         images = torch.rand(32, 2, 9, 9)
         monkeypatch.setattr(strong, "BRIGHTNESS", 0.0)
