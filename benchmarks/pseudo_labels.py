@@ -32,7 +32,8 @@ from semiseg.data.loader import SliceCache, slices_of
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.errors import RunFailure, UserError
 from semiseg.losses.ignore import one_hot
-from semiseg.methods.plgcl import PLGCL, pseudo_label
+from semiseg.methods.common.pseudo_label import predict_probabilities
+from semiseg.methods.plgcl import PLGCL
 from semiseg.reporting.figures import SERIES, save_figure
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.loading import load_method, open_data, part_of
@@ -83,7 +84,7 @@ def measure(run: RunFolder, weights: str, count: int) -> dict[str, float]:
         "both", "guessed", "true", "attended", "attended right", "windows", "windows right", "filled"
     )}  # fmt: skip
     for images, labels in batches(run, count):
-        confidence = pseudo_label(method.student, images)
+        confidence = predict_probabilities(method.student, images)
         labelled = labels != IGNORE_INDEX
         truth = one_hot(labels, classes)
         hard = one_hot(confidence.argmax(1).where(labelled, IGNORE_INDEX), classes)

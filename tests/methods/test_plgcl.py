@@ -20,7 +20,8 @@ from semiseg.losses.plgcl import binary_entropy, gaussian_contrast, nearest
 from semiseg.methods import plgcl
 from semiseg.methods.base import Step
 from semiseg.methods.common.batch_norm import batch_statistics
-from semiseg.methods.plgcl import PLGCL, Windows, check_size, distances, pseudo_label
+from semiseg.methods.common.pseudo_label import predict_probabilities
+from semiseg.methods.plgcl import PLGCL, Windows, check_size, distances
 from semiseg.networks.unet import UNet, UNetConfig
 from semiseg.training.configuration import resolve_config
 from small import small_settings
@@ -80,7 +81,7 @@ class TestPLGCL(MethodConformance):
         terms = method(batch, Step(0, 100))
         labelled = F.cross_entropy(method.student(batch.images[:2]), batch.labels)
         torch.testing.assert_close(terms["supervised"], labelled)
-        teacher = pseudo_label(method.teacher, batch.images[2:])  # weak
+        teacher = predict_probabilities(method.teacher, batch.images[2:])  # weak
         with batch_statistics(method.student):
             student = method.student(1 - batch.images[2:]).log_softmax(1)  # strong
         torch.testing.assert_close(
@@ -122,7 +123,7 @@ class TestPLGCL(MethodConformance):
         batch = Batch(grey.images * colours, grey.labels)
         found = method._windows(batch)
         truth = F.one_hot(batch.labels, 3).movedim(-1, 1).float()
-        guess = pseudo_label(method.student, batch.images[2:])
+        guess = predict_probabilities(method.student, batch.images[2:])
         confidence = torch.cat([truth, guess])
         images = batch.images.clamp(0, 1)
         expected = []
@@ -230,7 +231,8 @@ class TestPLGCL(MethodConformance):
         method = self.method(small_data, "unet.dropout=[0.5, 0.5, 0.5, 0.5, 0.5]").train()
         images = self.batch().images
         assert torch.equal(
-            pseudo_label(method.student, images), pseudo_label(method.student, images)
+            predict_probabilities(method.student, images),
+            predict_probabilities(method.student, images),
         )
         assert not torch.equal(method.student(images), method.student(images))
 
@@ -335,7 +337,7 @@ class TestPLGCL(MethodConformance):
     def test_strong_views_are_grey_morphology_of_other_brightness(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from semiseg.methods.common import strong
+        from semiseg.methods.common import strong_augment as strong
 
         images = torch.rand(32, 2, 9, 9)
         monkeypatch.setattr(strong, "BRIGHTNESS", 0.0)

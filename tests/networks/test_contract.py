@@ -11,7 +11,7 @@ from semiseg.networks.projector import SharedProjector
 from semiseg.networks.segmenter import Segmenter
 from semiseg.networks.stages import plan_stages
 from semiseg.networks.swin_unet import DropPath, SwinBlock, SwinConfig, SwinUnet, default_window
-from semiseg.networks.unet import UNet, UNetConfig
+from semiseg.networks.unet import UNet, UNetConfig, upsample
 from semiseg.networks.vnet import VNet, VNetConfig
 
 UNET = UNetConfig(channels=(4, 6, 8, 10, 12))

@@ -13,7 +13,8 @@ from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.evaluation.overlap import dice
-from semiseg.methods.plgcl import PLGCL, pseudo_label
+from semiseg.methods.common.pseudo_label import predict_probabilities
+from semiseg.methods.plgcl import PLGCL
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.embeddings import embeddings
 from semiseg.workflows.evaluate import evaluate
@@ -113,7 +114,9 @@ def test_measured_as_training_goes_also_where_fewer_slices_are_than_asked_for(
     assert all(0 <= value <= 1 for value in measured.values())
     method = load_method(folder, "step-2", torch.device("cpu"))
     assert isinstance(method, PLGCL)
-    hard = torch.cat([pseudo_label(method.student, images).argmax(1) for images, _ in found])
+    hard = torch.cat(
+        [predict_probabilities(method.student, images).argmax(1) for images, _ in found]
+    )
     truth = torch.cat([labels for _, labels in found])
     by_hand = [dice((hard == k).numpy(), (truth == k).numpy()) for k in (1, 2)]
     assert measured["dice"] == pytest.approx(sum(by_hand) / 2)

@@ -12,10 +12,13 @@ class Batch:
     Attributes:
         images: [B, C, H, W] float32.
         labels: [L, H, W] int64 class codes of the first L images, or ``IGNORE_INDEX``.
+        distance_maps: [L, K - 1, H, W] float32, signed distances of ``labels`` (see
+            `semiseg.data.distance_maps`); None unless the method asks for them.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
+    distance_maps: torch.Tensor | None = None
 
     @property
     def labelled(self) -> int:
@@ -29,6 +32,9 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
+        maps = self.distance_maps
         return Batch(
-            self.images.to(device, non_blocking=True), self.labels.to(device, non_blocking=True)
+            self.images.to(device, non_blocking=True),
+            self.labels.to(device, non_blocking=True),
+            None if maps is None else maps.to(device, non_blocking=True),
         )

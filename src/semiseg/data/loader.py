@@ -11,6 +11,7 @@ from torch import Tensor
 from semiseg.config import DataConfig
 from semiseg.data.augment import apply_geometry, draw_geometry
 from semiseg.data.batch import Batch
+from semiseg.data.distance_maps import stacked_maps
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.data.patches import PatchLoader
 from semiseg.data.sampler import Sampler
@@ -88,6 +89,7 @@ class BatchLoader:
         seed: int,
         rank: int = 0,
         ranks: int = 1,
+        distance_maps: bool = False,
     ) -> None:
         """Args: counts: labelled and unlabelled images of a batch over all ranks."""
         self.labelled = labelled_slices_of(labelled)
@@ -95,6 +97,8 @@ class BatchLoader:
         self.sampler = Sampler(len(self.labelled), len(self.unlabelled), counts, seed, rank, ranks)
         self.cache = SliceCache(data, config.size, config.cache_mb)
         self.config, self.seed, self.rank = config, seed, rank
+        self.classes = len(data.task.classes)
+        self.distance_maps = distance_maps
 
     def __call__(self, step: int) -> Batch:
         """The batch of ``step``."""
@@ -111,7 +115,10 @@ class BatchLoader:
         rng = np.random.default_rng((self.seed, 3, step, self.rank))
         matrices = draw_geometry(len(images), self.config, rng)
         moved, codes = apply_geometry(torch.stack(images), torch.stack(labels), matrices)
-        return Batch(moved, codes.long())
+        maps = None
+        if self.distance_maps:  # in pixels: a resized slice's are not those of space
+            maps = stacked_maps(codes, self.classes, [None] * len(codes))
+        return Batch(moved, codes.long(), maps)
 
 
 def build_loader(
@@ -123,7 +130,11 @@ def build_loader(
     seed: int,
     rank: int = 0,
     ranks: int = 1,
+    distance_maps: bool = False,
 ) -> BatchLoader | PatchLoader:
-    """Batches of slices, or of patches of volumes, as ``config`` says."""
+    """Batches of slices, or of patches of volumes, as ``config`` says.
+
+    ``distance_maps``: fill `Batch.distance_maps`, from the labels as augmentation leaves them.
+    """
     loader = BatchLoader if config.dimensions == 2 else PatchLoader
-    return loader(data, labelled, unlabelled, counts, config, seed, rank, ranks)
+    return loader(data, labelled, unlabelled, counts, config, seed, rank, ranks, distance_maps)

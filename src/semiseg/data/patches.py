@@ -10,6 +10,7 @@ from torch import Tensor
 from semiseg.config import DataConfig
 from semiseg.data.augment import apply_geometry, draw_movements, reach, to_matrices
 from semiseg.data.batch import Batch
+from semiseg.data.distance_maps import stacked_maps
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.data.sampler import Sampler
 from semiseg.data.volumes import VolumeStore, middle
@@ -34,12 +35,15 @@ class PatchLoader:
         seed: int,
         rank: int = 0,
         ranks: int = 1,
+        distance_maps: bool = False,
     ) -> None:
         """Args: counts: labelled and unlabelled patches of a batch over all ranks."""
         self.labelled, self.unlabelled = list(labelled), list(unlabelled)
         self.sampler = Sampler(len(self.labelled), len(self.unlabelled), counts, seed, rank, ranks)
         self.store = VolumeStore(data, config.spacing, config.cache_mb)
         self.config, self.seed, self.rank = config, seed, rank
+        self.classes = len(data.task.classes)
+        self.distance_maps = distance_maps
 
     def __call__(self, step: int) -> Batch:
         """The batch of ``step``."""
@@ -63,7 +67,11 @@ class PatchLoader:
                 labels.append(label)
         matrices = to_matrices(movements, sides, box)
         moved, codes = apply_geometry(torch.stack(images), torch.stack(labels), matrices, sides)
-        return Batch(moved.contiguous(), codes.long())
+        maps = None
+        if self.distance_maps:
+            spacings = [self.store.spacing(case) for case in cases[: len(labelled)]]
+            maps = stacked_maps(codes, self.classes, spacings)
+        return Batch(moved.contiguous(), codes.long(), maps)
 
     def start(self, case: Case, draws: NDArray[np.float64], with_label: bool) -> NDArray[np.int64]:
         """The first voxel of a patch of ``case``; ``draws``: six numbers in [0, 1)."""

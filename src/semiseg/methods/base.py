@@ -87,6 +87,8 @@ class Method(nn.Module):
     networks: ClassVar[tuple[str, ...]] = ()
     """Names of the attributes that can predict; the first is the one used for inference. Empty: the
     one network that `add_network` builds."""
+    needs_distance_maps: ClassVar[bool] = False
+    """Whether ``batch.distance_maps`` holds signed distance maps of the labels."""
     settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Values of other sections that the method needs; data, presets and ``--set`` overrule them."""
 

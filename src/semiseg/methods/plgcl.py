@@ -29,8 +29,10 @@ from semiseg.methods import base
 from semiseg.methods.base import Derived, Method, ParameterGroup, Step, start_of
 from semiseg.methods.common.batch_norm import batch_statistics
 from semiseg.methods.common.points import Points
+from semiseg.methods.common.pseudo_label import predict_probabilities
+from semiseg.methods.common.snapshot import refresh_snapshot
 from semiseg.methods.common.strong_augment import strong_augment
-from semiseg.methods.common.teacher import frozen_copy, update_average
+from semiseg.methods.common.teacher import frozen_copy, update_ema
 from semiseg.networks.build import build_network, check_patch
 from semiseg.networks.segmenter import Segmenter
 
@@ -135,14 +137,14 @@ class PLGCL(Method):
         logits = at_least_single(self.student.classify(features))
         terms = {"supervised": cross_entropy(logits[:labelled], batch.labels)}
         if regularised:
-            target = pseudo_label(self.teacher, weak)
+            target = predict_probabilities(self.teacher, weak)
             # soft targets; the student sees the strong view (page 5's sentence swaps the two)
             loss = F.cross_entropy(logits[labelled:], target)
             terms["regularisation"] = o.regularisation_weight * loss
         start = start_of(o.warmup, step.total)
         if o.weight and step.index >= start:
-            if self.guide is not None and step.index == start:
-                self.guide.load_state_dict(self.student.state_dict())
+            if self.guide is not None:
+                refresh_snapshot(self.guide, self.student, step.index, at={start})
             windows = self._windows(batch)
             terms["plgcl"] = o.weight * self._contrast(windows, step)
         return terms
@@ -154,7 +156,7 @@ class PLGCL(Method):
         confidence = one_hot(batch.labels, self.classes)
         if batch.unlabelled:
             guide = self.guide if self.guide is not None else self.student
-            guessed = pseudo_label(guide, batch.images[labelled:])
+            guessed = predict_probabilities(guide, batch.images[labelled:])
             confidence = torch.cat([confidence, guessed])  # C: [B, K, S, S]
         images = batch.images.clamp(0, 1)  # x: [B, C, S, S]
         side = images.shape[-1] // 4
@@ -212,7 +214,7 @@ class PLGCL(Method):
 
     def after_step(self, step: Step) -> None:
         """Equations 9 and 10."""
-        update_average(self.teacher, self.student, self.options.ema_decay)
+        update_ema(self.teacher, self.student, self.options.ema_decay)
 
     def active_from(self, iterations: int) -> dict[str, int]:
         """See `Method`."""
@@ -231,14 +233,6 @@ class PLGCL(Method):
         if self.options.weight:
             groups.append(ParameterGroup("head", list(self.head.parameters())))
         return groups
-
-
-@torch.no_grad()
-def pseudo_label(network: Segmenter, images: Tensor) -> Tensor:
-    """The class confidence [U, K, S, S] that ``network`` gives, without dropout or a gradient."""
-    with batch_statistics(network, dropout=False):
-        probabilities: Tensor = at_least_single(network(images)).softmax(1)
-    return probabilities
 
 
 def tiles(x: Tensor, side: int, stride: int) -> Tensor:

@@ -118,6 +118,7 @@ def fit(
     loader = build_loader(
         data, cases.labelled, cases.unlabelled, batch_counts(method, config), config.data,
         training.seed, fabric.global_rank, fabric.world_size,
+        distance_maps=method.needs_distance_maps,
     )  # fmt: skip
     logs = Logs(run.folder, progress.done, training.tensorboard) if fabric.is_global_zero else None
     meter, loss = _Meter(), ""

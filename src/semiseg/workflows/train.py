@@ -258,6 +258,7 @@ class _Session:
         loader = build_loader(
             self.data, self.cases.labelled, self.cases.unlabelled,
             batch_counts(self.method, self.config), self.config.data, training.seed,
+            distance_maps=self.method.needs_distance_maps,
         )  # fmt: skip
         model.train()
         times = []

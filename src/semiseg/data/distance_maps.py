@@ -1,0 +1,68 @@
+"""Signed distance maps of labels, normalised as SASSNet and DTC do."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def distance_maps(
+    label: NDArray[np.integer], classes: int, spacing: Sequence[float] | None = None
+) -> NDArray[np.float32]:
+    """A signed distance map for each foreground class.
+
+    A pixel that is ``IGNORE_INDEX`` belongs to no class: it counts as outside of each, and the border of what is
+    drawn counts as a boundary. A loss leaves such pixels out (``mask=labels != IGNORE_INDEX``).
+
+    Args:
+        label: [H, W] or [D, H, W] class codes.
+        classes: K.
+        spacing: sides of a voxel, one for each axis; None for equal ones.
+
+    Returns:
+        [K - 1, ...] in [-1, 1].
+    """
+    maps = [signed_distance(label == code, spacing) for code in range(1, classes)]
+    return np.stack(maps) if maps else np.zeros((0, *label.shape), np.float32)
+
+
+def stacked_maps(
+    labels: Tensor, classes: int, spacings: Sequence[Sequence[float] | None]
+) -> Tensor:
+    """`distance_maps` of a batch: [L, ...] labels and L spacings -> [L, K - 1, ...] float32."""
+    out = torch.zeros((len(labels), classes - 1, *labels.shape[1:]))
+    for image, label, spacing in zip(out, labels, spacings, strict=True):
+        image.copy_(torch.from_numpy(distance_maps(label.numpy(), classes, spacing)))
+    return out
+
+
+def signed_distance(
+    mask: NDArray[np.bool_], spacing: Sequence[float] | None = None
+) -> NDArray[np.float32]:
+    """``+d / max d`` outside, ``-d / max d`` inside, 0 on the boundary (SASSNet, DTC).
+
+    d is the distance from a pixel's centre to that of the nearest pixel of the other side. The boundary is
+    the pixels of the class that share a face with another pixel. The image's edge is no boundary. Where there
+    is none, because the class is absent or fills the image, the map is 0.
+
+    Args:
+        mask: [H, W] or [D, H, W], true within the class.
+        spacing: sides of a voxel, one for each axis; None for equal ones.
+    """
+    from scipy import ndimage
+
+    out = np.zeros(mask.shape, np.float32)
+    if not mask.any() or mask.all():
+        return out
+    outside = ndimage.distance_transform_edt(~mask, spacing)
+    out += outside / outside.max()
+    # what is nearest to a pixel of the class lies in its bounding box or next to it
+    (found,) = ndimage.find_objects(mask.astype(np.uint8))
+    box = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in found)
+    inner = mask[box]
+    inside = ndimage.distance_transform_edt(inner, spacing)
+    out[box] -= inside / inside.max()
+    out[box][inner & ~ndimage.binary_erosion(inner, border_value=1)] = 0
+    return out

@@ -1,0 +1,45 @@
+"""Uncertainty by Monte Carlo dropout (Gal and Ghahramani 2016), as UA-MT uses it."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from semiseg.methods.common.frozen_pass import frozen_pass
+from semiseg.methods.common.input_noise import input_noise
+from semiseg.methods.common.pseudo_label import entropy, soft_pseudo_label
+
+
+class MonteCarlo(NamedTuple):
+    """What several stochastic passes say together."""
+
+    probabilities: Tensor
+    """[B, K, ...]: mu_c, the mean of the passes' softmaxes."""
+    entropy: Tensor
+    """[B, ...]: u = -sum_c mu_c ln mu_c, in nats, between 0 and ln K."""
+
+
+def monte_carlo(
+    network: nn.Module, images: Tensor, passes: int = 8, noise: float = 0.1, limit: float = 0.2
+) -> MonteCarlo:
+    """``passes`` predictions with dropout and noise on the images (UA-MT, Yu et al. 2019).
+
+    No gradient, and batch norm's running averages stay as they are (`frozen_pass`). One pass at a time,
+    so that memory does not grow with ``passes``.
+
+    Args:
+        network: returns logits [B, K, ...].
+        images: [B, C, ...].
+        passes: T, at least 1.
+        noise: its deviation (see `input_noise`); 0 for none.
+        limit: of the noise.
+    """
+    total: Tensor | None = None
+    with frozen_pass(network, dropout=True):
+        for _ in range(passes):
+            seen = input_noise(images, noise, limit) if noise else images
+            probabilities = soft_pseudo_label(network(seen))
+            total = probabilities if total is None else total + probabilities
+        if total is None:
+            raise ValueError(f"passes is {passes}: take 1 or more")
+        mean = total / passes
+        return MonteCarlo(mean, entropy(mean))
