@@ -13,8 +13,8 @@ def distance_maps(
 ) -> NDArray[np.float32]:
     """A signed distance map for each foreground class.
 
-    A pixel that is ``IGNORE_INDEX`` belongs to no class: it counts as outside of each, and the border of what is
-    drawn counts as a boundary. A loss leaves such pixels out (``mask=labels != IGNORE_INDEX``).
+    A pixel that is ``IGNORE_INDEX`` counts as outside of every class, and its border as a boundary. A
+    loss leaves such pixels out (``mask=labels != IGNORE_INDEX``).
 
     Args:
         label: [H, W] or [D, H, W] class codes.
