@@ -26,7 +26,7 @@ BENCH = ("benchmark", "DATA", "-o", "OUT")
 @pytest.mark.parametrize(
     ("words", "fragments"),
     [
-        ((*TRAIN, "--lablled", "3"), ["--lablled", "did you mean --labelled?"]),
+        ((*TRAIN, "--lablled", "3"), ["--lablled", "did you mean --labelled or --labelled-seed?"]),
         (("trian", "DATA"), ["'trian'", "Did you mean 'train'?"]),
         (("frobnicate",), ["'frobnicate'", "semiseg --help"]),
         (("train", "DATA"), ["--out", "semiseg train --help"]),

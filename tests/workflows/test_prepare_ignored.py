@@ -142,7 +142,7 @@ def test_it_is_checked_packed_and_inspected(source: Path, tmp_path: Path) -> Non
         name = case.identifier
         np.testing.assert_array_equal(back.label(name), data.label(name))
     found = inspect(tmp_path / "data", console=Quiet())
-    assert [case.labelled_slices for case in found.cases[:5]] == pytest.approx([0.375] * 5)
+    assert [case.labelled_share for case in found.cases[:5]] == pytest.approx([0.375] * 5)
     counts = [structure.voxels for structure in found.cases[0].structures]
     assert counts == [int((label(0) == code).sum()) for code in (1, 2)]
     wrong = np.array(data.label("n1"))
