@@ -7,7 +7,7 @@ import torch
 from conformance import MethodConformance
 
 from semiseg import methods
-from semiseg.config import RunConfig
+from semiseg.config import Resolved, RunConfig
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
@@ -85,7 +85,7 @@ class TestCrossLevel(MethodConformance):
         method = self.method(small_data, f"cross-level.{without}_weight=0")
         assert set(method(self.batch(), SECOND)) == self.terms - {without}
         if without == "contrast":
-            assert [g.name for g in method.parameter_groups()] == ["unet"]
+            assert [g.name for g in method.parameter_groups()] == ["networks"]
 
     def test_weights(self, small_data: PreparedData) -> None:
         weights = ("cross-level.contrast_weight=3", "cross-level.consistency_weight=5")
@@ -127,7 +127,7 @@ class TestCrossLevel(MethodConformance):
         monkeypatch.setattr(cross_level, "cross_level_contrast", record)
         method = self.method(small_data)
         term = method(self.batch(), SECOND)["contrast"]
-        deepest = next(method.network.backbone.encoder[-1].parameters())  # type: ignore[union-attr, index]
+        deepest = next(method.network.encoder.blocks[-1].parameters())  # type: ignore[union-attr, index]
         for side in seen:
             (of_term,) = torch.autograd.grad(term, side, retain_graph=True)
             (reached,) = torch.autograd.grad(side, deepest, of_term, retain_graph=True)
@@ -154,7 +154,7 @@ class TestCrossLevel(MethodConformance):
         alike = {}
         for name in ("apart", "together"):
             terms = [
-                self.method(small_data, f"cross-level.batch_norm={name}").train()(given, SECOND)
+                self.method(small_data, f"training.batch_norm={name}").train()(given, SECOND)
                 for given in (batch, others)
             ]
             alike[name] = bool(terms[0]["supervised"] == terms[1]["supervised"])
@@ -239,9 +239,9 @@ def test_sizes_that_fit(size: int, n: int) -> None:
 
 
 def test_deeper_networks_need_larger_patches() -> None:
-    check_size(192, 6, stages=6)
+    check_size(192, 6, coarsest=32)
     with pytest.raises(UserError, match="multiple of 32 pixels: take 192; at size 96"):
-        check_size(96, 6, stages=6)
+        check_size(96, 6, coarsest=32)
 
 
 @pytest.mark.parametrize(("size", "n", "words"), [
@@ -269,18 +269,23 @@ def test_patches_of_one_pixel_at_the_bottom_need_batch_norm(small_data: Prepared
     assert all(torch.isfinite(term) for term in terms.values())
 
 
+def dropout(resolved: Resolved) -> list[float]:
+    values: list[float] = resolved.config.networks["unet"]["dropout"]
+    return values
+
+
 @pytest.mark.parametrize("preset", [None, "mcsc-cpu", "cross-level-cpu"])
 def test_there_is_no_dropout_unless_it_is_asked_for(
     small_data: PreparedData, preset: str | None
 ) -> None:
     data = small_data.manifest
-    assert not any(resolve_config(data, "cross-level", preset).config.unet.dropout)
+    assert not any(dropout(resolve_config(data, "cross-level", preset)))
     asked = "unet.dropout=[0, 0, 0, 0, 0.5]"
-    assert resolve_config(data, "cross-level", preset, [asked]).config.unet.dropout[-1] == 0.5
+    assert dropout(resolve_config(data, "cross-level", preset, [asked]))[-1] == 0.5
     if preset is None:
         found = resolve_config(data, "cross-level", preset)
         assert found.origins["unet.dropout"] == "the method cross-level"
-        assert all(resolve_config(data, "supervised", preset).config.unet.dropout)
+        assert all(dropout(resolve_config(data, "supervised", preset)))
 
 
 @pytest.mark.parametrize("name", ["cross-level-kvasir", "cross-level-isic2018"])
@@ -299,5 +304,6 @@ def test_presets_say_what_is_printed(small_data: PreparedData, name: str) -> Non
         100,
     )
     assert (o["contrast_weight"], o["consistency_weight"], o["stages"]) == (1, 1, "two")
-    assert (o["temperature"], config.unet.head_kernel, config.unet.sigmoid) == (0.07, 1, True)
-    assert config.unet.standardise == "imagenet"
+    unet = config.networks["unet"]
+    assert (o["temperature"], unet["head_kernel"], unet["sigmoid"]) == (0.07, 1, True)
+    assert (unet["standardise"], unet["upsampling"]) == ("imagenet", "transposed")

@@ -190,7 +190,7 @@ class TestMCSC(MethodConformance):
         for scales in ("[1, 8]", "[1, 4]"):
             method = self.build(small_data, self.config(small_data, f"mcsc.scales={scales}"))
             parameters = {id(p) for group in method.parameter_groups() for p in group.parameters}
-            norm = method.get_parameter("transformer.backbone.norm_eighth.weight")
+            norm = method.get_parameter("swin.backbone.decoder.norm_eighth.weight")
             trained[scales] = id(norm) in parameters
         assert trained == {"[1, 8]": True, "[1, 4]": False}
 
@@ -218,7 +218,7 @@ class TestMCSC(MethodConformance):
 
     def test_a_scale_that_the_networks_lack_is_refused(self, small_data: PreparedData) -> None:
         config = self.config(small_data, "swin.depths=[2, 2]")
-        with pytest.raises(UserError, match=r"mcsc\.scales.*transformer.*1/8"):
+        with pytest.raises(UserError, match=r"mcsc\.scales.*swin.*1/8"):
             self.build(small_data, config)
 
 

@@ -218,7 +218,7 @@ class TestPLGCL(MethodConformance):
         images: int,
     ) -> None:
         monkeypatch.setattr(plgcl, "strong_augment", lambda x: x)
-        more = (QUIET, f"plgcl.batch_norm={batch_norm}")
+        more = (QUIET, f"training.batch_norm={batch_norm}")
         whole, plain = (self.method(small_data, *more).train() for _ in range(2))
         terms = whole(self.batch(), LATE)
         logits = plain.student(self.batch().images[:images])  # of the labelled alone, or of all
@@ -397,11 +397,11 @@ def test_mixed_precision_leaves_the_ranking_alone(similarity: plgcl.Similarity) 
 @pytest.mark.parametrize("size", [100, 32, 48])
 def test_a_size_without_windows_says_what_fits(size: int) -> None:
     with pytest.raises(UserError, match=rf"data.size {size} does not fit plgcl") as error:
-        check_size(size, 5)
+        check_size(size, 16)
     lower, upper = str(error.value).rpartition("such as ")[2].rstrip(".").split(" or ")
     for fits in (int(lower), int(upper)):
-        check_size(fits, 5)
-        UNet(1, UNetConfig()).check_size(fits)
+        check_size(fits, 16)
+        UNet.check_sides(UNetConfig(), (fits, fits), (1.0, 1.0))
 
 
 def test_images_that_do_not_lie_within_0_and_1_are_refused(small_data: PreparedData) -> None:
