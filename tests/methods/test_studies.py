@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from semiseg import methods, presets
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
 from semiseg.methods.base import Step
+from semiseg.networks.build import without_pretrained
 from semiseg.training.configuration import resolve_config
 from small import small_settings
 
@@ -62,13 +64,33 @@ def test_every_preset_says_what_is_known(small_data: PreparedData, preset: str) 
     task = small_data.task
     if content.get("unet", {}).get("standardise") == "imagenet":
         task = task.model_copy(update={"channels": 3, "kind": "pictures"})
-    for name in {content["method"], *(set(content) & set(methods.table()))}:
-        data = small_data.manifest.model_copy(update={"task": task})
-        config = resolve_config(data, name, preset).config
-        if config.swin.pretrained == "hub":
-            config = resolve_config(data, name, preset, ["swin.pretrained=none"]).config
+    data = small_data.manifest.model_copy(update={"task": task})
+    dimensions = content.get("data", {}).get("dimensions", 2)
+    every = {n for n, e in methods.table().items() if dimensions in e.dimensions}
+    profile = preset in presets.profiles()
+    for name in every if profile else {content["method"], *(set(content) & every)}:
+        config = without_pretrained(resolve_config(data, name, preset).config)
         method = methods.entry(name).load()(task, config)
         assert all(start < 10_000 for start in method.active_from(10_000).values())
+
+
+def test_a_profile_names_no_method_and_no_line_stands_twice() -> None:
+    for profile in presets.profiles():
+        content = presets.load(profile)
+        assert not {"method", *methods.table()} & set(content)
+        for method in presets.overlays(profile):
+            path = presets.PROFILES / profile / f"{method}.yaml"
+            overlay = presets.sections(yaml.safe_load(path.read_text("utf-8")))
+            for section, values in overlay.items():
+                held = content.get(section, {})
+                assert not [k for k, v in values.items() if k in held and held[k] == v], path
+
+
+def test_a_method_of_another_package_gets_the_profile() -> None:
+    assert presets.load("cpu", "mine") == presets.load("cpu")
+    assert presets.load("mcsc-cpu", "mine")["training"]["batch_size"] == 4
+    assert presets.load("cpu", "mcsc")["training"]["batch_size"] == 4
+    assert presets.load("cpu")["training"]["batch_size"] == 8
 
 
 @pytest.mark.parametrize("preset", ["cross-level-cpu", "mcsc-cpu", "plgcl-cpu"])

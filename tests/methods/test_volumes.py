@@ -78,7 +78,7 @@ def test_terms_are_named_and_finite(volumes: PreparedData, name: str) -> None:
 def test_gradients_reach_every_trainable_parameter(
     volumes: PreparedData, name: str, norm: str
 ) -> None:
-    method = build(volumes, name, f"unet.norm={norm}", f"vnet.norm={norm}")
+    method = build(volumes, name, f"networks.norm={norm}")
     torch.stack(list(method(batch(), Step(99, 100)).values())).sum().backward()
     named = {id(p): n for n, p in method.named_parameters()}
     grouped = [named[id(p)] for group in method.parameter_groups() for p in group.parameters]
@@ -216,7 +216,7 @@ def test_methods_for_slices_say_so(volumes: PreparedData, name: str) -> None:
         (["data.spacing=[1, 1, 0]"], r"data\.spacing"),
         (["data.overlap=1"], r"data\.overlap"),
         (["data.dimensions=4"], r"data\.dimensions must be 2 or 3"),
-        (["vnet.blocks=[1]"], "channels and blocks need one entry per level"),
+        (["vnet.blocks=[1]"], "channels and blocks need one entry per stage"),
     ],
 )
 def test_wrong_settings_are_refused_in_a_sentence(
@@ -228,7 +228,7 @@ def test_wrong_settings_are_refused_in_a_sentence(
 
 
 def test_sizes_and_scales_that_the_networks_lack_are_refused(volumes: PreparedData) -> None:
-    with pytest.raises(UserError, match=r"data\.patch \[8, 18, 16\] does not fit a U-Net"):
+    with pytest.raises(UserError, match=r"data\.patch \[8, 18, 16\] does not fit a V-Net"):
         build(volumes, "cross-teaching", "data.patch=[8, 18, 16]")
     with pytest.raises(UserError, match="V-Net of 4 stages"):
         build(

@@ -4,20 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from semiseg.workflows.derived_settings import derived_settings
 
 from replicas import save
 from semiseg import methods
 from semiseg.data.fingerprint import Fingerprint, Spread, measures_of, summarise
-from semiseg.data.manifest import Decision, PreparedData
+from semiseg.data.manifest import Decision, Manifest, PreparedData
 from semiseg.data.task import Intensity, Task
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
+from semiseg.methods.base import Derived
 from semiseg.methods.mcsc import MCSC
 from semiseg.preparation.auto_config import decide, decide_intensity, parse_intensity
 from semiseg.training.configuration import resolve_config
 from semiseg.training.patients import cases_of, choose_patients
-from semiseg.training.plan import describe
+from semiseg.training.plan import Plan, derived, describe
 from semiseg.workflows.prepare import prepare
 
 PERCENTILE = Intensity(kind="percentile", low=0.5, high=99.5)
@@ -87,7 +87,7 @@ def test_who_wins_over_the_data(small_data: PreparedData) -> None:
     assert resolve_config(data, "supervised", "mcsc-acdc").config.data.size == 224
     assert resolve_config(data, "supervised", None, ["data.size=64"]).config.data.size == 64
     small = resolve_config(data, "supervised", None, small=True)
-    assert (small.config.data.size, small.config.preset) == (96, "mcsc-cpu")
+    assert (small.config.data.size, small.config.preset) == (96, "cpu")
     smaller = data.model_copy(update={"decisions": (decision.model_copy(update={"value": 64}),)})
     assert resolve_config(smaller, "supervised", None, small=True).config.data.size == 64
 
@@ -144,15 +144,14 @@ def test_who_trains_on_volumes(small_data: PreparedData) -> None:
         return resolve_config(data, method, preset, given, small=small).config.data.dimensions
 
     assert dimensions("mcsc", small=True) == 3
-    assert resolve_config(data, "mcsc", None, small=True).config.preset == "mcsc-cpu-3d"
+    assert resolve_config(data, "mcsc", None, small=True).config.preset == "cpu-3d"
     assert dimensions("supervised", small=False) == 3
     assert dimensions("plgcl", small=True) == 2
     assert dimensions("mcsc", "mcsc-cpu", small=True) == 2
     assert dimensions("mcsc", "mcsc-cpu-3d", small=True) == 3
     assert dimensions("mcsc", None, "data.dimensions=2", small=True) == 2
     assert (
-        resolve_config(data, "mcsc", None, ["data.dimensions=2"], small=True).config.preset
-        == "mcsc-cpu"
+        resolve_config(data, "mcsc", None, ["data.dimensions=2"], small=True).config.preset == "cpu"
     )
     large = small_volumes.model_copy(update={"median_shape": (200, 200, 200)})
     data = data.model_copy(update={"task": large})
@@ -176,12 +175,8 @@ def test_prepare_says_what_was_decided(tmp_path: Path, capsys: pytest.CaptureFix
     assert {case.bounds for case in manifest.cases} == {(40.0, manifest.task.intensity.high)}
     assert "data.dimensions = 3: voxels are nearly cubes" in said
     assert "intensity = 40 and 89 become 0 and 1: whole numbers with air and bone are a CT" in said
-    assert "mcsc.patch_sides = {1: 7, 8: 6}: cubes" in said
     held = PreparedData(tmp_path / "data").manifest
-    assert (held.decisions, held.derived_settings) == (
-        manifest.decisions,
-        manifest.derived_settings,
-    )
+    assert held.decisions == manifest.decisions
     other = prepare(tmp_path / "ct", tmp_path / "other", intensity="zscore")
     assert other.task.intensity.kind == "zscore"
     assert other.cases[0].bounds[0] == pytest.approx(
@@ -211,33 +206,41 @@ def test_the_reason_of_a_pictures_scale_is_its_depth(
     assert words in capsys.readouterr().out
 
 
+def derived_of(data: Manifest, method: str, *settings: str) -> dict[str, Derived]:
+    return {d.option: d for d in derived(resolve_config(data, method, None, settings).config)}
+
+
 def test_what_follows_from_the_input_is_what_methods_do(small_data: PreparedData) -> None:
     """The numbers that are said are those of the networks and methods that are built."""
     decision = Decision(option="data.size", value=160, reason="because")
-    stated = settings_of(derived_settings([decision]))
     data = small_data.manifest.model_copy(update={"decisions": (decision,)})
     few = ["unet.channels=[2,2,2,2,2]", "swin.embed_dim=8", "swin.head_dim=4"]
+    stated = derived_of(data, "mcsc", *few)
     config = resolve_config(data, "mcsc", None, few).config
     method = methods.entry("mcsc").load()(data.task, config)
     assert isinstance(method, MCSC)
-    assert stated["mcsc.scales"] == list(method.options.scales)
-    assert stated["mcsc.patch_sides"] == str({s: method.sides[s] for s in method.options.scales})
-    assert stated["training.batch_size"] == config.training.batch_size
-    plain = resolve_config(data, "supervised", None).config
-    assert stated["unet.channels"] == list(plain.unet.channels)
+    assert stated["mcsc.scales"].value == list(method.options.scales)
+    sides = {s: method.sides[s] for s in method.options.scales}
+    assert stated["mcsc.patch_sides"].value == str(sides)
+    assert stated["unet.channels"].value == [2] * 5
     level = resolve_config(data, "cross-level", None).config
-    assert stated["cross-level.patches"] == level.options["patches"]
-    said = {d.option: d.reason for d in derived_settings([decision])}
-    assert said["cross-level.patches"] == (
-        f"5 x 5 cells of {level.data.size // 5} pixels in {level.data.size} x {level.data.size}"
-    )
+    found = derived_of(data, "cross-level")["cross-level.patches"]
+    assert found.value == level.options["patches"]
+    side = level.data.size
+    assert found.reason == f"5 x 5 cells of {side // 5} pixels in {side} x {side}"
 
 
-def test_what_follows_in_three_dimensions() -> None:
+def test_what_follows_in_three_dimensions(small_data: PreparedData) -> None:
     shape = (35, 36, 50)
-    got = settings_of(derived_settings(decide(task(*shape), volumes_of(shape, (1, 1, 1)))))
-    assert (got["mcsc.scales"], got["mcsc.patch_sides"]) == ([1, 8], "{1: 7, 8: 6}")
-    assert not {"training.batch_size", "cross-level.patches"} & got.keys()
+    volumes = small_data.task.model_copy(update={"median_shape": shape})
+    decisions = decide(volumes, volumes_of(shape, (1, 1, 1)))
+    data = small_data.manifest.model_copy(update={"task": volumes, "decisions": decisions})
+    got = derived_of(data, "mcsc")
+    assert (got["mcsc.scales"].value, got["mcsc.patch_sides"].value) == ([1, 8], "{1: 7, 8: 6}")
+    config = resolve_config(data, "mcsc", None).config
+    assert {name: s["norm"] for name, s in config.networks.items()} == {
+        "unet": "instance", "vnet": "instance"
+    }  # fmt: skip
 
 
 def test_a_training_says_what_follows_from_its_own_input(small_data: PreparedData) -> None:
@@ -245,13 +248,13 @@ def test_a_training_says_what_follows_from_its_own_input(small_data: PreparedDat
     split = choose_patients(small_data, "2", None)
     cases = cases_of(small_data, split)
     resolved = resolve_config(small_data.manifest, "mcsc", None, words)
-    said = "\n".join(describe(small_data, resolved, split, cases))
+    said = "\n".join(describe(small_data, Plan(resolved, split, cases)))
     assert "mcsc.patch_sides = {1: 8, 8: 6}  (from the input: 19/224 of the side" in said
     assert "96 is halved 4 times, to 6" in said
     assert "plgcl" not in said
     resolved = resolve_config(
         small_data.manifest, "mcsc", None, [*words, "mcsc.patch_sides={1: 5}"]
     )
-    said = "\n".join(describe(small_data, resolved, split, cases))
+    said = "\n".join(describe(small_data, Plan(resolved, split, cases)))
     assert "mcsc.patch_sides = {'1': 5}  (from --set)" in said
     assert "19/224" not in said

@@ -78,17 +78,13 @@ def load(name: str, method: str | None = None) -> dict[str, Any]:
     if name.endswith((".yaml", ".yml")):
         return _read(Path(name), "preset")
     if name in profiles():
-        profile = _extended(PROFILES, name)
-        if method is None or method not in overlays(name):
-            return profile
-        return _merge(profile, _without_words(_extended(PROFILES / name, method)))
+        return _merge(_extended(PROFILES, name), _without_words(_overlay(name, method)))
     composed = {f"{m}-{p}": (m, p) for p in profiles() for m in overlays(p)}
     if name in composed:
         overlay, machine = composed[name]
-        content = _merge(_extended(PROFILES, machine), _extended(PROFILES / machine, overlay))
-        if method is not None and method != overlay and method in overlays(machine):
-            others = _extended(PROFILES / machine, method)
-            content = _merge(content, {method: others.get(method, {})})
+        content = _merge(_extended(PROFILES, machine), _overlay(machine, overlay))
+        if method is not None and method != overlay:
+            content = _merge(content, {method: _overlay(machine, method).get(method, {})})
         return {"method": overlay, **content}
     if name not in names():
         raise unknown("preset", name, names())
@@ -109,6 +105,15 @@ def load_study(name: str) -> dict[str, Any]:
             f"Study '{name}' needs 'variants:', each with a 'method:' and its sections."
         )
     return study
+
+
+def _overlay(profile: str | None, method: str | None) -> dict[str, Any]:
+    """A method's overlay for a profile, else for the profile that it extends; empty without any."""
+    while method is not None and profile is not None:
+        if method in overlays(profile):
+            return _extended(PROFILES / profile, method)
+        profile = _cached(PROFILES / f"{profile}.yaml").get("extends")
+    return {}
 
 
 @functools.cache
