@@ -100,6 +100,9 @@ class TrainingConfig(Strict):
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
         "auto", description="auto: mixed on a GPU, single on a CPU"
     )
+    weights_from: str | None = Field(
+        None, description="a run's folder: networks start from the weights of its network"
+    )
     seed: int = Field(0, ge=0)
     validate_every: int = Field(200, ge=1)
     checkpoint_every: int = Field(200, ge=1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from semiseg.losses import balanced_contrast as module
-from semiseg.losses.balanced_contrast import PRINTED, Variant, balanced_contrast
+from semiseg.losses.balanced_contrast import LOWEST_TEMPERATURE, PRINTED, Variant, balanced_contrast
 
 VARIANTS = [Variant(*flags) for flags in itertools.product((True, False), repeat=4)]
 
@@ -155,11 +155,29 @@ def test_what_is_masked_has_no_influence_and_no_gradient() -> None:
 def test_extreme_inputs_stay_finite(scale: float, temperature: float, variant: Variant) -> None:
     embeddings, labels, mask = problems(size=40, width=16)
     values = (scale * embeddings).float().requires_grad_()
+    if not variant.anchor_in_denominator and temperature < LOWEST_TEMPERATURE:
+        with pytest.raises(ValueError, match=r"underflows .* take 0\.025 or more"):
+            balanced_contrast(values, labels, 4, temperature, mask, variant)
+        return
     loss = balanced_contrast(values, labels, 4, temperature, mask, variant)
     loss.backward()
     assert torch.isfinite(loss)
     assert values.grad is not None
     assert torch.isfinite(values.grad).all()
+
+
+@pytest.mark.parametrize("anchor", [True, False])
+@pytest.mark.parametrize("temperature", [0.005, 0.01, LOWEST_TEMPERATURE, 0.05])
+def test_single_precision_at_low_temperatures(temperature: float, anchor: bool) -> None:
+    """Equation 2 in double precision, also where every key is opposite to an anchor."""
+    if not anchor and temperature < LOWEST_TEMPERATURE:
+        pytest.skip("refused")
+    embeddings, labels, _ = problems(size=12, width=3)
+    embeddings[0, 1:] = -embeddings[0, :1] + 1e-3 * embeddings[0, 1:]
+    variant = Variant(anchor_in_denominator=anchor)
+    expected = printed_formula(embeddings, labels, temperature, None, variant)
+    found = balanced_contrast(embeddings.float(), labels, 4, temperature, None, variant)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_zero_and_equal_embeddings_stay_finite() -> None:

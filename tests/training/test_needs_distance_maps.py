@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from semiseg.reporting.console import Quiet
 from torch import Tensor
 
 from semiseg import methods
+from semiseg.console import Quiet
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
 from semiseg.methods.base import Method, Step

@@ -23,6 +23,9 @@ from semiseg.losses.precision import at_least_single
 
 CPU_ROWS = 512  # rows of E that are worked on at a time: they stay in the core's cache
 GPU_ELEMENTS = 1 << 28  # elements of E held at a time on an accelerator
+LOWEST_TEMPERATURE = 0.025
+"""In single precision and without the anchor in the denominator: exp((a_i . a_k - 1) / tau) of keys
+that are all far from an anchor would be 0 below it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +72,20 @@ def balanced_contrast(
 
     Returns:
         A scalar of the embeddings' dtype (float32 where that is narrower).
+
+    Raises:
+        ValueError: for a temperature below `LOWEST_TEMPERATURE` where it would underflow.
     """
     embeddings = at_least_single(embeddings)
+    if (
+        not variant.anchor_in_denominator
+        and embeddings.dtype == torch.float32
+        and temperature < LOWEST_TEMPERATURE
+    ):
+        raise ValueError(
+            f"a temperature of {temperature} underflows in single precision without the anchor in the "
+            f"denominator: take {LOWEST_TEMPERATURE} or more"
+        )
     labelled = labels != IGNORE_INDEX
     labels, mask = labels.masked_fill(~labelled, 0), labelled if mask is None else mask & labelled
     weights = _anchor_weights(labels, classes, mask, variant, embeddings.dtype)

@@ -17,14 +17,14 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
 from semiseg.data.task import Task
 from semiseg.errors import UserError
-from semiseg.losses.balanced_contrast import Variant, balanced_contrast
+from semiseg.losses.balanced_contrast import LOWEST_TEMPERATURE, Variant, balanced_contrast
 from semiseg.methods import base
 from semiseg.methods.base import Derived, Step, start_of
 from semiseg.methods.common.feature_scales import CUBES, SCALES, USUAL_SCALES, default_sides
@@ -62,6 +62,15 @@ class MCSCOptions(CrossTeachingOptions):
         if not scales or len(set(scales)) < len(scales) or not set(scales) <= set(SCALES):
             raise ValueError(f"scales are one or more of {SCALES}, each once")
         return scales
+
+    @model_validator(mode="after")
+    def _no_underflow(self) -> "MCSCOptions":
+        if not self.anchor_in_denominator and self.temperature < LOWEST_TEMPERATURE:
+            raise ValueError(
+                f"temperature {self.temperature} needs anchor_in_denominator=true: without it single "
+                f"precision underflows below {LOWEST_TEMPERATURE}"
+            )
+        return self
 
     @field_validator("patch_sides")
     @classmethod
