@@ -197,10 +197,14 @@ def _number(text: str) -> float | str:
 
 @dataclasses.dataclass(frozen=True)
 class Resolved:
-    """A validated configuration and the origin of each value that is not a default."""
+    """A validated configuration and the origin of each value that is not a default.
+
+    ``unused``: options of networks that the method does not train, asked for by ``--set``.
+    """
 
     config: RunConfig
     origins: dict[str, str]
+    unused: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -321,7 +325,8 @@ def _validate(known: Known, merged: _Merged, every: _Merged, preset: str | None)
     )
     in_use = {*SECTIONS, known.method, *networks}
     kept = {k: o for k, o in origins.items() if k.partition(".")[0] in in_use}
-    return Resolved(config, kept)
+    unused = [k for k, o in merged.origins.items() if k not in kept and o == "--set"]
+    return Resolved(config, kept, tuple(unused))
 
 
 WORDING = {

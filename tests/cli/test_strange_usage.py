@@ -14,9 +14,9 @@ import typer
 import yaml
 from commandline import COMMAND, call, refused, small, tree, well
 
-from semiseg import methods, presets
+from semiseg import methods, networks, presets
 from semiseg.cli.main import app
-from semiseg.config import SECTIONS
+from semiseg.config import NETWORKS, SECTIONS
 
 VERBS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 TRAIN = ("train", "DATA", "-o", "OUT")
@@ -366,7 +366,7 @@ def test_a_closed_pipe_is_no_failure() -> None:
 def test_every_section_of_a_preset_is_known() -> None:
     for name in presets.names():
         sections = set(presets.sections(presets.load(name)))
-        assert sections <= {*SECTIONS, *methods.table()}
+        assert sections <= {*SECTIONS, NETWORKS, *networks.table(), *methods.table()}
 
 
 def test_probabilities_of_one_slice(run: Path, tmp_path: Path) -> None:
@@ -402,10 +402,10 @@ def test_without_a_preset_a_small_machine_takes_its_own(data: Path, tmp_path: Pa
     words = ("train", data, "-o", tmp_path / "run", "--dry-run", "--device", "cpu")
     few = ("--set", "training.batch_size=2", "--set", "training.labelled_batch_size=1")
     said = well(call(*words, *few, "--method", "supervised", "--set", "data.size=32")).out
-    assert "training.iterations = 2000  (from preset 'mcsc-cpu', as there is no GPU)" in said
+    assert "training.iterations = 2000  (from preset 'cpu', as there is no GPU)" in said
     said = well(call(*words, *few, "--method", "cross-level")).out
     assert "data.size = 64  (from the data: the median slice is" in said
-    assert "training.iterations = 2000  (from preset 'cross-level-cpu', as there is no GPU)" in said
+    assert "training.iterations = 2000  (from preset 'cpu', as there is no GPU)" in said
     for spelled in ("cross-level", "cross_level"):
         five = ("--set", f"{spelled}.patches=5")
         said = well(call(*words, *few, "--method", "cross-level", *five)).out

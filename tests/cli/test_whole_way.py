@@ -62,7 +62,7 @@ def test_scores_land_in_the_run_unless_told_otherwise(run: Path, tmp_path: Path)
     well(call("evaluate", mine, "--weights", "last", "--threads", "1"))
     well(call("evaluate", mine, "--on", "validation", "--network", "swin", "--flips"))
     assert {path.name for path in (mine / "evaluation").iterdir()} == {
-        "test-cnn-last", "validation-transformer-flips",
+        "test-unet-last", "validation-swin-flips",
     }  # fmt: skip
     said = well(call("report", mine))
     page = (mine / "report.html").read_text()

@@ -76,6 +76,8 @@ def load(name: str, method: str | None = None) -> dict[str, Any]:
         UserError: for an unknown name or a file that cannot be read.
     """
     if name.endswith((".yaml", ".yml")):
+        if not Path(name).is_file():
+            raise unknown("preset", name, names())
         return _read(Path(name), "preset")
     if name in profiles():
         return _merge(_extended(PROFILES, name), _without_words(_overlay(name, method)))

@@ -1,5 +1,6 @@
 """From the words of a person (method, preset, settings) and the data to a resolved configuration."""
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import torch
 
 from semiseg import methods, networks, presets
-from semiseg.config import Known, Layer, Resolved, RunConfig, parse_assignments, resolve
+from semiseg.config import Known, Layer, Resolved, parse_assignments, resolve
 from semiseg.data.loader import labelled_slices_of
 from semiseg.data.manifest import Decision, Manifest
 from semiseg.data.task import Task
@@ -41,8 +42,7 @@ def resolve_config(
 
     Raises:
         UserError: for an unknown method, preset or option, with the nearest name; for a setting of
-            a method or network that is not trained, where no ``sections`` say that several are
-            compared.
+            another method, where no ``sections`` say that several are compared.
     """
     content = presets.load(preset, method) if preset else {}
     name = method or content.get("method")
@@ -74,6 +74,12 @@ def resolve_config(
         layers += _layers(decisions)
         if preset:
             layers.append(Layer(f"preset '{preset}'", presets.sections(content)))
+    others = [section for section in given if section in methods.table() and section != name]
+    if others and sections is None:
+        raise UserError(
+            f"--set {others[0]}.{next(iter(given[others[0]]))}: that is an option of {others[0]}, but "
+            f"{name} is trained."
+        )
     if asked in (2, 3):  # before anything of a preset for slices contradicts it
         check_dimensions(data.task, name, int(asked))
     layers.append(Layer("--set", given))
@@ -84,24 +90,8 @@ def resolve_config(
         lambda network: networks.entry(network).config(), cls.uses,
     )  # fmt: skip
     resolved = resolve(known, layers, preset)
-    if sections is None:
-        _check_used(given, resolved.config)
     check_dimensions(data.task, name, resolved.config.data.dimensions)
     return resolved
-
-
-def _check_used(given: Mapping[str, Any], config: RunConfig) -> None:
-    """Refuse settings of methods and networks that are not trained."""
-    others = [s for s in given if s in methods.table() and s != config.method]
-    what = f"{config.method} is trained"
-    if not others:
-        others = [s for s in given if s in networks.table() and s not in config.networks]
-        what = f"{config.method} trains {' and '.join(config.networks)}"
-    if others:
-        raise UserError(
-            f"--set {others[0]}.{next(iter(given[others[0]]))}: that is an option of {others[0]}, but "
-            f"{what}."
-        )
 
 
 def check_dimensions(task: Task, method: str, dimensions: int) -> None:
@@ -147,7 +137,9 @@ def count_iterations(resolved: Resolved, cases: Cases) -> Resolved:
     origin = (
         f"{training.epochs:,} passes over {images:,} labelled {'images' if flat else 'volumes'}"
     )
-    return Resolved(config, resolved.origins | {"training.iterations": origin})
+    return dataclasses.replace(
+        resolved, config=config, origins=resolved.origins | {"training.iterations": origin}
+    )
 
 
 def choose_precision(resolved: Resolved, device: torch.device) -> Resolved:
@@ -159,7 +151,9 @@ def choose_precision(resolved: Resolved, device: torch.device) -> Resolved:
     config = resolved.config.model_copy(
         update={"training": training.model_copy(update={"precision": precision})}
     )
-    return Resolved(config, resolved.origins | {"training.precision": origin})
+    return dataclasses.replace(
+        resolved, config=config, origins=resolved.origins | {"training.precision": origin}
+    )
 
 
 def auto_precision(device: torch.device, dimensions: int) -> tuple[str, str]:

@@ -168,6 +168,8 @@ def describe(data: PreparedData, plan: Plan) -> list[str]:
     for option, origin in resolved.origins.items():
         section, _, key = option.partition(".")
         lines.append(f"  {option} = {sections[section][key]}  (from {origin})")
+    trained = " and ".join(resolved.config.networks)
+    lines += [f"  {option} has no effect: {name} trains {trained}" for option in resolved.unused]
     for one in derived(resolved.config):
         if one.option not in resolved.origins:
             lines.append(f"  {one.option} = {one.value}  (from the input: {one.reason})")
