@@ -20,6 +20,7 @@ DEEP = (
     "training.labelled_batch_size=2",
     "training.iterations=4",
     "training.optimiser=adamw",
+    "training.precision=32-true",  # also where a CPU has bf16 instructions
     "training.learning_rate=0.001",
     "training.validate_every=2",
     "training.checkpoint_every=2",

@@ -18,6 +18,7 @@ SMALL = (
     "training.labelled_batch_size=2",
     "training.iterations=6",
     "training.optimiser=adamw",
+    "training.precision=32-true",  # also where a CPU has bf16 instructions
     "training.learning_rate=0.001",
     "training.validate_every=3",
     "training.checkpoint_every=2",

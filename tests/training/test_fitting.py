@@ -417,22 +417,33 @@ def test_a_run_folder_is_trained_by_one_process_at_a_time(
 
 
 @pytest.mark.parametrize(
-    ("device", "bf16", "expected"),
-    [("cpu", True, "32-true"), ("cuda", True, "bf16-mixed"), ("cuda", False, "16-mixed")],
+    ("device", "able", "dimensions", "expected", "origin"),
+    [
+        ("cpu", {}, 2, "32-true", "a CPU without bf16 instructions"),
+        ("cpu", {"avx512_bf16": True}, 2, "bf16-mixed", "a CPU with bf16 instructions"),
+        ("cpu", {"amx_bf16": True}, 2, "bf16-mixed", "a CPU with bf16 instructions"),
+        ("cpu", {"amx_bf16": True}, 3, "32-true", "cpu, and volumes"),
+        ("cuda", {"bf16": True}, 2, "bf16-mixed", "cuda"),
+        ("cuda", {}, 3, "16-mixed", "cuda"),
+    ],
 )
 def test_precision_follows_the_device(
     small_data: PreparedData,
     monkeypatch: pytest.MonkeyPatch,
     device: str,
-    bf16: bool,
+    able: dict[str, bool],
+    dimensions: int,
     expected: str,
+    origin: str,
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: "bf16" in able)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    shape = [f"data.dimensions={dimensions}", "data.patch=[8, 16, 16]"]
     resolved = choose_precision(
-        resolve_config(small_data.manifest, "supervised", None), torch.device(device)
+        resolve_config(small_data.manifest, "supervised", None, shape), torch.device(device)
     )
     assert resolved.config.training.precision == expected
-    assert resolved.origins["training.precision"] == f"the device, {device}"
+    assert resolved.origins["training.precision"] == f"the device, {origin}"
     said = resolve_config(small_data.manifest, "supervised", None, ["training.precision=32-true"])
     assert choose_precision(said, torch.device(device)) == said
 

@@ -265,7 +265,8 @@ class _Session:
         for index in range(steps):
             start = time.monotonic()
             # late in the run every term is at work
-            step = Step(training.iterations - steps + index, training.iterations + steps)
+            late = max(training.iterations - steps, 0) + index
+            step = Step(late, training.iterations + steps)
             batch = loader(index).to(self.fabric.device)
             train_step(self.fabric, model, self.method, optimisers, batch, step, training)
             times.append(time.monotonic() - start)
