@@ -34,9 +34,9 @@ from semiseg.files import atomic_write, is_partial
 from semiseg.methods.base import Method
 from semiseg.networks.build import without_pretrained
 from semiseg.training.configuration import SMALL
+from semiseg.training.device import torch_device
 from semiseg.training.plan import check_terms, plan_training
 from semiseg.training.run_folder import RunFolder
-from semiseg.workflows.loading import torch_device
 
 
 @dataclasses.dataclass(frozen=True)
