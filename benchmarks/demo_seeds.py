@@ -21,6 +21,7 @@ from scipy import stats
 from semiseg import methods
 from semiseg.console import Console, Quiet
 from semiseg.errors import RunFailure, UserError
+from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.benchmark import evaluation_name
 from semiseg.workflows.demo import LABELLED, PATIENTS, demo
 
@@ -33,10 +34,10 @@ def test_dice(bench: Path, method: str, labelled: str, seed: int) -> float:
     Raises:
         UserError: where the demo left no such summary.
     """
-    network = methods.entry(method).load().networks[0]
     for folder in sorted(bench.glob(f"runs/{method}-*-s{seed}")):
         split = json.loads((folder / "split.json").read_text(encoding="utf-8"))
         if split["budget"] == labelled:
+            network = methods.entry(method).load().networks_of(RunFolder(folder).config())[0]
             path = folder / evaluation_name("test", network) / "summary.json"
             if path.is_file():
                 summary = json.loads(path.read_text(encoding="utf-8"))

@@ -216,7 +216,7 @@ def test_nothing_an_empty_folder_or_a_file_in_place_of_a_folder(
         (("pack", "DATA", "-o", "OUT", "--bits", "12"), ["--bits 12", "8 or 16"]),
         (("unpack", "DATA", "-o", "OUT"), ["is a folder"]),
         (("report", "DATA"), ["neither a run", "nor a benchmark"]),
-        (("benchmark", "DATA", "--methods", "mcsc", "-o", "RUN"), ["is no benchmark"]),
+        (("benchmark", "DATA", "--methods", "mcsc", "-o", "RUN"), ["is not a benchmark"]),
         (("train", "DATA", "--method", "mcsc", "--labelled", "2", "-o", "RUN"), ["--resume"]),
         # what is no run is never replaced, whatever is asked for
         (("train", "DATA", "--method", "mcsc", "-o", "DATA", "--overwrite"), ["is no run"]),

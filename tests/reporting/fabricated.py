@@ -23,7 +23,7 @@ SPLIT = Split(train=PATIENTS[:4], validation=PATIENTS[4:5], test=PATIENTS[5:])
 CONFIG = {
     "data": {"size": 32},
     "training": {"iterations": 20, "batch_size": 2, "labelled_batch_size": 1},
-    "unet": {"channels": (4, 8), "dropout": (0.0, 0.0)},
+    "networks": {"unet": {"channels": (4, 8), "dropout": (0.0, 0.0)}},
 }
 
 
@@ -95,7 +95,7 @@ def make_run(
     (folder / "metrics.csv").write_text(
         "step,loss,supervised,extra,lr,seconds\n10,1.5,1.0,0.5,0.01,1\n20,0.5,0.499,0.001,0.0,2\n"
     )
-    rows = "".join(f"{s},cnn,{s / 40},{s / 50},{s / 33}\n" for s in (10, 20))
+    rows = "".join(f"{s},unet,{s / 40},{s / 50},{s / 33}\n" for s in (10, 20))
     (folder / "validation.csv").write_text("step,network,dice,ring,core\n" + rows)
     ended = {"iterations": 20, "best_step": 20, "best_dice": 0.5, "seconds": 65.0, "finished": True}
     run.write_json("finished.json", ended)
@@ -118,9 +118,9 @@ def make_benchmark(
         )
         if shift >= 0:
             make_run(data, folder / place, method, labelled, seed)
-            evaluate(data, folder / place, on, "cnn", shift)
+            evaluate(data, folder / place, on, "unet", shift)
             if method == "mcsc":
-                evaluate(data, folder / place, on, "transformer", 0)
+                evaluate(data, folder / place, on, "swin", 0)
     plan = {
         "data": str(data.folder), "preset": None, "settings": ["training.iterations=20"], "on": on,
         "protocol": None,

@@ -76,7 +76,7 @@ def test_a_run_and_a_benchmark_give_a_figure(
     bench: Path, data: PreparedData, tmp_path: Path, ending: str
 ) -> None:
     run = make_run(data, tmp_path / "run").folder
-    evaluate(data, run, "test", "cnn", 2)
+    evaluate(data, run, "test", "unet", 2)
     for folder in (bench, run):
         target = tmp_path / "figures" / f"{folder.name}{ending}"
         assert report(folder, target, console=Quiet()) == target

@@ -88,7 +88,7 @@ def test_paired_difference_is_that_of_the_cases(data: PreparedData, tmp_path: Pa
     runs = [("a", "supervised", 2, 0, 3), ("b", "supervised", 2, 0, 0)]
     folder = make_benchmark(data, tmp_path / "b", runs)
     text = read(benchmark_page(folder)).text
-    summary = folder / "runs/a-2-s0/evaluation/test-cnn/summary.json"
+    summary = folder / "runs/a-2-s0/evaluation/test-unet/summary.json"
     # every case has both classes, so that the mean of cases is the mean of class means
     dice = json.loads(summary.read_text())["mean_over_classes"]["dice"]["mean"]
     assert f"b minus a 2 +{100 * (1 - dice):.1f} ±" in text
@@ -145,7 +145,7 @@ def test_the_page_outlives_the_data(small: Path, data: PreparedData) -> None:
 
 def test_report_of_a_run(data: PreparedData, tmp_path: Path) -> None:
     folder = make_run(data, tmp_path / "run").folder
-    evaluate(data, folder, "test", "cnn", 2)
+    evaluate(data, folder, "test", "unet", 2)
     target = tmp_path / "pages" / "run.html"
     assert report(folder, target, console=Quiet()) == target
     page = read(target.read_text("utf-8"))
@@ -194,8 +194,8 @@ def test_refusals(data: PreparedData, tmp_path: Path) -> None:
     run = make_run(data, tmp_path / "run")
     with pytest.raises(UserError, match="is a folder"):
         report(run.folder, tmp_path, console=Quiet())
-    evaluate(data, run.folder, "test", "cnn", 2)
-    (run.folder / "evaluation/test-cnn/summary.json").write_text("{}")
+    evaluate(data, run.folder, "test", "unet", 2)
+    (run.folder / "evaluation/test-unet/summary.json").write_text("{}")
     with pytest.raises(UserError, match=r"summary\.json"):
         report(run.folder, console=Quiet())
     assert not (run.folder / "report.html").exists()

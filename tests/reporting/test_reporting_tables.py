@@ -37,8 +37,8 @@ def test_table_is_ordered_by_budget_then_by_appearance(bench: Path, data: Prepar
     write_tables(bench, rows_of(bench), data, "test")
     lines = [(r["labelled"], r["variant"], r["network"]) for r in read(bench / "table.csv")]
     assert lines == [
-        ("1", "supervised", "cnn"), ("1", "mcsc", "cnn"), ("1", "mcsc", "transformer"),
-        ("2", "supervised", "cnn"), ("2", "mcsc", "cnn"), ("2", "mcsc", "transformer"),
+        ("1", "supervised", "unet"), ("1", "mcsc", "unet"), ("1", "mcsc", "swin"),
+        ("2", "supervised", "unet"), ("2", "mcsc", "unet"), ("2", "mcsc", "swin"),
     ]  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def test_best_is_marked_among_networks_for_inference_only(bench: Path) -> None:
     # the Transformer's masks are perfect here, yet it is not the network that a user gets
     lines = make_lines(rows_of(bench))
     marked = {(ln.labelled, ln.variant, ln.network) for ln in lines if (None, "dice") in ln.best}
-    assert marked == {("1", "mcsc", "cnn"), ("2", "mcsc", "cnn")}
+    assert marked == {("1", "mcsc", "unet"), ("2", "mcsc", "unet")}
     first = next(ln for ln in lines if (ln.labelled, ln.variant) == ("1", "supervised"))
     assert {key for key in first.best if key[1] == "dice"} == {("ring", "dice")}  # lost its core
 

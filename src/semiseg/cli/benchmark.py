@@ -39,7 +39,7 @@ def benchmark(
 ) -> None:
     """Run methods, budgets and seeds on the same data and make one table.
 
-    Interrupt it at will: the same command, or just -o, goes on. More methods or seeds extend it.
+    It can be interrupted: the same command, or -o alone, resumes it. More methods or seeds extend it.
     """
     from semiseg.workflows.benchmark import benchmark as workflow
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from semiseg.errors import UserError
 from semiseg.networks.backbone import Backbone, NetworkConfig, Stages
+from semiseg.networks.swin_weights import load_pretrained
 
 PATCH = 4
 
@@ -372,8 +373,6 @@ class SwinUnet(Backbone):
         cls, channels: int, config: NetworkConfig, sides: Sequence[int], spacing: Sequence[float]
     ) -> Self:
         """See `Backbone`; loads the weights that ``swin.pretrained`` names."""
-        from semiseg.networks.swin_weights import load_pretrained
-
         own = cast(SwinConfig, config)
         network = cls(channels, sides[0], own)
         network.notes = (load_pretrained(network, own.pretrained).message,)

@@ -4,13 +4,16 @@ import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from semiseg.errors import UserError
-from semiseg.networks.swin_unet import SwinUnet
+
+if TYPE_CHECKING:
+    from semiseg.networks.swin_unet import SwinUnet
 
 OFFICIAL = (
     "https://github.com/SwinTransformer/storage/releases/download/v1.0.0/"
@@ -26,7 +29,7 @@ class LoadReport:
     message: str
 
 
-def load_pretrained(network: SwinUnet, source: str) -> LoadReport:
+def load_pretrained(network: "SwinUnet", source: str) -> LoadReport:
     """Load ``source`` into ``network``: 'none', 'hub' (the official file) or a path.
 
     The encoder takes every tensor of its name and shape; the decoder's blocks mirror those of the
@@ -98,7 +101,7 @@ def _encoder_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
-def _copy(network: SwinUnet, source: dict[str, Tensor]) -> int:
+def _copy(network: "SwinUnet", source: dict[str, Tensor]) -> int:
     stages = len(network.encoder.layers)
     width = source.get("patch_embed.proj.bias")
     if width is None or len(width) != network.encoder.patch_embed.proj.out_channels:

@@ -25,8 +25,9 @@ from semiseg.errors import UserError
 from semiseg.files import atomic_output
 from semiseg.reporting.figures import FIGURE_SUFFIXES, paper_colours, save_figure
 from semiseg.reporting.scatter import Panel, scatter_grid
+from semiseg.training.device import torch_device
 from semiseg.training.run_folder import RunFolder
-from semiseg.workflows.loading import load_method, open_data, part_of, torch_device
+from semiseg.workflows.loading import load_method, open_data, part_of
 
 Space = tuple[NDArray[np.float32], NDArray[np.int64]]
 

@@ -14,6 +14,7 @@ from semiseg.inference.volumes import AnyPredictor, build_predictor
 from semiseg.methods.base import Method
 from semiseg.networks.build import without_pretrained
 from semiseg.training.checkpoints import load_weights
+from semiseg.training.device import torch_device
 from semiseg.training.run_folder import RunFolder
 
 
@@ -144,13 +145,3 @@ def choose_network(config: RunConfig, network: str | None) -> tuple[type[Method]
     if network is not None and network not in names:
         raise unknown(f"network of {config.method}", network, names)
     return method, network or names[0]
-
-
-def torch_device(device: str) -> torch.device:
-    """The device that ``--device`` means; raises `UserError` for an unknown or missing one."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise UserError(f"--device {device} is unknown: take auto, cpu or cuda.")
-    available = torch.cuda.is_available()
-    if device == "cuda" and not available:
-        raise UserError("--device cuda: no CUDA GPU is visible here; take --device cpu.")
-    return torch.device("cuda" if available and device != "cpu" else "cpu")

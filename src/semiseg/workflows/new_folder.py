@@ -1,5 +1,6 @@
 """Folders that a verb writes into: they are new, or they hold what may be replaced."""
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -27,6 +28,15 @@ def check_new_folder(folder: Path, overwrite: bool, what: str) -> None:
         raise UserError(
             f"{folder} exists: continue with --resume, take --overwrite, or another {what}."
         )
+
+
+def clear_folder(folder: Path) -> None:
+    """Remove what ``folder`` holds; the folder stays, which may be a link."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def make_folder(folder: Path) -> None:

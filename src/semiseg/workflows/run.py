@@ -24,11 +24,12 @@ from semiseg.formats.pictures import write_picture_mask
 from semiseg.formats.tiff import TIFF_SUFFIXES
 from semiseg.inference.volumes import AnyPredictor
 from semiseg.text import duration, plural
+from semiseg.training.device import torch_device
 from semiseg.training.patients import cases_of, choose_patients
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.evaluate import evaluate
 from semiseg.workflows.inputs import STACK_MASK
-from semiseg.workflows.loading import load_predictor, torch_device
+from semiseg.workflows.loading import load_predictor
 from semiseg.workflows.prepare import Reading, prepare
 from semiseg.workflows.report import report
 from semiseg.workflows.train import resume, seconds_a_step, train

@@ -1,0 +1,167 @@
+"""What a benchmark runs: its settings and its list of runs, in ``benchmark.json``."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from semiseg import methods, presets
+from semiseg.console import Console
+from semiseg.errors import UserError
+from semiseg.files import atomic_write
+from semiseg.training.configuration import SMALL
+
+PLAN = "benchmark.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One row of a benchmark: a method, with the sections of a study where it comes from one."""
+
+    name: str
+    method: str
+    sections: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedRun:
+    """One training and its evaluation."""
+
+    variant: Variant
+    labelled: str
+    seed: int
+    folder: Path
+
+    @property
+    def title(self) -> str:
+        """For the person."""
+        return f"{self.variant.name}, {self.labelled} labelled, seed {self.seed}"
+
+    def settings(self, common: "CommonSettings") -> list[str]:
+        """``--set`` of its training: those of the benchmark and the run's own seed."""
+        return [*common.settings, f"training.seed={self.seed}"]
+
+
+@dataclasses.dataclass(frozen=True)
+class CommonSettings:
+    """What all runs of a benchmark share: it cannot change when the benchmark is extended.
+
+    Attributes:
+        data: the absolute path of the prepared data.
+        preset: name or file.
+        settings: ``section.key=value`` each.
+        on: the part that is scored, validation or test.
+        protocol: of the evaluation; None: the preset's.
+    """
+
+    data: str
+    preset: str | None
+    settings: tuple[str, ...]
+    on: str
+    protocol: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkPlan:
+    """The runs of a benchmark, finished or not, in the order of the tables."""
+
+    folder: Path
+    common: CommonSettings
+    runs: tuple[PlannedRun, ...]
+
+    def save(self) -> None:
+        """Write ``benchmark.json``; raises `UserError` where that fails."""
+        runs = [
+            {**dataclasses.asdict(run), "folder": str(run.folder.relative_to(self.folder))}
+            for run in self.runs
+        ]
+        content = {"plan": dataclasses.asdict(self.common), "runs": runs}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with atomic_write(self.folder / PLAN) as partial:
+                partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UserError(
+                f"{self.folder} cannot be written ({error.strerror}): choose another -o."
+            ) from error
+
+    def extended(
+        self, variants: Sequence[Variant], labelled: Sequence[str], seeds: Sequence[int]
+    ) -> "BenchmarkPlan":
+        """The plan with every combination of the arguments beside the runs that it has.
+
+        A run that is in both stays as it is, and takes the place that the arguments give it.
+        """
+        new = [
+            PlannedRun(
+                v, absolute(budget), seed, self.folder / "runs" / _slug(v.name, budget, seed)
+            )
+            for seed in seeds
+            for budget in labelled
+            for v in variants
+        ]
+        known: dict[Path, PlannedRun] = {}
+        for run in (*self.runs, *new):
+            known[run.folder] = known.pop(run.folder, run)
+        return dataclasses.replace(self, runs=tuple(known.values()))
+
+
+def load_plan(folder: Path) -> BenchmarkPlan | None:
+    """The plan of the benchmark in ``folder``; None where there is none.
+
+    Raises:
+        UserError: where ``benchmark.json`` is damaged.
+    """
+    path = folder / PLAN
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        common = content["plan"] | {"settings": tuple(content["plan"]["settings"])}
+        runs = [
+            PlannedRun(Variant(**r["variant"]), r["labelled"], r["seed"], folder / r["folder"])
+            for r in content["runs"]
+        ]
+        return BenchmarkPlan(folder, CommonSettings(**common), tuple(runs))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{path} cannot be read as a benchmark's plan: choose another -o."
+        ) from None
+
+
+def variants_of(names: Sequence[str], study: str | None) -> list[Variant]:
+    """The methods ``names``, then the variants of ``study``.
+
+    Raises:
+        UserError: for an unknown method or study.
+    """
+    variants = [Variant(name, methods.entry(name).name) for name in names]
+    if study is not None:
+        for name, content in presets.load_study(study)["variants"].items():
+            sections = {key: value for key, value in content.items() if key != "method"}
+            variants.append(Variant(str(name), methods.entry(content["method"]).name, sections))
+    return variants
+
+
+def small_preset(variants: Sequence[Variant], console: Console) -> str:
+    """The preset of a new benchmark on a machine without a GPU, the same for all variants.
+
+    It is that of the first method beside the baseline, so that the baseline trains as that method does.
+    """
+    first = next((v.method for v in variants if v.method != "supervised"), None)
+    preset = f"{first}-{SMALL}" if first in presets.overlays(SMALL) else SMALL
+    console.say(f"preset: {preset}, as there is no GPU (--preset takes another)")
+    return preset
+
+
+def absolute(word: str) -> str:
+    """A file, of patients or a preset, as a path that holds from anywhere; other words as they are."""
+    return str(Path(word).resolve()) if Path(word).is_file() else word
+
+
+def _slug(variant: str, budget: str, seed: int) -> str:
+    """A run's folder; a budget in a file is known by the file's name."""
+    text = f"{variant}-{Path(budget).stem if Path(budget).is_file() else budget}-s{seed}"
+    return re.sub(r"[^A-Za-z0-9.%]+", "-", text.replace("+", "plus")).strip("-").lower()

@@ -1,0 +1,102 @@
+"""One run of a benchmark: trained or resumed, then evaluated."""
+
+import dataclasses
+import traceback
+
+from semiseg import methods
+from semiseg.console import Console, Quiet
+from semiseg.errors import RunFailure, UserError
+from semiseg.training.run_folder import RunFolder
+from semiseg.workflows.benchmark.plan import CommonSettings, PlannedRun
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """How the runs of one call are executed.
+
+    Attributes:
+        common: what all runs of the benchmark share.
+        ordered: whether the data say which patients are labelled first.
+        threads: CPU threads of each run; None: torch's own number.
+        device: auto, cpu or cuda.
+    """
+
+    common: CommonSettings
+    ordered: bool
+    threads: int | None
+    device: str
+
+    def labelled_seed(self, run: PlannedRun) -> int | None:
+        """None where the data say who is labelled first; else the run's seed, so that draws differ."""
+        return None if self.ordered else run.seed
+
+
+def evaluation_name(on: str, network: str) -> str:
+    """The folder of an evaluation within its run."""
+    return f"evaluation/{on}-{network}"
+
+
+def networks_of(run: PlannedRun) -> tuple[str, ...]:
+    """The networks of a run that has begun; the one for inference comes first.
+
+    The run's configuration decides: a method may train other networks on volumes.
+    """
+    method = methods.entry(run.variant.method).load()
+    return method.networks_of(RunFolder(run.folder).config())
+
+
+def is_done(run: PlannedRun, on: str) -> bool:
+    """Whether all networks of a run were evaluated on the part ``on``."""
+    return RunFolder(run.folder).exists() and all(
+        (run.folder / evaluation_name(on, network) / "summary.json").is_file()
+        for network in networks_of(run)
+    )
+
+
+def execute_run(
+    run: PlannedRun, execution: Execution, console: Console | None = None
+) -> str | None:
+    """Train (or resume) and evaluate one run. Returns what went wrong, or None.
+
+    An unforeseen error leaves its traceback in the run's ``error.txt``.
+    """
+    console = console or Quiet()
+    error_file = run.folder / "error.txt"
+    try:
+        _train(run, execution, console)
+        _evaluate(run, execution, console)
+    except (UserError, RunFailure) as error:
+        return str(error)
+    except Exception as error:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        error_file.write_text(traceback.format_exc(), encoding="utf-8")
+        return f"{type(error).__name__}: {error} (see {error_file})"
+    error_file.unlink(missing_ok=True)  # of an earlier attempt
+    return None
+
+
+def _train(run: PlannedRun, execution: Execution, console: Console) -> None:
+    from semiseg.workflows.train import resume, train  # lightning takes seconds to import
+
+    common, device, threads = execution.common, execution.device, execution.threads
+    if RunFolder(run.folder).exists():
+        resume(run.folder, data=common.data, device=device, threads=threads, console=console)
+        return
+    train(
+        common.data, run.folder, method=run.variant.method, labelled=run.labelled,
+        labelled_seed=execution.labelled_seed(run), preset=common.preset,
+        settings=run.settings(common), sections=run.variant.sections, device=device,
+        threads=threads, overwrite=True, console=console,
+    )  # fmt: skip
+
+
+def _evaluate(run: PlannedRun, execution: Execution, console: Console) -> None:
+    from semiseg.workflows.evaluate import evaluate
+
+    common = execution.common
+    for network in networks_of(run):
+        evaluate(
+            run.folder, on=common.on, data=common.data, network=network, protocol=common.protocol,
+            device=execution.device, threads=execution.threads, console=console,
+            out=run.folder / evaluation_name(common.on, network),
+        )  # fmt: skip

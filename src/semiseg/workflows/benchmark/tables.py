@@ -1,0 +1,42 @@
+"""The tables of a benchmark: one row per run and network."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from semiseg.data.manifest import PreparedData
+from semiseg.training.run_folder import RunFolder
+from semiseg.workflows.benchmark.plan import PlannedRun
+from semiseg.workflows.benchmark.run import evaluation_name, networks_of
+
+
+def make_tables(folder: Path, finished: Sequence[PlannedRun], data: PreparedData, on: str) -> str:
+    """Write ``runs.csv``, ``table.csv`` and ``table.md`` of the finished runs; returns the last."""
+    from semiseg.reporting.tables import write_tables  # the process of a run does without
+
+    rows = [row for run in finished for row in rows_of(run, on)]
+    return write_tables(folder, rows, data, on)
+
+
+def rows_of(run: PlannedRun, on: str) -> list[dict[str, Any]]:
+    """One row per network, with the summary as `semiseg evaluate` wrote it."""
+    folder = RunFolder(run.folder)
+    config = folder.config()
+    common = {
+        "variant": run.variant.name,
+        "method": run.variant.method,
+        "labelled": run.labelled,
+        "seed": run.seed,
+        "size": config.data.input_size,
+        "iterations": config.training.iterations,
+        "pretrained": folder.read_json("run.json")["notes"],
+        "seconds": (folder.finished() or {}).get("seconds"),
+    }
+    return [
+        {
+            **common,
+            "network": network,
+            "summary": folder.read_json(f"{evaluation_name(on, network)}/summary.json"),
+        }
+        for network in networks_of(run)
+    ]
