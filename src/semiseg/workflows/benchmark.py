@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg import methods, presets
-from semiseg.config import parse_assignments
+from semiseg.config import as_assignments, parse_assignments
 from semiseg.console import Console, Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import RunFailure, UserError
@@ -93,6 +93,7 @@ def benchmark(
     seeds: Sequence[int] = (0,),
     preset: str | None = None,
     settings: Sequence[str] = (),
+    config: Mapping[str, Mapping[str, Any]] | None = None,
     on: str = "validation",
     protocol: str | None = None,
     jobs: int = 1,
@@ -105,12 +106,12 @@ def benchmark(
 
     A seed is the training's; it also draws the labelled patients where the data have no order of
     their own, so that budgets of one seed are nested. With neither methods nor a study the runs that
-    ``out`` already plans are gone on with.
+    ``out`` already plans are gone on with. ``settings`` and ``config`` are those of `train`.
 
     Raises:
         UserError: for unknown names, or where ``out`` holds a benchmark of other data or settings.
     """
-    folder = Path(out)
+    folder, settings = Path(out), [*settings, *as_assignments(config)]
     if preset is None and (methods_ or study):
         preset = _usual_preset(folder, methods_, study, device, console)
     plan, runs = _plan(

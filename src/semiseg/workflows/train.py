@@ -18,7 +18,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 
 from semiseg import methods
-from semiseg.config import Resolved, RunConfig
+from semiseg.config import Resolved, RunConfig, as_assignments
 from semiseg.console import Console, Quiet
 from semiseg.data.loader import build_loader
 from semiseg.data.manifest import PreparedData
@@ -58,6 +58,7 @@ def train(
     labelled_seed: int | None = None,
     preset: str | None = None,
     settings: Sequence[str] = (),
+    config: Mapping[str, Mapping[str, Any]] | None = None,
     sections: Mapping[str, Any] | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -75,7 +76,9 @@ def train(
         labelled: '7', '10%', 'all' or a text file of patients.
         labelled_seed: seed of the labelled patients; default: the data's own order where it has one, else 0.
         preset: name or file; default: on a machine without a GPU the method's own for such, else none.
-        settings: ``section.key=value`` each.
+        settings: ``section.key=value`` each, as ``--set`` takes them.
+        config: the same as nested values, such as ``{"training": {"iterations": 2000}}``; they win over
+            ``settings``.
         sections: of a study's variant.
         seconds: end cleanly after this time; `resume` goes on.
         dry_run: say what would be done and how long it takes; write nothing.
@@ -87,7 +90,8 @@ def train(
     """
     prepared = PreparedData(data)
     plan = plan_training(
-        prepared, method, labelled, labelled_seed, preset, settings, torch_device(device), sections
+        prepared, method, labelled, labelled_seed, preset, [*settings, *as_assignments(config)],
+        torch_device(device), sections,
     )  # fmt: skip
     run = RunFolder(out)
     # under torchrun every process comes here, and the first may already have begun the folder
