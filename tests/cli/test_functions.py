@@ -27,7 +27,7 @@ from semiseg.workflows.report import report
 from semiseg.workflows.train import resume, train
 
 # Words of the command line -> names in Python, where they differ.
-RENAMED = {"time": "seconds", "methods": "methods_"}
+RENAMED = {"time": "seconds"}
 # --seed is training.seed; --resume is a function of its own; the rest is for two folders of masks.
 ELSEWHERE = {"train": {"seed", "resume"}, "evaluate": {"references", "classes"}}
 

@@ -87,7 +87,7 @@ def benchmark(
     data: Path | str | None,
     out: Path | str,
     *,
-    methods_: Sequence[str] = (),
+    methods: Sequence[str] = (),
     study: str | None = None,
     labelled: Sequence[str] = ("all",),
     seeds: Sequence[int] = (0,),
@@ -112,10 +112,10 @@ def benchmark(
         UserError: for unknown names, or where ``out`` holds a benchmark of other data or settings.
     """
     folder, settings = Path(out), [*settings, *as_assignments(config)]
-    if preset is None and (methods_ or study):
-        preset = _usual_preset(folder, methods_, study, device, console)
+    if preset is None and (methods or study):
+        preset = _usual_preset(folder, methods, study, device, console)
     plan, runs = _plan(
-        folder, data, list(methods_), study, labelled, seeds, preset, settings, on, protocol
+        folder, data, list(methods), study, labelled, seeds, preset, settings, on, protocol
     )
     prepared = PreparedData(plan.data)
     todo = [run for run in runs if not _is_done(run, plan)]
