@@ -199,7 +199,9 @@ def as_assignments(config: Mapping[str, Mapping[str, Any]] | None) -> list[str]:
     """
     example = "{'training': {'iterations': 2000}}"
     if config is not None and not isinstance(config, Mapping):
-        raise UserError(f"config takes sections of named values, such as {example}; got {config!r}.")
+        raise UserError(
+            f"config takes sections of named values, such as {example}; got {config!r}."
+        )
     out = []
     for section, values in (config or {}).items():
         if not isinstance(values, Mapping):
