@@ -1,9 +1,10 @@
-"""How long ``semiseg --help`` and ``semiseg methods`` take, beside a bare interpreter and torch.
+"""How long ``--help``, ``methods`` and ``predict`` take, beside a bare interpreter and torch.
 
     python benchmarks/startup.py
 
-Every call is a process of its own; the first of each is a warm-up. Beside the wall time stands the
-processor time, which other work on the machine does not stretch.
+Every call is a process of its own; the first of each is a warm-up, and the calls take turns. Beside the
+wall time stands the processor time, which other work on the machine stretches less. ``predict`` makes the
+mask of one small volume by a small U-Net, so that its time is nearly all start.
 """
 
 import argparse
@@ -11,32 +12,66 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
+
+import numpy as np
 
 from common import Timing, summary, verdict
+from loading import generated
 
+SEMISEG = ["-m", "semiseg.cli.main"]
+BARE, TORCH, PREDICT = "python -c pass", "python -c 'import torch'", "semiseg predict"
 CALLS = {
-    "python -c pass": ["-c", "pass"],
-    "semiseg --help": ["-m", "semiseg.cli.main", "--help"],
-    "semiseg methods": ["-m", "semiseg.cli.main", "methods"],
-    "semiseg train --help": ["-m", "semiseg.cli.main", "train", "--help"],
-    "python -c 'import torch'": ["-c", "import torch"],
+    BARE: ["-c", "pass"],
+    "semiseg --help": [*SEMISEG, "--help"],
+    "semiseg methods": [*SEMISEG, "methods"],
+    "semiseg train --help": [*SEMISEG, "train", "--help"],
+    "import semiseg": ["-c", "import semiseg"],
+    TORCH: ["-c", "import torch"],
 }
+SETTINGS = (
+    "data.size=32", "unet.channels=[8,8,8,8,8]", "training.iterations=1", "training.batch_size=2",
+    "training.labelled_batch_size=1",
+)  # fmt: skip
 
 
-def wall(arguments: list[str], repeats: int) -> tuple[Timing, Timing]:
+def spent(arguments: list[str]) -> tuple[float, float]:
     """Seconds from start to end of a process, and those that it computed."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    times, computed = [], []
-    for _ in range(repeats + 1):
-        start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(
-            [sys.executable, *arguments], env=environment, check=True, capture_output=True
-        )
-        times.append(time.perf_counter() - start)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        computed.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return summary(times[1:]), summary(computed[1:])
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *arguments], env=environment, check=True, capture_output=True)
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def prediction(folder: Path) -> list[str]:
+    """Train a small U-Net for one step and write a volume; returns the call that predicts it."""
+    import nibabel
+
+    data, run, image = folder / "data", folder / "run", folder / "image.nii.gz"
+    generated(data, 2)
+    settings = [word for setting in SETTINGS for word in ("--set", setting)]
+    spent([*SEMISEG, "train", str(data), "--method", "supervised", "-o", str(run), *settings])
+    values = np.random.default_rng(0).integers(0, 500, (64, 64, 4)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), image)
+    return [*SEMISEG, "predict", str(run), str(image), "-o", str(folder / "masks"), "--overwrite"]
+
+
+def measure(
+    calls: dict[str, list[str]], repeats: int
+) -> tuple[dict[str, Timing], dict[str, Timing]]:
+    """Wall and processor times of several calls in turn."""
+    wall: dict[str, list[float]] = {name: [] for name in calls}
+    computed: dict[str, list[float]] = {name: [] for name in calls}
+    for repeat in range(repeats + 1):
+        for name, arguments in calls.items():
+            seconds, processor = spent(arguments)
+            if repeat:
+                wall[name].append(seconds)
+                computed[name].append(processor)
+    return {n: summary(t) for n, t in wall.items()}, {n: summary(t) for n, t in computed.items()}
 
 
 def main() -> None:
@@ -46,12 +81,20 @@ def main() -> None:
     )
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
-    timings = {name: wall(arguments, options.repeats) for name, arguments in CALLS.items()}
-    base = timings["python -c pass"][0].median
-    for name, (timing, computed) in timings.items():
-        note = f", {verdict(timing.median, 0.5, at_most=True)}" if "semiseg" in name else ""
-        ratio = f"{timing.median / base:.1f} bare interpreters"
-        print(f"{name:26} {timing}, computing {computed.median:.2f} s, {ratio}{note}")
+    with tempfile.TemporaryDirectory() as folder:
+        calls = CALLS | {PREDICT: prediction(Path(folder))}
+        wall, computed = measure(calls, options.repeats)
+    for name, timing in wall.items():
+        quick = "semiseg" in name and name != PREDICT
+        note = f", {verdict(timing.median, 0.5, at_most=True)}" if quick else ""
+        ratio = f"{timing.median / wall[BARE].median:.1f} bare interpreters"
+        print(f"{name:26} {timing}, computing {computed[name].median:.2f} s, {ratio}{note}")
+    for what, times in (("wall time", wall), ("computing", computed)):
+        ratio_of_torch = times[PREDICT].median / times[TORCH].median
+        print(
+            f"semiseg predict / import torch, {what}: {ratio_of_torch:.2f}, "
+            f"{verdict(ratio_of_torch, 1.5, at_most=True)}"
+        )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ gives.
 """
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -186,6 +188,48 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
             value = _number(value)
         out.setdefault(section.replace("_", "-"), {})[key] = value
     return out
+
+
+def as_assignments(config: Mapping[str, Mapping[str, Any]] | None) -> list[str]:
+    """``{"training": {"iterations": 20}}`` -> ``["training.iterations=20"]``, what ``--set`` takes.
+
+    Args:
+        config: sections of named values: numbers, words, true, false, None, or lists of them. None
+            is an empty one.
+
+    Raises:
+        UserError: for anything that is not a section of named values, or a value of another kind.
+    """
+    example = "{'training': {'iterations': 2000}}"
+    if config is not None and not isinstance(config, Mapping):
+        raise UserError(
+            f"config takes sections of named values, such as {example}; got {config!r}."
+        )
+    out = []
+    for section, values in (config or {}).items():
+        if not isinstance(values, Mapping):
+            raise UserError(
+                f"config: section '{section}' needs named values, such as {example}; got {values!r}."
+            )
+        for key, value in values.items():
+            try:
+                text = json.dumps(value, default=_plain)
+            except (TypeError, ValueError):
+                raise UserError(
+                    f"config: {section}.{key} must be a number, a word, true, false, None or a list of "
+                    f"them, got {value!r}."
+                ) from None
+            out.append(f"{section}.{key}={text}")
+    return out
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and arrays of numpy, and paths, as what JSON knows; else TypeError."""
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError
 
 
 def _number(text: str) -> float | str:

@@ -323,7 +323,7 @@ def test_debug_shows_the_traceback_and_else_a_failure_of_ours_is_one_line(
 
 def test_nothing_heavy_is_imported_before_it_is_used() -> None:
     heavy = {
-        "torch", "lightning", "numpy", "scipy", "matplotlib", "nibabel", "h5py", "PIL",
+        "torch", "lightning_fabric", "numpy", "scipy", "matplotlib", "nibabel", "h5py", "PIL",
         "pydantic_settings", "jinja2", "safetensors", "semiseg.config", "semiseg.data",
     }  # fmt: skip
     program = (

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conformance import InterruptionError, State, equal
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from deep import deep_settings, write_deep_data
 from semiseg import methods

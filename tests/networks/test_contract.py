@@ -285,7 +285,7 @@ def test_several_decoders_and_heads_share_an_encoder(name: str, sides: tuple[int
 def test_a_network_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     mine = networks.Entry("mine", "of a user's package", "semiseg.networks.unet:UNet", (2, 3))
     point = type("Point", (), {"value": "mine:ENTRY", "load": lambda self: mine})()
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
+    monkeypatch.setattr("semiseg.plugins.entry_points", lambda group: [point])
     assert networks.entry("mine").config() is UNetConfig
     with pytest.raises(UserError, match="did you mean 'mine'"):
         networks.entry("mien")
@@ -296,6 +296,6 @@ def test_an_entry_point_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         raise ImportError("no module named lost")
 
     point = type("Point", (), {"value": "lost:ENTRY", "load": load})()
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point])
+    monkeypatch.setattr("semiseg.plugins.entry_points", lambda group: [point])
     with pytest.raises(UserError, match=r"lost:ENTRY of semiseg\.networks .* no module named lost"):
         networks.table()

@@ -44,7 +44,7 @@ def benchmark(
     from semiseg.workflows.benchmark import benchmark as workflow
 
     result = workflow(
-        data, out, methods_=options.words(methods), study=study, labelled=options.words(labelled),
+        data, out, methods=options.words(methods), study=study, labelled=options.words(labelled),
         seeds=options.numbers(seeds, "--seeds"), preset=preset, settings=settings or [], on=on,
         protocol=protocol, jobs=jobs, threads=threads, device=device, dry_run=dry_run,
     )  # fmt: skip

@@ -100,6 +100,14 @@ class Manifest(BaseModel):
     fingerprint: Fingerprint | None = None
     decisions: tuple[Decision, ...] = ()
 
+    def __repr__(self) -> str:
+        labelled = sum(case.labelled for case in self.cases)
+        patients = len({case.patient for case in self.cases})
+        return (
+            f"Manifest(task={self.task.name!r}, layout={self.layout!r}, classes={self.task.classes}, "
+            f"patients={patients}, cases={len(self.cases)}, labelled={labelled})"
+        )
+
 
 class PreparedData:
     """A prepared data set, opened for reading. Arrays are memory-mapped on every call."""

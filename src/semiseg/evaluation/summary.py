@@ -94,6 +94,16 @@ class Summary:
     unpaired_predictions: tuple[str, ...] = ()
     unpaired_references: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        means = [
+            f"{self.column(metric)}={'None' if found.mean is None else f'{found.mean:.3f}'}"
+            for metric, found in self.overall.items()
+        ]
+        words = [f"cases={self.cases}", *means, f"protocol={self.protocol.name!r}"]
+        if self.failed:
+            words.append(f"failed={len(self.failed)}")
+        return f"Summary({', '.join(words)})"
+
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics that were measured: MAE only of pictures."""

@@ -4,8 +4,8 @@ import logging
 import os
 import warnings
 
-from lightning.fabric import Fabric
-from lightning.fabric.strategies import DDPStrategy
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 
 from semiseg.errors import UserError
 from semiseg.training.device import torch_device
@@ -24,9 +24,9 @@ def make_fabric(device: str, precision: str) -> Fabric:
     on_gpu = torch_device(device).type == "cuda"
     if not on_gpu and precision == "16-mixed":
         raise UserError("training.precision 16-mixed needs a GPU; take 32-true or bf16-mixed.")
-    warnings.filterwarnings("ignore", module="lightning")
-    for name in ("lightning.fabric", "lightning.pytorch"):  # they announce the precision
-        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning_fabric")
+    # it announces the precision
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     processes = world_size()
     if processes == 1:
         return Fabric(accelerator="cuda" if on_gpu else "cpu", devices=1, precision=precision)  # type: ignore[arg-type]

@@ -97,7 +97,7 @@ def _step(line: str) -> float:
 
 
 def _tensorboard(folder: Path) -> Any:
-    from lightning.fabric.loggers import TensorBoardLogger
+    from lightning_fabric.loggers import TensorBoardLogger
 
     from semiseg.errors import UserError
 

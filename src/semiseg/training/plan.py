@@ -5,6 +5,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,8 +70,19 @@ def plan_training(
     resolved = resolve_config(data.manifest, method, preset, settings, sections, small)
     split = choose_patients(data, labelled, labelled_seed)
     cases = cases_of(data, split)
-    resolved = choose_precision(count_iterations(resolved, cases), device)
+    resolved = _absolute(choose_precision(count_iterations(resolved, cases), device))
     return Plan(resolved, split, cases)
+
+
+def _absolute(resolved: Resolved) -> Resolved:
+    """The path of ``training.weights_from`` as one that holds from anywhere."""
+    training = resolved.config.training
+    if training.weights_from is None:
+        return resolved
+    where = str(Path(training.weights_from).resolve())
+    training = training.model_copy(update={"weights_from": where})
+    config = resolved.config.model_copy(update={"training": training})
+    return dataclasses.replace(resolved, config=config)
 
 
 def check_volumes(data: PreparedData, cases: Cases, config: RunConfig) -> None:

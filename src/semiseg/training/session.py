@@ -24,6 +24,7 @@ from semiseg.text import duration, plural
 from semiseg.training.allocator import keep_freed_memory
 from semiseg.training.checkpoints import newest_step
 from semiseg.training.fabric import make_fabric, world_size
+from semiseg.training.initial_weights import load_initial_weights
 from semiseg.training.loop import Hooks, batch_counts, fit, train_step
 from semiseg.training.optimiser import build_optimisers
 from semiseg.training.patients import Cases
@@ -92,6 +93,7 @@ class Session:
         self.warnings = check_classes(data, cases)
         torch.manual_seed(config.training.seed)
         self.method: Method = methods.entry(config.method).load()(data.task, config)
+        self.notes = list(self.method.notes)
         check_terms(self.method, config, cases)
         self.counts = batch_counts(self.method, config)
         if self.method.uses_unlabelled and self.counts[1] == 0:
@@ -102,6 +104,12 @@ class Session:
         self.fabric = make_fabric(device, config.training.precision)
         self._check_division()
         self.console = console if self.fabric.is_global_zero else Quiet()
+
+    def load_initial_weights(self) -> None:
+        """Start from the run that ``training.weights_from`` names; a resumed training does not."""
+        source = self.config.training.weights_from
+        if source is not None:
+            self.notes.append(load_initial_weights(self.method, source))
 
     def _check_division(self) -> None:
         """Refuse a batch that the processes cannot share evenly."""
@@ -119,7 +127,7 @@ class Session:
             "data": str(self.data.folder.resolve()),
             "command": shlex.join(sys.argv),
             "origins": dict(origins),
-            "notes": self.method.notes,
+            "notes": self.notes,
             "device": str(self.fabric.device),
             "threads": torch.get_num_threads(),
             "world_size": world_size(),

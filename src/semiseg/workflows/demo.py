@@ -95,7 +95,7 @@ def demo(
     if jobs is None:
         jobs = min(2, os.cpu_count() or 1)
     result = benchmark(
-        data, folder / "bench", methods_=["supervised", "mcsc"], labelled=[labelled], seeds=[seed],
+        data, folder / "bench", methods=["supervised", "mcsc"], labelled=[labelled], seeds=[seed],
         preset="demo", settings=settings, on="test", jobs=jobs, threads=1, device=device,
         console=console,
     )  # fmt: skip

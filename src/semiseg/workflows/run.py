@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
 import torch
 
+from semiseg.config import as_assignments
 from semiseg.console import Console
 from semiseg.data.manifest import PreparedData
 from semiseg.datasets import check_source, detect, named
@@ -60,6 +61,7 @@ def run(
     method: str | None = None,
     preset: str | None = None,
     settings: Sequence[str] = (),
+    config: Mapping[str, Mapping[str, Any]] | None = None,
     seconds: float | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -77,7 +79,7 @@ def run(
         labelled: how many of the labelled patients are used: '7', '10%', 'all' or a text file.
         method: default: ``mcsc`` where there are unlabelled images and time for them, else
             ``supervised``.
-        preset, settings: as of `train`.
+        preset, settings, config: as of `train`.
         seconds: about how long the training takes; the number of iterations follows from it. Default:
             the preset's iterations.
         seed: of the split and of the training.
@@ -88,6 +90,7 @@ def run(
         UserError: for what does not fit, or where ``out`` holds something else.
     """
     folder, source = Path(out), Path(source)
+    settings = [*settings, *as_assignments(config)]
     torch_device(device)
     check_source(source)
     words: dict[str, Any] = {

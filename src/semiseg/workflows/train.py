@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from semiseg.config import as_assignments
 from semiseg.console import Console, Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
@@ -28,6 +29,7 @@ def train(
     labelled_seed: int | None = None,
     preset: str | None = None,
     settings: Sequence[str] = (),
+    config: Mapping[str, Mapping[str, Any]] | None = None,
     sections: Mapping[str, Any] | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -45,7 +47,9 @@ def train(
         labelled: '7', '10%', 'all' or a text file of patients.
         labelled_seed: seed of the labelled patients; default: the data's own order where it has one, else 0.
         preset: name or file; default: on a machine without a GPU the method's own for such, else none.
-        settings: ``section.key=value`` each.
+        settings: ``section.key=value`` each, as ``--set`` takes them.
+        config: the same as nested values, such as ``{"training": {"iterations": 2000}}``; they win over
+            ``settings``.
         sections: of a study's variant.
         seconds: end cleanly after this time; `resume` goes on.
         dry_run: say what would be done and how long it takes; write nothing.
@@ -57,7 +61,8 @@ def train(
     """
     prepared = PreparedData(data)
     plan = plan_training(
-        prepared, method, labelled, labelled_seed, preset, settings, torch_device(device), sections
+        prepared, method, labelled, labelled_seed, preset, [*settings, *as_assignments(config)],
+        torch_device(device), sections,
     )  # fmt: skip
     run = RunFolder(out)
     # under torchrun every process comes here, and the first may already have begun the folder
@@ -66,7 +71,8 @@ def train(
     session = Session(prepared, plan.config, plan.cases, device, threads, console)
     for line in describe(prepared, plan):
         session.console.say(line)
-    for note in session.method.notes:
+    session.load_initial_weights()
+    for note in session.notes:
         session.console.say(note)
     for warning in session.warnings:
         session.console.warn(warning)
@@ -131,6 +137,8 @@ def resume(
             "differ): resume with the run's own, or begin another run."
         )
     session = Session(prepared, config, cases_of(prepared, run.split()), device, threads, console)
+    if newest_step(run.checkpoints) == 0:
+        session.load_initial_weights()
     done = plural(newest_step(run.checkpoints), "iteration")
     session.console.say(f"resuming {run.folder} ({config.method}) after {done}")
     return session.fit(run, seconds)

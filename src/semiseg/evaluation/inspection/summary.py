@@ -74,6 +74,13 @@ class Inspection:
     intensities: dict[str, IntensityFacts]
     findings: tuple[Finding, ...]
 
+    def __repr__(self) -> str:
+        serious = sum(finding.level == "serious" for finding in self.findings)
+        return (
+            f"Inspection(place={str(self.place)!r}, cases={len(self.cases)}, size={self.size}, "
+            f"findings={len(self.findings)}, serious={serious})"
+        )
+
 
 def class_facts(cases: Sequence[CaseFacts], classes: Sequence[str]) -> tuple[ClassFacts, ...]:
     """Every foreground class; ``classes`` with the background first."""

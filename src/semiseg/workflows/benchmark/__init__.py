@@ -11,9 +11,11 @@ It can be interrupted, resumed and extended; a finished run is not repeated.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from semiseg.config import as_assignments
 from semiseg.console import Console
 from semiseg.data.manifest import PreparedData
 from semiseg.training.device import torch_device
@@ -39,12 +41,13 @@ def benchmark(
     data: Path | str | None,
     out: Path | str,
     *,
-    methods_: Sequence[str] = (),
+    methods: Sequence[str] = (),
     study: str | None = None,
     labelled: Sequence[str] = ("all",),
     seeds: Sequence[int] = (0,),
     preset: str | None = None,
     settings: Sequence[str] = (),
+    config: Mapping[str, Mapping[str, Any]] | None = None,
     on: str = "validation",
     protocol: str | None = None,
     jobs: int = 1,
@@ -62,13 +65,14 @@ def benchmark(
     Args:
         data: a prepared data set; None: that of the benchmark in ``out``.
         out: the benchmark's folder, new or begun.
-        methods_: names of methods, each a row of the table.
+        methods: names of methods, each a row of the table.
         study: name or file; its variants are rows too, and their values win over ``settings``.
         labelled: budgets: '7', '10%', 'all' or a text file of patients.
         seeds: of the trainings.
         preset: name or file; default: without a GPU that of the first method beside the baseline,
             for all runs.
         settings: ``section.key=value`` each, for all runs.
+        config: the same as nested values; they win over ``settings``.
         on: the part that is scored, validation or test.
         protocol: of the evaluation; default: the preset's.
         jobs: runs at a time.
@@ -81,7 +85,8 @@ def benchmark(
     """
     folder = Path(out)
     request = Request(
-        data, tuple(methods_), study, labelled, seeds, preset, settings, on, protocol
+        data, tuple(methods), study, labelled, seeds, preset,
+        [*settings, *as_assignments(config)], on, protocol,
     )  # fmt: skip
     plan = make_plan(folder, request, torch_device(device).type == "cpu", console)
     prepared, common = PreparedData(plan.common.data), plan.common

@@ -1,0 +1,151 @@
+"""A trained network for use from Python: arrays in, arrays out."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from semiseg.data.task import Task
+from semiseg.errors import UserError
+from semiseg.inference.axes import as_slices
+from semiseg.inference.volumes import AnyPredictor
+from semiseg.training.run_folder import RunFolder
+from semiseg.workflows.inputs import as_inputs, find_images
+from semiseg.workflows.loading import choose_network, load_predictor
+
+Spacing = tuple[float, float, float]
+
+
+def load(
+    run: Path | str, network: str | None = None, weights: str = "best", device: str = "cpu"
+) -> "Model":
+    """Load one network of a run.
+
+    Args:
+        run: the run's folder.
+        network: one of the method's networks; default: the one meant for inference.
+        weights: 'best' (on validation cases; the last without any), 'last' or 'step-N'.
+        device: auto, cpu or cuda.
+
+    Raises:
+        UserError: for an unknown network or weights, or a damaged run.
+    """
+    predictor = load_predictor(run, network=network, weights=weights, device=device)
+    config = RunFolder(run).config()
+    named = choose_network(config, network)[1]
+    return Model(predictor, Path(run), config.method, named, weights, config.data.dimensions)
+
+
+class Model:
+    """One network of a run, ready to predict. `load` makes it.
+
+    Attributes:
+        task: the channels, classes, intensities and spacing of the data that it was trained on.
+        classes: names of the classes; the position of a name is its code, and 0 is the background.
+        channels: how many an image has.
+        run: the run's folder.
+        method, network, weights: what was loaded.
+    """
+
+    def __init__(
+        self,
+        predictor: AnyPredictor,
+        run: Path,
+        method: str,
+        network: str,
+        weights: str,
+        dimensions: int,
+    ) -> None:
+        self.task: Task = predictor.task
+        self.classes = predictor.task.classes
+        self.channels = predictor.task.channels
+        self.run, self.method, self.network, self.weights = run, method, network, weights
+        self._predictor, self._dimensions = predictor, dimensions
+
+    def __repr__(self) -> str:
+        return (
+            f"Model(run={str(self.run)!r}, method={self.method!r}, network={self.network!r}, "
+            f"weights={self.weights!r}, channels={self.channels}, classes={self.classes})"
+        )
+
+    def predict(
+        self,
+        image: Path | str | ArrayLike,
+        spacing: Spacing | None = None,
+        probabilities: bool = False,
+    ) -> NDArray[np.uint8] | NDArray[np.float32]:
+        """Segment one image.
+
+        Args:
+            image: intensities as the files of the training have them, as an array of D slices, C
+                channels, H rows and W columns:
+
+                - [H, W]: one slice or picture of one channel;
+                - [D, H, W]: D slices of one channel;
+                - [C, H, W]: one slice or picture of several channels;
+                - [D, C, H, W]: D slices of any number of channels.
+
+                A run of volumes (``data.dimensions=3``) needs an axis D. Three axes are
+                [D, H, W] where the run has one channel and [C, H, W] where it has more. Or the path
+                of a file (or of the folder of a DICOM series), as `semiseg.predict` takes it.
+            spacing: (slice, row, column) in mm. A run with ``data.spacing`` needs it; others ignore it.
+                Default: that of the file, or none.
+            probabilities: return probabilities in place of labels.
+
+        Returns:
+            Class codes, uint8, on the image's own grid: [H, W] for an image without an axis D,
+            [D, H, W] for others; for a file the axes are the file's (of NIfTI x, y, z; of a picture
+            rows and columns). Or probabilities, float32: the same axes behind an axis of the K classes,
+            [K, H, W] or [K, D, H, W].
+
+        Raises:
+            UserError: for a shape that does not fit, with those that do; for values that are not finite
+                numbers; for a file that cannot be read; for a spacing that is missing or not positive.
+        """
+        if spacing is not None and not (len(spacing) == 3 and all(0 < s < np.inf for s in spacing)):
+            raise UserError("spacing takes three distances in mm above 0: slice, row, column.")
+        if isinstance(image, Path | str):
+            return self._predict_file(Path(image), spacing, probabilities)
+        given = as_slices(image, self.task, self._dimensions)
+        _check_range(given.image, self.task)
+        values = self._predict(given.image, spacing, probabilities)
+        return values[..., 0, :, :] if given.single else values
+
+    def _predict_file(
+        self, path: Path, spacing: Spacing | None, probabilities: bool
+    ) -> NDArray[np.uint8] | NDArray[np.float32]:
+        inputs = as_inputs(find_images([path]), self.task)
+        if len(inputs) > 1:
+            raise UserError(
+                f"{path} holds {len(inputs)} images: give one, or all of them to semiseg.predict."
+            )
+        volume = inputs[0].read(self.task)
+        values = self._predict(volume.image, spacing or volume.spacing, probabilities)
+        if self.task.kind == "pictures":
+            return values[..., 0, :, :]
+        return np.moveaxis(values, -3, volume.slice_axis - 3)
+
+    def _predict(
+        self, image: NDArray[np.generic], spacing: Spacing | None, probabilities: bool
+    ) -> NDArray[np.uint8] | NDArray[np.float32]:
+        """[D, C, H, W] -> [D, H, W], or [K, D, H, W]."""
+        if not probabilities:
+            return self._predictor.predict(image, spacing=spacing)
+        values = self._predictor.probabilities(image, spacing=spacing)  # [D, K, H, W]
+        return np.ascontiguousarray(np.moveaxis(values, 1, 0))
+
+
+def _check_range(image: NDArray[np.generic], task: Task) -> None:
+    """Refuse pictures in 0 to 1 where those of the training are in 0 to 255.
+
+    Raises:
+        UserError: saying so.
+    """
+    if task.kind != "pictures" or task.intensity.kind != "window" or image.dtype.kind != "f":
+        return
+    largest = float(image.max())
+    if 0 < largest <= 1 < task.intensity.high / 2:
+        raise UserError(
+            f"The image's values end at {largest:.3g}, but the run was trained on 0 to "
+            f"{task.intensity.high:g}: multiply them."
+        )
