@@ -16,19 +16,18 @@ from numpy.typing import NDArray
 from semiseg.data.task import Intensity
 from semiseg.data.volume import Volume
 from semiseg.datasets.base import Options, Scan, SourceCase, with_background
-from semiseg.datasets.pairing import files_with, role_of
+from semiseg.datasets.pairing import files_of, role_of
 from semiseg.errors import UserError
+from semiseg.formats import is_volume, stem_of, volume_format_of
 from semiseg.formats.dicom import (
-    Segmentation,
     Series,
     holds_dicom,
     read_series,
     series_below,
 )
+from semiseg.formats.dicom_header import Segmentation
 from semiseg.formats.dicom_seg import read_segmentations
 from semiseg.formats.grid import as_label, onto_grid
-from semiseg.formats.names import VOLUME_SUFFIXES, stem_of
-from semiseg.formats.volumes import load_volume, volume_files
 
 
 class Dicom:
@@ -161,7 +160,7 @@ def _label_files(folder: Path, series: Sequence[Series]) -> tuple[dict[str, Path
     And how many volumes there are besides.
     """
     named: dict[str, list[Path]] = {}
-    for path in files_with(folder, VOLUME_SUFFIXES):
+    for path in files_of(folder, is_volume):
         named.setdefault(stem_of(path), []).append(path)
     folders = Counter(one.folder for one in series)
     same_name = Counter(place.name for place in folders)
@@ -204,7 +203,7 @@ def _read(
 
 def _files_of(label: Path, series: Series) -> tuple[Path, ...]:
     try:
-        return volume_files(label)
+        return volume_format_of(label).files(label)
     except UserError:  # the file is often called after the patient
         raise UserError(
             f"The label of {series.name} is a header whose voxels are missing or lie elsewhere: copy them "
@@ -214,7 +213,7 @@ def _files_of(label: Path, series: Series) -> tuple[Path, ...]:
 
 def _read_label(path: Path, series: Series, like: Volume) -> NDArray[np.uint8]:
     """A label whose axes may be turned or mirrored, as converters from DICOM do."""
-    data, affine = load_volume(path)
+    data, affine = volume_format_of(path).load(path)
     shape = np.moveaxis(like.image[:, 0], 0, like.slice_axis).shape
     if data.ndim == 3 and data.size == np.prod(shape):
         turned = onto_grid(data, affine, series.affine, shape)

@@ -2,29 +2,22 @@
 
 import dataclasses
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 
 from semiseg.console import Console
-from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.files import atomic_output
-from semiseg.formats.names import suffix_of
-from semiseg.formats.tiff import write_tiff_stack
-from semiseg.inference.cleaning import keep_largest
-from semiseg.inference.volumes import AnyPredictor
+from semiseg.formats import suffix_of
 from semiseg.text import plural
 from semiseg.training.checkpoints import digest
 from semiseg.training.run_folder import RunFolder
-from semiseg.workflows.inputs import STACK_MASK, Input, as_inputs, find_images
+from semiseg.workflows.inputs import as_inputs, find_images
 from semiseg.workflows.loading import choose_network, load_predictor
 from semiseg.workflows.new_folder import make_folder
+from semiseg.workflows.prediction_files import write_prediction
 
 ORIGIN = ".predicted-by.json"
 
@@ -103,7 +96,10 @@ def predict(
     failed, converted = [], []
     for target, image in console.track(todo.items(), "predicting"):
         try:
-            _one(predictor, image, target, probabilities, largest)
+            write_prediction(
+                predictor, image.read(predictor.task), target, image.file,
+                probabilities=probabilities, largest=largest,
+            )  # fmt: skip
             if image.converted(predictor.task):
                 converted.append(image)
         except (UserError, MemoryError) as error:
@@ -168,36 +164,3 @@ def _check_origin(folder: Path, masks: Sequence[Path], origin: Mapping[str, str]
 
 def _masks(count: int) -> str:
     return plural(count, "mask")
-
-
-def _one(
-    predictor: AnyPredictor, image: Input, target: Path, probabilities: bool, largest: bool
-) -> None:
-    """Predict one image and write its mask last: where it is, all is."""
-    volume = image.read(predictor.task)
-    if not probabilities:
-        mask = predictor.predict(volume.image, spacing=volume.spacing)
-    else:
-        values = predictor.probabilities(volume.image, spacing=volume.spacing)  # [D, K, H, W]
-        mask = values.argmax(1).astype(np.uint8)
-        if image.volumes:
-            beside = target.with_name(f"{image.stem}_prob{image.suffix}")
-            image.write_probabilities(beside, np.moveaxis(values, 1, 0), volume)
-        else:
-            _write_maps(target, values, predictor.task)
-    if largest:
-        mask = keep_largest(mask)
-    image.write_mask(target, mask, volume, len(predictor.task.classes))
-
-
-def _write_maps(target: Path, values: NDArray[np.float32], task: Task) -> None:
-    """One 8-bit grey PNG (of a stack: TIFF) per foreground class of [D, K, H, W]: 255 is certain."""
-    for name, value in zip(task.foreground, np.moveaxis(values, 1, 0)[1:], strict=True):
-        safe = re.sub(r"[^\w#.-]+", "-", name)  # a class may be called anything
-        path = target.with_name(f"{target.stem}_prob_{safe}{target.suffix}")
-        eight_bit = np.rint(255 * value).astype(np.uint8)
-        if target.suffix == STACK_MASK:
-            write_tiff_stack(path, eight_bit)
-            continue
-        with atomic_output(path) as partial:
-            Image.fromarray(eight_bit[0]).save(partial, format="PNG")

@@ -21,7 +21,7 @@ from semiseg.datasets.base import Layout, Options, Scan
 from semiseg.datasets.checks import check_cases
 from semiseg.datasets.naming import read_naming
 from semiseg.errors import UserError
-from semiseg.formats.names import PICTURE_SUFFIXES, suffix_of
+from semiseg.formats import is_picture
 from semiseg.preparation.auto_config import parse_intensity
 from semiseg.preparation.changes import difference, find_before, options_of_cases, still_true
 from semiseg.preparation.description import describe
@@ -133,7 +133,7 @@ def prepare(
         scan = dataclasses.replace(scan, classes=names, codes=naming.codes)
     if naming.empty_is_unlabelled and scan.kind == "pictures":
         raise UserError("--empty-slices is for volumes: leave out the masks of pictures instead.")
-    if naming.colours is not None and suffix_of(Path(scan.cases[0].source)) not in PICTURE_SUFFIXES:
+    if naming.colours is not None and not is_picture(Path(scan.cases[0].source)):
         raise UserError("--classes '#...': colours name classes in masks of pictures: give codes.")
     divided = _split(scan, split, parts, seed)
     console.say(f"{source}: layout '{chosen.name}' ({one_line(evidence)})")
