@@ -24,6 +24,7 @@ from semiseg.formats import (
     TIFF,
     find_format,
     format_of,
+    is_image,
     is_picture,
     is_volume,
     stem_of,
@@ -188,6 +189,8 @@ def test_names() -> None:
     assert [stem_of(Path(n)) for n in ("a.b.nii.gz", "a.npy.h5", "a.seg.nrrd", "a.txt")] == [
         "a.b", "a", "a.seg", "a.txt",
     ]  # fmt: skip
+    assert is_image(Path("a.npz"))
+    assert not is_image(Path("a.gz"))
     assert is_volume(Path("a.mha"))
     assert not is_volume(Path("a.png"))
     assert is_picture(Path("a.TIF"))

@@ -20,6 +20,7 @@ from semiseg.datasets.pairing import files_of, role_of
 from semiseg.errors import UserError
 from semiseg.formats import is_volume, stem_of, volume_format_of
 from semiseg.formats.dicom import (
+    Found,
     Series,
     holds_dicom,
     read_series,
@@ -60,25 +61,7 @@ class Dicom:
             raise UserError(
                 f"{folder} holds DICOM files but no series of slices: {' '.join(found.notes)}"
             )
-        known = {series.uid for series in found.series}
-        drawn: dict[str, list[Segmentation]] = {}
-        for segmentation in found.segmentations:
-            drawn.setdefault(segmentation.series_uid, []).append(segmentation)
-        files, unused = _label_files(folder, found.series)
-        if files and drawn:
-            raise UserError(
-                f"{folder} has labels both as DICOM-SEG and as other files: keep one of the two."
-            )
-        notes = list(found.notes)
-        strangers = sum(len(own) for uid, own in drawn.items() if uid not in known)
-        for count, what in ((strangers, "DICOM-SEG files"), (unused, "files of other formats")):
-            if count:
-                notes.append(f"{count:,} {what} are of none of the series and left out.")
-        if unused and not (files or drawn):
-            raise UserError(
-                f"{folder}: none of {unused:,} label files fits a series: give each the name of its "
-                "series' folder and put it beside that folder, or into a folder 'labels'."
-            )
+        drawn, files, notes = _labels(folder, found)
         names, codes = _classes(drawn, options)
         patients = _patients(found.series)
         if any(series.patient.startswith("study") for series in found.series):
@@ -116,8 +99,36 @@ class Dicom:
                 for name, colour in segmentation.colours
                 if name in codes
             },
-            notes=tuple(notes),
+            notes=(*found.notes, *notes),
         )
+
+
+def _labels(
+    folder: Path, found: Found
+) -> tuple[dict[str, list[Segmentation]], dict[str, Path], list[str]]:
+    """DICOM-SEG and label files by their series' UID, of which there is one kind alone; and notes.
+
+    Raises:
+        UserError: for labels of both kinds, and label files that fit no series.
+    """
+    drawn: dict[str, list[Segmentation]] = {}
+    for segmentation in found.segmentations:
+        drawn.setdefault(segmentation.series_uid, []).append(segmentation)
+    files, unused = _label_files(folder, found.series)
+    if files and drawn:
+        raise UserError(
+            f"{folder} has labels both as DICOM-SEG and as other files: keep one of the two."
+        )
+    if unused and not (files or drawn):
+        raise UserError(
+            f"{folder}: none of {unused:,} label files fits a series: give each the name of its "
+            "series' folder and put it beside that folder, or into a folder 'labels'."
+        )
+    known = {series.uid for series in found.series}
+    strangers = sum(len(own) for uid, own in drawn.items() if uid not in known)
+    counts = ((strangers, "DICOM-SEG files"), (unused, "files of other formats"))
+    notes = [f"{n:,} {what} are of none of the series and left out." for n, what in counts if n]
+    return drawn, files, notes
 
 
 def _patients(series: Sequence[Series]) -> dict[str, str]:

@@ -54,6 +54,11 @@ def suffixes_of(*kinds: Kind) -> tuple[str, ...]:
     return tuple(end for one in FORMATS if not kinds or one.kind in kinds for end in one.suffixes)
 
 
+def is_image(path: Path) -> bool:
+    """Whether ``path`` is, by its name, a file of any format."""
+    return bool(suffix_of(path))
+
+
 def is_volume(path: Path) -> bool:
     """Whether ``path`` is, by its name, a file of voxels with an affine."""
     return _is(path, "volume")

@@ -23,7 +23,7 @@ from semiseg.evaluation.protocols import (
 )
 from semiseg.evaluation.summary import Summary, summarise, write_csv, write_json
 from semiseg.evaluation.table import table_lines
-from semiseg.formats import format_of, is_picture, stem_of, suffix_of, suffixes_of
+from semiseg.formats import format_of, is_image, is_picture, stem_of, suffixes_of
 from semiseg.formats.base import Mask
 from semiseg.formats.grid import GRID_TOLERANCE, apart
 from semiseg.formats.mask_values import USUAL, MaskValues
@@ -218,7 +218,7 @@ def read_mask(path: Path, values: MaskValues = USUAL) -> Mask:
     Raises:
         UserError: for a file that is unreadable or holds no class codes.
     """
-    if not suffix_of(path):
+    if not is_image(path):
         known = ", ".join(suffixes_of("volume"))
         raise UserError(f"{path} is no mask that can be read: use {known}, HDF5 or PNG.")
     return format_of(path).read_mask(path, values)
@@ -248,7 +248,7 @@ def _masks_in(path: Path) -> dict[str, Path]:
         raise UserError(f"{path} does not exist: give a folder of masks, or one mask.")
     groups: dict[str, list[Path]] = collections.defaultdict(list)
     for file in sorted(path.rglob("*")):
-        if file.is_file() and suffix_of(file) and not file.name.startswith("."):
+        if file.is_file() and is_image(file) and not file.name.startswith("."):
             groups[identifier_of(file)].append(file)
     if not groups:
         raise UserError(

@@ -8,7 +8,7 @@ from semiseg.data.task import Task
 from semiseg.data.volume import Volume
 from semiseg.datasets.pairing import CHANNEL, IMAGES, role_of
 from semiseg.errors import UserError
-from semiseg.formats import DICOM, format_of, is_volume, stem_of, suffix_of, suffixes_of
+from semiseg.formats import DICOM, format_of, is_image, is_volume, stem_of, suffixes_of
 from semiseg.formats.base import Format
 from semiseg.formats.channels import read_channels
 from semiseg.formats.dicom import Series, read_series, series_below
@@ -114,7 +114,7 @@ def find_images(images: Sequence[Path | str]) -> list[Path | Series]:
     found: dict[Path | str, Path | Series] = {}
     for entry in map(Path, images):
         if entry.is_dir():
-            inside = sorted(p for p in entry.iterdir() if p.is_file() and suffix_of(p))
+            inside = sorted(p for p in entry.iterdir() if p.is_file() and is_image(p))
             files = [p for p in inside if not p.name.startswith(".")]
             found |= {path: path for path in files}
             if not files and DICOM.recognises(entry):

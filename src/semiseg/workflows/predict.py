@@ -8,13 +8,14 @@ from pathlib import Path
 import torch
 
 from semiseg.console import Console
+from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.files import atomic_output
-from semiseg.formats import suffix_of
+from semiseg.formats import is_image
 from semiseg.text import plural
 from semiseg.training.checkpoints import digest
 from semiseg.training.run_folder import RunFolder
-from semiseg.workflows.inputs import as_inputs, find_images
+from semiseg.workflows.inputs import Input, as_inputs, find_images
 from semiseg.workflows.loading import choose_network, load_predictor
 from semiseg.workflows.new_folder import make_folder
 from semiseg.workflows.prediction_files import write_prediction
@@ -63,21 +64,11 @@ def predict(
     """
     folder, held = Path(out), RunFolder(run)
     held.config()  # says so where it is no run
-    if suffix_of(folder) and not folder.is_dir():
+    if is_image(folder) and not folder.is_dir():
         raise UserError(f"-o {folder} names a file: give a folder for the masks.")
     found = find_images(images)
     inputs = as_inputs(found, held.task())
-    targets = {folder / (image.stem + image.suffix): image for image in inputs}
-    if len(targets) < len(inputs):
-        twice = next(i for i in inputs if targets[folder / (i.stem + i.suffix)] is not i)
-        raise UserError(
-            f"{twice} and {targets[folder / (twice.stem + twice.suffix)]} would write the same mask: "
-            "predict them into different folders with -o."
-        )
-    read = {path.resolve() for image in inputs for path in image.paths}
-    clash = next((target for target in targets if target.resolve() in read), None)
-    if clash is not None:
-        raise UserError(f"The mask of {clash} would overwrite the image itself: choose another -o.")
+    targets = _targets(folder, inputs)
     if threads is not None:
         torch.set_num_threads(threads)
     predictor = load_predictor(run, network=network, weights=weights, device=device, flips=flips)
@@ -106,15 +97,42 @@ def predict(
             failed.append(str(error) or f"{image}: too large for this machine's memory.")
             console.warn(f"skipped: {failed[-1]}")
     if converted:
-        grey = predictor.task.channels == 1
-        console.warn(
-            f"{plural(len(converted), 'image')} (such as {converted[0]}) of another kind than those of the "
-            f"training, which were {'grey' if grey else 'in colour'}: turned into "
-            f"{'grey' if grey else 'RGB'}; check the masks."
-        )
+        console.warn(_conversion(converted, predictor.task))
     written = len(todo) - len(failed)
     console.say(f"{_masks(written)} written to {folder}; {len(failed)} failed")
     return PredictResult(written, len(targets) - len(todo), tuple(failed))
+
+
+def _targets(folder: Path, inputs: Sequence[Input]) -> dict[Path, Input]:
+    """The mask's file of each image.
+
+    Raises:
+        UserError: where two images would write one file, or a mask would replace an image.
+    """
+    targets: dict[Path, Input] = {}
+    for image in inputs:
+        target = folder / (image.stem + image.suffix)
+        if target in targets:
+            raise UserError(
+                f"{targets[target]} and {image} would write the same mask: predict them into different "
+                "folders with -o."
+            )
+        targets[target] = image
+    read = {path.resolve() for image in inputs for path in image.paths}
+    clash = next((target for target in targets if target.resolve() in read), None)
+    if clash is not None:
+        raise UserError(f"The mask of {clash} would overwrite the image itself: choose another -o.")
+    return targets
+
+
+def _conversion(converted: Sequence[Input], task: Task) -> str:
+    """What is said of pictures that were made grey, or coloured."""
+    grey = task.channels == 1
+    return (
+        f"{plural(len(converted), 'image')} (such as {converted[0]}) of another kind than those of the "
+        f"training, which were {'grey' if grey else 'in colour'}: turned into "
+        f"{'grey' if grey else 'RGB'}; check the masks."
+    )
 
 
 def _origin(

@@ -10,13 +10,13 @@ import torch
 
 from semiseg.console import Console
 from semiseg.data.manifest import PreparedData
-from semiseg.datasets import check_source, detect, named
-from semiseg.datasets.base import Options, SourceCase
-from semiseg.datasets.naming import read_naming
+from semiseg.datasets import check_source, find_layout
+from semiseg.datasets.base import SourceCase
 from semiseg.errors import UserError
 from semiseg.evaluation.summary import Summary
 from semiseg.files import atomic_output, is_partial
 from semiseg.formats import NIFTI, find_format
+from semiseg.preparation.scanning import Request
 from semiseg.text import duration, plural
 from semiseg.training.patients import cases_of, choose_patients
 from semiseg.training.run_folder import RunFolder
@@ -228,15 +228,12 @@ def _masks(
     console: Console,
 ) -> int:
     """Masks of all cases but those whose labels were trained on, each on its image's own grid."""
-    names, naming = read_naming(reading.get("classes"), reading.get("ignore_value"))
-    options = Options(
-        names, reading.get("patient_pattern"), reading.get("spacing"), WHOLE,
-        reading.get("all_frames", False), naming,
-    )  # fmt: skip
-    layout = reading.get("layout")
-    chosen = named(layout) if layout is not None else detect(source)[0]
+    request = dataclasses.replace(Request(**reading), max_side=WHOLE)
+    layout, _ = find_layout(source, request.layout)
     known = {case.identifier for case in cases_of(data, training.split()).labelled}
-    cases = [case for case in chosen.scan(source, options).cases if case.identifier not in known]
+    cases = [
+        case for case in layout.scan(source, request.options).cases if case.identifier not in known
+    ]
     predictor = load_predictor(training.folder, device=device)
     out.mkdir(exist_ok=True)
     written = 0
