@@ -18,7 +18,7 @@ from semiseg.datasets.naming import read_naming
 from semiseg.datasets.pairing import pair_files
 from semiseg.datasets.per_class import pair_class_files, pair_pictures
 from semiseg.errors import UserError
-from semiseg.formats.names import PICTURE_SUFFIXES
+from semiseg.formats import is_picture
 from semiseg.workflows.prepare import prepare
 
 LIVER = np.zeros((8, 12), np.uint8)
@@ -162,20 +162,20 @@ def test_what_pairs_by_the_usual_rules_stays_as_it_is(tmp_path: Path) -> None:
         picture(tmp_path / "two" / "images" / patient / "x.png")
         save(tmp_path / "two" / "masks" / patient / "x.png", LIVER)
     for folder in (tmp_path / "one", tmp_path / "two"):
-        found = pair_pictures(folder, PICTURE_SUFFIXES)
-        assert found == pair_files(folder, PICTURE_SUFFIXES)
+        found = pair_pictures(folder, is_picture)
+        assert found == pair_files(folder, is_picture)
         assert all(pair.label and not pair.classes for pair in found.pairs)
 
 
 def test_names_that_are_no_classes(tmp_path: Path) -> None:
     for name in ("a", "a_2", "b", "b_2"):
         picture(tmp_path / f"{name}.png")
-    assert pair_class_files(tmp_path, PICTURE_SUFFIXES) is None
-    assert len(pair_pictures(tmp_path, PICTURE_SUFFIXES).pairs) == 4
+    assert pair_class_files(tmp_path, is_picture) is None
+    assert len(pair_pictures(tmp_path, is_picture).pairs) == 4
     for number in range(5):
         picture(tmp_path / f"n{number}.png")
         picture(tmp_path / f"n{number}_look{number}.png")
-    assert pair_class_files(tmp_path, PICTURE_SUFFIXES) is None
+    assert pair_class_files(tmp_path, is_picture) is None
 
 
 def coloured(codes: NDArray[np.generic], **colours: tuple[int, int, int]) -> NDArray[np.uint8]:

@@ -15,8 +15,7 @@ import replicas
 from semiseg.datasets import btcv, detect
 from semiseg.datasets.base import Options, Scan
 from semiseg.errors import UserError
-from semiseg.formats.hdf5 import read_hdf5
-from semiseg.formats.npz import read_npz
+from semiseg.formats import HDF5, NPZ
 
 
 def scan(folder: Path) -> Scan:
@@ -99,14 +98,14 @@ def test_pickled_slices_are_refused_unopened(
     path = tmp_path / "case0001_slice000.npz"
     np.savez(path, image=np.array([[Trap()]], dtype=object), label=np.zeros((1, 1)))
     with pytest.raises(UserError, match="pickled objects"):
-        read_npz(path)
+        NPZ.read_slices(path)
     path.write_bytes(pickle.dumps(Trap()))
     with pytest.raises(UserError, match="cannot be read"):
-        read_npz(path)
+        NPZ.read_slices(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("image.npy", pickle.dumps(Trap()))
     with pytest.raises(UserError, match="cannot be read"):
-        read_npz(path)
+        NPZ.read_slices(path)
     assert not (tmp_path / "trapped").exists()
 
 
@@ -118,13 +117,13 @@ def test_absurd_and_damaged_arrays_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("image.npy", header.getvalue())
     with pytest.raises(UserError, match="announces"):
-        read_npz(path)
+        NPZ.read_slices(path)
     np.savez(path, image=np.ones((5, 4)), label=np.ones((4, 5)))
     with pytest.raises(UserError, match="label of shape 4 x 5 for an image of 5 x 4"):
-        read_npz(path)
+        NPZ.read_slices(path)
     np.savez(path, picture=np.ones((5, 4)))
     with pytest.raises(UserError, match="no array 'image'"):
-        read_npz(path)
+        NPZ.read_slices(path)
     np.savez_compressed(path, image=np.random.default_rng(0).random((50, 40)))
     whole = path.read_bytes()
     broken = bytearray(whole)
@@ -132,7 +131,7 @@ def test_absurd_and_damaged_arrays_are_refused(tmp_path: Path) -> None:
     for content in (whole[:200], whole[:-30], bytes(broken), b""):
         path.write_bytes(content)
         with pytest.raises(UserError, match=r"slice000\.npz cannot be read as a \.npz file"):
-            read_npz(path)
+            NPZ.read_slices(path)
 
 
 def test_arrays_of_other_hdf5_files_are_not_followed(tmp_path: Path) -> None:
@@ -154,8 +153,8 @@ def test_arrays_of_other_hdf5_files_are_not_followed(tmp_path: Path) -> None:
         file["image"] = h5py.SoftLink("/other")
     for name in "abcdf":
         with pytest.raises(UserError, match=r"\.h5 does not hold its array 'image' itself"):
-            read_hdf5(tmp_path / f"{name}.h5")
+            HDF5.read_slices(tmp_path / f"{name}.h5")
     with h5py.File(tmp_path / "e.h5", "w") as file:
         file.create_dataset("image", (2**20, 2**20), "f4", chunks=(64, 64))
     with pytest.raises(UserError, match="announces"):
-        read_hdf5(tmp_path / "e.h5")
+        HDF5.read_slices(tmp_path / "e.h5")

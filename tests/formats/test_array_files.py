@@ -10,12 +10,8 @@ from numpy.typing import NDArray
 
 from semiseg.console import Quiet
 from semiseg.errors import UserError
-from semiseg.formats.array_files import (
-    read_array_image,
-    read_array_label,
-    write_array_mask,
-    write_array_probabilities,
-)
+from semiseg.formats import format_of
+from semiseg.formats.base import Reference
 from semiseg.workflows.compare import compare
 
 ENDINGS = (".h5", ".npy.h5", ".npz")
@@ -43,17 +39,20 @@ def test_a_mask_has_the_axes_of_its_image(
 ) -> None:
     # the label that lies beside is not read, whatever it is
     source = write(tmp_path / f"a{ending}", image=noise(*shape), label=noise(2, 2))
-    image = read_array_image(source)
+    kind = format_of(source)
+    image = kind.read_image(source)
     np.testing.assert_array_equal(image.image[:, 0].reshape(shape), noise(*shape))
     assert image.label is None
     codes = (10 * noise(*shape)).astype(np.uint8) % 3
     slices = codes.reshape(-1, 6, 5)
-    write_array_mask(tmp_path / "m" / f"a{ending}", slices, source)
-    found = read_array_label(tmp_path / "m" / f"a{ending}")
-    assert found.dtype == np.uint8
-    np.testing.assert_array_equal(found, codes)
+    like = Reference(image, source, ("background", "a", "b"))
+    kind.write_mask(tmp_path / "m" / f"a{ending}", slices, like)
+    found = kind.read_mask(tmp_path / "m" / f"a{ending}")
+    assert found.codes.dtype == np.uint8
+    assert found.shape == shape
+    np.testing.assert_array_equal(found.codes, slices)
     values = noise(2, *slices.shape)
-    write_array_probabilities(tmp_path / f"p{ending}", values, source)
+    kind.write_probabilities(tmp_path / f"p{ending}", values, like)
     if ending == ".npz":
         held = np.load(tmp_path / "p.npz")["probabilities"]
     else:
@@ -61,22 +60,23 @@ def test_a_mask_has_the_axes_of_its_image(
             held = file["probabilities"][()]
     np.testing.assert_array_equal(held, values.reshape(2, *shape))
     with pytest.raises(UserError, match="does not fit its image"):
-        write_array_mask(tmp_path / f"other{ending}", slices[:, :4], source)
+        kind.write_mask(tmp_path / f"other{ending}", slices[:, :4], like)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_what_is_no_image_or_mask_is_said(tmp_path: Path, ending: str) -> None:
     path = write(tmp_path / f"a{ending}", picture=noise(6, 5))
+    read_image, read_mask = format_of(path).read_image, format_of(path).read_mask
     with pytest.raises(UserError, match="holds no array 'image'"):
-        read_array_image(path)
+        read_image(path)
     with pytest.raises(UserError, match="holds no array 'label'"):
-        read_array_label(path)
+        read_mask(path)
     with pytest.raises(UserError, match="constant"):
-        read_array_image(write(path, image=np.ones((6, 5))))
+        read_image(write(path, image=np.ones((6, 5))))
     with pytest.raises(UserError, match="not whole numbers"):
-        read_array_label(write(path, label=noise(6, 5)))
+        read_mask(write(path, label=noise(6, 5)))
     path.write_bytes(b"nothing of the kind")
-    for read in (read_array_image, read_array_label):
+    for read in (read_image, read_mask):
         with pytest.raises(UserError, match="cannot be read as"):
             read(path)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from semiseg.errors import UserError
+from semiseg.formats import NIFTI
 from semiseg.formats.grid import slice_axis_of
 from semiseg.formats.masks import read_picture_mask
 from semiseg.formats.nifti import (
@@ -25,7 +26,6 @@ from semiseg.formats.pictures import (
     read_picture,
     write_picture_mask,
 )
-from semiseg.formats.volumes import read_volume_label
 
 
 def nifti(
@@ -150,19 +150,19 @@ def test_a_file_that_is_no_nifti_is_refused(tmp_path: Path) -> None:
 def test_a_label_must_share_shape_grid_and_be_codes(tmp_path: Path) -> None:
     volume = read_nifti(nifti(tmp_path / "image.nii.gz", ramp(6, 5, 4)))
     codes = (ramp(6, 5, 4) % 3).astype(np.uint8)
-    fine = read_volume_label(nifti(tmp_path / "l.nii.gz", codes + 0.0004), volume)
+    fine = NIFTI.read_label(nifti(tmp_path / "l.nii.gz", codes + 0.0004), volume)
     np.testing.assert_array_equal(fine, np.moveaxis(codes, 2, 0))
     assert fine.dtype == np.uint8
     with pytest.raises(UserError, match=r"shape 5 x 6 x 4 but its image has 6 x 5 x 4"):
-        read_volume_label(nifti(tmp_path / "l.nii.gz", codes.transpose(1, 0, 2)), volume)
+        NIFTI.read_label(nifti(tmp_path / "l.nii.gz", codes.transpose(1, 0, 2)), volume)
     with pytest.raises(UserError, match="affines differ"):
-        read_volume_label(nifti(tmp_path / "l.nii.gz", codes, (1.5, 1.6, 8.0)), volume)
+        NIFTI.read_label(nifti(tmp_path / "l.nii.gz", codes, (1.5, 1.6, 8.0)), volume)
     with pytest.raises(UserError, match="not whole numbers"):
-        read_volume_label(nifti(tmp_path / "l.nii.gz", codes * 0.9), volume)
+        NIFTI.read_label(nifti(tmp_path / "l.nii.gz", codes * 0.9), volume)
     with pytest.raises(UserError, match="class codes from -1"):
-        read_volume_label(nifti(tmp_path / "l.nii.gz", codes.astype(np.int16) - 1), volume)
+        NIFTI.read_label(nifti(tmp_path / "l.nii.gz", codes.astype(np.int16) - 1), volume)
     with pytest.raises(UserError, match="not whole numbers"):
-        read_volume_label(nifti(tmp_path / "l.nii.gz", np.where(codes == 1, np.nan, 0.0)), volume)
+        NIFTI.read_label(nifti(tmp_path / "l.nii.gz", np.where(codes == 1, np.nan, 0.0)), volume)
 
 
 def test_a_mirrored_label_is_refused(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_mirrored_label_is_refused(tmp_path: Path) -> None:
     label = nibabel.Nifti1Image(np.ones((6, 5, 4), np.uint8), np.diag([-1.5, 1.5, 8.0, 1.0]))
     nibabel.save(label, tmp_path / "l.nii.gz")
     with pytest.raises(UserError, match="mm away from its image"):
-        read_volume_label(tmp_path / "l.nii.gz", volume)
+        NIFTI.read_label(tmp_path / "l.nii.gz", volume)
 
 
 @settings(
@@ -201,7 +201,7 @@ def test_a_mask_comes_back_on_the_input_grid(
     assert written.get_data_dtype() == np.uint8
     assert (int(written.header["qform_code"]), int(written.header["sform_code"])) == (1, 4)
     np.testing.assert_array_equal(
-        read_volume_label(target, read_nifti(source)), np.moveaxis(codes, axis, 0)
+        NIFTI.read_label(target, read_nifti(source)), np.moveaxis(codes, axis, 0)
     )
     assert [path.name for path in target.parent.iterdir()] == ["mask.nii.gz"]
 

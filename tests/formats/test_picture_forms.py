@@ -16,9 +16,10 @@ from PIL import Image
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.errors import UserError
 from semiseg.formats.header import read_header
-from semiseg.formats.masks import MaskValues, colours_of, read_picture_mask
-from semiseg.formats.pictures import picture_shape, read_picture, write_picture_mask
-from semiseg.formats.tiff import tiff_header
+from semiseg.formats.mask_values import MaskValues
+from semiseg.formats.masks import colours_of, read_picture_mask
+from semiseg.formats.pictures import picture_shape, read_picture
+from semiseg.formats.tiff import tiff_header, write_tiff_stack
 
 
 def noise(*shape: int, dtype: str = "uint16", seed: int = 0) -> NDArray[np.generic]:
@@ -400,7 +401,7 @@ def test_coloured_jpegs_are_refused(tmp_path: Path) -> None:
 def test_masks_of_stacks(tmp_path: Path) -> None:
     codes = np.stack([CODES, CODES[::-1], CODES * 0])
     path = tmp_path / "m.tif"
-    write_picture_mask(path, codes, classes=3)
+    write_tiff_stack(path, codes)
     np.testing.assert_array_equal(read_picture_mask(path, (3, 8, 12)).codes, codes)
     with pytest.raises(UserError, match="has 3 pages but its image has 2"):
         read_picture_mask(path, (2, 8, 12))

@@ -10,17 +10,12 @@ import SimpleITK
 from numpy.typing import NDArray
 
 import replicas
+from semiseg.data.volume import Volume
 from semiseg.errors import UserError
+from semiseg.formats import ITK, volume_format_of
+from semiseg.formats.base import Reference
+from semiseg.formats.channels import read_channels
 from semiseg.formats.grid import onto_grid
-from semiseg.formats.volumes import (
-    load_volume,
-    mask_suffix,
-    read_channels,
-    read_volume,
-    read_volume_label,
-    write_volume_mask,
-    write_volume_probabilities,
-)
 
 VOXELS = np.random.default_rng(0).integers(-500, 500, (7, 6, 5)).astype(np.int16)
 PERMUTED = np.array([[0, 0, 1.5, 3.0], [-0.7, 0, 0, 4], [0, 4.0, 0, -9], [0, 0, 0, 1]])
@@ -30,6 +25,14 @@ AFFINES = [
     replicas.oblique(mirrored=True),
     PERMUTED,
 ]
+
+
+def read_volume(path: Path, channels: int = 1) -> Volume:
+    return volume_format_of(path).read_image(path, channels)
+
+
+def reference(path: Path, channels: int = 1) -> Reference:
+    return Reference(read_volume(path, channels), path, ("background", "a", "b"))
 
 
 @pytest.mark.parametrize("ending", [".nrrd", ".mha", ".mhd", ".nhdr"])
@@ -57,15 +60,16 @@ def test_a_mask_lies_on_its_image_in_every_format(
     sitk_or_nibabel(source, VOXELS, affine)
     codes = (VOXELS > 100).astype(np.uint8) + (VOXELS > 300)
     volume = read_volume(source)
-    target = tmp_path / "masks" / f"a{mask_suffix(source)}"
-    write_volume_mask(target, np.moveaxis(codes, volume.slice_axis, 0), source)
+    target = tmp_path / "masks" / f"a{volume_format_of(source).mask_suffix(source)}"
+    stored = np.moveaxis(codes, volume.slice_axis, 0)
+    volume_format_of(target).write_mask(target, stored, reference(source))
     assert [path.name for path in target.parent.iterdir()] == [target.name]  # one file, whole
     image = SimpleITK.ReadImage(str(target))
     np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(image).transpose(2, 1, 0), codes)
     for index in ((0, 0, 0), (6, 5, 4), (2, 3, 1)):  # LPS to RAS
         place = np.array(image.TransformIndexToPhysicalPoint(index)) * (-1, -1, 1)
         np.testing.assert_allclose(place, affine[:3, :3] @ index + affine[:3, 3], atol=1e-3)
-    label = read_volume_label(target, volume)
+    label = volume_format_of(target).read_label(target, volume)
     np.testing.assert_array_equal(label, np.moveaxis(codes, volume.slice_axis, 0))
 
 
@@ -83,8 +87,9 @@ def test_a_mask_lies_on_an_image_of_several_channels(
         one = SimpleITK.ReadImage(str(tmp_path / "one.nrrd"))
         SimpleITK.WriteImage(SimpleITK.Compose(one, -one), str(source))
     volume = read_volume(source, channels=2)
-    write_volume_mask(tmp_path / f"m{ending}", (volume.image[:, 0] > 100) * np.uint8(1), source)
-    codes, placed = load_volume(tmp_path / f"m{ending}")
+    mask, kind = (volume.image[:, 0] > 100) * np.uint8(1), volume_format_of(source)
+    kind.write_mask(tmp_path / f"m{ending}", mask, reference(source, 2))
+    codes, placed = kind.load(tmp_path / f"m{ending}")
     assert codes.shape == VOXELS.shape
     expected = affine @ np.array([*np.nonzero(VOXELS > 100), np.ones((VOXELS > 100).sum())])
     found = placed @ np.array([*np.nonzero(codes), np.ones((codes > 0).sum())])
@@ -96,8 +101,8 @@ def test_probabilities_of_other_formats_are_components(tmp_path: Path) -> None:
     replicas.write_volume(source, VOXELS, PERMUTED)
     axis = read_volume(source).slice_axis
     values = np.random.default_rng(1).random((3, *np.moveaxis(VOXELS, axis, 0).shape))
-    write_volume_probabilities(tmp_path / "p.nrrd", values.astype(np.float32), source)
-    data, affine = load_volume(tmp_path / "p.nrrd")
+    ITK.write_probabilities(tmp_path / "p.nrrd", values.astype(np.float32), reference(source))
+    data, affine = ITK.load(tmp_path / "p.nrrd")
     expected = np.moveaxis(np.moveaxis(values, 0, -1), 0, axis)
     np.testing.assert_allclose(data, expected, rtol=1e-6)
     np.testing.assert_allclose(affine, PERMUTED, atol=1e-6)
@@ -109,7 +114,8 @@ def test_flat_images_and_components(tmp_path: Path) -> None:
     SimpleITK.WriteImage(flat, str(tmp_path / "flat.mha"))
     volume = read_volume(tmp_path / "flat.mha")
     np.testing.assert_array_equal(volume.image[0, 0], VOXELS[..., 0])
-    write_volume_mask(tmp_path / "m.mha", np.ones((1, 7, 6), np.uint8), tmp_path / "flat.mha")
+    flat_mask = np.ones((1, 7, 6), np.uint8)
+    ITK.write_mask(tmp_path / "m.mha", flat_mask, reference(tmp_path / "flat.mha"))
     assert SimpleITK.ReadImage(str(tmp_path / "m.mha")).GetSize() == (7, 6)
     coloured = SimpleITK.GetImageFromArray(VOXELS.transpose(2, 1, 0)[..., None].repeat(2, 3), True)
     SimpleITK.WriteImage(coloured, str(tmp_path / "two.nrrd"))

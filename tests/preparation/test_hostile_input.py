@@ -17,9 +17,8 @@ import pytest
 from semiseg.console import Console, Quiet
 from semiseg.data.identifiers import flaw_of, look
 from semiseg.data.manifest import PreparedData
-from semiseg.datasets.acdc_hdf5 import read_hdf5
 from semiseg.errors import UserError
-from semiseg.formats import sizes
+from semiseg.formats import HDF5, sizes
 from semiseg.formats.nifti import read_nifti
 from semiseg.formats.sizes import check_announced
 from semiseg.text import one_line
@@ -146,7 +145,7 @@ def test_pickled_arrays_are_never_unpickled(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["image"] = np.void(pickle.dumps(Trap(trap)))
     with pytest.raises(UserError):
-        read_hdf5(tmp_path / "x.h5")
+        HDF5.read_slices(tmp_path / "x.h5")
     assert not Path(trap).exists()
 
 
@@ -215,9 +214,9 @@ def test_hdf5_links_and_holes_are_refused(tmp_path: Path) -> None:
         with h5py.File(tmp_path / f"{name}.h5", "w") as file:
             make(file)
         with pytest.raises(UserError, match="does not hold its array 'image' itself"):
-            read_hdf5(tmp_path / f"{name}.h5")
+            HDF5.read_slices(tmp_path / f"{name}.h5")
     with h5py.File(tmp_path / "hole.h5", "w") as file:
         file.create_dataset("image", (100_000, 100_000), "f8", chunks=(100, 100))
     with pytest.raises(UserError, match="announces 100000 x 100000"):
-        read_hdf5(tmp_path / "hole.h5")
-    assert read_hdf5(tmp_path / "secret.h5").image.shape == (1, 1, 3, 4)
+        HDF5.read_slices(tmp_path / "hole.h5")
+    assert HDF5.read_slices(tmp_path / "secret.h5").image.shape == (1, 1, 3, 4)

@@ -59,6 +59,15 @@ def detect(folder: Path) -> tuple[Layout, str]:
     )
 
 
+def find_layout(source: Path, name: str | None) -> tuple[Layout, str]:
+    """The layout called ``name``, else the one that recognises ``source``; and why it is taken.
+
+    Raises:
+        UserError: for an unknown name, or a source of no layout.
+    """
+    return detect(source) if name is None else (named(name), "as asked for")
+
+
 def named(name: str) -> Layout:
     """The layout called ``name``.
 

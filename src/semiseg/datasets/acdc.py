@@ -15,7 +15,7 @@ from semiseg.datasets.base import Options, Scan, SourceCase, split_of_parts, wit
 from semiseg.datasets.pairing import Pair
 from semiseg.datasets.volumes import read_pair
 from semiseg.errors import UserError
-from semiseg.formats.names import stem_of
+from semiseg.formats import stem_of
 from semiseg.formats.nifti import read_nifti, time_points
 
 CLASSES = ("RV", "Myo", "LV")

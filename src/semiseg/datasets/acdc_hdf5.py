@@ -17,7 +17,7 @@ from semiseg.data.volume import Volume
 from semiseg.datasets.base import Options, Scan, SourceCase, patient_of, with_background
 from semiseg.errors import UserError
 from semiseg.formats.arrays import stack
-from semiseg.formats.hdf5 import has_label, read_hdf5
+from semiseg.formats.hdf5 import HDF5
 
 CLASSES = ("RV", "Myo", "LV")
 SLICE = re.compile(r"(.+)_slice_(\d+)$")
@@ -121,7 +121,7 @@ class AcdcHdf5:
                 SourceCase(
                     identifier=identifier,
                     patient=patient_of(identifier, options.patient_pattern),
-                    has_label=has_label(paths[0]),
+                    has_label=HDF5.has_label(paths[0]),
                     part=part,
                     source=str(paths[0].relative_to(folder)),
                     files=paths,
@@ -137,7 +137,7 @@ def read_stack(paths: Sequence[Path], identifier: str) -> Volume:
     Raises:
         UserError: for slices of different shapes, some of them without label, or nonsense values.
     """
-    return stack([read_hdf5(path) for path in paths], paths, identifier)
+    return stack([HDF5.read_slices(path) for path in paths], paths, identifier)
 
 
 def listed_names(path: Path) -> list[str]:

@@ -13,7 +13,7 @@ from semiseg.data.task import Intensity
 from semiseg.datasets.base import Options, Scan, SourceCase, with_background
 from semiseg.datasets.pairing import Pair
 from semiseg.datasets.volumes import read_pair
-from semiseg.formats.names import stem_of
+from semiseg.formats import stem_of
 
 # name -> code in the files, in the order of the papers' own codes
 ORGANS = {

@@ -11,11 +11,11 @@ from typing import Any
 
 from semiseg.datasets.base import Options, Scan
 from semiseg.datasets.description import NAME, channel_names, class_names, read_description
-from semiseg.datasets.pairing import Found, any_with, pair_files
+from semiseg.datasets.pairing import Found, any_of, pair_files
 from semiseg.datasets.volumes import scan_volumes
 from semiseg.errors import UserError
 from semiseg.files import inside
-from semiseg.formats.names import VOLUME_SUFFIXES
+from semiseg.formats import is_volume
 
 
 class Decathlon:
@@ -30,7 +30,7 @@ class Decathlon:
     def detect(self, folder: Path) -> str | None:
         """A dataset.json and a volume in ``imagesTr``."""
         images = folder / "imagesTr"
-        first = any_with(images, VOLUME_SUFFIXES) if (folder / NAME).is_file() else None
+        first = any_of(images, is_volume) if (folder / NAME).is_file() else None
         return f"it holds {NAME} and {first.relative_to(folder)}" if first else None
 
     def scan(self, folder: Path, options: Options) -> Scan:
@@ -43,7 +43,7 @@ class Decathlon:
         described = read_description(folder)
         return scan_volumes(
             folder,
-            _with_listed(pair_files(folder, VOLUME_SUFFIXES), folder, described),
+            _with_listed(pair_files(folder, is_volume), folder, described),
             options,
             name=str(described.get("name") or "") or None,
             classes=None if options.classes else class_names(folder, described),

@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 from semiseg.data.task import Intensity
 from semiseg.data.volume import Volume
 from semiseg.datasets.base import Options, Scan, SourceCase, with_background
-from semiseg.datasets.pairing import files_with, role_of
+from semiseg.datasets.pairing import files_of, role_of
 from semiseg.errors import UserError
+from semiseg.formats import is_volume, stem_of, volume_format_of
 from semiseg.formats.dicom import (
-    Segmentation,
+    Found,
     Series,
     holds_dicom,
     read_series,
     series_below,
 )
+from semiseg.formats.dicom_header import Segmentation
 from semiseg.formats.dicom_seg import read_segmentations
 from semiseg.formats.grid import as_label, onto_grid
-from semiseg.formats.names import VOLUME_SUFFIXES, stem_of
-from semiseg.formats.volumes import load_volume, volume_files
 
 
 class Dicom:
@@ -61,25 +61,7 @@ class Dicom:
             raise UserError(
                 f"{folder} holds DICOM files but no series of slices: {' '.join(found.notes)}"
             )
-        known = {series.uid for series in found.series}
-        drawn: dict[str, list[Segmentation]] = {}
-        for segmentation in found.segmentations:
-            drawn.setdefault(segmentation.series_uid, []).append(segmentation)
-        files, unused = _label_files(folder, found.series)
-        if files and drawn:
-            raise UserError(
-                f"{folder} has labels both as DICOM-SEG and as other files: keep one of the two."
-            )
-        notes = list(found.notes)
-        strangers = sum(len(own) for uid, own in drawn.items() if uid not in known)
-        for count, what in ((strangers, "DICOM-SEG files"), (unused, "files of other formats")):
-            if count:
-                notes.append(f"{count:,} {what} are of none of the series and left out.")
-        if unused and not (files or drawn):
-            raise UserError(
-                f"{folder}: none of {unused:,} label files fits a series: give each the name of its "
-                "series' folder and put it beside that folder, or into a folder 'labels'."
-            )
+        drawn, files, notes = _labels(folder, found)
         names, codes = _classes(drawn, options)
         patients = _patients(found.series)
         if any(series.patient.startswith("study") for series in found.series):
@@ -117,8 +99,36 @@ class Dicom:
                 for name, colour in segmentation.colours
                 if name in codes
             },
-            notes=tuple(notes),
+            notes=(*found.notes, *notes),
         )
+
+
+def _labels(
+    folder: Path, found: Found
+) -> tuple[dict[str, list[Segmentation]], dict[str, Path], list[str]]:
+    """DICOM-SEG and label files by their series' UID, of which there is one kind alone; and notes.
+
+    Raises:
+        UserError: for labels of both kinds, and label files that fit no series.
+    """
+    drawn: dict[str, list[Segmentation]] = {}
+    for segmentation in found.segmentations:
+        drawn.setdefault(segmentation.series_uid, []).append(segmentation)
+    files, unused = _label_files(folder, found.series)
+    if files and drawn:
+        raise UserError(
+            f"{folder} has labels both as DICOM-SEG and as other files: keep one of the two."
+        )
+    if unused and not (files or drawn):
+        raise UserError(
+            f"{folder}: none of {unused:,} label files fits a series: give each the name of its "
+            "series' folder and put it beside that folder, or into a folder 'labels'."
+        )
+    known = {series.uid for series in found.series}
+    strangers = sum(len(own) for uid, own in drawn.items() if uid not in known)
+    counts = ((strangers, "DICOM-SEG files"), (unused, "files of other formats"))
+    notes = [f"{n:,} {what} are of none of the series and left out." for n, what in counts if n]
+    return drawn, files, notes
 
 
 def _patients(series: Sequence[Series]) -> dict[str, str]:
@@ -161,7 +171,7 @@ def _label_files(folder: Path, series: Sequence[Series]) -> tuple[dict[str, Path
     And how many volumes there are besides.
     """
     named: dict[str, list[Path]] = {}
-    for path in files_with(folder, VOLUME_SUFFIXES):
+    for path in files_of(folder, is_volume):
         named.setdefault(stem_of(path), []).append(path)
     folders = Counter(one.folder for one in series)
     same_name = Counter(place.name for place in folders)
@@ -204,7 +214,7 @@ def _read(
 
 def _files_of(label: Path, series: Series) -> tuple[Path, ...]:
     try:
-        return volume_files(label)
+        return volume_format_of(label).files(label)
     except UserError:  # the file is often called after the patient
         raise UserError(
             f"The label of {series.name} is a header whose voxels are missing or lie elsewhere: copy them "
@@ -214,7 +224,7 @@ def _files_of(label: Path, series: Series) -> tuple[Path, ...]:
 
 def _read_label(path: Path, series: Series, like: Volume) -> NDArray[np.uint8]:
     """A label whose axes may be turned or mirrored, as converters from DICOM do."""
-    data, affine = load_volume(path)
+    data, affine = volume_format_of(path).load(path)
     shape = np.moveaxis(like.image[:, 0], 0, like.slice_axis).shape
     if data.ndim == 3 and data.size == np.prod(shape):
         turned = onto_grid(data, affine, series.affine, shape)

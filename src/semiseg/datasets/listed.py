@@ -19,7 +19,7 @@ from semiseg.datasets.pictures import scan_pictures
 from semiseg.datasets.volumes import scan_volumes
 from semiseg.errors import UserError, unknown
 from semiseg.files import inside
-from semiseg.formats.names import PICTURE_SUFFIXES, VOLUME_SUFFIXES, stem_of, suffix_of
+from semiseg.formats import is_picture, is_volume, stem_of, suffixes_of
 
 NAMES = ("semiseg.csv", "semiseg.json")
 SUFFIXES = (".csv", ".json")
@@ -68,7 +68,7 @@ class Listed:
         if not rows:
             raise UserError(f"{path} lists no image: add a line for each.")
         base = path.parent
-        kinds = {suffix_of(image) in PICTURE_SUFFIXES for row in rows for image in row.images}
+        kinds = {is_picture(image) for row in rows for image in row.images}
         if len(kinds) > 1:
             raise UserError(f"{path} lists both pictures and volumes: make a list of each.")
         pairs = tuple(Pair(row.identifier, row.images[0], row.label, row.part) for row in rows)
@@ -142,10 +142,10 @@ def _file(path: Path, name: str, where: str) -> Path:
     file = inside(base, name, path)
     if not file.is_relative_to(base):  # an absolute path that leads into the folder by a link
         file = base / file.resolve().relative_to(base.resolve())
-    if suffix_of(file) not in VOLUME_SUFFIXES + PICTURE_SUFFIXES:
+    if not (is_volume(file) or is_picture(file)):
         raise UserError(
             f"{where} names {name}, which is no image: name files that end in "
-            f"{', '.join(VOLUME_SUFFIXES + PICTURE_SUFFIXES)}."
+            f"{', '.join(suffixes_of('volume', 'picture'))}."
         )
     if not file.is_file():
         raise UserError(f"{where} names {name}, which is missing: copy it or take the line out.")

@@ -13,7 +13,8 @@ from semiseg.datasets.base import Naming
 from semiseg.datasets.pairing import Pair
 from semiseg.errors import UserError
 from semiseg.formats.header import Header
-from semiseg.formats.masks import MaskValues, PictureMask, read_instances, read_picture_mask
+from semiseg.formats.mask_values import MaskValues, PictureMask
+from semiseg.formats.masks import read_instances, read_picture_mask
 from semiseg.formats.pictures import read_picture
 
 # Remarks of which there may be several in one picture: a colour or class stands behind.

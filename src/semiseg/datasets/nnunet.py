@@ -12,10 +12,10 @@ from typing import Any
 from semiseg.data.manifest import Part
 from semiseg.datasets.base import Options, Scan
 from semiseg.datasets.description import NAME, channel_names, class_names, read_description
-from semiseg.datasets.pairing import CHANNEL, Found, Pair, files_with
+from semiseg.datasets.pairing import CHANNEL, Found, Pair, files_of
 from semiseg.datasets.volumes import scan_volumes
 from semiseg.errors import UserError
-from semiseg.formats.names import VOLUME_SUFFIXES, stem_of, suffix_of
+from semiseg.formats import is_volume, stem_of, suffix_of, suffixes_of
 
 PARTS: dict[str, Part] = {"Tr": "train", "Ts": "test"}
 
@@ -34,7 +34,7 @@ class NnUnet:
         if not (folder / NAME).is_file():
             return None
         folders = [folder / f"images{tail}" for tail in PARTS]
-        files = (path for place in folders for path in files_with(place, VOLUME_SUFFIXES))
+        files = (path for place in folders for path in files_of(place, is_volume))
         first = next((path for path in files if stem_of(path).endswith("_0000")), None)
         return f"it holds {NAME} and {first.relative_to(folder)}" if first else None
 
@@ -59,7 +59,7 @@ class NnUnet:
         orphans = [
             path
             for tail in PARTS
-            for path in files_with(folder / f"labels{tail}", (ending,))
+            for path in _files_with(folder / f"labels{tail}", ending)
             if path not in labels
         ]
         scan = scan_volumes(
@@ -99,20 +99,25 @@ def _ending(folder: Path, described: Mapping[str, Any]) -> str:
     """How the files' names end; where dataset.json does not say so, as the first image's."""
     ending = described.get("file_ending")
     if ending is None:
-        first = next(iter(files_with(folder / "imagesTr", VOLUME_SUFFIXES)), None)
+        first = next(iter(files_of(folder / "imagesTr", is_volume)), None)
         return suffix_of(first) if first else ".nii.gz"
-    if not isinstance(ending, str) or ending.lower() not in VOLUME_SUFFIXES:
+    if not isinstance(ending, str) or ending.lower() not in suffixes_of("volume"):
         raise UserError(
             f"{folder / NAME} has the file_ending '{ending}': those of volumes are read so, "
-            f"{', '.join(VOLUME_SUFFIXES)} (--layout pictures for pictures)."
+            f"{', '.join(suffixes_of('volume'))} (--layout pictures for pictures)."
         )
     return ending.lower()
+
+
+def _files_with(folder: Path, ending: str) -> list[Path]:
+    """The files of one ending: dataset.json says which of the formats the set has."""
+    return files_of(folder, lambda path: suffix_of(path) == ending)
 
 
 def _cases(folder: Path, ending: str) -> dict[str, list[Path]]:
     """Case -> its files in the order of their channels."""
     cases: dict[str, list[Path]] = {}
-    for path in files_with(folder, (ending,)):
+    for path in _files_with(folder, ending):
         found = CHANNEL.search(stem_of(path))
         if found is None:
             raise UserError(

@@ -3,13 +3,13 @@
 import dataclasses
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from semiseg.data.manifest import Part
 from semiseg.errors import UserError
-from semiseg.formats.names import stem_of, suffix_of
+from semiseg.formats import stem_of
 
 IMAGES = {"image", "images", "img", "imgs", "imaging", "scan", "scans", "volumes", "pictures",
           "unlabelled", "unlabeled"}  # fmt: skip
@@ -27,6 +27,8 @@ IMAGE_ENDING = re.compile(r"[_\-. ](?:img|image|imaging|0000)$", re.IGNORECASE)
 CHANNEL = re.compile(r"_(\d{4})$")
 
 Role = Literal["image", "label"]
+OfKind = Callable[[Path], bool]
+"""Whether a file is one of those that are looked for, such as `semiseg.formats.is_volume`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,17 +82,17 @@ class PlacedFile:
         return stem_of(self.path).lower()
 
 
-def files_with(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    """Files with one of ``suffixes`` below ``folder``, sorted, without hidden ones."""
-    return list(_walk(folder, suffixes))
+def files_of(folder: Path, of_kind: OfKind) -> list[Path]:
+    """Files for which ``of_kind`` holds below ``folder``, sorted, without hidden ones."""
+    return list(_walk(folder, of_kind))
 
 
-def any_with(folder: Path, suffixes: Sequence[str]) -> Path | None:
-    """The first file that :func:`files_with` would find; stops there."""
-    return next(_walk(folder, suffixes), None)
+def any_of(folder: Path, of_kind: OfKind) -> Path | None:
+    """The first file that :func:`files_of` would find; stops there."""
+    return next(_walk(folder, of_kind), None)
 
 
-def _walk(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
+def _walk(folder: Path, of_kind: OfKind) -> Iterator[Path]:
     """Linked files are files; linked folders are entered within the source, never in a circle.
 
     Raises:
@@ -114,7 +116,7 @@ def _walk(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
             )
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):  # macOS writes a hidden ._NAME beside every NAME
-            if not name.startswith(".") and suffix_of(Path(name)) in suffixes:
+            if not name.startswith(".") and of_kind(Path(name)):
                 yield Path(root, name)
 
 
@@ -141,7 +143,7 @@ def role_of(name: str) -> tuple[Role | None, Part | None]:
     return role, part
 
 
-def pair_files(folder: Path, suffixes: Sequence[str]) -> Found:
+def pair_files(folder: Path, of_kind: OfKind) -> Found:
     """Pair images with labels below ``folder``.
 
     Folders called ``images`` and ``labels`` (and their kin) decide; where no folder is for labels,
@@ -153,7 +155,7 @@ def pair_files(folder: Path, suffixes: Sequence[str]) -> Found:
         UserError: where labels exist and none fits, identifiers repeat, or an image comes in
             several channel files.
     """
-    files = placed_files(folder, suffixes)
+    files = placed_files(folder, of_kind)
     by_folder = any(file.role == "label" for file in files)
     image_folders = any(file.role == "image" for file in files)
     images, labels, ignored = [], [], []
@@ -207,9 +209,9 @@ def pair_files(folder: Path, suffixes: Sequence[str]) -> Found:
     return Found(tuple(pairs), orphans, tuple(file.path for file in ignored))
 
 
-def placed_files(folder: Path, suffixes: Sequence[str]) -> list[PlacedFile]:
-    """The files of `files_with` and what their folders say."""
-    return [_place(folder, path) for path in files_with(folder, suffixes)]
+def placed_files(folder: Path, of_kind: OfKind) -> list[PlacedFile]:
+    """The files of `files_of` and what their folders say."""
+    return [_place(folder, path) for path in files_of(folder, of_kind)]
 
 
 def _place(folder: Path, path: Path) -> PlacedFile:

@@ -5,19 +5,19 @@ Looked for only where the rules of `semiseg.datasets.pairing` find no mask at al
 """
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from semiseg.datasets.pairing import (
     LABEL_ENDING,
     Found,
+    OfKind,
     Pair,
     PlacedFile,
     pair_files,
     placed_files,
 )
 from semiseg.errors import UserError
-from semiseg.formats.names import stem_of
+from semiseg.formats import stem_of
 
 SEPARATORS = "_-. "
 WORD = re.compile(r"^(?:gt|seg|segmentation|labels?|masks?|annotation|groundtruth)[_\-. ]", re.I)
@@ -26,32 +26,32 @@ MOST_CLASSES = 63
 Key = tuple[tuple[str, ...], str]
 
 
-def pair_pictures(folder: Path, suffixes: Sequence[str]) -> Found:
+def pair_pictures(folder: Path, of_kind: OfKind) -> Found:
     """As `pair_files`; where that finds no mask, masks of one class each.
 
     Raises:
         UserError: as `pair_files`, where there are no masks of one class either.
     """
     try:
-        found = pair_files(folder, suffixes)
+        found = pair_files(folder, of_kind)
     except UserError:
-        by_class = pair_class_files(folder, suffixes)
+        by_class = pair_class_files(folder, of_kind)
         if by_class is None:
             raise
         return by_class
     if any(pair.label for pair in found.pairs):
         return found
-    return pair_class_files(folder, suffixes) or found
+    return pair_class_files(folder, of_kind) or found
 
 
-def pair_class_files(folder: Path, suffixes: Sequence[str]) -> Found | None:
+def pair_class_files(folder: Path, of_kind: OfKind) -> Found | None:
     """Images with a mask for each class; None where the names do not say so.
 
     A class is named by what its masks' names add to their image's, or by the folder that they lie in.
     In a tree without a folder for masks no class may be a number (``scan_2.png`` is another scan), and
     each must come with at least half of the images that have masks.
     """
-    files = placed_files(folder, suffixes)
+    files = placed_files(folder, of_kind)
     by_folder = any(file.role == "label" for file in files)
     with_images = any(file.role == "image" for file in files)
     labels = [file for file in files if not by_folder or file.role == "label"]

@@ -21,12 +21,13 @@ from semiseg.datasets.base import (
     with_background,
 )
 from semiseg.datasets.mask_reader import MaskReader
-from semiseg.datasets.pairing import Found, any_with, left_over
+from semiseg.datasets.pairing import Found, any_of, left_over
 from semiseg.datasets.per_class import pair_pictures
 from semiseg.errors import UserError
+from semiseg.formats import is_picture
 from semiseg.formats.header import Header, read_header
-from semiseg.formats.masks import colours_of, hexadecimal, palette_of
-from semiseg.formats.names import PICTURE_SUFFIXES
+from semiseg.formats.mask_values import hexadecimal
+from semiseg.formats.masks import colours_of, palette_of
 
 
 class PictureFolder:
@@ -40,7 +41,7 @@ class PictureFolder:
 
     def detect(self, folder: Path) -> str | None:
         """Any picture below the folder."""
-        first = any_with(folder, PICTURE_SUFFIXES)
+        first = any_of(folder, is_picture)
         return f"it holds pictures such as {first.relative_to(folder)}" if first else None
 
     def scan(self, folder: Path, options: Options) -> Scan:
@@ -49,7 +50,7 @@ class PictureFolder:
         Raises:
             UserError: for an unreadable picture, and as :func:`pair_files`.
         """
-        found = pair_pictures(folder, PICTURE_SUFFIXES)
+        found = pair_pictures(folder, is_picture)
         return scan_pictures(folder, found, options, folder.resolve().name)
 
 

@@ -18,8 +18,8 @@ from semiseg.datasets.base import Options, Scan, SourceCase, split_of_parts, wit
 from semiseg.datasets.btcv import ORGANS
 from semiseg.errors import UserError
 from semiseg.formats.arrays import stack
-from semiseg.formats.hdf5 import has_label, read_hdf5
-from semiseg.formats.npz import has_npz_label, read_npz
+from semiseg.formats.hdf5 import HDF5
+from semiseg.formats.npz import NPZ
 
 SLICE = re.compile(r"(case\d+)_slice_?(\d+)$")
 VOLUME = ".npy.h5"
@@ -64,10 +64,10 @@ class SynapsePrepared:
             check_numbers(case, [number for number, _ in files], folder)
             paths = tuple(path for _, path in files)
             read = functools.partial(_read_slices, paths, case)
-            cases.append(_case(folder, case, paths, has_npz_label(paths[0]), "train", read))
+            cases.append(_case(folder, case, paths, NPZ.has_label(paths[0]), "train", read))
         for case, path in volumes.items():
             read = functools.partial(_read_volume, path, case)
-            cases.append(_case(folder, case, (path,), has_label(path), "test", read))
+            cases.append(_case(folder, case, (path,), HDF5.has_label(path), "test", read))
         split, notes = split_of_parts(cases, "the set's training slices and test volumes")
         return Scan(
             name="BTCV",
@@ -88,11 +88,11 @@ def _case(
 
 
 def _read_slices(paths: Sequence[Path], case: str) -> Volume:
-    return stack([read_npz(path) for path in paths], paths, case)
+    return stack([NPZ.read_slices(path) for path in paths], paths, case)
 
 
 def _read_volume(path: Path, case: str) -> Volume:
-    return stack([read_hdf5(path)], [path], case)
+    return stack([HDF5.read_slices(path)], [path], case)
 
 
 def _slices(folder: Path) -> dict[str, Path]:

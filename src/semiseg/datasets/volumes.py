@@ -20,10 +20,10 @@ from semiseg.datasets.base import (
     with_background,
 )
 from semiseg.datasets.description import NAME, channel_names, class_names, read_description
-from semiseg.datasets.pairing import Found, Pair, any_with, left_over, pair_files
+from semiseg.datasets.pairing import Found, Pair, any_of, left_over, pair_files
 from semiseg.datasets.segmented import by_name, named_segments
-from semiseg.formats.names import VOLUME_SUFFIXES
-from semiseg.formats.volumes import read_channels, read_volume, read_volume_label, volume_files
+from semiseg.formats import is_volume, volume_format_of
+from semiseg.formats.channels import read_channels
 
 
 class VolumeFolder:
@@ -38,7 +38,7 @@ class VolumeFolder:
 
     def detect(self, folder: Path) -> str | None:
         """Any volume below the folder."""
-        first = any_with(folder, VOLUME_SUFFIXES)
+        first = any_of(folder, is_volume)
         return f"it holds volumes such as {first.relative_to(folder)}" if first else None
 
     def scan(self, folder: Path, options: Options) -> Scan:
@@ -50,7 +50,7 @@ class VolumeFolder:
         described = read_description(folder) if (folder / NAME).is_file() else {}
         return scan_volumes(
             folder,
-            pair_files(folder, VOLUME_SUFFIXES),
+            pair_files(folder, is_volume),
             options,
             name=str(described.get("name") or "") or None,
             classes=None if options.classes else class_names(folder, described),
@@ -93,7 +93,7 @@ def scan_volumes(
                 files=tuple(
                     file
                     for path in (*files, *(() if pair.label is None else (pair.label,)))
-                    for file in volume_files(path)
+                    for file in volume_format_of(path).files(path)
                 ),
                 read=functools.partial(
                     _read,
@@ -126,9 +126,11 @@ def _read(
     images: Sequence[Path], label: Path | None, channels: int, table: Sequence[tuple[int, int]]
 ) -> Volume:
     """A case, its label in the codes of the set's classes."""
-    several = len(images) > 1
-    volume = read_channels(images) if several else read_volume(images[0], channels)
-    volume = labelled(volume, label)
+    if len(images) > 1:
+        image = read_channels(images)
+    else:
+        image = volume_format_of(images[0]).read_image(images[0], channels)
+    volume = labelled(image, label)
     return by_name(volume, table, label) if label is not None and table else volume
 
 
@@ -138,7 +140,7 @@ def read_pair(pair: Pair, channels: int) -> Volume:
     Raises:
         UserError: naming the file that does not fit.
     """
-    return labelled(read_volume(pair.image, channels), pair.label)
+    return labelled(volume_format_of(pair.image).read_image(pair.image, channels), pair.label)
 
 
 def labelled(volume: Volume, label: Path | None) -> Volume:
@@ -149,4 +151,4 @@ def labelled(volume: Volume, label: Path | None) -> Volume:
     """
     if label is None:
         return volume
-    return dataclasses.replace(volume, label=read_volume_label(label, volume))
+    return dataclasses.replace(volume, label=volume_format_of(label).read_label(label, volume))

@@ -5,12 +5,9 @@ are called. Names of people never leave this module: neither files nor folders, 
 named after patients, occur in what it says; a series is called by a digest of its UID.
 """
 
-import contextlib
 import dataclasses
 import hashlib
-import logging
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,23 +17,21 @@ from numpy.typing import NDArray
 
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
+from semiseg.formats.dicom_header import (
+    SEGMENTATIONS,
+    Segmentation,
+    is_placed,
+    quiet,
+    read_header,
+    segmentations_of,
+    slices_of,
+)
 from semiseg.formats.grid import Affine, as_volume
-from semiseg.formats.names import IMAGE_SUFFIXES
 from semiseg.formats.sizes import check_announced
 from semiseg.formats.stack import Slice, Stack, stacked
 
 MAGIC = b"DICM"  # behind 128 bytes of any content
-SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
-DEFLATED = "1.2.840.10008.1.2.1.99"
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-TAGS = [
-    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID",
-    "ImageType", "InstanceNumber", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated",
-    "NumberOfFrames", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
-    "SliceThickness", "SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept",
-    "ModalityLUTSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-    "ReferencedSeriesSequence", "SegmentSequence",
-]  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,19 +61,6 @@ class Series:
     def affine(self) -> Affine:
         """Voxel (column, row, slice) to RAS in mm."""
         return LPS_TO_RAS @ self.stack.affine
-
-
-@dataclasses.dataclass(frozen=True)
-class Segmentation:
-    """A DICOM-SEG: the series it is of, and its segments' names by number.
-
-    ``colours``: segment's name -> ``#rrggbb``, where the file recommends one.
-    """
-
-    path: Path
-    series_uid: str
-    segments: tuple[tuple[int, str], ...]
-    colours: tuple[tuple[str, str], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,10 +105,10 @@ def series_below(folder: Path) -> Found:
     paths = [path for path in _files(folder) if is_dicom(path)]
     with quiet(folder) as pydicom:
         for number, path in enumerate(paths, 1):
-            header = _header(pydicom, path, f"{folder}: DICOM file {number} of {len(paths)}")
+            header = read_header(pydicom, path, f"{folder}: DICOM file {number} of {len(paths)}")
             kind, uid = header.get("SOPClassUID", ""), header.get("SeriesInstanceUID")
             if kind in SEGMENTATIONS:
-                segmentations += _segmentation(path, header)
+                segmentations += segmentations_of(path, header)
             elif uid and header.get("Rows") and header.get("Columns"):
                 groups.setdefault(str(uid), []).append((path, header))
             else:
@@ -135,7 +117,7 @@ def series_below(folder: Path) -> Found:
         for uid, files in groups.items():
             if any("LOCALIZER" in (header.get("ImageType") or ()) for _, header in files):
                 localisers += 1
-            elif any(header.get("SamplesPerPixel", 1) != 1 or not _placed(header)
+            elif any(header.get("SamplesPerPixel", 1) != 1 or not is_placed(header)
                      for _, header in files):  # fmt: skip
                 no_stack += 1
             else:
@@ -178,62 +160,16 @@ def read_series(series: Series) -> Volume:
     return as_volume(data, series.affine, Path(series.name))
 
 
-@contextlib.contextmanager
-def quiet(folder: Path) -> Iterator[Any]:
-    """pydicom, which must not repeat values of headers in warnings.
-
-    Raises:
-        UserError: where it is not installed.
-    """
-    try:
-        import pydicom
-    except ImportError:
-        raise UserError(
-            f"{folder} holds DICOM files, for which packages are missing: "
-            "pip install 'semiseg[dicom]'."
-        ) from None
-    for name in ("pydicom", "highdicom"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield pydicom
-
-
 def _files(folder: Path) -> Iterator[Path]:
     """Files below ``folder`` of any name but those of other images, sorted."""
+    from semiseg.formats import suffix_of  # which knows all formats, this one too
+
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            other = name.lower().endswith(IMAGE_SUFFIXES) or name.upper() == "DICOMDIR"
+            other = suffix_of(Path(name)) or name.upper() == "DICOMDIR"
             if not (name.startswith(".") or other):
                 yield Path(root, name)
-
-
-def _header(pydicom: Any, path: Path, called: str) -> Any:
-    damaged = UserError(f"{called} cannot be read (damaged): copy it again or leave it out.")
-    try:
-        meta = pydicom.filereader.read_file_meta_info(path)
-    except Exception:  # a parser of foreign files fails in any way
-        raise damaged from None
-    if meta.get("TransferSyntaxUID") == DEFLATED:
-        raise UserError(
-            f"{called} is deflated as a whole: rewrite it, for example with dcmconv +te."
-        )
-    try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
-        for element in header:  # values are parsed when they are asked for
-            header[element.tag]
-    except Exception:
-        raise damaged from None
-    if "SOPClassUID" not in header and "MediaStorageSOPClassUID" not in meta:
-        raise damaged
-    return header
-
-
-def _placed(header: Any) -> bool:
-    return bool(header.get("ImagePositionPatient") and header.get("ImageOrientationPatient")) or (
-        "PerFrameFunctionalGroupsSequence" in header
-    )
 
 
 def _series(uid: str, files: Sequence[tuple[Path, Any]]) -> Series:
@@ -242,7 +178,7 @@ def _series(uid: str, files: Sequence[tuple[Path, Any]]) -> Series:
     slices: dict[tuple[str, int], Slice] = {}
     for path, header in files:
         try:
-            for one in _slices(path, header):
+            for one in slices_of(path, header):
                 slices.setdefault((str(header.get("SOPInstanceUID", path)), one.frame), one)
         except (TypeError, ValueError, AttributeError, KeyError, IndexError, OverflowError):
             raise UserError(
@@ -259,80 +195,6 @@ def _series(uid: str, files: Sequence[tuple[Path, Any]]) -> Series:
         name, uid, f"patient {patient}" if patient else f"study {study}", folder,
         stacked(list(slices.values()), name),
     )  # fmt: skip
-
-
-def _slices(path: Path, header: Any) -> Iterator[Slice]:
-    """The slices that one file holds: one, or the frames of an enhanced object."""
-    frames = header.get("PerFrameFunctionalGroupsSequence")
-    size = (int(header.Rows), int(header.Columns))
-    thick = header.get("SpacingBetweenSlices") or header.get("SliceThickness") or 1.0
-    if frames is None:
-        if int(header.get("NumberOfFrames") or 1) > 1:
-            raise ValueError("frames without positions")
-        yield Slice(
-            path, 0, size,
-            _numbers(header.ImagePositionPatient, 3), _numbers(header.ImageOrientationPatient, 6),
-            _numbers(header.PixelSpacing, 2), float(thick),
-            float(header.get("RescaleSlope", 1) or 1), float(header.get("RescaleIntercept", 0) or 0),
-        )  # fmt: skip
-        return
-    shared = (header.get("SharedFunctionalGroupsSequence") or [{}])[0]
-    for number, frame in enumerate(frames):
-
-        def group(name: str, frame: Any = frame) -> Any:
-            return (frame.get(name) or shared.get(name) or [{}])[0]
-
-        measures, rescale = (
-            group("PixelMeasuresSequence"),
-            group("PixelValueTransformationSequence"),
-        )
-        thickness = measures.get("SpacingBetweenSlices") or measures.get("SliceThickness") or thick
-        yield Slice(
-            path, number, size,
-            _numbers(group("PlanePositionSequence").ImagePositionPatient, 3),
-            _numbers(group("PlaneOrientationSequence").ImageOrientationPatient, 6),
-            _numbers(measures.PixelSpacing, 2), float(thickness),
-            float(rescale.get("RescaleSlope", 1) or 1),
-            float(rescale.get("RescaleIntercept", 0) or 0),
-        )  # fmt: skip
-
-
-def _numbers(values: Any, count: int) -> tuple[float, ...]:
-    numbers = tuple(float(value) for value in values)
-    if len(numbers) != count or not np.isfinite(numbers).all():
-        raise ValueError("not the numbers that are meant")
-    return numbers
-
-
-def _name_of(segment: Any) -> str:
-    return str(segment.get("SegmentLabel") or "").strip() or f"segment {segment.SegmentNumber}"
-
-
-def _colour_of(segment: Any) -> str | None:
-    """``#rrggbb`` of what a segment recommends to be shown in."""
-    value = segment.get("RecommendedDisplayCIELabValue")
-    if value is None:
-        return None
-    try:
-        from highdicom.color import CIELabColor
-
-        red, green, blue = CIELabColor.from_dicom_value(tuple(map(int, value))).to_rgb()
-    except Exception:  # an older highdicom, or nonsense: nothing depends on a colour
-        return None
-    return f"#{red:02x}{green:02x}{blue:02x}"
-
-
-def _segmentation(path: Path, header: Any) -> list[Segmentation]:
-    segments = header.get("SegmentSequence") or ()
-    return [
-        Segmentation(
-            path,
-            str(reference.get("SeriesInstanceUID", "")),
-            tuple((int(one.SegmentNumber), _name_of(one)) for one in segments),
-            tuple((_name_of(one), colour) for one in segments if (colour := _colour_of(one))),
-        )
-        for reference in (header.get("ReferencedSeriesSequence") or ())[:1]
-    ]
 
 
 def _pixels(pydicom: Any, path: Path, name: str) -> NDArray[Any]:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
-from semiseg.formats.dicom import Segmentation, Series, quiet
+from semiseg.formats.dicom import Series
+from semiseg.formats.dicom_header import Segmentation, quiet
 from semiseg.formats.grid import onto_grid
 
 

@@ -6,57 +6,51 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.volume import Volume
 from semiseg.errors import UserError
-from semiseg.formats.arrays import as_slices
+from semiseg.formats.array_format import KEYS, ArrayFormat
 from semiseg.formats.sizes import check_announced
 from semiseg.formats.values import damaged
 
-KEYS = ("image", "label")
+
+class Hdf5(ArrayFormat):
+    """HDF5 through h5py; Synapse's volumes end in ``.npy.h5``."""
+
+    name = "HDF5"
+    suffixes = (".h5", ".npy.h5")
+
+    def load(self, path: Path) -> dict[str, NDArray[Any]]:
+        """The arrays; one that lies in another file is refused."""
+        import h5py
+
+        if not path.is_file():
+            raise UserError(f"{path} does not exist: copy it or take it off its list.")
+        try:
+            with h5py.File(path, "r") as file:
+                for key in KEYS:
+                    _check(file, key, path)
+                return {key: np.asarray(file[key]) for key in KEYS if key in file}
+        except (OSError, RuntimeError, TypeError, KeyError, ValueError):
+            raise damaged(path, "HDF5") from None
+
+    def has_label(self, path: Path) -> bool:
+        """Whether a file holds ``label``."""
+        import h5py
+
+        try:
+            with h5py.File(path, "r") as file:
+                return "label" in file
+        except (OSError, RuntimeError):
+            raise damaged(path, "HDF5") from None
+
+    def save(self, path: Path, name: str, array: NDArray[Any]) -> None:
+        """Write one array, packed by gzip."""
+        import h5py
+
+        with h5py.File(path, "w") as file:
+            file.create_dataset(name, data=array, compression="gzip")
 
 
-def read_hdf5(path: Path | str) -> Volume:
-    """Read ``image`` and, where there, ``label``, of two or three axes: image [D, 1, H, W] as stored.
-
-    Raises:
-        UserError: as :func:`load_hdf5` and :func:`as_slices`.
-    """
-    return as_slices(load_hdf5(Path(path)), Path(path))
-
-
-def load_hdf5(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays ``image`` and ``label``, those of them that are there.
-
-    Raises:
-        UserError: for an unreadable file, and arrays that lie in other files or would take absurdly
-            more memory than the file's size.
-    """
-    import h5py
-
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: copy it or take it off its list.")
-    try:
-        with h5py.File(path, "r") as file:
-            for key in KEYS:
-                _check(file, key, path)
-            return {key: np.asarray(file[key]) for key in KEYS if key in file}
-    except (OSError, RuntimeError, TypeError, KeyError, ValueError):
-        raise damaged(path, "HDF5") from None
-
-
-def has_label(path: Path) -> bool:
-    """Whether a file holds ``label``.
-
-    Raises:
-        UserError: where it cannot be read.
-    """
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            return "label" in file
-    except (OSError, RuntimeError):
-        raise damaged(path, "HDF5") from None
+HDF5 = Hdf5()
 
 
 def _check(file: Any, key: str, path: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semiseg.errors import UserError
-from semiseg.formats.names import suffix_of
 from semiseg.formats.quiet import quiet_pillow
 from semiseg.formats.sizes import DEFLATE
 from semiseg.formats.tiff import TIFF_SUFFIXES, Tiff, tiff_header
@@ -57,7 +56,7 @@ def read_header(path: Path | str) -> Header:
         UserError: for a file that is missing, no picture, animated, or larger than can be.
     """
     path = Path(path)
-    if suffix_of(path) in TIFF_SUFFIXES:
+    if path.name.lower().endswith(TIFF_SUFFIXES):
         tiff = tiff_header(path)
         if tiff is not None and not tiff.plain:
             deep = tiff.dtype.kind in "if" or tiff.dtype.itemsize > 1

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from semiseg.errors import UserError
 from semiseg.files import atomic_output, inside
+from semiseg.formats.base import Reference, file_of
 from semiseg.formats.grid import (
     Affine,
     check_result,
@@ -22,12 +23,47 @@ from semiseg.formats.grid import (
 )
 from semiseg.formats.sizes import check_announced
 from semiseg.formats.values import damaged
+from semiseg.formats.volume_format import VolumeFormat
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 DETACHED = re.compile(r"^(?:ElementDataFile\s*=|data ?file:)\s*(.+?)\s*$", re.IGNORECASE)
 HEADER = 2**16  # bytes, far more than a header has
 WORKING = 8  # bytes a voxel: the image, its array, and a compact copy
 WHAT = "an image that SimpleITK knows"
+ONE_FILE = {".mhd": ".mha", ".nhdr": ".nrrd"}  # where header and voxels are two files
+
+
+class Itk(VolumeFormat):
+    """NRRD and MetaImage."""
+
+    name = "NRRD, MetaImage"
+    suffixes = (".nrrd", ".nhdr", ".mha", ".mhd")
+
+    def load(self, path: Path) -> tuple[NDArray[Any], Affine]:
+        """The voxels in the file's axes, and the affine; components of a voxel are channels."""
+        return load_itk(path)
+
+    def files(self, path: Path) -> tuple[Path, ...]:
+        """The file itself and, where it is a header alone, those that hold its voxels."""
+        return itk_files(path)
+
+    def mask_suffix(self, path: Path) -> str:
+        """A mask is one file, also where header and voxels of its image are two."""
+        suffix = self.suffix(path)
+        return ONE_FILE.get(suffix, suffix)
+
+    def write_mask(self, path: Path, mask: NDArray[np.integer[Any]], like: Reference) -> None:
+        """Write on the grid of the image's file."""
+        _write(path, np.asarray(mask, np.uint8)[None], file_of(like))
+
+    def write_probabilities(
+        self, path: Path, probabilities: NDArray[np.floating[Any]], like: Reference
+    ) -> None:
+        """Write an image with one component for each class."""
+        _write(path, np.asarray(probabilities, np.float32), file_of(like))
+
+
+ITK = Itk()
 
 
 def load_itk(path: Path) -> tuple[NDArray[Any], Affine]:
@@ -53,26 +89,6 @@ def load_itk(path: Path) -> tuple[NDArray[Any], Affine]:
     if components and data.ndim == 3:  # a flat image of several components
         data = data[:, :, None]
     return data, _affine(reader)
-
-
-def write_itk_mask(path: Path, mask: NDArray[np.integer[Any]], reference_path: Path) -> None:
-    """Write [D, H, W] class codes on the grid of the image they were predicted from.
-
-    Raises:
-        UserError: where the shapes differ or the file cannot be written.
-    """
-    _write(path, np.asarray(mask, np.uint8)[None], reference_path)
-
-
-def write_itk_probabilities(
-    path: Path, probabilities: NDArray[np.floating[Any]], reference_path: Path
-) -> None:
-    """Write [K, D, H, W] probabilities as an image of K components.
-
-    Raises:
-        UserError: where the shapes differ or the file cannot be written.
-    """
-    _write(path, np.asarray(probabilities, np.float32), reference_path)
 
 
 def _write(path: Path, data: NDArray[Any], reference_path: Path) -> None:

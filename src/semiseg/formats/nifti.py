@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.files import atomic_output
+from semiseg.formats.base import Reference
 from semiseg.formats.grid import (
     Affine,
     as_volume,
@@ -20,9 +21,45 @@ from semiseg.formats.grid import (
 )
 from semiseg.formats.sizes import check_announced
 from semiseg.formats.values import damaged
+from semiseg.formats.volume_format import VolumeFormat
 
 UNREADABLE = (OSError, EOFError, ValueError, OverflowError, zlib.error)
 WORKING = 8  # bytes a voxel: scaled values, or a compact copy
+
+
+class Nifti(VolumeFormat):
+    """NIfTI through nibabel; ``.nii`` may be compressed."""
+
+    name = "NIfTI"
+    suffixes = (".nii", ".nii.gz")
+
+    def load(self, path: Path) -> tuple[NDArray[Any], Affine]:
+        """The voxels in the file's axes, and the affine."""
+        return load_nifti(path)
+
+    def mask_suffix(self, path: Path) -> str:
+        """Masks are compressed, also where their image is not."""
+        return ".nii.gz"
+
+    def write_mask(self, path: Path, mask: NDArray[np.integer[Any]], like: Reference) -> None:
+        """Write with the header of the image's NIfTI file; else by the geometry of the volume."""
+        if like.path is not None and self.recognises(like.path):
+            return write_nifti_mask(path, mask, like.path)
+        axis, affine = _geometry(like)
+        codes = stored_order(np.asarray(mask, np.uint8)[None], axis)[..., 0]
+        return write_nifti(path, np.ascontiguousarray(codes), affine)
+
+    def write_probabilities(
+        self, path: Path, probabilities: NDArray[np.floating[Any]], like: Reference
+    ) -> None:
+        """Write float32 with a fourth axis for the classes."""
+        if like.path is not None and self.recognises(like.path):
+            return write_nifti_probabilities(path, probabilities, like.path)
+        axis, affine = _geometry(like)
+        return write_nifti(path, stored_order(np.asarray(probabilities, np.float32), axis), affine)
+
+
+NIFTI = Nifti()
 
 
 def time_points(path: Path | str) -> int:
@@ -128,6 +165,15 @@ def write_nifti(path: Path | str, data: NDArray[Any], affine: Affine) -> None:
     image.header.set_xyzt_units("mm")
     with atomic_output(Path(path)) as partial:
         nibabel.save(image, partial)
+
+
+def _geometry(like: Reference) -> tuple[int, Affine]:
+    """The axis of the slices and the affine of an image that has no NIfTI file."""
+    if like.volume.affine is not None:
+        return like.volume.slice_axis, like.volume.affine
+    # HDF5 and pictures carry no affine: the spacing is all that is known
+    between, row, column = like.volume.spacing or (1.0, 1.0, 1.0)
+    return 2, np.diag([row, column, between, 1.0])
 
 
 def _write_nifti(path: Path, data: NDArray[Any], reference_path: Path, dtype: type) -> None:

@@ -10,7 +10,7 @@ from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.files import atomic_output
 from semiseg.formats.header import Header, opened, read_header
-from semiseg.formats.tiff import read_tiff, write_tiff_stack
+from semiseg.formats.tiff import read_tiff
 from semiseg.formats.values import compact
 
 if TYPE_CHECKING:
@@ -86,22 +86,27 @@ def write_picture_mask(path: Path | str, mask: NDArray[np.integer[Any]], classes
 
     Args:
         path: the file to write; never seen half-written.
-        mask: [H, W] or [1, H, W] class codes; [D, H, W] where ``path`` is a TIFF, which then holds
-            the codes on D pages.
+        mask: [H, W] or [1, H, W] class codes.
         classes: how many classes there are, with the background.
+
+    Raises:
+        UserError: where the file cannot be written.
+    """
+    codes = np.asarray(mask, np.uint8).reshape(mask.shape[-2:])
+    values = np.where(codes > 0, 255, 0).astype(np.uint8) if classes == 2 else codes
+    write_png(Path(path), values)
+
+
+def write_png(path: Path, values: NDArray[np.uint8]) -> None:
+    """Write [H, W] as a grey PNG; never seen half-written.
 
     Raises:
         UserError: where the file cannot be written.
     """
     from PIL import Image
 
-    if Path(path).suffix == ".tif":
-        return write_tiff_stack(Path(path), np.asarray(mask, np.uint8))
-    codes = np.asarray(mask, np.uint8).reshape(mask.shape[-2:])
-    values = np.where(codes > 0, 255, 0).astype(np.uint8) if classes == 2 else codes
-    with atomic_output(Path(path)) as partial:
+    with atomic_output(path) as partial:
         Image.fromarray(values).save(partial, format="PNG")
-    return None
 
 
 def _by_pillow(path: Path, header: Header, channels: int, max_side: int | None) -> NDArray[Any]:

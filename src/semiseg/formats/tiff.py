@@ -100,7 +100,7 @@ def read_tiff(path: Path) -> NDArray[Any]:
 
 
 def write_tiff_stack(path: Path, codes: NDArray[np.uint8]) -> None:
-    """Write class codes [D, H, W] as a TIFF of D pages; never seen half-written.
+    """Write class codes (or grey values) [D, H, W] as a TIFF of D pages; never seen half-written.
 
     Raises:
         UserError: where the file cannot be written.

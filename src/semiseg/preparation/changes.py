@@ -1,35 +1,17 @@
 """Whether a prepared data set is still what its source and options make."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
-from semiseg.data.manifest import Manifest, PreparedData, Split
-from semiseg.datasets.base import Options, Scan
+from semiseg.data.manifest import Manifest, PreparedData
+from semiseg.datasets.base import Scan
 from semiseg.errors import UserError
 from semiseg.preparation.records import Record, read_records
+from semiseg.preparation.scanning import Plan
 from semiseg.preparation.sources import unchanged
 from semiseg.preparation.store import arrays_fit
 from semiseg.text import joined, plural
-
-# Options that choose cases or name their patients, and change no case.
-OF_THE_SET = ("patient_pattern", "all_frames")
-
-
-def options_of_cases(layout: str, options: Options, scan: Scan) -> dict[str, Any]:
-    """All that decides what is written and recorded of one case, as JSON has it."""
-    chosen = {k: v for k, v in dataclasses.asdict(options).items() if k not in OF_THE_SET}
-    chosen |= chosen.pop("naming") | {
-        "layout": layout,
-        "classes": scan.classes,
-        "codes": None if scan.codes is None else sorted(scan.codes.items()),
-        "ignore_value_of_source": scan.ignore_value,
-        "channels": scan.channels,
-        "intensity": scan.intensity.model_dump(),
-    }
-    plain: dict[str, Any] = json.loads(json.dumps(chosen))
-    return plain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,11 +29,48 @@ class Before:
     options: dict[str, Any] | None
     records: dict[str, Record]
 
-    def usable(self, scan: Scan, source: Path, options: dict[str, Any]) -> dict[str, Record]:
-        """Records of cases that need not be read again: same options, files and whole arrays."""
-        if self.options != options:
+    def usable(self, plan: Plan) -> dict[str, Record]:
+        """Records of cases that need not be read again: same options, same files."""
+        if self.options != plan.options_of_cases:
             return {}
-        return still_true(self.records, scan, source)
+        return still_true(self.records, plan.scan, plan.source)
+
+
+@dataclasses.dataclass(frozen=True)
+class Earlier:
+    """An earlier data set in the output folder, compared with what is to be prepared.
+
+    Attributes:
+        before: what it holds.
+        known: its records that are still true.
+        changed: what has changed since, as the middle of a sentence; None where nothing has.
+    """
+
+    before: Before
+    known: dict[str, Record]
+    changed: str | None
+
+    @property
+    def reusable(self) -> dict[str, Record]:
+        """Records of cases that are taken over; none where nothing has changed and all is asked for anew."""
+        return {} if self.changed is None else self.known
+
+    def refusal(self, out: Path) -> UserError:
+        """Why ``out`` is not replaced without ``--overwrite``."""
+        only = " (which reads only what has changed)" if self.known else ""
+        return UserError(
+            f"{out} exists, and {self.changed}: take --overwrite to prepare it again{only}, or choose "
+            "another folder."
+        )
+
+
+def find_earlier(out: Path, plan: Plan) -> Earlier | None:
+    """The data set that ``out`` holds, compared with the plan; None where there is none."""
+    before = find_before(out)
+    if before is None:
+        return None
+    known = before.usable(plan)
+    return Earlier(before, known, difference(before, known, plan))
 
 
 def find_before(out: Path) -> Before | None:
@@ -74,22 +93,15 @@ def still_true(records: dict[str, Record], scan: Scan, source: Path) -> dict[str
     }
 
 
-def difference(
-    before: Before,
-    same: dict[str, Record],
-    scan: Scan,
-    split: Split,
-    options: dict[str, Any],
-) -> str | None:
+def difference(before: Before, same: dict[str, Record], plan: Plan) -> str | None:
     """What has changed since ``before``, as the middle of a sentence; None where nothing has.
 
     Args:
         before: the earlier preparation.
         same: its records that are still true (`Before.usable`).
-        scan: the source as it is.
-        split: as it would be now.
-        options: as `options_of_cases`.
+        plan: the source as it is, with its options and its split.
     """
+    scan, options = plan.scan, plan.options_of_cases
     if before.options is None:
         return "it does not say of which files it was made"
     now = [case.identifier for case in scan.cases]
@@ -119,6 +131,6 @@ def difference(
     patients = {case.identifier: case.patient for case in before.manifest.cases}
     if any(patients[case.identifier] != case.patient for case in scan.cases):
         return "it was made with other patients"
-    if before.manifest.split != split:
+    if before.manifest.split != plan.split:
         return "it was made with another split"
     return None

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 
 from semiseg.console import Console
 from semiseg.data.task import IGNORE_INDEX
@@ -13,28 +12,40 @@ from semiseg.datasets.naming import own_codes, without_empty_slices
 from semiseg.preparation.manifest_builder import ManifestBuilder
 from semiseg.preparation.ordered_map import ordered_map
 from semiseg.preparation.records import Record, measure
+from semiseg.preparation.scanning import Plan
 from semiseg.preparation.sources import stamp
 from semiseg.preparation.store import DataWriter
 from semiseg.stopping import listening
 
 
 def read_cases(
-    scan: Scan,
-    source: Path,
-    naming: Naming,
+    plan: Plan,
     builder: ManifestBuilder,
     writer: DataWriter | None,
     kept: Mapping[str, Record],
     jobs: int,
     console: Console,
 ) -> None:
-    """Count in all cases in their order; read, measure and write those that are not ``kept``."""
+    """Count in all cases in their order; read, measure and write those that are not ``kept``.
+
+    Args:
+        plan: the cases.
+        builder: counts the cases.
+        writer: writes the arrays; None only reads and checks.
+        kept: records of cases that need not be read.
+        jobs: cases read at a time.
+        console: for the progress.
+
+    Raises:
+        UserError: naming the file that does not fit.
+    """
+    scan = plan.scan
 
     def work(case: SourceCase) -> Record:
         if case.identifier in kept:
             return kept[case.identifier]
-        files = stamp(case.files, case.stored_names(source))
-        volume, unnamed = _recoded(case, case.read(), scan, naming)
+        files = stamp(case.files, case.stored_names(plan.source))
+        volume, unnamed = _recoded(case, case.read(), scan, plan.naming)
         record = measure(case, volume, files, scan.intensity, unnamed)
         if writer is not None:
             writer.add(volume, record)

@@ -5,9 +5,6 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from semiseg.console import Console
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.datasets.base import Naming
@@ -26,42 +23,14 @@ from semiseg.evaluation.protocols import (
 )
 from semiseg.evaluation.summary import Summary, summarise, write_csv, write_json
 from semiseg.evaluation.table import table_lines
-from semiseg.formats.array_files import read_array_label
-from semiseg.formats.grid import (
-    GRID_TOLERANCE,
-    apart,
-    four_axes,
-    slice_axis_of,
-    slices_first,
-    spacing_of,
-)
-from semiseg.formats.masks import USUAL, MaskValues, read_picture_mask
-from semiseg.formats.names import (
-    ARRAY_SUFFIXES,
-    PICTURE_SUFFIXES,
-    VOLUME_SUFFIXES,
-    stem_of,
-    suffix_of,
-)
-from semiseg.formats.values import as_codes
-from semiseg.formats.volumes import load_volume
+from semiseg.formats import format_of, is_image, is_picture, stem_of, suffixes_of
+from semiseg.formats.base import Mask
+from semiseg.formats.grid import GRID_TOLERANCE, apart
+from semiseg.formats.mask_values import USUAL, MaskValues
 from semiseg.text import listed, times
 
 MASK_SUFFIXES = ("_gt", "_seg", ".seg", "_mask", "_label", "_pred")
 Spacing = tuple[float, float, float]
-
-
-@dataclasses.dataclass(frozen=True)
-class Mask:
-    """Class codes [D, H, W] with their geometry; a picture has no affine, shape and spacing.
-
-    ``spacing`` is (slice, row, column) in mm, ``shape`` that of the file.
-    """
-
-    codes: NDArray[np.uint8]
-    shape: tuple[int, ...]
-    spacing: Spacing | None = None
-    affine: NDArray[np.float64] | None = None
 
 
 def compare(
@@ -236,38 +205,23 @@ def score_files(
     known = named if IGNORE_INDEX in named else {**named, IGNORE_INDEX: "ignored"}
     check_codes(truth.codes, known, str(reference))
     steps = spacing or truth.spacing
-    picture = suffix_of(reference) in PICTURE_SUFFIXES and len(truth.codes) == 1
+    picture = is_picture(reference) and len(truth.codes) == 1
     score = score_picture if picture else score_case
     return score(guess.codes, truth.codes, named, steps, protocol, missing, case)
 
 
 def read_mask(path: Path, values: MaskValues = USUAL) -> Mask:
-    """Read a mask from a volume of any format, an HDF5 or .npz file, a picture or a stack.
+    """Read a mask from a file of any format.
 
     ``values``: of a picture's.
 
     Raises:
         UserError: for a file that is unreadable or holds no class codes.
     """
-    if suffix_of(path) in PICTURE_SUFFIXES:
-        codes = read_picture_mask(path, values=values).codes
-        return Mask(codes.reshape(-1, *codes.shape[-2:]), codes.shape)
-    if suffix_of(path) in ARRAY_SUFFIXES:
-        codes = read_array_label(path)
-        return Mask(codes.reshape(-1, *codes.shape[-2:]), codes.shape)
-    if suffix_of(path) not in VOLUME_SUFFIXES:
-        raise UserError(
-            f"{path} is no mask that can be read: use {', '.join(VOLUME_SUFFIXES)}, HDF5 or PNG."
-        )
-    # Images are read as such, which refuses constant ones; a mask may well be empty.
-    data, affine = load_volume(path)
-    data = four_axes(data, path, 1)[..., 0]
-    source = spacing_of(affine, path)
-    axis = slice_axis_of(data.shape, source)
-    codes = as_codes(np.moveaxis(data, axis, 0), path)
-    if not codes.size:
-        raise UserError(f"{path} is empty ({times(data.shape)}): export it again.")
-    return Mask(codes, data.shape, slices_first(source, axis), affine)
+    if not is_image(path):
+        known = ", ".join(suffixes_of("volume"))
+        raise UserError(f"{path} is no mask that can be read: use {known}, HDF5 or PNG.")
+    return format_of(path).read_mask(path, values)
 
 
 def _check_grid(prediction: Path, guess: Mask, reference: Path, truth: Mask) -> None:
@@ -294,7 +248,7 @@ def _masks_in(path: Path) -> dict[str, Path]:
         raise UserError(f"{path} does not exist: give a folder of masks, or one mask.")
     groups: dict[str, list[Path]] = collections.defaultdict(list)
     for file in sorted(path.rglob("*")):
-        if file.is_file() and suffix_of(file) and not file.name.startswith("."):
+        if file.is_file() and is_image(file) and not file.name.startswith("."):
             groups[identifier_of(file)].append(file)
     if not groups:
         raise UserError(

@@ -1,46 +1,18 @@
 """What masks are predicted from: a file, a file a channel, or a DICOM series."""
 
-import contextlib
 import dataclasses
-import functools
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from semiseg.data.task import Task
 from semiseg.data.volume import Volume
 from semiseg.datasets.pairing import CHANNEL, IMAGES, role_of
 from semiseg.errors import UserError
-from semiseg.formats.array_files import (
-    read_array_image,
-    write_array_mask,
-    write_array_probabilities,
-)
-from semiseg.formats.dicom import Series, holds_dicom, is_dicom, read_series, series_below
-from semiseg.formats.grid import stored_order
+from semiseg.formats import DICOM, format_of, is_image, is_volume, stem_of, suffixes_of
+from semiseg.formats.base import Format
+from semiseg.formats.channels import read_channels
+from semiseg.formats.dicom import Series, read_series, series_below
 from semiseg.formats.header import read_header
-from semiseg.formats.names import (
-    ARRAY_SUFFIXES,
-    IMAGE_SUFFIXES,
-    VOLUME_SUFFIXES,
-    stem_of,
-    suffix_of,
-)
-from semiseg.formats.nifti import write_nifti
-from semiseg.formats.pictures import read_picture, write_picture_mask
-from semiseg.formats.tiff import TIFF_SUFFIXES
-from semiseg.formats.volumes import (
-    mask_suffix,
-    read_channels,
-    read_volume,
-    write_volume_mask,
-    write_volume_probabilities,
-)
-
-DICOM_MASK = ".nii.gz"
-STACK_MASK = ".tif"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,23 +27,14 @@ class Input:
         return self.series.name if self.series else str(self.paths[0])
 
     @property
-    def volumes(self) -> bool:
-        """Whether its format is one of volumes, in contrast to pictures and stacks of them."""
-        return self.arrays or self.series is not None or suffix_of(self.paths[0]) in VOLUME_SUFFIXES
+    def format(self) -> Format:
+        """Of its files."""
+        return DICOM if self.series is not None else format_of(self.paths[0])
 
     @property
-    def arrays(self) -> bool:
-        """Whether it is a file of arrays, such as HDF5."""
-        return self.series is None and suffix_of(self.paths[0]) in ARRAY_SUFFIXES
-
-    @functools.cached_property
-    def stack(self) -> bool:
-        """Whether it is a TIFF of several pages, which are slices of a volume."""
-        if self.volumes or suffix_of(self.paths[0]) not in TIFF_SUFFIXES:
-            return False
-        with contextlib.suppress(UserError):  # which is said when its turn comes
-            return read_header(self.paths[0]).pages > 1
-        return False
+    def file(self) -> Path | None:
+        """The file whose header a mask takes over; None for a series."""
+        return None if self.series is not None else self.paths[0]
 
     @property
     def stem(self) -> str:
@@ -85,13 +48,7 @@ class Input:
     @property
     def suffix(self) -> str:
         """How its mask's name ends."""
-        if self.series is not None:
-            return DICOM_MASK
-        if self.arrays:
-            return suffix_of(self.paths[0])
-        if self.volumes:
-            return mask_suffix(self.paths[0])
-        return STACK_MASK if self.stack else ".png"
+        return self.format.mask_suffix(self.series.folder if self.series else self.paths[0])
 
     def read(self, task: Task) -> Volume:
         """The image with the channels that the task has.
@@ -100,34 +57,35 @@ class Input:
             UserError: where it cannot be read, or is a picture where volumes are meant or the
                 reverse: their intensities are scaled in different ways.
         """
-        if not self.volumes:
-            return self._read_picture(task)
+        if self.format.kind == "picture":
+            self._check_picture(task)
+            return self.format.read_image(self.paths[0], task.channels)
         if task.kind != "volumes":
             raise self._other_kind("volume", task)
-        if (self.series is not None or self.arrays) and task.channels != 1:
+        if task.channels != 1 and not self.format.multichannel:
             raise UserError(
                 f"{self} has one channel, but the run was trained on {task.channels}: "
                 "convert its channels to NIfTI."
             )
         if self.series is not None:
             return read_series(self.series)
-        if self.arrays:
-            return read_array_image(self.paths[0])
+        if len(self.paths) == 1:
+            return self.format.read_image(self.paths[0], task.channels)
         missing = next((path for path in self.paths if not path.is_file()), None)
         if missing is not None:
             raise UserError(
                 f"{missing} is missing, one of the {task.channels} channels that the run was trained "
                 "on: copy it."
             )
-        if len(self.paths) > 1:
-            return read_channels(self.paths)
-        return read_volume(self.paths[0], task.channels)
+        return read_channels(self.paths)
 
     def converted(self, task: Task) -> bool:
         """Whether :meth:`read` makes a coloured picture grey, or a grey one coloured."""
-        return not self.volumes and read_header(self.paths[0]).channels != task.channels
+        if self.format.kind != "picture":
+            return False
+        return read_header(self.paths[0]).channels != task.channels
 
-    def _read_picture(self, task: Task) -> Volume:
+    def _check_picture(self, task: Task) -> None:
         header = read_header(self.paths[0])
         if (header.pages > 1) != (task.kind == "volumes"):
             raise self._other_kind("stack of pictures" if header.pages > 1 else "picture", task)
@@ -137,41 +95,11 @@ class Input:
                 f"{self} has {depths[not header.deep]}, but the run was trained on images with "
                 f"{depths[header.deep]}: convert it."
             )
-        return read_picture(self.paths[0], task.channels, header=header)
 
     def _other_kind(self, what: str, task: Task) -> UserError:
         return UserError(
             f"{self} is a {what}, but the run was trained on {task.kind}: leave it out."
         )
-
-    def write_mask(self, path: Path, mask: NDArray[np.uint8], volume: Volume, classes: int) -> None:
-        """Write [D, H, W] codes on the image's own grid; ``volume`` is what :meth:`read` gave.
-
-        Raises:
-            UserError: where the file cannot be written.
-        """
-        if self.series is not None:
-            codes = stored_order(mask[None], volume.slice_axis)[..., 0]
-            write_nifti(path, np.ascontiguousarray(codes), self.series.affine)
-        elif self.arrays:
-            write_array_mask(path, mask, self.paths[0])
-        elif self.volumes:
-            write_volume_mask(path, mask, self.paths[0])
-        else:
-            write_picture_mask(path, mask, classes)
-
-    def write_probabilities(self, path: Path, values: NDArray[np.float32], volume: Volume) -> None:
-        """Write [K, D, H, W] of a volume on its own grid.
-
-        Raises:
-            UserError: where the file cannot be written.
-        """
-        if self.series is not None:
-            write_nifti(path, stored_order(values, volume.slice_axis), self.series.affine)
-        elif self.arrays:
-            write_array_probabilities(path, values, self.paths[0])
-        else:
-            write_volume_probabilities(path, values, self.paths[0])
 
 
 def find_images(images: Sequence[Path | str]) -> list[Path | Series]:
@@ -186,23 +114,21 @@ def find_images(images: Sequence[Path | str]) -> list[Path | Series]:
     found: dict[Path | str, Path | Series] = {}
     for entry in map(Path, images):
         if entry.is_dir():
-            inside = sorted(p for p in entry.iterdir() if p.is_file() and suffix_of(p))
+            inside = sorted(p for p in entry.iterdir() if p.is_file() and is_image(p))
             files = [p for p in inside if not p.name.startswith(".")]
             found |= {path: path for path in files}
-            if not files and holds_dicom(entry):
+            if not files and DICOM.recognises(entry):
                 found |= {series.name: series for series in series_below(entry).series}
         elif not entry.exists():
             raise UserError(f"{entry} does not exist: name an image or a folder of images.")
-        elif suffix_of(entry):
-            found[entry] = entry
-        elif is_dicom(entry):
+        elif format_of(entry) is DICOM:
             raise UserError(f"{entry} is a DICOM file: give the folder of its series.")
         else:
-            raise UserError(f"{entry} is no image that can be read ({', '.join(IMAGE_SUFFIXES)}).")
+            found[entry] = entry
     if not found:
         raise UserError(
             f"No image found in {', '.join(map(str, images))}: files must end in "
-            f"{', '.join(IMAGE_SUFFIXES)}, and sub-folders are not searched{_hint(images)}."
+            f"{', '.join(suffixes_of())}, and sub-folders are not searched{_hint(images)}."
         )
     return list(found.values())
 
@@ -222,7 +148,7 @@ def as_inputs(found: Sequence[Path | Series], task: Task) -> list[Input]:
 def _channels(path: Path, count: int) -> tuple[Path, ...]:
     """The files of all channels of the image that ``path`` is of; ``path`` alone where it is all."""
     stem = stem_of(path)
-    if count == 1 or suffix_of(path) not in VOLUME_SUFFIXES or not CHANNEL.search(stem):
+    if count == 1 or not is_volume(path) or not CHANNEL.search(stem):
         return (path,)
     names = (f"{CHANNEL.sub('', stem)}_{number:04d}" for number in range(count))
     files = tuple(path.with_name(name + path.name[len(stem) :]) for name in names)
@@ -243,9 +169,9 @@ def _bare_stem(path: Path) -> str:
     In a series of numbered images it is a number like the others.
     """
     stem = stem_of(path)
-    if not stem.endswith("_0000") or suffix_of(path) not in VOLUME_SUFFIXES:
+    if not stem.endswith("_0000") or not is_volume(path):
         return stem
-    beside = (other for other in path.parent.iterdir() if suffix_of(other) in VOLUME_SUFFIXES)
+    beside = (other for other in path.parent.iterdir() if is_volume(other))
     one_channel = all(stem_of(o).endswith("_0000") for o in beside if not o.name.startswith("."))
     return CHANNEL.sub("", stem) if one_channel else stem
 

@@ -2,29 +2,23 @@
 
 import dataclasses
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 
 from semiseg.console import Console
 from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.files import atomic_output
-from semiseg.formats.names import suffix_of
-from semiseg.formats.tiff import write_tiff_stack
-from semiseg.inference.cleaning import keep_largest
-from semiseg.inference.volumes import AnyPredictor
+from semiseg.formats import is_image
 from semiseg.text import plural
 from semiseg.training.checkpoints import digest
 from semiseg.training.run_folder import RunFolder
-from semiseg.workflows.inputs import STACK_MASK, Input, as_inputs, find_images
+from semiseg.workflows.inputs import Input, as_inputs, find_images
 from semiseg.workflows.loading import choose_network, load_predictor
 from semiseg.workflows.new_folder import make_folder
+from semiseg.workflows.prediction_files import write_prediction
 
 ORIGIN = ".predicted-by.json"
 
@@ -70,21 +64,11 @@ def predict(
     """
     folder, held = Path(out), RunFolder(run)
     held.config()  # says so where it is no run
-    if suffix_of(folder) and not folder.is_dir():
+    if is_image(folder) and not folder.is_dir():
         raise UserError(f"-o {folder} names a file: give a folder for the masks.")
     found = find_images(images)
     inputs = as_inputs(found, held.task())
-    targets = {folder / (image.stem + image.suffix): image for image in inputs}
-    if len(targets) < len(inputs):
-        twice = next(i for i in inputs if targets[folder / (i.stem + i.suffix)] is not i)
-        raise UserError(
-            f"{twice} and {targets[folder / (twice.stem + twice.suffix)]} would write the same mask: "
-            "predict them into different folders with -o."
-        )
-    read = {path.resolve() for image in inputs for path in image.paths}
-    clash = next((target for target in targets if target.resolve() in read), None)
-    if clash is not None:
-        raise UserError(f"The mask of {clash} would overwrite the image itself: choose another -o.")
+    targets = _targets(folder, inputs)
     if threads is not None:
         torch.set_num_threads(threads)
     predictor = load_predictor(run, network=network, weights=weights, device=device, flips=flips)
@@ -103,22 +87,52 @@ def predict(
     failed, converted = [], []
     for target, image in console.track(todo.items(), "predicting"):
         try:
-            _one(predictor, image, target, probabilities, largest)
+            write_prediction(
+                predictor, image.read(predictor.task), target, image.file,
+                probabilities=probabilities, largest=largest,
+            )  # fmt: skip
             if image.converted(predictor.task):
                 converted.append(image)
         except (UserError, MemoryError) as error:
             failed.append(str(error) or f"{image}: too large for this machine's memory.")
             console.warn(f"skipped: {failed[-1]}")
     if converted:
-        grey = predictor.task.channels == 1
-        console.warn(
-            f"{plural(len(converted), 'image')} (such as {converted[0]}) of another kind than those of the "
-            f"training, which were {'grey' if grey else 'in colour'}: turned into "
-            f"{'grey' if grey else 'RGB'}; check the masks."
-        )
+        console.warn(_conversion(converted, predictor.task))
     written = len(todo) - len(failed)
     console.say(f"{_masks(written)} written to {folder}; {len(failed)} failed")
     return PredictResult(written, len(targets) - len(todo), tuple(failed))
+
+
+def _targets(folder: Path, inputs: Sequence[Input]) -> dict[Path, Input]:
+    """The mask's file of each image.
+
+    Raises:
+        UserError: where two images would write one file, or a mask would replace an image.
+    """
+    targets: dict[Path, Input] = {}
+    for image in inputs:
+        target = folder / (image.stem + image.suffix)
+        if target in targets:
+            raise UserError(
+                f"{targets[target]} and {image} would write the same mask: predict them into different "
+                "folders with -o."
+            )
+        targets[target] = image
+    read = {path.resolve() for image in inputs for path in image.paths}
+    clash = next((target for target in targets if target.resolve() in read), None)
+    if clash is not None:
+        raise UserError(f"The mask of {clash} would overwrite the image itself: choose another -o.")
+    return targets
+
+
+def _conversion(converted: Sequence[Input], task: Task) -> str:
+    """What is said of pictures that were made grey, or coloured."""
+    grey = task.channels == 1
+    return (
+        f"{plural(len(converted), 'image')} (such as {converted[0]}) of another kind than those of the "
+        f"training, which were {'grey' if grey else 'in colour'}: turned into "
+        f"{'grey' if grey else 'RGB'}; check the masks."
+    )
 
 
 def _origin(
@@ -168,36 +182,3 @@ def _check_origin(folder: Path, masks: Sequence[Path], origin: Mapping[str, str]
 
 def _masks(count: int) -> str:
     return plural(count, "mask")
-
-
-def _one(
-    predictor: AnyPredictor, image: Input, target: Path, probabilities: bool, largest: bool
-) -> None:
-    """Predict one image and write its mask last: where it is, all is."""
-    volume = image.read(predictor.task)
-    if not probabilities:
-        mask = predictor.predict(volume.image, spacing=volume.spacing)
-    else:
-        values = predictor.probabilities(volume.image, spacing=volume.spacing)  # [D, K, H, W]
-        mask = values.argmax(1).astype(np.uint8)
-        if image.volumes:
-            beside = target.with_name(f"{image.stem}_prob{image.suffix}")
-            image.write_probabilities(beside, np.moveaxis(values, 1, 0), volume)
-        else:
-            _write_maps(target, values, predictor.task)
-    if largest:
-        mask = keep_largest(mask)
-    image.write_mask(target, mask, volume, len(predictor.task.classes))
-
-
-def _write_maps(target: Path, values: NDArray[np.float32], task: Task) -> None:
-    """One 8-bit grey PNG (of a stack: TIFF) per foreground class of [D, K, H, W]: 255 is certain."""
-    for name, value in zip(task.foreground, np.moveaxis(values, 1, 0)[1:], strict=True):
-        safe = re.sub(r"[^\w#.-]+", "-", name)  # a class may be called anything
-        path = target.with_name(f"{target.stem}_prob_{safe}{target.suffix}")
-        eight_bit = np.rint(255 * value).astype(np.uint8)
-        if target.suffix == STACK_MASK:
-            write_tiff_stack(path, eight_bit)
-            continue
-        with atomic_output(path) as partial:
-            Image.fromarray(eight_bit[0]).save(partial, format="PNG")

@@ -6,31 +6,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
 import torch
 
 from semiseg.config import as_assignments
 from semiseg.console import Console
 from semiseg.data.manifest import PreparedData
-from semiseg.datasets import check_source, detect, named
-from semiseg.datasets.base import Options, SourceCase
-from semiseg.datasets.naming import read_naming
+from semiseg.datasets import check_source, find_layout
+from semiseg.datasets.base import SourceCase
 from semiseg.errors import UserError
 from semiseg.evaluation.summary import Summary
 from semiseg.files import atomic_output, is_partial
-from semiseg.formats.grid import stored_order
-from semiseg.formats.names import suffix_of
-from semiseg.formats.nifti import write_nifti
-from semiseg.formats.pictures import write_picture_mask
-from semiseg.formats.tiff import TIFF_SUFFIXES
-from semiseg.inference.volumes import AnyPredictor
+from semiseg.formats import NIFTI, find_format
+from semiseg.preparation.scanning import Request
 from semiseg.text import duration, plural
 from semiseg.training.device import torch_device
 from semiseg.training.patients import cases_of, choose_patients
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.evaluate import evaluate
-from semiseg.workflows.inputs import STACK_MASK
 from semiseg.workflows.loading import load_predictor
+from semiseg.workflows.prediction_files import write_prediction
 from semiseg.workflows.prepare import Reading, prepare
 from semiseg.workflows.report import report
 from semiseg.workflows.train import resume, seconds_a_step, train
@@ -238,23 +232,20 @@ def _masks(
     console: Console,
 ) -> int:
     """Masks of all cases but those whose labels were trained on, each on its image's own grid."""
-    names, naming = read_naming(reading.get("classes"), reading.get("ignore_value"))
-    options = Options(
-        names, reading.get("patient_pattern"), reading.get("spacing"), WHOLE,
-        reading.get("all_frames", False), naming,
-    )  # fmt: skip
-    layout = reading.get("layout")
-    chosen = named(layout) if layout is not None else detect(source)[0]
+    request = dataclasses.replace(Request(**reading), max_side=WHOLE)
+    layout, _ = find_layout(source, request.layout)
     known = {case.identifier for case in cases_of(data, training.split()).labelled}
-    cases = [case for case in chosen.scan(source, options).cases if case.identifier not in known]
+    cases = [
+        case for case in layout.scan(source, request.options).cases if case.identifier not in known
+    ]
     predictor = load_predictor(training.folder, device=device)
     out.mkdir(exist_ok=True)
     written = 0
     for case in console.track(cases, "predicting"):
-        target = out / f"{case.identifier}{_ending(case, data)}"
+        target = out / f"{case.identifier}{_mask_suffix(case)}"
         if not target.exists():
             try:
-                _one(predictor, case, target)
+                write_prediction(predictor, case.read(), target)
             except UserError as error:
                 console.warn(f"skipped: {error}")
                 continue
@@ -263,21 +254,9 @@ def _masks(
     return written
 
 
-def _ending(case: SourceCase, data: PreparedData) -> str:
+def _mask_suffix(case: SourceCase) -> str:
     """How a mask's name ends: pictures and stacks of them give such, all else NIfTI."""
-    if data.task.kind == "pictures":
-        return ".png"
-    return STACK_MASK if suffix_of(Path(case.source)) in TIFF_SUFFIXES else ".nii.gz"
-
-
-def _one(predictor: AnyPredictor, case: SourceCase, target: Path) -> None:
-    volume = case.read()
-    mask = predictor.predict(volume.image, spacing=volume.spacing)
-    if target.suffix in (".png", STACK_MASK):
-        write_picture_mask(target, mask, len(predictor.task.classes))
-        return
-    affine, axis = volume.affine, volume.slice_axis
-    if affine is None:  # HDF5 and pictures carry none: the spacing is all that is known
-        between, row, column = volume.spacing or (1.0, 1.0, 1.0)
-        affine, axis = np.diag([row, column, between, 1.0]), 2
-    write_nifti(target, np.ascontiguousarray(stored_order(mask[None], axis)[..., 0]), affine)
+    image = case.files[0]
+    found = find_format(image)
+    own = found is not None and found.kind == "picture"
+    return (found if found is not None and own else NIFTI).mask_suffix(image)

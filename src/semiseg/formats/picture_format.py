@@ -1,0 +1,82 @@
+"""Pictures and stacks of pictures (TIFF) as formats."""
+
+import contextlib
+import re
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.data.volume import Volume
+from semiseg.errors import UserError
+from semiseg.formats.base import Format, Mask, Reference
+from semiseg.formats.header import read_header
+from semiseg.formats.mask_values import USUAL, MaskValues
+from semiseg.formats.masks import read_picture_mask
+from semiseg.formats.pictures import read_picture, write_picture_mask, write_png
+from semiseg.formats.tiff import TIFF_SUFFIXES, write_tiff_stack
+
+
+class PictureFormat(Format):
+    """Single pictures through Pillow; masks are PNG."""
+
+    name = "PNG, JPEG, BMP"
+    suffixes: ClassVar[tuple[str, ...]] = (".png", ".jpg", ".jpeg", ".bmp")
+    kind = "picture"
+
+    def read_image(self, path: Path, channels: int | None = None) -> Volume:
+        """Read a picture; ``channels`` are 1 (grey) or 3 (RGB), None keeps what the file has."""
+        return read_picture(path, channels)
+
+    def read_mask(self, path: Path, values: MaskValues = USUAL) -> Mask:
+        """Read a mask of class codes, of black and white, or of colours."""
+        codes = read_picture_mask(path, values=values).codes
+        return Mask(codes.reshape(-1, *codes.shape[-2:]), codes.shape)
+
+    def mask_suffix(self, path: Path) -> str:
+        """PNG: a mask must keep its values exactly."""
+        return ".png"
+
+    def write_mask(self, path: Path, mask: NDArray[np.integer[Any]], like: Reference) -> None:
+        """Write a PNG: 0 and 255 where there are two classes, else the codes themselves."""
+        write_picture_mask(path, mask, len(like.classes))
+
+    def write_probabilities(
+        self, path: Path, probabilities: NDArray[np.floating[Any]], like: Reference
+    ) -> None:
+        """Write one grey file ``NAME_CLASS`` for each foreground class: 255 is a probability of 1."""
+        suffix = self.suffix(path)
+        for name, values in zip(like.classes[1:], probabilities[1:], strict=True):
+            safe = re.sub(r"[^\w#.-]+", "-", name)  # a class may be called anything
+            file = path.with_name(f"{path.name.removesuffix(suffix)}_{safe}{suffix}")
+            self._write_grey(file, np.rint(255 * values).astype(np.uint8))
+
+    def _write_grey(self, path: Path, values: NDArray[np.uint8]) -> None:
+        """Write [1, H, W]."""
+        write_png(path, values[0])
+
+
+class TiffFormat(PictureFormat):
+    """TIFF: one page is a picture; several pages are the slices of a volume, and so is their mask."""
+
+    name = "TIFF"
+    suffixes = TIFF_SUFFIXES
+
+    def mask_suffix(self, path: Path) -> str:
+        """TIFF where ``path`` has several pages, PNG where it is a single picture."""
+        with contextlib.suppress(UserError):  # a bad file is reported when it is read
+            if read_header(path).pages > 1:
+                return self.suffixes[0]
+        return super().mask_suffix(path)
+
+    def write_mask(self, path: Path, mask: NDArray[np.integer[Any]], like: Reference) -> None:
+        """Write the class codes on one page for each slice."""
+        write_tiff_stack(path, np.asarray(mask, np.uint8))
+
+    def _write_grey(self, path: Path, values: NDArray[np.uint8]) -> None:
+        write_tiff_stack(path, values)
+
+
+PICTURES = PictureFormat()
+TIFF = TiffFormat()

@@ -1,0 +1,60 @@
+"""What formats of volumes have in common: an affine, and labels on the grid of their image."""
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semiseg.data.volume import Volume
+from semiseg.errors import UserError
+from semiseg.formats.base import Format, Mask
+from semiseg.formats.grid import (
+    Affine,
+    as_label,
+    as_volume,
+    four_axes,
+    slice_axis_of,
+    slices_first,
+    spacing_of,
+)
+from semiseg.formats.mask_values import USUAL, MaskValues
+from semiseg.formats.values import as_codes
+from semiseg.text import times
+
+
+class VolumeFormat(Format):
+    """A format of voxels with an affine; one that can be loaded can be read."""
+
+    kind = "volume"
+
+    @abstractmethod
+    def load(self, path: Path) -> tuple[NDArray[Any], Affine]:
+        """The voxels in the file's axes, and the affine (RAS, mm).
+
+        Raises:
+            UserError: for a file that is unreadable, or would take absurdly more memory than its size.
+        """
+
+    def read_image(self, path: Path, channels: int = 1) -> Volume:
+        """Read an image as :func:`semiseg.formats.grid.as_volume` makes it.
+
+        ``channels`` is what a fourth axis (or each voxel's components) must count; with 1 it may be absent.
+        """
+        return as_volume(*self.load(path), path, channels)
+
+    def read_label(self, path: Path, like: Volume) -> NDArray[np.uint8]:
+        """Read a label, which must lie where its image does."""
+        return as_label(*self.load(path), path, like)
+
+    def read_mask(self, path: Path, values: MaskValues = USUAL) -> Mask:
+        """Read a mask; in contrast to an image it may be constant."""
+        data, affine = self.load(path)
+        data = four_axes(data, path, 1)[..., 0]
+        source = spacing_of(affine, path)
+        axis = slice_axis_of(data.shape, source)
+        codes = as_codes(np.moveaxis(data, axis, 0), path)
+        if not codes.size:
+            raise UserError(f"{path} is empty ({times(data.shape)}): export it again.")
+        return Mask(codes, data.shape, slices_first(source, axis), affine)

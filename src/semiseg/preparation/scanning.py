@@ -1,0 +1,168 @@
+"""From a source and what a person says of it to the plan of a preparation. No voxel is read."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from semiseg import presets
+from semiseg.data.manifest import Split
+from semiseg.data.splits import check_split, make_split, read_split
+from semiseg.data.task import Intensity
+from semiseg.datasets import find_layout
+from semiseg.datasets.base import Layout, Naming, Options, Scan
+from semiseg.datasets.checks import check_cases
+from semiseg.datasets.naming import read_naming
+from semiseg.errors import UserError
+from semiseg.formats import is_picture
+from semiseg.preparation.auto_config import parse_intensity
+
+Parts = tuple[float, float, float]
+
+# Options that choose cases or name their patients, and change no case.
+OF_THE_SET = ("patient_pattern", "all_frames")
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """How a person wants a source to be read; the fields are arguments of `semiseg.prepare`.
+
+    Raises:
+        UserError: for a value that is none.
+    """
+
+    layout: str | None = None
+    classes: Sequence[str] | None = None
+    patient_pattern: str | None = None
+    spacing: tuple[float, float, float] | None = None
+    split: Path | str | None = None
+    parts: Parts | None = None
+    seed: int = 0
+    max_side: int = 512
+    intensity: str | None = None
+    all_frames: bool = False
+    ignore_value: str | int | None = None
+    empty_slices: str = "background"
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without the source."""
+        spacing = self.spacing
+        if spacing is not None and not (len(spacing) == 3 and all(0 < s < np.inf for s in spacing)):
+            raise UserError("--spacing takes three distances in mm above 0: slice, row, column.")
+        if self.empty_slices not in ("background", "unlabelled"):
+            raise UserError(f"--empty-slices {self.empty_slices}: take background or unlabelled.")
+        self.options  # noqa: B018 - raises for words that are no classes
+
+    @functools.cached_property
+    def options(self) -> Options:
+        """What a layout is told."""
+        names, naming = read_naming(self.classes, self.ignore_value)
+        empty = self.empty_slices == "unlabelled"
+        return Options(
+            names, self.patient_pattern, self.spacing, self.max_side, self.all_frames,
+            dataclasses.replace(naming, empty_is_unlabelled=empty),
+        )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What will be prepared, of what, and how.
+
+    Attributes:
+        source: the folder, or a list of images.
+        layout: its layout's name.
+        evidence: how the layout was recognised.
+        scan: its cases.
+        options: what a person says of it.
+        split: of its patients.
+        why: the intensities are scaled so.
+    """
+
+    source: Path
+    layout: str
+    evidence: str
+    scan: Scan
+    options: Options
+    split: Split
+    why: str
+
+    @property
+    def naming(self) -> Naming:
+        """What the values of labels mean."""
+        return self.options.naming
+
+    @functools.cached_property
+    def options_of_cases(self) -> dict[str, Any]:
+        """All that decides what is written and recorded of one case, as JSON has it."""
+        chosen = {k: v for k, v in dataclasses.asdict(self.options).items() if k not in OF_THE_SET}
+        scan = self.scan
+        chosen |= chosen.pop("naming") | {
+            "layout": self.layout,
+            "classes": scan.classes,
+            "codes": None if scan.codes is None else sorted(scan.codes.items()),
+            "ignore_value_of_source": scan.ignore_value,
+            "channels": scan.channels,
+            "intensity": scan.intensity.model_dump(),
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(chosen))
+        return plain
+
+
+def scan_source(source: Path, request: Request) -> Plan:
+    """List the cases of a source and divide its patients.
+
+    Raises:
+        UserError: naming the file or option that does not fit.
+    """
+    layout, evidence = find_layout(source, request.layout)
+    options = request.options
+    scan = layout.scan(source, options)
+    why = f"usual for {_kind(scan, layout)}"
+    if request.intensity is not None:
+        intensity = parse_intensity(request.intensity)
+        scan = dataclasses.replace(scan, intensity=intensity, by_data=False)
+        why = "asked for by --intensity"
+    check_cases(scan, source)
+    _check_naming(scan, options.naming)
+    if options.naming.codes is not None:
+        scan = dataclasses.replace(scan, classes=options.classes, codes=options.naming.codes)
+    split = _split(scan, request)
+    return Plan(source, layout.name, evidence, scan, options, split, why)
+
+
+def _check_naming(scan: Scan, naming: Naming) -> None:
+    """Refuse what is said of labels of another kind."""
+    if naming.empty_is_unlabelled and scan.kind == "pictures":
+        raise UserError("--empty-slices is for volumes: leave out the masks of pictures instead.")
+    if naming.colours is not None and not is_picture(Path(scan.cases[0].source)):
+        raise UserError("--classes '#...': colours name classes in masks of pictures: give codes.")
+
+
+def _kind(scan: Scan, layout: Layout) -> str:
+    """Of what a layout's way to scale intensities is the usual one."""
+    if scan.intensity == Intensity(kind="window", low=0.0, high=255.0):
+        return "pictures of 8 bits a pixel"
+    own = layout.where.startswith("anybody's own")  # its name is the folder's, and says nothing
+    return "images of more than 8 bits a pixel" if own else scan.name
+
+
+def _split(scan: Scan, request: Request) -> Split:
+    """The split of a file, else the source's own, else a drawn one."""
+    patients = list(dict.fromkeys(case.patient for case in scan.cases))
+    labelled = list(dict.fromkeys(case.patient for case in scan.cases if case.has_label))
+    if request.split is not None:
+        split = read_split(presets.split_file(str(request.split)), patients, labelled)
+    else:
+        parts = request.parts or scan.parts
+        split = scan.split or make_split(patients, labelled, parts, request.seed)
+        check_split(split, patients, f"The split ({split.origin})")
+    if not set(split.train) & set(labelled):
+        raise UserError(
+            f"The split ({split.origin}) leaves no labelled patient for training: "
+            "move one there, or give a file with --split."
+        )
+    return split
