@@ -128,7 +128,7 @@ class TrainingConfig(Strict):
 class EvaluationConfig(Strict):
     """How a run is scored; the words are those of ``semiseg evaluate``."""
 
-    protocol: Literal["strict", "paper", "paper-plgcl", "paper-cross-level"] = "strict"
+    protocol: str = Field("strict", description="see 'semiseg evaluate --help'")
     missing: Literal["worst", "exclude", "zero"] = "worst"
 
 

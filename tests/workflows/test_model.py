@@ -135,7 +135,7 @@ def test_a_picture_gives_rows_and_columns(tmp_path: Path) -> None:
     assert model.predict(tmp_path / "p.png", probabilities=True).shape == (2, 40, 30)
 
 
-def test_what_is_loaded_is_said(run: Path, small_data: PreparedData) -> None:
+def test_what_is_loaded_is_said(run: Path, small_data: PreparedData, tmp_path: Path) -> None:
     model = semiseg.load(run, weights="step-2")
     assert model.classes == small_data.task.classes
     assert model.channels == 1
@@ -145,6 +145,6 @@ def test_what_is_loaded_is_said(run: Path, small_data: PreparedData) -> None:
         assert part in words
     with pytest.raises(UserError, match="Unknown network of plgcl"):
         semiseg.load(run, network="nothing")
-    summary = semiseg.evaluate(run, on="validation", out=run / "scores", console=Quiet())
+    summary = semiseg.evaluate(run, on="validation", out=tmp_path / "scores", console=Quiet())
     assert repr(summary).startswith("Summary(cases=2, dice=")
     assert len(repr(summary)) < 200

@@ -9,15 +9,12 @@ from pathlib import Path
 from semiseg.errors import UserError
 from semiseg.formats.base import Format, Kind
 from semiseg.formats.dicom_format import DICOM
-from semiseg.formats.hdf5 import HDF5
-from semiseg.formats.itk import ITK
-from semiseg.formats.nifti import NIFTI
-from semiseg.formats.npz import NPZ
-from semiseg.formats.picture_format import PICTURES, TIFF
+from semiseg.formats.named import NAMED
+from semiseg.formats.nifti import NIFTI as NIFTI
 from semiseg.formats.volume_format import VolumeFormat
 
 # Formats that are recognised by name come first: DICOM opens the file.
-FORMATS: tuple[Format, ...] = (NIFTI, ITK, PICTURES, TIFF, HDF5, NPZ, DICOM)
+FORMATS: tuple[Format, ...] = (*NAMED, DICOM)
 
 
 def find_format(path: Path) -> Format | None:

@@ -27,6 +27,7 @@ from semiseg.formats.dicom_header import (
     slices_of,
 )
 from semiseg.formats.grid import Affine, as_volume
+from semiseg.formats.named import suffix_by_name
 from semiseg.formats.sizes import check_announced
 from semiseg.formats.stack import Slice, Stack, stacked
 
@@ -162,12 +163,10 @@ def read_series(series: Series) -> Volume:
 
 def _files(folder: Path) -> Iterator[Path]:
     """Files below ``folder`` of any name but those of other images, sorted."""
-    from semiseg.formats import suffix_of  # which knows all formats, this one too
-
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            other = suffix_of(Path(name)) or name.upper() == "DICOMDIR"
+            other = suffix_by_name(Path(name)) or name.upper() == "DICOMDIR"
             if not (name.startswith(".") or other):
                 yield Path(root, name)
 

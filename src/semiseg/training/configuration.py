@@ -13,6 +13,7 @@ from semiseg.data.loader import labelled_slices_of
 from semiseg.data.manifest import Decision, Manifest
 from semiseg.data.task import Task
 from semiseg.errors import UserError
+from semiseg.evaluation.protocols import find_protocol
 from semiseg.preparation.auto_config import SIZE, decide, suit
 from semiseg.training.patients import Cases
 
@@ -90,6 +91,7 @@ def resolve_config(
         lambda network: networks.entry(network).config(), cls.uses,
     )  # fmt: skip
     resolved = resolve(known, layers, preset)
+    find_protocol(resolved.config.evaluation.protocol)
     check_dimensions(data.task, name, resolved.config.data.dimensions)
     return resolved
 
