@@ -9,8 +9,13 @@ from pathlib import Path
 from semiseg.errors import UserError
 from semiseg.formats.base import Format, Kind
 from semiseg.formats.dicom_format import DICOM
+from semiseg.formats.hdf5 import HDF5 as HDF5
+from semiseg.formats.itk import ITK as ITK
 from semiseg.formats.named import NAMED
 from semiseg.formats.nifti import NIFTI as NIFTI
+from semiseg.formats.npz import NPZ as NPZ
+from semiseg.formats.picture_format import PICTURES as PICTURES
+from semiseg.formats.picture_format import TIFF as TIFF
 from semiseg.formats.volume_format import VolumeFormat
 
 # Formats that are recognised by name come first: DICOM opens the file.
