@@ -331,7 +331,7 @@ def test_acdc_faults_are_named(acdc: Path) -> None:
         scan(acdc).cases[0].read()
     with h5py.File(middle, "w") as file:
         file["picture"] = np.zeros((6, 5))
-    with pytest.raises(UserError, match="holds no array 'image'"):
+    with pytest.raises(UserError, match="has no array 'image'"):
         scan(acdc).cases[0].read()
     middle.unlink()
     with pytest.raises(UserError, match=r"slice_10, but .*is not in"):

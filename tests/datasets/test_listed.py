@@ -131,7 +131,7 @@ def test_no_path_leaves_the_folder(tmp_path: Path, name: str, column: str) -> No
     (base / "links").symlink_to(tmp_path)
     entry = {"image": "scans/a.nii.gz"} | {column: name.format(outside=tmp_path)}
     (base / "semiseg.json").write_text(json.dumps([entry]))
-    with pytest.raises(UserError, match="does not lie in") as raised:
+    with pytest.raises(UserError, match="is not in") as raised:
         scan(base)
     assert "\n" not in str(raised.value)
 

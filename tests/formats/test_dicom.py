@@ -99,14 +99,14 @@ def repeated(files: list[dicom_files.FileDataset]) -> None:
 
 FAULTS: dict[str, tuple[Change, str]] = {
     "gap": (without(2), r"gap of 10 mm behind slice 2 of 5"),
-    "uneven": (moved(0.7), "from even places"),
+    "uneven": (moved(0.7), "from even positions"),
     "sizes": (smaller, "slices of 10 x 20 and 18 x 20 pixels"),
     "directions": (
         assign(ImageOrientationPatient=[1, 0, 0, 0, 0, 1]),
         "different directions",
     ),
     "spacings": (assign(PixelSpacing=[2, 2]), "different pixel spacings"),
-    "twice": (repeated, "at the place of another one"),
+    "twice": (repeated, "at the position of another slice"),
     "no spacing": (lambda files: files[2].__delattr__("PixelSpacing"), "position, orientation or"),
     "nan": (assign(PixelSpacing=["nan", "1"]), "position, orientation or"),
 }
@@ -130,7 +130,7 @@ def test_a_little_unevenness_is_noted(tmp_path: Path) -> None:
     files = dicom_files.ct_slices(HU, np.diag([1.0, 1.0, 5.0, 1.0]), WHO)
     moved(0.2)(files)
     dicom_files.write(files, tmp_path)
-    assert any("from even places; taken as even" in note for note in series_below(tmp_path).notes)
+    assert any("from even positions; treated as even" in note for note in series_below(tmp_path).notes)
 
 
 def test_pixels_that_cannot_be_decoded(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_segmentations_that_do_not_fit(tmp_path: Path) -> None:
     seg = tmp_path / "seg.dcm"
     dicom_files.write(files, tmp_path / "ct")
     dicom_files.segmentation(files, CODES, ("large", "small"), seg, "FRACTIONAL")
-    with pytest.raises(UserError, match="holds fractions"):
+    with pytest.raises(UserError, match="is fractional"):
         scan(tmp_path).cases[0].read()
     moved_files = dicom_files.ct_slices(HU, affine, WHO)
     for one, other in zip(moved_files, files, strict=True):
@@ -254,11 +254,11 @@ def test_segmentations_that_do_not_fit(tmp_path: Path) -> None:
         place = [float(v) for v in one.ImagePositionPatient]
         one.ImagePositionPatient = [place[0] + 0.5, place[1], place[2]]
     dicom_files.segmentation(moved_files, CODES, ("large", "small"), seg)
-    with pytest.raises(UserError, match="lies on another grid"):
+    with pytest.raises(UserError, match="is not on the grid"):
         scan(tmp_path).cases[0].read()
     dicom_files.segmentation(files, CODES, ("large", "small"), seg)
     dicom_files.segmentation(files, (CODES > 0).astype(np.uint8), ("other",), tmp_path / "b.dcm")
-    with pytest.raises(UserError, match="segments that overlap"):
+    with pytest.raises(UserError, match="overlapping segments"):
         scan(tmp_path).cases[0].read()
     (tmp_path / "b.dcm").unlink()
     content = seg.read_bytes()

@@ -163,7 +163,7 @@ def _nothing_marked(source: Path) -> None:
 FAULTS = {
     _unlabelled: "no label at all",
     _constant: r"phantom003_ED\.nii\.gz is constant",
-    _not_a_number: r"phantom003_ED\.nii\.gz holds NaN",
+    _not_a_number: r"phantom003_ED\.nii\.gz contains NaN",
     _series: r"phantom003_ED\.nii\.gz has 4 axes",
     _truncated: r"phantom003_ED\.nii\.gz cannot be read",
     _other_code: r"phantom003_ED\.nii\.gz holds class code 6, but there are only 4",

@@ -116,7 +116,7 @@ class PreparedData:
         """Open ``folder``.
 
         Raises:
-            UserError: where there is no readable manifest.
+            UserError: if there is no readable manifest.
         """
         self.folder = Path(folder)
         # where the values of an array lie, once its header has been read

@@ -20,7 +20,7 @@ def new_shape(
     """How many voxels of ``target`` mm a volume has along each axis.
 
     Raises:
-        UserError: where that are more than any memory holds.
+        UserError: if that are more than any memory holds.
     """
     counts = tuple(max(round(n * s / t), 1) for n, s, t in zip(shape, spacing, target, strict=True))
     if math.prod(counts) > MOST_VOXELS:

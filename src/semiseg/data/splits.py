@@ -113,7 +113,7 @@ def write_split(path: Path | str, split: Split) -> None:
     """Write a split as JSON that :func:`read_split` reads.
 
     Raises:
-        UserError: where the file cannot be written.
+        UserError: if the file cannot be written.
     """
     content: dict[str, list[str]] = {name: list(split.part(name)) for name in PARTS}
     if split.labelled_order is not None:

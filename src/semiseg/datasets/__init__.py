@@ -45,7 +45,7 @@ def detect(folder: Path) -> tuple[Layout, str]:
     """The layout of ``folder`` and, as a sentence, the evidence.
 
     Raises:
-        UserError: where there is no such folder, or no layout fits.
+        UserError: if there is no such folder, or no layout fits.
     """
     check_source(folder)
     for layout in LAYOUTS.values():

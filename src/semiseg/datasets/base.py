@@ -166,7 +166,7 @@ def patient_of(identifier: str, pattern: str | None) -> str:
     """The patient in an identifier: by ``pattern``, else without endings such as ``_frame01``.
 
     Raises:
-        UserError: where the pattern is none or does not fit.
+        UserError: if the pattern is none or does not fit.
     """
     if pattern is not None:
         try:
@@ -204,7 +204,7 @@ def named_codes(words: Sequence[str]) -> tuple[tuple[str, ...], dict[int, int] |
     Codes of the same name become one class; plain names give no table: they are the codes 1, 2, ...
 
     Raises:
-        UserError: where some words have a code and others none, or a code stands twice.
+        UserError: if some words have a code and others none, or a code stands twice.
     """
     if not any("=" in word for word in words):
         return with_background(words), None

@@ -14,7 +14,7 @@ def check_cases(scan: Scan, source: Path) -> None:
     """Refuse cases that cannot become one data set.
 
     Raises:
-        UserError: where there is none, none has a label, two have (or look as if they had) one
+        UserError: if there is none, none has a label, two have (or look as if they had) one
             identifier, an identifier cannot name files, or a file lies outside of the source.
     """
     if not scan.cases:

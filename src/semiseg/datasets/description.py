@@ -14,7 +14,7 @@ def read_description(folder: Path) -> Mapping[str, Any]:
     """The entries of ``folder``'s dataset.json.
 
     Raises:
-        UserError: where it is no JSON of named entries.
+        UserError: if it is no JSON of named entries.
     """
     path = folder / NAME
     try:
@@ -30,7 +30,7 @@ def channel_names(folder: Path, described: Mapping[str, Any]) -> tuple[str, ...]
     """Names of the input channels in their order: ``{"0": "CT"}``, or a list; () where unsaid.
 
     Raises:
-        UserError: where they are not numbered 0, 1, 2, ...
+        UserError: if they are not numbered 0, 1, 2, ...
     """
     named = described.get("channel_names", described.get("modality"))
     if named is None:

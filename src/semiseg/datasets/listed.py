@@ -136,7 +136,7 @@ def _file(path: Path, name: str, where: str) -> Path:
     """A file that the list names, as a path below its folder.
 
     Raises:
-        UserError: where it is missing, lies elsewhere, or is no image.
+        UserError: if it is missing, lies elsewhere, or is no image.
     """
     base = path.parent
     file = inside(base, name, path)

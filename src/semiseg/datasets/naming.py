@@ -70,7 +70,7 @@ def named_colours(words: Sequence[str]) -> tuple[tuple[str, ...], dict[int, int]
     background unless it is named.
 
     Raises:
-        UserError: where a word is no colour and name, or a colour stands twice.
+        UserError: if a word is no colour and name, or a colour stands twice.
     """
     names: list[str] = []
     table: dict[int, int] = {}
@@ -103,7 +103,7 @@ def own_codes(
         source: the image, for messages.
 
     Raises:
-        UserError: where 255 would be a class code of the set.
+        UserError: if 255 would be a class code of the set.
     """
     found = np.flatnonzero(np.bincount(label.ravel(), minlength=256)).tolist()
     if codes is None:

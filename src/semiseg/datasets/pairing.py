@@ -152,7 +152,7 @@ def pair_files(folder: Path, of_kind: OfKind) -> Found:
     names it.
 
     Raises:
-        UserError: where labels exist and none fits, identifiers repeat, or an image comes in
+        UserError: if labels exist and none fits, identifiers repeat, or an image comes in
             several channel files.
     """
     files = placed_files(folder, of_kind)

@@ -132,7 +132,7 @@ def _alike(headers: Mapping[Path, Header]) -> tuple[bool, bool]:
     """Whether the pictures have more than 8 bits, and whether they are stacks.
 
     Raises:
-        UserError: where some are and some are not, naming two.
+        UserError: if some are and some are not, naming two.
     """
 
     def both(kinds: Mapping[Path, bool]) -> tuple[Path, Path] | None:
@@ -194,7 +194,7 @@ def _coloured_classes(
     """Classes and colours where the masks are coloured: as named, else all colours, sorted.
 
     Raises:
-        UserError: where names are given that say nothing of several colours.
+        UserError: if names are given that say nothing of several colours.
     """
     if naming.codes is not None:
         return named, naming

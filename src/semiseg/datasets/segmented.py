@@ -40,7 +40,7 @@ def named_segments(labels: Sequence[Path], options: Options) -> Segmented | None
         options: names of classes choose segments, whatever the case of their letters.
 
     Raises:
-        UserError: where some labels name segments and others none, or no class is a segment's name.
+        UserError: if some labels name segments and others none, or no class is a segment's name.
     """
     if not labels or options.naming.codes is not None:
         return None

@@ -147,7 +147,7 @@ def labelled(volume: Volume, label: Path | None) -> Volume:
     """``volume`` with the label of a file, where there is one.
 
     Raises:
-        UserError: where the label does not fit.
+        UserError: if the label does not fit.
     """
     if label is None:
         return volume

@@ -77,7 +77,7 @@ class ManifestBuilder:
         """The named classes, or as many as the labels hold.
 
         Raises:
-            UserError: where the labels mark nothing, or leave out a code.
+            UserError: if the labels mark nothing, or leave out a code.
         """
         highest, where = self._highest
         if highest == 0:
@@ -104,7 +104,7 @@ class ManifestBuilder:
         """The prepared data set's description.
 
         Raises:
-            UserError: where the labels mark nothing, or leave out a code.
+            UserError: if the labels mark nothing, or leave out a code.
         """
         shapes = np.array([(c.shape[0], *c.shape[2:]) for c in self.cases])
         spacings = [case.spacing for case in self.cases if case.spacing is not None]

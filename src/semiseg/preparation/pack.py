@@ -235,7 +235,7 @@ def room_for(pack: Pack, folder: Path) -> None:
     """Refuse a pack whose arrays have no room below ``folder``.
 
     Raises:
-        UserError: where they have none.
+        UserError: if they have none.
     """
     while not folder.exists():
         folder = folder.parent

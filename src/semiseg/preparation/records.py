@@ -84,7 +84,7 @@ def measure(
     """All that is kept of one case.
 
     Raises:
-        UserError: where image and label differ in shape.
+        UserError: if image and label differ in shape.
     """
     depth, channels, height, width = volume.image.shape
     voxels = None

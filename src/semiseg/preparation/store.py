@@ -27,7 +27,7 @@ def check_output(out: Path, source: Path) -> None:
     """Refuse an output folder that must not be written, before anything is done.
 
     Raises:
-        UserError: where ``out`` is the source or holds it, or holds anything but a prepared data set.
+        UserError: if ``out`` is the source or holds it, or holds anything but a prepared data set.
     """
     real, real_source = out.resolve(), source.resolve()
     if real == real_source or real in real_source.parents:
@@ -78,7 +78,7 @@ class DataWriter:
         """Make the folders, or go on with those that are there.
 
         Raises:
-            UserError: where they cannot be made, or another process writes them.
+            UserError: if they cannot be made, or another process writes them.
         """
         try:
             missing = [p for p in self.partial.parents if not p.exists()]
@@ -129,7 +129,7 @@ class DataWriter:
         """Write one case: its arrays, and then the record that says that they are whole.
 
         Raises:
-            UserError: where the disk is full or read-only.
+            UserError: if the disk is full or read-only.
         """
         try:
             self._save("images", record.identifier, volume.image)
@@ -163,7 +163,7 @@ class DataWriter:
         """Write the manifest, put the data set in its place, and return its size in bytes.
 
         Raises:
-            UserError: where that fails; what was there before is then there still.
+            UserError: if that fails; what was there before is then there still.
         """
         self._unwritable = True
         try:

@@ -100,7 +100,7 @@ def write_phantom(
         console: shows progress where given.
 
     Raises:
-        UserError: where the folder holds something already, or a number does not fit; nothing is
+        UserError: if the folder holds something already, or a number does not fit; nothing is
             written then.
     """
     import nibabel
