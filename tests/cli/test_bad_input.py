@@ -98,7 +98,7 @@ def _broken_description(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "named"),
     [
-        (_no_label_at_all, "no label at all"),
+        (_no_label_at_all, "no label"),
         (_codes_outside_the_classes, "p3"),
         (_another_shape, LABEL),
         (_another_grid, LABEL),
@@ -206,7 +206,7 @@ def test_nothing_an_empty_folder_or_a_file_in_place_of_a_folder(
         (("predict", "IMAGES", "RUN", "-o", "OUT"), ["is no run"]),
         (("predict", "RUN", "IMAGES", "-o", "mask.nii.gz"), ["names a file", "give a folder"]),
         (("predict", "RUN", "SOURCE", "-o", "OUT"), ["sub-folders are not searched"]),
-        (("prepare", "DATA", "-o", "OUT"), ["prepared data set already"]),
+        (("prepare", "DATA", "-o", "OUT"), ["already a prepared data set"]),
         (("prepare", "SOURCE", "-o", "SOURCE"), ["holds the source"]),
         (("prepare", "IMAGES", "-o", "SOURCE", "--overwrite"), ["holds the source"]),
         (("prepare", "SOURCE", "-o", "RUN", "--overwrite"), ["no prepared data set"]),

@@ -210,7 +210,7 @@ def test_slices_that_nobody_drew_are_unlabelled_images(tmp_path: Path) -> None:
     well(call("prepare", source, "-o", tmp_path / "all"))
     assert not any(case.unlabelled_slices for case in PreparedData(tmp_path / "all").manifest.cases)
     said = well(call("prepare", source, "-o", data, "--empty-slices", "unlabelled"))
-    assert "16 slices of labelled volumes hold no label and serve as unlabelled images" in said.all
+    assert "16 slices of labelled volumes have no label and serve as unlabelled images" in said.all
     prepared = PreparedData(data)
     assert all(case.unlabelled_slices == (0, 3) for case in prepared.manifest.cases)
     assert (np.array(prepared.label("n0"))[[0, 3]] == IGNORE_INDEX).all()

@@ -215,7 +215,7 @@ def test_anonymous_series_count_by_study(tmp_path: Path) -> None:
         dicom_files.write(files, tmp_path / str(files[0].SeriesInstanceUID))
     result = scan(tmp_path)
     assert len({case.patient for case in result.cases}) == 2
-    assert any("without PatientID" in note for note in result.notes)
+    assert any("without a PatientID" in note for note in result.notes)
 
 
 def test_classes_may_choose_segments(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_classes_may_choose_segments(tmp_path: Path) -> None:
     label = case.read().label
     assert label is not None
     np.testing.assert_array_equal(label, np.moveaxis(replicas.blocks(0) == 2, 2, 0))
-    with pytest.raises(UserError, match=r"names none of the segments .*large, small"):
+    with pytest.raises(UserError, match=r"matches no segment .*large, small"):
         scan(tmp_path, Options(classes=("liver",)))
 
 
@@ -282,7 +282,7 @@ def test_label_files_that_do_not_fit(tmp_path: Path) -> None:
     dicom_files.archive(tmp_path, "file", 3)
     label = next(tmp_path.rglob("*.nii.gz"))
     label.rename(label.with_name(f"other_{label.name}"))
-    with pytest.raises(UserError, match="none of 1 label files fits a series"):
+    with pytest.raises(UserError, match="none of 1 label files matches a series"):
         scan(tmp_path)
     label.with_name(f"other_{label.name}").rename(label)
     replicas.save(label, replicas.blocks(0)[:-1], replicas.oblique())
@@ -305,6 +305,6 @@ def test_a_label_whose_voxels_are_missing_is_said_without_a_name(tmp_path: Path)
     dicom_files.archive(tmp_path, "file", patients=3, ending=".mhd")
     (missing,) = tmp_path.rglob("*.raw")
     missing.unlink()
-    with pytest.raises(UserError, match="is a header whose voxels are missing") as raised:
+    with pytest.raises(UserError, match="is a header without its file of voxels") as raised:
         scan(tmp_path)
     assert not [word for word in dicom_files.person(0).forbidden() if word in str(raised.value)]

@@ -20,7 +20,7 @@ from semiseg.preparation.writing import check_set, write_set
         ({"spacing": (1.0, 0.0, 1.0)}, "--spacing takes three distances"),
         ({"empty_slices": "gone"}, "--empty-slices gone"),
         ({"ignore_value": 0}, "--ignore-value 0"),
-        ({"classes": ("a", "a")}, "does not name each class once"),
+        ({"classes": ("a", "a")}, "name each class once"),
     ],
 )
 def test_a_request_is_checked_before_anything_is_read(words: dict[str, object], said: str) -> None:

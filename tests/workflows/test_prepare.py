@@ -161,7 +161,7 @@ def _nothing_marked(source: Path) -> None:
 
 
 FAULTS = {
-    _unlabelled: "no label at all",
+    _unlabelled: "no label",
     _constant: r"phantom003_ED\.nii\.gz is constant",
     _not_a_number: r"phantom003_ED\.nii\.gz contains NaN",
     _series: r"phantom003_ED\.nii\.gz has 4 axes",
@@ -327,8 +327,8 @@ def test_pictures(tmp_path: Path) -> None:
     assert manifest.task.classes == ("background", "foreground")
     assert manifest.task.kind == "pictures"
     assert manifest.task.median_shape == (1, 32, 48)
-    assert any("6 masks have grey rims" in note for note in manifest.notes)
-    assert any("6 pictures were larger" in note for note in manifest.notes)
+    assert any("6 masks have grey edges" in note for note in manifest.notes)
+    assert any("6 pictures were reduced" in note for note in manifest.notes)
     data = PreparedData(tmp_path / "data")
     assert data.image("n0").dtype == np.uint8
     assert data.image("n0").shape == (1, 3, 32, 48)
