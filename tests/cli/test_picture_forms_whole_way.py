@@ -227,7 +227,7 @@ def test_options_that_do_not_fit(tmp_path: Path) -> None:
     partly_labelled(source)
     words = ("prepare", source, "-o", tmp_path / "data")
     refused(call(*words, "--empty-slices", "unlabelled"), "--empty-slices is for volumes")
-    refused(call(*words, "--empty-slices", "maybe"), "take background or unlabelled")
+    refused(call(*words, "--empty-slices", "maybe"), "use background or unlabelled")
     refused(call(*words, "--ignore-value", "300"), "--ignore-value 300")
     refused(call(*words, "--ignore-value", "none"), "contains 255 in addition to class codes")
     assert not (tmp_path / "data").exists()

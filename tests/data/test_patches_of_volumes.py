@@ -164,7 +164,7 @@ def test_a_resampled_volume_is_cut_like_any_other(volumes: PreparedData) -> None
 
 def test_volumes_without_spacing_are_not_resampled(volumes: PreparedData) -> None:
     bare = volumes.cases["p1"].model_copy(update={"spacing": None})
-    with pytest.raises(UserError, match=r"p1 carries no spacing.*data\.spacing=null"):
+    with pytest.raises(UserError, match=r"p1 has no spacing.*data\.spacing=null"):
         VolumeStore(volumes, (1.0, 1.0, 1.0), 64).shape(bare)
 
 

@@ -206,5 +206,5 @@ def test_only_lists_may_be_files(volumes: Path) -> None:
             prepare(source, volumes / "out", layout=layout, console=Quiet())
     with pytest.raises(UserError, match=r"holds neither semiseg\.csv"):
         prepare(volumes, volumes.parent / "out", layout="manifest", console=Quiet())
-    with pytest.raises(UserError, match="holds the source"):
+    with pytest.raises(UserError, match="contains the source"):
         prepare(path, volumes, console=Quiet(), overwrite=True)

@@ -54,16 +54,16 @@ def refused(source: Path, out: Path, **options: Any) -> str:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("line\nbreak", "characters that do not print: rename the file"),
-        ("bell\x07", "characters that do not print"),
-        ("escape\x1b[31mred", "characters that do not print"),
-        ("turned\u202egnp", "characters that do not print"),
+        ("line\nbreak", "unprintable characters: rename the file"),
+        ("bell\x07", "unprintable characters"),
+        ("escape\x1b[31mred", "unprintable characters"),
+        ("turned\u202egnp", "unprintable characters"),
         ("con", "name of a device"),
-        ("what?", "holds the character ?"),
+        ("what?", "contains the character ?"),
         ("x" * 190, "longer than 180 bytes"),
         ("ü" * 100, "longer than 180 bytes"),
         ("end ", "begins or ends with a dot or a space"),
-        ("back\\slash", "holds the character"),
+        ("back\\slash", "contains the character"),
         (os.fsdecode(b"latin\xfc"), "do not print"),
         ("A", "'A' and 'a' are one and the same"),
     ],
@@ -116,7 +116,7 @@ def test_manifests_that_point_outside_are_refused(tmp_path: Path, name: str) -> 
     content = json.loads(path.read_text())
     content["cases"][0]["identifier"] = name
     path.write_text(json.dumps(content))
-    with pytest.raises(UserError, match="semiseg did not write it") as raised:
+    with pytest.raises(UserError, match="semiseg did not write this file") as raised:
         PreparedData(tmp_path / "data")
     assert str(raised.value).isprintable()
 

@@ -169,7 +169,7 @@ def test_a_signal_keeps_whole_cases_and_the_same_command_goes_on(
         assert len(whole) == 3
     reads.clear()
     words = said(polyps, tmp_path / "data", jobs=jobs)
-    assert f"continuing: {len(whole)} of {CASES} cases were prepared already" in words
+    assert f"resuming: {len(whole)} of {CASES} cases are already prepared" in words
     assert len(reads) == CASES - len(whole)
     assert not whole & set(reads)
     assert PreparedData(tmp_path / "data").manifest == expected
@@ -199,7 +199,7 @@ def test_a_killed_preparation_goes_on(polyps: Path, tmp_path: Path) -> None:
     )
     died = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
     assert died.returncode == -signal.SIGKILL
-    assert "continuing: 3 of 12" in said(polyps, tmp_path / "data")
+    assert "resuming: 3 of 12" in said(polyps, tmp_path / "data")
     run(polyps, tmp_path / "straight")
     assert tree(tmp_path / "data") == tree(tmp_path / "straight")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "polyps", "straight"]
@@ -217,7 +217,7 @@ def test_an_interrupted_case_that_changed_is_read_again(
     (polyps / "masks" / "n02.png").unlink()
     (tmp_path / ".data.partial" / "images" / "n00.npy").write_bytes(b"damaged")
     reads.clear()
-    assert "continuing: 1 of 13" in said(polyps, tmp_path / "data", jobs=1)
+    assert "resuming: 1 of 13" in said(polyps, tmp_path / "data", jobs=1)
     assert reads[:3] == ["n00", "n01", "n02"]
     run(polyps, tmp_path / "straight")
     assert tree(tmp_path / "data") == tree(tmp_path / "straight")
@@ -249,11 +249,11 @@ def test_a_full_disk_keeps_whole_cases(polyps: Path, tmp_path: Path, reads: list
             prepare(polyps, tmp_path / "data", console=console, jobs=1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert "6 whole cases stay in" in console.said[-1]
+    assert "6 complete cases kept in" in console.said[-1]
     partial = tmp_path / ".data.partial"
     assert {p.stem for p in (partial / "images").iterdir()} == {f"n{n:02d}" for n in range(6)}
     reads.clear()
-    assert "continuing: 6 of 12" in said(polyps, tmp_path / "data", jobs=1)
+    assert "resuming: 6 of 12" in said(polyps, tmp_path / "data", jobs=1)
     assert reads == [f"n{n:02d}" for n in range(6, 12)]
     run(polyps, tmp_path / "straight")
     assert tree(tmp_path / "data") == tree(tmp_path / "straight")
@@ -281,7 +281,7 @@ def test_a_refusal_leaves_what_an_interrupted_preparation_had_left(
     with pytest.raises(UserError, match="n07"):
         run(polyps, tmp_path / "data", jobs=1)
     photograph(polyps, 7)
-    assert "continuing: 7 of 12" in said(polyps, tmp_path / "data")
+    assert "resuming: 7 of 12" in said(polyps, tmp_path / "data")
 
 
 def test_a_second_run_does_nothing_and_says_so(
@@ -319,13 +319,13 @@ def test_a_changed_source_is_noticed_and_only_what_changed_is_read(
     with pytest.raises(UserError) as raised:
         run(polyps, out)
     assert (
-        "since then 1 image new (such as n20), 2 images changed (such as n03) and 1 image gone "
+        "since then 1 image new (such as n20), 2 images changed (such as n03) and 1 image missing "
         "(such as n11): take --overwrite to prepare it again (which reads only what has changed)"
         in str(raised.value)
     )
     assert tree(out) == before
     reads.clear()
-    assert "taking over: 9 of 12 cases have not changed" in said(polyps, out, overwrite=True)
+    assert "reusing: 9 of 12 cases have not changed" in said(polyps, out, overwrite=True)
     assert sorted(reads) == ["n03", "n10", "n20"]
     run(polyps, tmp_path / "straight")
     assert tree(out) == tree(tmp_path / "straight")
@@ -375,13 +375,13 @@ def test_sets_prepared_without_records_are_not_taken_for_the_same(
 ) -> None:
     run(polyps, tmp_path / "data")
     (tmp_path / "data" / "records.jsonl").unlink()
-    with pytest.raises(UserError, match="does not say of which files it was made"):
+    with pytest.raises(UserError, match="has no records of its source files"):
         run(polyps, tmp_path / "data")
     other = tmp_path / "other"
     for number in range(50, 56):
         photograph(other, number)
     run(polyps, tmp_path / "data", overwrite=True)
-    with pytest.raises(UserError, match="made of other images"):
+    with pytest.raises(UserError, match="made from other images"):
         run(other, tmp_path / "data")
 
 

@@ -170,8 +170,8 @@ FAULTS = {
     _other_shape: r"phantom003_ED\.nii\.gz has shape 9 x 10 x 4",
     _other_grid: "affines differ",
     _duplicate: "same identifier 'phantom003_ED'",
-    _two_parts: "'phantom020' stands in train and in test",
-    _nothing_marked: "labels mark nothing",
+    _two_parts: "'phantom020' is in train and in test",
+    _nothing_marked: "labels have no foreground",
 }
 
 
@@ -212,9 +212,9 @@ def test_only_prepared_data_is_ever_replaced(hearts: Path, tmp_path: Path) -> No
     thesis.mkdir()
     (thesis / "chapter1").write_text("dear")
     for out, word in (
-        (thesis, "is no prepared data set"),
-        (hearts, "holds the source"),
-        (tmp_path, "holds the source"),
+        (thesis, "is not a prepared data set"),
+        (hearts, "contains the source"),
+        (tmp_path, "contains the source"),
         (thesis / "chapter1", "is a file"),
     ):
         before = tree(tmp_path)

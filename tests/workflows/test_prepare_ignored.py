@@ -88,7 +88,7 @@ def test_255_as_a_class(source: Path, tmp_path: Path) -> None:
     for path in (source / "labels").iterdir():
         codes = np.asanyarray(nibabel.load(path).dataobj)
         save(path, np.where(codes > 0, IGNORE_INDEX, 0).astype(np.uint8))
-    with pytest.raises(UserError, match=r"or 255 and so ignored.*--classes 255=NAME"):
+    with pytest.raises(UserError, match=r"or ignored with the value 255.*--classes 255=NAME"):
         run(source, tmp_path / "other")
 
 
