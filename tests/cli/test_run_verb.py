@@ -69,7 +69,7 @@ def test_stacks_give_stacks_and_ignored_slices_are_no_background(tmp_path: Path)
         assert set(np.unique(mask)) <= {0, 1}
     well(call(*words, *ignored))
     refused(call(*words, "--ignore-value", "8"), "another --ignore-value, --empty-slices")
-    refused(call("run", tmp_path / "out/data", "-o", tmp_path / "x"), "continue with 'semiseg train'")
+    refused(call("run", tmp_path / "out/data", "-o", tmp_path / "x"), "with 'semiseg train'")
 
 
 def test_pictures_by_the_clock(pictures: Path, tmp_path: Path) -> None:

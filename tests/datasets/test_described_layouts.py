@@ -1,4 +1,4 @@
-"""Folders that a dataset.json describes: nnU-Net's raw form and the Decathlon's."""
+"""Layouts with a dataset.json: nnU-Net's raw form and the Decathlon."""
 
 import json
 from pathlib import Path

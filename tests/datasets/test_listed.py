@@ -1,4 +1,4 @@
-"""Lists of images: what they may say, and that no path leaves the list's folder."""
+"""Lists of images: valid and invalid entries, and paths outside the list's folder."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def scan(source: Path, options: Options | None = None) -> Scan:
 
 @pytest.fixture
 def volumes(tmp_path: Path) -> Path:
-    """Images and labels of four blocks under names that say nothing, in two places."""
+    """Images and labels of four blocks with unrelated names in two folders."""
     for number in range(4):
         label = replicas.blocks(number)
         for channel in range(2):

@@ -1,4 +1,4 @@
-"""``--classes`` with codes and colours, ``--ignore-value``, and labels in the set's own codes."""
+"""``--classes`` with codes and colours, ``--ignore-value``, and conversion to class codes."""
 
 import numpy as np
 import pytest

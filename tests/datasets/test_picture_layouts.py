@@ -1,4 +1,4 @@
-"""Folders of pictures in every form: what ``scan`` makes of them, and what it refuses."""
+"""Folders of pictures of all forms: scans and errors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +56,7 @@ def labels(result: Scan) -> dict[str, NDArray[np.uint8] | None]:
 
 
 def remarks(result: Scan) -> dict[str, list[str]]:
-    """As ``prepare`` collects them."""
+    """Remarks, collected as in ``prepare``."""
     found: dict[str, list[str]] = {}
     for case in result.cases:
         for word, file in case.read().remarks.items():
@@ -116,7 +116,7 @@ def test_one_mask_a_class(tmp_path: Path, form: object) -> None:
     assert result.classes == ("background", "liver", "tumour")
     found = labels(result)
     assert list(found) == ["a", "b", "c"]
-    expected = np.where(TUMOUR, 2, np.where(LIVER, 1, 0))  # the later class wins
+    expected = np.where(TUMOUR, 2, np.where(LIVER, 1, 0))  # the later class covers the earlier one
     np.testing.assert_array_equal(found["a"], expected)
     np.testing.assert_array_equal(found["b"], LIVER > 0)
     assert found["c"] is None
@@ -288,7 +288,7 @@ def test_8_bits_have_a_window_and_more_have_percentiles(tmp_path: Path) -> None:
 def test_mixed_depths_and_pages_are_refused(tmp_path: Path) -> None:
     picture(tmp_path / "one" / "a.png")
     picture(tmp_path / "one" / "b.png", dtype="uint16")
-    with pytest.raises(UserError, match=r"b\.png has more than 8 bits per pixel but .*a\.png has 8"):
+    with pytest.raises(UserError, match=r"b\.png has more than 8 bits .*a\.png has 8"):
         scan(tmp_path / "one")
     stack(tmp_path / "two" / "a.tif", 3)
     picture(tmp_path / "two" / "b.png", dtype="uint16")

@@ -1,4 +1,4 @@
-"""HDF5 and .npz as images to predict and as masks."""
+"""HDF5 and .npz as images for prediction and as masks."""
 
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def noise(*shape: int) -> NDArray[np.float32]:
 def test_a_mask_has_the_axes_of_its_image(
     tmp_path: Path, ending: str, shape: tuple[int, ...]
 ) -> None:
-    # the label that lies beside is not read, whatever it is
+    # the label is not read, even if it is invalid
     source = write(tmp_path / f"a{ending}", image=noise(*shape), label=noise(2, 2))
     kind = format_of(source)
     image = kind.read_image(source)

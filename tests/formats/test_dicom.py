@@ -1,4 +1,4 @@
-"""DICOM series: grouping, order, geometry, faults, labels, and nobody's name anywhere."""
+"""DICOM series: grouping, order, geometry, errors, labels, and no names of patients."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -130,7 +130,7 @@ def test_a_little_unevenness_is_noted(tmp_path: Path) -> None:
     files = dicom_files.ct_slices(HU, np.diag([1.0, 1.0, 5.0, 1.0]), WHO)
     moved(0.2)(files)
     dicom_files.write(files, tmp_path)
-    assert any("from even positions; treated as even" in note for note in series_below(tmp_path).notes)
+    assert any("positions; treated as even" in note for note in series_below(tmp_path).notes)
 
 
 def test_pixels_that_cannot_be_decoded(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The table of formats: each recognises its own files alone, and a mask comes back on its grid."""
+"""The registry of formats: each recognises only its files, and masks are read back on their grid."""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the data decide, with a reason each."""
+"""Decisions by the data, and their reasons."""
 
 from pathlib import Path
 
@@ -211,7 +211,7 @@ def derived_of(data: Manifest, method: str, *settings: str) -> dict[str, Derived
 
 
 def test_what_follows_from_the_input_is_what_methods_do(small_data: PreparedData) -> None:
-    """The numbers that are said are those of the networks and methods that are built."""
+    """The printed numbers are those of the networks and methods that are built."""
     decision = Decision(option="data.size", value=160, reason="because")
     data = small_data.manifest.model_copy(update={"decisions": (decision,)})
     few = ["unet.channels=[2,2,2,2,2]", "swin.embed_dim=8", "swin.head_dim=4"]

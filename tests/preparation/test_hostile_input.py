@@ -1,4 +1,4 @@
-"""Sources, arrays and manifests that somebody made to do harm, or that merely look so."""
+"""Sources, arrays and manifests that are malicious or look malicious."""
 
 import gzip
 import json
@@ -41,7 +41,7 @@ def hearts(source: Path, names: tuple[str, ...] = ("a", "b", "c", "d")) -> Path:
 
 
 def refused(source: Path, out: Path, **options: Any) -> str:
-    """The one sentence; nothing is left of the attempt."""
+    """The error message; checks that no output is left."""
     before = sorted(out.parent.iterdir())
     with pytest.raises(UserError) as raised:
         prepare(source, out, console=Quiet(), **options)
@@ -64,8 +64,8 @@ def refused(source: Path, out: Path, **options: Any) -> str:
         ("ü" * 100, "longer than 180 bytes"),
         ("end ", "begins or ends with a dot or a space"),
         ("back\\slash", "contains the character"),
-        (os.fsdecode(b"latin\xfc"), "do not print"),
-        ("A", "'A' and 'a' are one and the same"),
+        (os.fsdecode(b"latin\xfc"), "unprintable"),
+        ("A", "'A' and 'a' are identical"),
     ],
 )
 def test_names_that_cannot_be_files_everywhere(tmp_path: Path, name: str, why: str) -> None:
@@ -85,7 +85,7 @@ def test_flaws() -> None:
         assert flaw_of(name), name
     for name in ("a", "patient001_frame01", "x..y", "é"):
         assert flaw_of(name) is None
-    assert look("e\u0301") == look("\u00e9")  # as macOS writes it, and as others do
+    assert look("e\u0301") == look("\u00e9")  # decomposed (macOS) and composed
     assert look("ﬁle") == look("file")
 
 
@@ -122,7 +122,7 @@ def test_manifests_that_point_outside_are_refused(tmp_path: Path, name: str) -> 
 
 
 class Trap:
-    """Writes a file when it is unpickled."""
+    """Writes a file when unpickled."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -170,7 +170,7 @@ def test_absurd_headers_take_no_memory(tmp_path: Path, name: str, shape: tuple[i
 
 
 def test_a_bomb_is_measured_against_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """40 MB of zeros in 40 kB: possible, and too much for a machine of 100 MB."""
+    """40 MB of zeros in 40 kB: valid, but too much for a machine with 100 MB."""
     header((200, 1000, 100), tmp_path / "x.nii.gz", 40_000_000)
     assert (tmp_path / "x.nii.gz").stat().st_size < 50_000
     monkeypatch.setattr(sizes, "free_memory", lambda: 100_000_000)

@@ -140,7 +140,7 @@ def test_every_truncation_and_every_flipped_byte_is_noticed(
     }
     for length in np.linspace(0, len(whole) - 1, 12).astype(int):
         (tmp_path / "cut").write_bytes(whole[:length])
-        refused(tmp_path / "cut", "no pack of semiseg")
+        refused(tmp_path / "cut", "not a pack of semiseg")
     rng = np.random.default_rng(0)
     for position in rng.integers(0, len(whole), 40):
         spoilt = bytearray(whole)

@@ -78,7 +78,7 @@ def test_named_codes_and_another_value(source: Path, tmp_path: Path) -> None:
 
 
 def test_255_as_a_class(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds class code 255, which is reserved for ignored pixels"):
+    with pytest.raises(UserError, match="class code 255, which is reserved for ignored pixels"):
         run(source, tmp_path / "data", ignore_value="none")
     assert not (tmp_path / "data").exists()
     manifest = run(source, tmp_path / "data", classes=["1=a", "2=a", "255=b"])
