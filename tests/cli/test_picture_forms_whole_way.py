@@ -210,7 +210,7 @@ def test_slices_that_nobody_drew_are_unlabelled_images(tmp_path: Path) -> None:
     well(call("prepare", source, "-o", tmp_path / "all"))
     assert not any(case.unlabelled_slices for case in PreparedData(tmp_path / "all").manifest.cases)
     said = well(call("prepare", source, "-o", data, "--empty-slices", "unlabelled"))
-    assert "16 slices of labelled volumes hold no label and serve as unlabelled images" in said.all
+    assert "16 slices of labelled volumes have no label and serve as unlabelled images" in said.all
     prepared = PreparedData(data)
     assert all(case.unlabelled_slices == (0, 3) for case in prepared.manifest.cases)
     assert (np.array(prepared.label("n0"))[[0, 3]] == IGNORE_INDEX).all()
@@ -227,9 +227,9 @@ def test_options_that_do_not_fit(tmp_path: Path) -> None:
     partly_labelled(source)
     words = ("prepare", source, "-o", tmp_path / "data")
     refused(call(*words, "--empty-slices", "unlabelled"), "--empty-slices is for volumes")
-    refused(call(*words, "--empty-slices", "maybe"), "take background or unlabelled")
+    refused(call(*words, "--empty-slices", "maybe"), "use background or unlabelled")
     refused(call(*words, "--ignore-value", "300"), "--ignore-value 300")
-    refused(call(*words, "--ignore-value", "none"), "holds 255 beside class codes")
+    refused(call(*words, "--ignore-value", "none"), "contains 255 in addition to class codes")
     assert not (tmp_path / "data").exists()
 
 

@@ -58,7 +58,7 @@ def test_stacks_give_stacks_and_ignored_slices_are_no_background(tmp_path: Path)
     words = ("run", tmp_path / "set", "-o", tmp_path / "out", "--method", "supervised", *small())
     ignored = ("--ignore-value", "9", "--empty-slices", "unlabelled")
     said = well(call(*words, *ignored))
-    assert "10 slices of labelled volumes hold no label" in said.out
+    assert "10 slices of labelled volumes have no label" in said.out
     masks = sorted((tmp_path / "out/masks").iterdir())
     assert "n5.tif" in [path.name for path in masks]
     for path in masks:
@@ -69,7 +69,7 @@ def test_stacks_give_stacks_and_ignored_slices_are_no_background(tmp_path: Path)
         assert set(np.unique(mask)) <= {0, 1}
     well(call(*words, *ignored))
     refused(call(*words, "--ignore-value", "8"), "another --ignore-value, --empty-slices")
-    refused(call("run", tmp_path / "out/data", "-o", tmp_path / "x"), "go on with 'semiseg train'")
+    refused(call("run", tmp_path / "out/data", "-o", tmp_path / "x"), "with 'semiseg train'")
 
 
 def test_pictures_by_the_clock(pictures: Path, tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def test_what_does_not_fit_is_refused_in_a_sentence(data: Path, tmp_path: Path) 
     (bare / "manifest.json").write_text(json.dumps(manifest))
     spaced = settings("supervised", "data.spacing=[1.5, 1.5, 1.5]")
     said = call("train", bare, "--method", "supervised", "-o", run, *spaced)
-    refused(said, "carries no spacing", "data.spacing=null")
+    refused(said, "has no spacing", "data.spacing=null")
     assert not run.exists()
 
 

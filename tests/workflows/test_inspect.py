@@ -227,7 +227,7 @@ def test_an_inspection_is_replaced_only_where_asked(prepared: Path, tmp_path: Pa
 def test_wrong_input_is_refused(prepared: Path, polyps: Path, tmp_path: Path) -> None:
     refuse("nowhere does not exist", tmp_path / "nowhere")
     refuse("is a file", polyps / "images" / "polypa.png")
-    refuse("has no layout that is known", _made(tmp_path / "empty"))
+    refuse("has no known layout", _made(tmp_path / "empty"))
     refuse("--size 7", prepared, size=7)
     refuse("--layout is for a folder of images", prepared, layout="pictures")
     refuse("--patient-pattern is for a folder of images", prepared, patient_pattern="(.)")

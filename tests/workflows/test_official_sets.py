@@ -197,7 +197,7 @@ def test_pictures_the_whole_way(tmp_path: Path, write: Callable[[Path], None]) -
     ("words", "message"),
     [
         (["3=liver", "tumour"], "every class as CODE=NAME"),
-        (["3=liver", "3=tumour"], "each once"),
+        (["3=liver", "3=tumour"], "unique codes"),
         (["0=liver"], "from 1 to 255"),
         (["300=liver"], "from 1 to 255"),
         (["2="], "CODE=NAME"),
@@ -216,7 +216,7 @@ def test_codes_with_gaps_are_told_how_to_be_named(tmp_path: Path) -> None:
     found = nibabel.load(mask)
     gaps = np.array([0, 3, 7], np.uint8)[np.asarray(found.dataobj)]
     nibabel.save(nibabel.Nifti1Image(gaps, found.affine), mask)
-    with pytest.raises(UserError, match=r"code 7.*3=liver,7=tumour gives codes"):
+    with pytest.raises(UserError, match=r"code 7.*for example 3=liver,7=tumour"):
         prepared(tmp_path / "kits19", tmp_path / "data")
 
 

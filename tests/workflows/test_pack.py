@@ -104,7 +104,7 @@ def test_what_is_there_is_not_replaced_unasked(data: PreparedData, tmp_path: Pat
     unpack(tmp_path / "x", data.folder, overwrite=True, console=QUIET)
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1").write_text("dear")
-    with pytest.raises(UserError, match="no prepared data set"):
+    with pytest.raises(UserError, match="not a prepared data set"):
         unpack(tmp_path / "x", tmp_path / "thesis", overwrite=True, console=QUIET)
     assert names(tmp_path) == ["data", "thesis", "x"]
 
@@ -122,10 +122,10 @@ def test_files_that_are_no_pack(data: PreparedData, tmp_path: Path) -> None:
     refused(tmp_path / "missing", "does not exist")
     refused(data.folder, "is a folder")
     (tmp_path / "text").write_text("hello")
-    refused(tmp_path / "text", "is no pack of semiseg, or truncated")
+    refused(tmp_path / "text", "is not a pack of semiseg, or it is truncated")
     with zipfile.ZipFile(tmp_path / "zip", "w") as file:
         file.writestr("a.txt", "hello")
-    refused(tmp_path / "zip", "is no pack of semiseg: give a file")
+    refused(tmp_path / "zip", "is not a pack of semiseg: give a file")
 
 
 def test_every_truncation_and_every_flipped_byte_is_noticed(
@@ -140,7 +140,7 @@ def test_every_truncation_and_every_flipped_byte_is_noticed(
     }
     for length in np.linspace(0, len(whole) - 1, 12).astype(int):
         (tmp_path / "cut").write_bytes(whole[:length])
-        refused(tmp_path / "cut", "no pack of semiseg")
+        refused(tmp_path / "cut", "not a pack of semiseg")
     rng = np.random.default_rng(0)
     for position in rng.integers(0, len(whole), 40):
         spoilt = bytearray(whole)
@@ -223,22 +223,22 @@ def _no_digest(content: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda m: m.update({"../evil": b"x"}), "holds ../evil, which no pack holds"),
-        (lambda m: m.update({"/etc/cron": b"x"}), "holds /etc/cron, which no pack holds"),
-        (lambda m: m.update({"images/p1": m["images/p1"] + b"x"}), "announces"),
-        (lambda m: m.update({"labels/p1": m["labels/p2"]}), "no pack of semiseg, or truncated"),
+        (lambda m: m.update({"../evil": b"x"}), "has the unexpected member ../evil"),
+        (lambda m: m.update({"/etc/cron": b"x"}), "has the unexpected member /etc/cron"),
+        (lambda m: m.update({"images/p1": m["images/p1"] + b"x"}), "bytes instead of"),
+        (lambda m: m.update({"labels/p1": m["labels/p2"]}), "or it is truncated"),
         (lambda m: m.pop("labels/p1"), "lacks labels/p1"),
-        (lambda m: m.update({"manifest.json": b"{}"}), "no pack that this semiseg reads"),
-        (lambda m: m.update({"pack.json": b"\xff"}), "no pack that this semiseg reads"),
+        (lambda m: m.update({"manifest.json": b"{}"}), "not a pack of this version"),
+        (lambda m: m.update({"pack.json": b"\xff"}), "not a pack of this version"),
         (with_json("manifest.json", _outside), "'../../evil', which"),
         (with_json("manifest.json", _larger), "needs .* GB of memory"),
         (with_json("manifest.json", _twice), "names a case twice"),
-        (with_json("manifest.json", _negative), "does not say how p1 is coded"),
+        (with_json("manifest.json", _negative), "has no coding of p1"),
         (with_json("manifest.json", _fewer_classes), "holds class code 2"),
-        (with_json("pack.json", _older), "no pack that this semiseg reads"),
-        (with_json("pack.json", _newer), "no pack that this semiseg reads"),
-        (with_json("pack.json", _infinite), "no pack that this semiseg reads"),
-        (with_json("pack.json", _uncoded), "does not say how p1 is coded"),
+        (with_json("pack.json", _older), "not a pack of this version"),
+        (with_json("pack.json", _newer), "not a pack of this version"),
+        (with_json("pack.json", _infinite), "not a pack of this version"),
+        (with_json("pack.json", _uncoded), "has no coding of p1"),
         (with_json("pack.json", _no_digest), "has no digest of labels/p2"),
     ],
 )
@@ -255,7 +255,7 @@ def test_a_pack_without_room_is_refused(
 ) -> None:
     pack(data.folder, tmp_path / "x", console=QUIET)
     monkeypatch.setattr(container.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
-    refused(tmp_path / "x", "make room or choose another folder")
+    refused(tmp_path / "x", "free space or choose another folder")
 
 
 def test_a_set_that_came_out_of_a_pack_is_not_taken_for_its_source(

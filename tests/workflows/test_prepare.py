@@ -161,17 +161,17 @@ def _nothing_marked(source: Path) -> None:
 
 
 FAULTS = {
-    _unlabelled: "no label at all",
+    _unlabelled: "no label",
     _constant: r"phantom003_ED\.nii\.gz is constant",
-    _not_a_number: r"phantom003_ED\.nii\.gz holds NaN",
+    _not_a_number: r"phantom003_ED\.nii\.gz contains NaN",
     _series: r"phantom003_ED\.nii\.gz has 4 axes",
     _truncated: r"phantom003_ED\.nii\.gz cannot be read",
     _other_code: r"phantom003_ED\.nii\.gz holds class code 6, but there are only 4",
     _other_shape: r"phantom003_ED\.nii\.gz has shape 9 x 10 x 4",
     _other_grid: "affines differ",
     _duplicate: "same identifier 'phantom003_ED'",
-    _two_parts: "'phantom020' stands in train and in test",
-    _nothing_marked: "labels mark nothing",
+    _two_parts: "'phantom020' is in train and in test",
+    _nothing_marked: "labels have no foreground",
 }
 
 
@@ -212,9 +212,9 @@ def test_only_prepared_data_is_ever_replaced(hearts: Path, tmp_path: Path) -> No
     thesis.mkdir()
     (thesis / "chapter1").write_text("dear")
     for out, word in (
-        (thesis, "is no prepared data set"),
-        (hearts, "holds the source"),
-        (tmp_path, "holds the source"),
+        (thesis, "is not a prepared data set"),
+        (hearts, "contains the source"),
+        (tmp_path, "contains the source"),
         (thesis / "chapter1", "is a file"),
     ):
         before = tree(tmp_path)
@@ -327,8 +327,8 @@ def test_pictures(tmp_path: Path) -> None:
     assert manifest.task.classes == ("background", "foreground")
     assert manifest.task.kind == "pictures"
     assert manifest.task.median_shape == (1, 32, 48)
-    assert any("6 masks have grey rims" in note for note in manifest.notes)
-    assert any("6 pictures were larger" in note for note in manifest.notes)
+    assert any("6 masks have grey edges" in note for note in manifest.notes)
+    assert any("6 pictures were reduced" in note for note in manifest.notes)
     data = PreparedData(tmp_path / "data")
     assert data.image("n0").dtype == np.uint8
     assert data.image("n0").shape == (1, 3, 32, 48)

@@ -59,7 +59,7 @@ def test_what_is_stored_counted_and_said(source: Path, tmp_path: Path) -> None:
     assert "62.5% of the labelled voxels are ignored: they count in no loss and no metric." in (
         manifest.notes
     )
-    assert any(note.startswith("5 slices of labelled volumes hold no") for note in manifest.notes)
+    assert any(note.startswith("5 slices of labelled volumes have no") for note in manifest.notes)
 
 
 def test_named_codes_and_another_value(source: Path, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_named_codes_and_another_value(source: Path, tmp_path: Path) -> None:
 
 
 def test_255_as_a_class(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds class code 255, which is kept for ignored pixels"):
+    with pytest.raises(UserError, match="class code 255, which is reserved for ignored pixels"):
         run(source, tmp_path / "data", ignore_value="none")
     assert not (tmp_path / "data").exists()
     manifest = run(source, tmp_path / "data", classes=["1=a", "2=a", "255=b"])
@@ -88,7 +88,7 @@ def test_255_as_a_class(source: Path, tmp_path: Path) -> None:
     for path in (source / "labels").iterdir():
         codes = np.asanyarray(nibabel.load(path).dataobj)
         save(path, np.where(codes > 0, IGNORE_INDEX, 0).astype(np.uint8))
-    with pytest.raises(UserError, match=r"or 255 and so ignored.*--classes 255=NAME"):
+    with pytest.raises(UserError, match=r"or ignored with the value 255.*--classes 255=NAME"):
         run(source, tmp_path / "other")
 
 
