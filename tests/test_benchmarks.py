@@ -1,4 +1,4 @@
-"""The benchmarks of steps run, so that what docs say of speed can be measured again."""
+"""The benchmarks of training steps run, so that the numbers in the docs can be reproduced."""
 
 from pathlib import Path
 from typing import Any
