@@ -1,4 +1,4 @@
-"""Bad input: one sentence that names the file or option, exit code 2, nothing touched."""
+"""Bad input: one sentence that names the file or option, exit code 2, no file changed."""
 
 import gzip
 import json
@@ -204,7 +204,10 @@ def test_nothing_an_empty_folder_or_a_file_in_place_of_a_folder(
         (("evaluate", "RUN", "--data", "RUN"), ["not a prepared data set"]),
         (("predict", "DATA", "IMAGES", "-o", "OUT"), ["is no run"]),
         (("predict", "IMAGES", "RUN", "-o", "OUT"), ["is no run"]),
-        (("predict", "RUN", "IMAGES", "-o", "mask.nii.gz"), ["names a file", "give a folder"]),
+        (
+            ("predict", "RUN", "IMAGES", "-o", "mask.nii.gz"),
+            ["is the name of a file", "give a folder"],
+        ),
         (("predict", "RUN", "SOURCE", "-o", "OUT"), ["sub-folders are not searched"]),
         (("prepare", "DATA", "-o", "OUT"), ["already a prepared data set"]),
         (("prepare", "SOURCE", "-o", "SOURCE"), ["contains the source"]),
@@ -218,13 +221,13 @@ def test_nothing_an_empty_folder_or_a_file_in_place_of_a_folder(
         (("report", "DATA"), ["neither a run", "nor a benchmark"]),
         (("benchmark", "DATA", "--methods", "mcsc", "-o", "RUN"), ["is not a benchmark"]),
         (("train", "DATA", "--method", "mcsc", "--labelled", "2", "-o", "RUN"), ["--resume"]),
-        # what is no run is never replaced, whatever is asked for
-        (("train", "DATA", "--method", "mcsc", "-o", "DATA", "--overwrite"), ["is no run"]),
-        (("train", "DATA", "--method", "mcsc", "-o", "SOURCE", "--overwrite"), ["is no run"]),
-        (("demo", "-o", "DATA", "--overwrite"), ["is no demo"]),
+        # a folder that is not a run is never replaced
+        (("train", "DATA", "--method", "mcsc", "-o", "DATA", "--overwrite"), ["is not a run"]),
+        (("train", "DATA", "--method", "mcsc", "-o", "SOURCE", "--overwrite"), ["is not a run"]),
+        (("demo", "-o", "DATA", "--overwrite"), ["is not a demo"]),
         (("predict", "RUN", "IMAGES", "-o", "IMAGES", "--overwrite"), ["overwrite the image"]),
         (("predict", "RUN", "IMAGES", "LABELS", "-o", "OUT"), ["would write the same mask"]),
-        (("evaluate", "RUN", "LABELS"), ["holds no masks"]),
+        (("evaluate", "RUN", "LABELS"), ["contains no masks"]),
         (("evaluate", "LABELS", "LABELS", "--classes", "RV,3=LV"), ["CODE=NAME"]),
     ],
 )
@@ -294,7 +297,7 @@ def test_a_run_is_not_resumed_on_other_data(data: Path, picture_data: Path, tmp_
 def test_a_copy_split_anew_is_scored_by_the_split_of_the_run(
     phantom: Path, data: Path, run: Path, tmp_path: Path
 ) -> None:
-    """Else patients that a network was trained on would be its test."""
+    """Otherwise a network would be tested on patients that it was trained on."""
     anew = tmp_path / "anew"
     well(call("prepare", phantom, "-o", anew, "--seed", "11"))
     test = PreparedData(data).manifest.split.test
@@ -359,7 +362,7 @@ def test_a_run_with_a_damaged_configuration(run: Path, tmp_path: Path) -> None:
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """What a full disk is to a program: writing more than ``size`` bytes to a file fails."""
+    """Simulate a full disk: writing more than ``size`` bytes to a file fails."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -401,18 +404,18 @@ def test_masks_of_another_run_are_not_taken_for_ones_own(
     images = sorted((phantom / "images").iterdir())[:2]
     well(call("predict", run, images[0], "-o", out))
     before = tree(out)
-    shutil.copytree(run, moved)  # the same weights elsewhere are the same run
+    shutil.copytree(run, moved)  # a copy of a run is the same run
     assert "kept: 1 mask already" in well(call("predict", moved, images[0], "-o", out)).out
     for words in (("--network", "swin"), ("--flips",)):
         said = call("predict", run, *images, "-o", out, *words)
-        refused(said, "holds other masks", moved, "network unet", "--overwrite")
+        refused(said, "contains other masks", moved, "network unet", "--overwrite")
     masks = [path for path in before if path.endswith(".nii.gz")]
     assert [tree(out)[path] for path in masks] == [before[path] for path in masks]
     well(call("predict", run, *images, "-o", out, "--flips", "--overwrite"))
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     shutil.copy(out / images[0].name, foreign)
-    refused(call("predict", run, images[0], "-o", foreign), "nothing says whose")
+    refused(call("predict", run, images[0], "-o", foreign), "of unknown origin")
 
 
 def test_scores_do_not_take_the_place_of_others(run: Path, tmp_path: Path) -> None:
@@ -422,7 +425,7 @@ def test_scores_do_not_take_the_place_of_others(run: Path, tmp_path: Path) -> No
     refused(call("evaluate", run, "--on", "validation", "-o", out), out, "part test")
     refused(call("evaluate", run, "-o", out, "--flips"), out, "flips False")
     assert tree(out) == before
-    well(call("evaluate", run, "--on", "test", "-o", out))  # the same scores anew
+    well(call("evaluate", run, "--on", "test", "-o", out))  # the same scores again
     well(call("evaluate", run, "--on", "validation", "-o", out, "--overwrite"))
     of = json.loads((out / "summary.json").read_text())["of"]
     assert (of["part"], of["network"], of["weights"]) == ("validation", "unet", "best")

@@ -1,4 +1,4 @@
-"""prepare, train, evaluate, predict, report in three dimensions, through the command line."""
+"""prepare, train, evaluate, predict and report on the command line, in 3D."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ def settings(method: str, *more: str) -> list[str]:
 
 
 def write_nifti(path: Path, volume: np.ndarray) -> None:
-    """Slices last, as NIfTI has them, on an oblique and uneven grid."""
+    """Write a volume with the slices as the last axis, on an oblique anisotropic grid."""
     path.parent.mkdir(parents=True, exist_ok=True)
     nibabel.save(nibabel.Nifti1Image(np.moveaxis(volume, 0, 2), AFFINE), path)
 
@@ -93,7 +93,7 @@ def test_the_whole_way(
 def test_a_trained_network_finds_solids_where_they_are(
     data: Path, solids: Path, tmp_path: Path
 ) -> None:
-    """Enough steps to tell a mask that is mirrored or moved from one that is not."""
+    """Train long enough to detect masks that are mirrored or shifted."""
     run = tmp_path / "run"
     more = (
         "training.iterations=40", "training.learning_rate=0.02", "unet.dropout=[0, 0, 0]",

@@ -1,4 +1,4 @@
-"""Folders of masks against folders of masks."""
+"""Compare folders of masks with folders of reference masks."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from semiseg.workflows.compare import compare, identifier_of
 
 
 class Memory(Quiet):
-    """Keeps what was said."""
+    """Keeps the messages."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -242,7 +242,7 @@ def test_what_is_not_there(tmp_path: Path, folders: tuple[Path, Path]) -> None:
     (tmp_path / "nothing").mkdir()
     with pytest.raises(UserError, match="does not exist"):
         compare(tmp_path / "gone", folders[1], console=Quiet())
-    with pytest.raises(UserError, match="holds no masks"):
+    with pytest.raises(UserError, match="contains no masks"):
         compare(folders[0], tmp_path / "nothing", console=Quiet())
     save(tmp_path / "other" / "q.nii.gz", cube())
     with pytest.raises(UserError, match="has a partner"):

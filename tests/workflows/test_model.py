@@ -1,4 +1,4 @@
-"""A trained network takes arrays and files, and refuses shapes that do not fit."""
+"""A trained network predicts arrays and files, and refuses invalid shapes."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ RNG = np.random.default_rng(0)
 
 
 def model_of(channels: int, kind: str = "pictures", dimensions: int = 2) -> Model:
-    """Two classes by the sum of the channels, without a run."""
+    """A model without a run that predicts two classes from the sum of the channels."""
     window = Intensity(kind="window", low=0, high=255)
     task = Task(
         name="t", kind=kind, channels=channels, classes=("background", "bright"), intensity=window,

@@ -1,4 +1,4 @@
-"""A prepared data set as one file, and back; files that are none, damaged or made to do harm."""
+"""``pack`` and ``unpack``; damaged and malicious files."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ QUIET = Quiet()
 
 @pytest.fixture
 def data(tmp_path: Path) -> PreparedData:
-    """Eight cases; p1 is of 32-bit values, p2 a picture of 8 bits."""
+    """Eight cases; p1 has 32-bit values, p2 is a picture of 8 bits."""
     made = write_small_data(tmp_path / "data")
     cases = list(made.manifest.cases)
     for index, dtype in ((0, np.float32), (1, np.uint8)):
@@ -50,7 +50,7 @@ def test_there_and_back(data: PreparedData, tmp_path: Path, bits: int) -> None:
     back = check_data(tmp_path / "deep" / "back")
     assert back.manifest == written
     assert back.manifest.model_copy(update={"notes": ()}) == data.manifest
-    assert f"went through a pack of {bits} bits" in written.notes[-1]
+    assert f"were packed with {bits} bits" in written.notes[-1]
     for case in data.manifest.cases:
         name, original = case.identifier, data.image(case.identifier)
         if case.labelled:
@@ -82,7 +82,7 @@ def test_one_part(data: PreparedData, tmp_path: Path) -> None:
     assert (back.split.validation, back.split.test) == ((), ())
     assert "only the train part" in " ".join(back.notes)
     assert pack(data.folder, tmp_path / "v", part="validation", console=QUIET).split.train == ()
-    with pytest.raises(UserError, match="has nobody in it"):
+    with pytest.raises(UserError, match="is empty"):
         pack(data.folder, tmp_path / "t", part="test", console=QUIET)
     with pytest.raises(UserError, match="did you mean 'train'"):
         pack(data.folder, tmp_path / "t", part="trian", console=QUIET)
@@ -150,13 +150,13 @@ def test_every_truncation_and_every_flipped_byte_is_noticed(
             unpack(tmp_path / "spoilt", tmp_path / "back", overwrite=True, console=QUIET)
         except UserError:
             continue
-        back = PreparedData(tmp_path / "back")  # a byte that nobody reads, such as a date
+        back = PreparedData(tmp_path / "back")  # a byte that is not read, such as a date
         for name, label in original.items():
             np.testing.assert_array_equal(back.label(name), label)
 
 
 def rewritten(source: Path, target: Path, change: Callable[[dict[str, bytes]], None]) -> None:
-    """A pack with other members."""
+    """Replace members of a packed file."""
     with zipfile.ZipFile(source) as file:
         members = {name: file.read(name) for name in file.namelist()}
     change(members)
@@ -166,7 +166,7 @@ def rewritten(source: Path, target: Path, change: Callable[[dict[str, bytes]], N
 
 
 def with_json(name: str, change: Callable[[Any], None]) -> Callable[[dict[str, bytes]], None]:
-    """Another content of a JSON member, with a digest that fits."""
+    """Replace the content of a JSON member, with a matching digest."""
 
     def changed(members: dict[str, bytes]) -> None:
         content = json.loads(members[name])
@@ -261,7 +261,7 @@ def test_a_pack_without_room_is_refused(
 def test_a_set_that_came_out_of_a_pack_is_not_taken_for_its_source(
     data: PreparedData, tmp_path: Path
 ) -> None:
-    """Its values may be others than `prepare` would write."""
+    """Its values may differ from those that `prepare` would write."""
     pack(data.folder, tmp_path / "x", bits=8, console=QUIET)
     manifest: Manifest = unpack(tmp_path / "x", tmp_path / "back", console=QUIET)
     assert manifest.task == data.task

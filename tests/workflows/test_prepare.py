@@ -1,4 +1,4 @@
-"""``prepare`` from folder to prepared data set, its refusals, and that it never destroys."""
+"""``prepare``: its result, its errors, and existing files that it must not change."""
 
 import contextlib
 import json
@@ -283,9 +283,9 @@ def test_differences_among_the_images_are_said(hearts: Path, tmp_path: Path) -> 
 
 @contextlib.contextmanager
 def small_files() -> Iterator[None]:
-    """No file may grow beyond 600 bytes: what a full disk does to a writer.
+    """Simulate a full disk: no file may exceed 600 bytes.
 
-    Only within the block: the test runner's own log is a file as well.
+    Only within the block, since the test runner also writes files.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (600, hard))
@@ -308,7 +308,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(hearts: Path, tmp_path: Pa
         run(hearts, tmp_path / "file" / "data")
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
-    if not os.access(locked, os.W_OK):  # whoever may write everywhere cannot be refused
+    if not os.access(locked, os.W_OK):  # not if the user may write everywhere
         with pytest.raises(UserError, match="cannot be written"):
             run(hearts, locked / "data")
     assert list(locked.iterdir()) == []
@@ -348,7 +348,7 @@ def test_memory_holds_as_many_cases_as_jobs(tmp_path: Path, jobs: int) -> None:
             nibabel.save(nibabel.Nifti1Image(data, np.eye(4)), path)
     run(source, tmp_path / "warm", jobs=jobs)
     peaks = []
-    for count in (12, 4):  # many by some threads, few by one
+    for count in (12, 4):  # many cases by several threads, few by one
         for number in range(count, 12):
             for kind in ("images", "labels"):
                 (source / kind / f"c{number}.nii").unlink()

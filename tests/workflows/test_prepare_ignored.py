@@ -1,4 +1,4 @@
-"""``prepare`` where labels cover part of an image: what is stored, counted and said."""
+"""``prepare`` with partly labelled images: stored labels, counts and messages."""
 
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,13 @@ def save(path: Path, data: NDArray[Any]) -> None:
 def label(number: int, void: int = IGNORE_INDEX) -> NDArray[np.uint8]:
     codes = np.random.default_rng(number).integers(0, 3, SHAPE).astype(np.uint8)
     codes[5:] = void
-    codes[..., 3] = void  # a slice that is ignored everywhere
+    codes[..., 3] = void  # a completely ignored slice
     return codes
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Six volumes; the label of the last says nothing at all."""
+    """Six volumes; the label of the last is completely ignored."""
     for number in range(6):
         noise = np.random.default_rng(number).integers(0, 900, SHAPE).astype(np.int16)
         save(tmp_path / "source" / "images" / f"n{number}.nii.gz", noise)
