@@ -1,7 +1,7 @@
 """``semiseg methods``, ``networks``, ``presets`` and ``datasets``: tables, one line per entry."""
 
 import json as json_module
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
@@ -66,7 +66,7 @@ def _method(name: str, json: bool) -> None:
     sections += [(network, networks.entry(network).config()) for network in usual]
     sections += [(s, type(RunConfig.model_fields[s].default)) for s in SECTIONS]
     rows = [
-        (f"{section}.{key}", field.get_default(), _meaning(field))
+        (f"{section}.{key}", _default(cls.settings, section, key, field), _meaning(field))
         for section, model in sections
         for key, field in model.model_fields.items()
     ]
@@ -79,6 +79,11 @@ def _method(name: str, json: bool) -> None:
     width, deep = max(len(o) for o, _, _ in shown), max(len(d) for _, d, _ in shown)
     for option, default, text in shown:
         print(f"  {option:{width}}  {default:{deep}}  {text}".rstrip())
+
+
+def _default(settings: Mapping[str, Any], section: str, key: str, field: "FieldInfo") -> Any:
+    """The default of an option, or the value that the method needs."""
+    return settings.get(section, {}).get(key, field.get_default())
 
 
 def _meaning(field: "FieldInfo") -> str:
