@@ -245,9 +245,9 @@ def test_deeper_networks_need_larger_patches() -> None:
 
 
 @pytest.mark.parametrize(("size", "n", "words"), [
-    (256, 5, "take 240 or 320; at size 256, cross-level.patches 2, 4, 8, 16 would fit."),
-    (48, 5, "take 80; at size 48, cross-level.patches 3 would fit."),
-    (100, 5, "take 80 or 160."),
+    (256, 5, "use data.size=240 or 320, or cross-level.patches=2, 4, 8 or 16."),
+    (48, 5, "use data.size=80, or cross-level.patches=3."),
+    (100, 5, "use data.size=80 or 160."),
 ])  # fmt: skip
 def test_a_size_that_does_not_fit_says_what_does(size: int, n: int, words: str) -> None:
     with pytest.raises(UserError, match=rf"{size} cannot be cut into {n} x {n}") as error:

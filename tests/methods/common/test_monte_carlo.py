@@ -49,7 +49,7 @@ def test_it_leaves_no_trace(network: nn.Sequential) -> None:
 
 
 def test_no_pass_is_refused(network: nn.Sequential) -> None:
-    with pytest.raises(ValueError, match="passes is 0"):
+    with pytest.raises(ValueError, match="passes must be at least 1, got 0"):
         monte_carlo(network, torch.randn(1, 1, 3, 4), passes=0)
 
 
