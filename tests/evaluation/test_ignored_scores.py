@@ -78,7 +78,7 @@ def test_a_class_may_be_called_255() -> None:
 
 def test_a_prediction_knows_no_such_value() -> None:
     prediction, reference = pair(0)
-    with pytest.raises(UserError, match=r"prediction.* holds the class codes \[255\]"):
+    with pytest.raises(UserError, match=r"prediction.* contains the class codes \[255\]"):
         score_case(reference, prediction, CLASSES)
 
 

@@ -229,14 +229,17 @@ def _mirrored(label: NDArray[np.uint8]) -> None:
 
 
 LABEL_FAULTS = {
-    _empty: ("empty-labels", "1 label marks nothing: odd"),
+    _empty: ("empty-labels", "1 label is empty: odd"),
     _one_class_less: ("class-missing", "right lung is missing in 1 label though 10 of 11"),
     _small: ("unusual-volume", "left lung is unusually large or small in 1 label: odd ("),
-    _specks: ("many-pieces", "left lung falls into many pieces in 1 label: odd (12)"),
+    _specks: ("many-pieces", "left lung has many components in 1 label: odd (12)"),
     _everything: ("label-covers-everything", "1 label marks nearly the whole image: odd"),
     _frame: ("label-touches-all-borders", "all four borders of the image: odd"),
-    _outside: ("label-outside-the-image", "on the empty rim of the image: odd ("),
-    _mirrored: ("left-and-right-swapped", "in 1 label than in the other 10: odd"),
+    _outside: (
+        "label-outside-the-image",
+        "1 label covers much of the empty border of the image: odd (",
+    ),
+    _mirrored: ("left-and-right-swapped", "are swapped in 1 label compared with the other 10: odd"),
 }
 
 
@@ -276,7 +279,9 @@ def test_a_class_that_nobody_drew(sound: list[CaseFacts]) -> None:
         ],
         (*CLASSES, "heart"),
     )
-    assert [f.sentence for f in findings] == ["Class 'heart' occurs in no label."]
+    assert [f.sentence for f in findings] == [
+        "Class 'heart' does not occur in any label: label it, or leave out the class."
+    ]
 
 
 def test_without_affines_nobody_knows_left_from_right() -> None:
@@ -341,7 +346,7 @@ MIRRORED = ((0.0, -1.0, 0.0, 0.0), *AFFINE[1:])
         ({"slice_axis": 0}, "mixed-orientations", "ARS with slices along axis 0 1"),
         ({"spacing": (5.0, 1.0, 1.6)}, "mixed-spacings", "odd1 (5 x 1 x 1.6)"),
         ({"spacing": (3.0, 1.0, 1.0)}, "mixed-spacings", "(5 x 1 x 1 mm, slice x row x column)"),
-        ({"spacing": None}, "spacing-missing", "1 image carries no spacing while 10 do: odd1"),
+        ({"spacing": None}, "spacing-missing", "1 image has no spacing while 10 have one: odd1"),
     ],
 )
 def test_mixed_geometry_is_found(
@@ -390,7 +395,7 @@ def test_tiny_structures_and_a_low_upper_bound() -> None:
     findings = resolution(classes, 32)
     assert [f.kind for f in findings] == ["tiny-structures"]
     assert findings[0].sentence.startswith(
-        "left lung typically measures 2.5 pixels across and hardly"
+        "left lung is typically 2.5 pixels wide and has an upper bound"
     )
     assert "data.size=64" in findings[0].sentence
     assert classes[0].upper_bound is not None

@@ -152,9 +152,9 @@ def test_definition_of_hd95_is_an_option() -> None:
 def test_wrong_input_is_refused() -> None:
     with pytest.raises(UserError, match=r"\[2, 4, 6\] but the reference \[2, 4, 5\]"):
         first(line(0), line(0, shape=(2, 4, 5)))
-    with pytest.raises(UserError, match=r"The prediction of p7 holds the class codes \[9\]"):
+    with pytest.raises(UserError, match=r"The prediction of p7 contains the class codes \[9\]"):
         score_case(line(0, code=9), line(0), CLASSES, case="p7")
-    with pytest.raises(UserError, match="whole numbers"):
+    with pytest.raises(UserError, match="needs integers"):
         first(line(0).astype(float), line(0))
     with pytest.raises(UserError, match="spacing needs 3"):
         score_case(line(0), line(0), CLASSES, (1.0, 1.0))
