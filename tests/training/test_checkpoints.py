@@ -1,4 +1,4 @@
-"""Checkpoints that a crash cannot spoil; weights that say when they are damaged."""
+"""Checkpoints after a crash, and errors for damaged weights."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The loop end to end: what is written, non-finite losses, the time limit, refusals."""
+"""The loop end to end: files, non-finite losses, the time limit, errors."""
 
 import itertools
 import json
@@ -35,11 +35,11 @@ WriteData = Callable[[Path], PreparedData]
 
 
 class StoppedError(Exception):
-    """What a test interrupts a training with."""
+    """Raised by tests to interrupt a training."""
 
 
 class Recorder(Quiet):
-    """Keeps what is said, and may stop a training after some steps."""
+    """Records messages, and can stop a training after some steps."""
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.said: list[str] = []
@@ -86,7 +86,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 @pytest.fixture(scope="module")
 def finished(small_data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of cross teaching, never interrupted."""
+    """A finished run of cross teaching without interruption."""
     out = tmp_path_factory.mktemp("runs") / "whole"
     result = run(small_data, out, "cross-teaching", "training.gradient_sizes_every=3")
     assert result is not None
@@ -189,7 +189,7 @@ def test_networks_train_in_training_mode_after_a_validation(
     assert modes == [True] * 6
 
 
-@pytest.mark.parametrize("rhythm", [1, 10])  # noticed at once, and at the next checkpoint
+@pytest.mark.parametrize("rhythm", [1, 10])  # detected at once, or at the next checkpoint
 def test_a_non_finite_loss_names_its_term_and_keeps_the_last_good_checkpoint(
     small_data: PreparedData, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     rhythm: int,
@@ -227,7 +227,7 @@ def test_a_time_limit_ends_cleanly_and_resume_completes(
         assert (result.finished, result.iterations) == (False, turn + 1)
         assert not (out / "finished.json").exists()
         assert "--resume" in console.said[-1]
-        assert last(out).keys() == last(finished).keys()  # what there is can be used
+        assert last(out).keys() == last(finished).keys()  # the weights can be used
     result = resume(out, device="cpu", console=console)
     assert (result.finished, result.iterations) == (True, 6)
     assert same(last(out), last(finished))
@@ -365,7 +365,7 @@ def test_another_seed_is_another_run(small_data: PreparedData, tmp_path: Path) -
 def test_poisoned_test_patients_change_nothing(
     small_data: PreparedData, write_data: WriteData, tmp_path: Path
 ) -> None:
-    """Neither labels of unlabelled cases nor those of the held-out part guide a training."""
+    """A training uses neither labels of unlabelled cases nor those of the test part."""
     other = write_data(tmp_path / "data")
     for patient in ("p3", "p4", "p7", "p8"):
         np.save(other.folder / "labels" / f"{patient}.npy", np.ones((2, 36, 32), np.uint8))
@@ -377,9 +377,9 @@ def test_poisoned_test_patients_change_nothing(
 def test_epochs_are_passes_over_the_labelled_images(
     small_data: PreparedData, tmp_path: Path
 ) -> None:
-    """Two patients are four slices, two of them a step: two iterations an epoch."""
+    """Two patients have four slices, two per step: two iterations per epoch."""
     settings = [s for s in SMALL if not s.startswith("training.iterations")]
-    for method in ("supervised", "cross-teaching"):  # whatever part of a batch is labelled
+    for method in ("supervised", "cross-teaching"):  # independent of the labelled images in a batch
         out = tmp_path / method
         train(small_data.folder, out, method=method, labelled="2", console=Quiet(),
               settings=[*settings, "training.epochs=2"])  # fmt: skip

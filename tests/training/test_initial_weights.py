@@ -1,4 +1,4 @@
-"""A training that starts from another run's weights."""
+"""Initial weights from another run."""
 
 from pathlib import Path
 

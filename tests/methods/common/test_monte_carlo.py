@@ -1,4 +1,4 @@
-"""Monte Carlo dropout against a loop, and the noise that a teacher sees."""
+"""Monte Carlo dropout against a loop, and the noise on a teacher's input."""
 
 import math
 
@@ -60,5 +60,5 @@ def test_noise_is_limited_and_the_seeds() -> None:
     torch.manual_seed(1)
     assert torch.equal(first, input_noise(images))
     added = first - images
-    assert float(added.abs().max()) == pytest.approx(0.2, abs=1e-6)  # of 8,192 some reach it
+    assert float(added.abs().max()) == pytest.approx(0.2, abs=1e-6)  # some of 8,192 values reach it
     assert float(added.std()) == pytest.approx(0.096, abs=0.005)
