@@ -263,9 +263,9 @@ def test_without_an_unlabelled_image_the_method_is_named(tmp_path: Path) -> None
     well(call("prepare", source, "-o", data))
     before = tree(tmp_path)
     said = call("train", data, "--method", "mcsc", "-o", out, *small())
-    refused(said, "No unlabelled image is left for mcsc", "--labelled")
+    refused(said, "mcsc needs unlabelled images", "--labelled")
     words = ("--methods", "supervised,mcsc", "--on", "test", "-o", out)
-    refused(call("benchmark", data, *words, *small()), "No unlabelled image is left for mcsc")
+    refused(call("benchmark", data, *words, *small()), "mcsc needs unlabelled images")
     assert tree(tmp_path) == before
 
 
@@ -323,7 +323,7 @@ def test_a_checkpoint_cut_short_is_said_and_the_one_before_is_taken(
     newest = sorted((cut / "checkpoints").iterdir())[-1]
     newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
     said = well(call("train", "--resume", "-o", cut))
-    assert f"{newest.name} is cut short or damaged: going back" in said.out
+    assert f"{newest.name} is truncated or damaged: using the previous" in said.out
     well(call("train", "--resume", "-o", whole))
     ends = [path / "weights" / "last.safetensors" for path in (whole, cut)]
     assert ends[0].read_bytes()[-4096:] == ends[1].read_bytes()[-4096:]

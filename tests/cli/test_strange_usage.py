@@ -176,7 +176,7 @@ def test_resume_takes_no_other_options(data: Path, run: Path, tmp_path: Path) ->
     said = well(call("train", "--resume", "-o", run))
     assert "is finished: nothing to do" in said.out
     assert tree(run) == before
-    refused(call("train", "--resume", "-o", tmp_path), tmp_path, "is no run")
+    refused(call("train", "--resume", "-o", tmp_path), tmp_path, "is not a run")
 
 
 def test_a_training_ends_cleanly_in_time_and_goes_on(data: Path, tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_training_ends_cleanly_in_time_and_goes_on(data: Path, tmp_path: Path)
     words = ("train", data, "--method", "cross-teaching", "--labelled", "2", "-o", run)
     said = well(call(*words, *small(iterations="4"), "--time", "0s"))
     hint = f"semiseg train --resume -o '{run}'"
-    assert f"stopped after 1 iteration (0 s); go on with: {hint}" in said.out
+    assert f"stopped after 1 iteration (0 s); resume with: {hint}" in said.out
     assert not (run / "finished.json").exists()
     well(call("evaluate", run, "--on", "validation", "-o", tmp_path / "early"))
     well(call("train", "--resume", "-o", run, "--time", "1h30m"))
@@ -414,10 +414,10 @@ def test_without_a_preset_a_small_machine_takes_its_own(data: Path, tmp_path: Pa
     words = ("train", data, "-o", tmp_path / "run", "--dry-run", "--device", "cpu")
     few = ("--set", "training.batch_size=2", "--set", "training.labelled_batch_size=1")
     said = well(call(*words, *few, "--method", "supervised", "--set", "data.size=32")).out
-    assert "training.iterations = 2000  (from preset 'cpu', as there is no GPU)" in said
+    assert "training.iterations = 2000  (from preset 'cpu', because there is no GPU)" in said
     said = well(call(*words, *few, "--method", "cross-level")).out
     assert "data.size = 64  (from the data: the median slice is" in said
-    assert "training.iterations = 2000  (from preset 'cpu', as there is no GPU)" in said
+    assert "training.iterations = 2000  (from preset 'cpu', because there is no GPU)" in said
     for spelled in ("cross-level", "cross_level"):
         five = ("--set", f"{spelled}.patches=5")
         said = well(call(*words, *few, "--method", "cross-level", *five)).out

@@ -148,7 +148,7 @@ def test_what_does_not_fit_is_refused_in_a_sentence(data: Path, tmp_path: Path) 
     three = ("--set", "data.dimensions=3")
     refused(call(*train, "--preset", "mcsc-acdc", *three), "data.patch=[32,64,64]")
     said = well(call(*train, *three, "--device", "cpu", "--dry-run"))
-    assert "data.patch = [32, 32, 48]  (from preset 'cpu-3d', as there is no GPU)" in said.out
+    assert "data.patch = [32, 32, 48]  (from preset 'cpu-3d', because there is no GPU)" in said.out
     refused(
         call(*train, *settings("supervised", "data.patch=[8, 18, 16]")),
         "data.patch [8, 18, 16]", "[8, 16, 16]",

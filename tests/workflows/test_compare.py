@@ -132,7 +132,7 @@ def test_one_bad_file_is_skipped_and_counted(folders: tuple[Path, Path]) -> None
         (cube()[:7], AFFINE, "has shape 7 x 9 x 5 but its reference"),
         (cube(), AFFINE + 1e-4, ""),
         (cube(), np.diag([1.5, 2.0, 9.0, 1.0]), "lies up to 4 mm away from its reference"),
-        (cube(code=7), AFFINE, r"holds the class codes \[7\]"),
+        (cube(code=7), AFFINE, r"contains the class codes \[7\]"),
         (cube().astype(np.float32) / 2, AFFINE, "not whole numbers"),
     ],
 )

@@ -82,7 +82,7 @@ def test_labels_have_the_shape_of_the_image(
         (3, "pictures", 2, (40, 30), r"3 channels: give \[3, H, W\] or \[D, 3, H, W\]"),
         (3, "pictures", 2, (5, 40, 30), r"give \[3, H, W\] or"),
         (3, "pictures", 2, (40, 30, 3), r"colours last: give \[3, H, W\] .* np\.moveaxis"),
-        (1, "pictures", 2, (40, 30, 3), "colours last: .* turned into grey"),
+        (1, "pictures", 2, (40, 30, 3), "colours last: .* converted to grey"),
         (1, "volumes", 3, (40, 30), r"three dimensions: give \[D, H, W\] or \[D, 1, H, W\]"),
         (2, "volumes", 3, (2, 40, 30), r"give \[D, 2, H, W\]\."),
         (2, "volumes", 2, (2, 5, 40, 30), r"give \[2, H, W\] or \[D, 2, H, W\]"),
@@ -101,7 +101,7 @@ def test_values_that_cannot_be_meant_are_refused() -> None:
         model.predict(bright(3, 40, 30) / 255)
     with pytest.raises(UserError, match="NaN or infinite"):
         model.predict(np.full((3, 40, 30), np.nan))
-    with pytest.raises(UserError, match="must hold numbers"):
+    with pytest.raises(UserError, match="must contain numbers"):
         model.predict(np.full((3, 40, 30), "a"))
     with pytest.raises(UserError, match="three distances in mm"):
         model.predict(bright(3, 40, 30), spacing=(1, 0, 1))
