@@ -198,7 +198,7 @@ def test_other_options_need_overwrite(hearts: Path, tmp_path: Path) -> None:
     out = tmp_path / "data"
     run(hearts, out)
     before = tree(out)
-    with pytest.raises(UserError, match=r"other options \(classes\): take --overwrite"):
+    with pytest.raises(UserError, match=r"other options \(classes\): use --overwrite"):
         run(hearts, out, classes=["a", "b", "c"])
     assert tree(out) == before
     again = run(hearts, out, overwrite=True, classes=["a", "b", "c"])
@@ -276,7 +276,7 @@ def test_differences_among_the_images_are_said(hearts: Path, tmp_path: Path) -> 
         mirrored = nibabel.Nifti1Image(voxels, np.diag([8.0, -1.5, 1.5, 1.0]))
         nibabel.save(mirrored, path)
     notes = run(hearts, tmp_path / "data", classes=["a", "b", "c", "d"]).notes
-    assert any("in different orientations (RAS 15, RPS 1)" in note for note in notes)
+    assert any("have different orientations (RAS 15, RPS 1)" in note for note in notes)
     assert "the slice axis differs between files: axis 0 in 1, axis 2 in 15." in notes
     assert "class 'd' (code 4) occurs in no label." in notes
 
