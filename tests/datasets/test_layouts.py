@@ -379,7 +379,7 @@ def test_a_folder_a_case_with_two_images_or_two_labels_is_refused(tmp_path: Path
     label(tmp_path / "two/P0/seg.nii.gz")
     for name in ("liver_mask", "tumour_mask"):
         label(tmp_path / f"labels/P0/{name}.nii.gz")
-    with pytest.raises(UserError, match=r"none of its labels .1, for example seg.nii.gz. fits"):
+    with pytest.raises(UserError, match=r"none of its labels .1, for example seg.nii.gz. matches"):
         scan(tmp_path / "two")
     with pytest.raises(
         UserError, match=r"liver_mask.* and .*tumour_mask.* are labels of the same image"

@@ -172,8 +172,8 @@ def test_lists_that_cannot_be_meant(volumes: Path, lines: list[str], word: str) 
     [
         ("{", "cannot be read as JSON"),
         ("[" * 5000, "cannot be read as JSON"),
-        ('{"image": "a.nii.gz"}', "is no list"),
-        ('["a.nii.gz"]', "entry 1, is no object"),
+        ('{"image": "a.nii.gz"}', "is not a list"),
+        ('["a.nii.gz"]', "entry 1, is not an object"),
         ('[{"image": 7}]', "a value that is not text"),
         ('[{"image": []}]', "an empty image"),
         ('[{"image": ["a.nii.gz", ""]}]', "an empty image"),

@@ -131,7 +131,7 @@ def test_the_order_of_classes_is_that_of_their_names(tmp_path: Path) -> None:
     np.testing.assert_array_equal(labels(result)["a"], np.where(LIVER, 2, np.where(TUMOUR, 1, 0)))
     only = scan(tmp_path, "tumour")
     np.testing.assert_array_equal(labels(only)["a"], TUMOUR > 0)
-    assert "masks that no class names count as background: liver." in notes(only)
+    assert "masks without a class count as background: liver." in notes(only)
     with pytest.raises(UserError, match=r"names 'spleen', but the masks of .* are of liver"):
         scan(tmp_path, "liver", "spleen")
     with pytest.raises(UserError, match="give --classes only names"):
@@ -211,7 +211,7 @@ def test_colours_are_named(tmp_path: Path) -> None:
     np.testing.assert_array_equal(labels(result)["a"], codes)
     one = scan(tmp_path, "#ff0000=polyp")
     np.testing.assert_array_equal(labels(one)["a"], codes == 1)
-    assert "colours that no class names count as background: #0000ff." in notes(one)
+    assert "colours without a class count as background: #0000ff." in notes(one)
     ignored = labels(scan(tmp_path, "#ff0000=polyp", ignore_value="#0000ff"))["a"]
     np.testing.assert_array_equal(ignored, np.where(codes == 2, IGNORE_INDEX, codes))
     ignored = labels(scan(tmp_path, ignore_value="#0000ff"))["a"]

@@ -56,7 +56,7 @@ def test_names_choose_segments(source: Path) -> None:
     for number, case in enumerate(result.cases):
         label = case.read().label
         np.testing.assert_array_equal(label, np.moveaxis(replicas.blocks(number) == 2, 2, 0))
-    with pytest.raises(UserError, match=r"names none of the segments \(large, small\)"):
+    with pytest.raises(UserError, match=r"matches no segment \(large, small\)"):
         scan(source, "liver")
     codes = Options(classes=("large",), naming=Naming(codes={1: 1}))
     label = detect(source)[0].scan(source, codes).cases[0].read().label

@@ -119,7 +119,7 @@ def test_absurd_and_damaged_arrays_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="announces"):
         NPZ.read_slices(path)
     np.savez(path, image=np.ones((5, 4)), label=np.ones((4, 5)))
-    with pytest.raises(UserError, match="label of shape 4 x 5 for an image of 5 x 4"):
+    with pytest.raises(UserError, match="label of shape 4 x 5 for an image of shape 5 x 4"):
         NPZ.read_slices(path)
     np.savez(path, picture=np.ones((5, 4)))
     with pytest.raises(UserError, match="no array 'image'"):

@@ -98,7 +98,7 @@ def repeated(files: list[dicom_files.FileDataset]) -> None:
 
 
 FAULTS: dict[str, tuple[Change, str]] = {
-    "gap": (without(2), r"gap of 10 mm behind slice 2 of 5"),
+    "gap": (without(2), r"gap of 10 mm after slice 2 of 5"),
     "uneven": (moved(0.7), "from even positions"),
     "sizes": (smaller, "slices of 10 x 20 and 18 x 20 pixels"),
     "directions": (

@@ -201,9 +201,9 @@ def test_names() -> None:
 def test_what_has_no_format_is_said(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("none")
     assert find_format(tmp_path / "notes.txt") is None
-    with pytest.raises(UserError, match=r"notes\.txt is no image that can be read \(\.nii, "):
+    with pytest.raises(UserError, match=r"notes\.txt is not a supported image: use one of \.nii, "):
         format_of(tmp_path / "notes.txt")
     with pytest.raises(
-        UserError, match=r"a\.png is no volume: use one of \.nii, \.nii\.gz, \.nrrd"
+        UserError, match=r"a\.png is not a volume: use one of \.nii, \.nii\.gz, \.nrrd"
     ):
         volume_format_of(tmp_path / "a.png")

@@ -135,7 +135,7 @@ def test_channels_in_a_file_each(tmp_path: Path) -> None:
     moved = AFFINES[1].copy()
     moved[0, 3] += 1
     replicas.write_volume(files[1], VOXELS, moved)
-    with pytest.raises(UserError, match=r"a_0001\.nrrd lies up to 1 mm away from .*a_0000"):
+    with pytest.raises(UserError, match=r"a_0001\.nrrd is up to 1 mm away from .*a_0000"):
         read_channels(files)
     replicas.write_volume(files[1], VOXELS[:-1], AFFINES[1])
     with pytest.raises(UserError, match=r"a_0001\.nrrd has 5 x 6 x 6 voxels .* has 5 x 7 x 6"):

@@ -1,4 +1,4 @@
-"""Sliding windows: equal to one pass for a pointwise network; weights, grids, flips."""
+"""Sliding windows: a pointwise network cannot tell them from the whole; weights, grids, flips."""
 
 import itertools
 from pathlib import Path
@@ -27,7 +27,7 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
 
 
 def pointwise(x: Tensor) -> Tensor:
-    """Logits of three classes as a function of the voxel's value."""
+    """Three classes' logits of a voxel's own value."""
     return torch.cat([torch.sin(4 * x), torch.cos(3 * x), x], 1)
 
 
@@ -54,7 +54,7 @@ def test_the_middle_of_a_window_counts_most() -> None:
         torch.testing.assert_close(weights, weights.flip(axes))
     assert weights[4, 4, 8] == weights.max() == 1
     assert float(weights.min()) == pytest.approx(1e-3)
-    # the printed formula: sigma is an eighth of the side
+    # by the printed formula: sigma an eighth of the side
     ratio = float(weights[4, 6, 8] / weights[4, 4, 8])
     assert ratio == pytest.approx(np.exp(-0.5 * (2 / (9 / 8)) ** 2), rel=1e-4)
 
@@ -71,7 +71,7 @@ def test_windows_cover_the_length_and_overlap(length: int, overlap: float) -> No
 
 
 def test_seams_are_smoothed() -> None:
-    """The weighted mean of windows with different predictions."""
+    """Windows that disagree: the mean of what each says, by its weights there."""
     count = iter(range(100))
 
     def counting(x: Tensor) -> Tensor:
@@ -93,9 +93,7 @@ def test_probabilities_and_labels_of_a_volume(volumes: PreparedData, patient: st
     image = np.asarray(volumes.image(patient))
     values = predictor(volumes).probabilities(image, case.bounds)
     pixels = torch.from_numpy(normalise(image, volumes.task.intensity, case.bounds))
-    expected = pointwise(pixels).softmax(
-        1
-    )  # [D, C, H, W]: slices as a batch, because it is pointwise
+    expected = pointwise(pixels).softmax(1)  # [D, C, H, W]: slices as a batch, for it is pointwise
     np.testing.assert_allclose(values, expected.numpy(), atol=1e-5)
     codes = predictor(volumes).predict(image, case.bounds)
     np.testing.assert_array_equal(codes, values.argmax(1))
@@ -120,8 +118,8 @@ def test_probabilities_come_back_from_another_spacing(volumes: PreparedData) -> 
     np.testing.assert_array_equal(
         nearest.probabilities(image, case.bounds, spacing=(2.0, 1.0, 1.0)).argmax(1), hard
     )
-    np.testing.assert_array_equal(hard[:, 1::2], hard[:, ::2])  # a coarse row becomes two rows
-    with pytest.raises(UserError, match=r"has no spacing.*data\.spacing"):
+    np.testing.assert_array_equal(hard[:, 1::2], hard[:, ::2])  # a coarse row is two rows
+    with pytest.raises(UserError, match=r"carries no spacing.*data\.spacing"):
         there.predict(image, case.bounds)
 
 
@@ -130,7 +128,7 @@ def test_flips_are_undone_over_all_three_axes(volumes: PreparedData) -> None:
     seen = []
 
     def sided(x: Tensor) -> Tensor:
-        """Logits that depend on the position along each axis, which flips must cancel."""
+        """Knows left from right, front from back, top from bottom: flips must cancel that."""
         seen.append(x.clone())
         ramp = sum(
             torch.linspace(-1, 1, n).reshape([-1 if i == axis else 1 for i in range(3)])
@@ -152,7 +150,7 @@ def test_flips_are_undone_over_all_three_axes(volumes: PreparedData) -> None:
 
 
 def test_wrong_channels_are_refused(volumes: PreparedData) -> None:
-    with pytest.raises(UserError, match="2 channels, but the network was trained on 1"):
+    with pytest.raises(UserError, match="2 channels, the network was trained on 1"):
         predictor(volumes).predict(np.zeros((4, 2, 8, 8), np.int16))
 
 

@@ -174,7 +174,7 @@ def test_prepare_says_what_was_decided(tmp_path: Path, capsys: pytest.CaptureFix
     assert (manifest.task.intensity.kind, manifest.task.intensity.low) == ("window", 40)
     assert {case.bounds for case in manifest.cases} == {(40.0, manifest.task.intensity.high)}
     assert "data.dimensions = 3: voxels are nearly isotropic" in said
-    assert "intensity = 40 and 89 become 0 and 1: whole numbers with air and bone are a CT" in said
+    assert "40 and 89 become 0 and 1: whole numbers with air and bone indicate a CT" in said
     held = PreparedData(tmp_path / "data").manifest
     assert held.decisions == manifest.decisions
     other = prepare(tmp_path / "ct", tmp_path / "other", intensity="zscore")
@@ -187,8 +187,8 @@ def test_prepare_says_what_was_decided(tmp_path: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("dtype", "words"),
     [
-        (np.uint8, "0 and 255 become 0 and 1: usual for pictures of 8 bits a pixel"),
-        (np.uint16, "become 0 and 1: usual for images of more than 8 bits a pixel"),
+        (np.uint8, "0 and 255 become 0 and 1: usual for pictures of 8 bits per pixel"),
+        (np.uint16, "become 0 and 1: usual for images of more than 8 bits per pixel"),
     ],
 )
 def test_the_reason_of_a_pictures_scale_is_its_depth(

@@ -320,7 +320,7 @@ def test_a_changed_source_is_noticed_and_only_what_changed_is_read(
         run(polyps, out)
     assert (
         "since then 1 image new (such as n20), 2 images changed (such as n03) and 1 image missing "
-        "(such as n11): take --overwrite to prepare it again (which reads only what has changed)"
+        "(such as n11): use --overwrite to prepare it again (which reads only what has changed)"
         in str(raised.value)
     )
     assert tree(out) == before

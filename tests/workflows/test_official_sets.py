@@ -64,7 +64,7 @@ def test_the_papers_split_of_acdc(tmp_path: Path) -> None:
     assert split.labelled_order is not None
     assert split.labelled_order[0] == "patient099"
     assert set(split.labelled_order) == set(split.train)
-    assert any("so unused: 1 patient." in note for note in manifest.notes)  # of the testing folder
+    assert any("in no part of the split: 1 patient." in note for note in manifest.notes)
     with pytest.raises(UserError, match="did you mean 'acdc-papers'"):
         prepared(tmp_path / "ACDC", tmp_path / "other", split="acdc-paper")
 

@@ -198,7 +198,7 @@ def test_other_options_need_overwrite(hearts: Path, tmp_path: Path) -> None:
     out = tmp_path / "data"
     run(hearts, out)
     before = tree(out)
-    with pytest.raises(UserError, match=r"other options \(classes\): take --overwrite"):
+    with pytest.raises(UserError, match=r"other options \(classes\): use --overwrite"):
         run(hearts, out, classes=["a", "b", "c"])
     assert tree(out) == before
     again = run(hearts, out, overwrite=True, classes=["a", "b", "c"])
@@ -255,7 +255,7 @@ def test_a_given_split_and_spacing_are_kept(hearts: Path, tmp_path: Path) -> Non
     assert manifest.split.validation == ("phantom001",)
     assert manifest.task.spacing == (5.0, 2.0, 2.0)
     assert any(
-        "in no part of the split, and so unused: 4 patients" in note for note in manifest.notes
+        "unused because in no part of the split: 4 patients" in note for note in manifest.notes
     )
 
 
@@ -265,7 +265,7 @@ def test_unnamed_classes_are_counted(hearts: Path, tmp_path: Path) -> None:
     assert manifest.task.classes == ("background", "class 1", "class 2", "class 3")
     for path in (hearts / "labels").iterdir():
         save(path, (codes(1) > 1) * np.uint8(200))
-    with pytest.raises(UserError, match="holds class code 200, but code 1 occurs nowhere"):
+    with pytest.raises(UserError, match="holds class code 200, but code 1 does not occur"):
         run(hearts, tmp_path / "other")
 
 
@@ -276,8 +276,8 @@ def test_differences_among_the_images_are_said(hearts: Path, tmp_path: Path) -> 
         mirrored = nibabel.Nifti1Image(voxels, np.diag([8.0, -1.5, 1.5, 1.0]))
         nibabel.save(mirrored, path)
     notes = run(hearts, tmp_path / "data", classes=["a", "b", "c", "d"]).notes
-    assert any("in different orientations (RAS 15, RPS 1)" in note for note in notes)
-    assert "the slices lie along different axes of the files: axis 0 in 1, axis 2 in 15." in notes
+    assert any("have different orientations (RAS 15, RPS 1)" in note for note in notes)
+    assert "the slice axis differs between files: axis 0 in 1, axis 2 in 15." in notes
     assert "class 'd' (code 4) occurs in no label." in notes
 
 

@@ -56,7 +56,7 @@ def test_what_is_stored_counted_and_said(source: Path, tmp_path: Path) -> None:
     assert [case.labelled for case in manifest.cases] == [True] * 5 + [False]
     assert [case.unlabelled_slices for case in manifest.cases] == [(3,)] * 5 + [()]
     assert not (tmp_path / "data" / "labels" / "n5.npy").exists()
-    assert "62.5% of the labelled voxels are ignored: they count in no loss and no metric." in (
+    assert "62.5% of the labelled voxels are ignored: losses and metrics exclude them." in (
         manifest.notes
     )
     assert any(note.startswith("5 slices of labelled volumes have no") for note in manifest.notes)
@@ -68,7 +68,7 @@ def test_named_codes_and_another_value(source: Path, tmp_path: Path) -> None:
     expected = np.moveaxis(label(0), 2, 0)
     np.testing.assert_array_equal(stored == 1, expected == 2)
     np.testing.assert_array_equal(stored == IGNORE_INDEX, expected == IGNORE_INDEX)
-    assert "codes that no class names count as background: 1." in manifest.notes
+    assert "codes without a class count as background: 1." in manifest.notes
     for number in range(6):
         save(source / "labels" / f"n{number}.nii.gz", label(number, 9))
     run(source, tmp_path / "two", ignore_value=9)
