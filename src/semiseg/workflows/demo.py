@@ -38,7 +38,7 @@ def demo(
     jobs: int | None = None,
     device: str = "auto",
     overwrite: bool = False,
-    console: Console = Console(),  # noqa: B008 - holds nothing
+    console: Console = Console(),  # noqa: B008 - it has no state
 ) -> DemoResult:
     """Compare ``supervised`` and ``mcsc`` on generated patients.
 

@@ -52,7 +52,7 @@ def embeddings(
     images: int = 32,
     spaces: Sequence[str] = (),
     device: str = "auto",
-    console: Console = Console(),  # noqa: B008 - holds nothing
+    console: Console = Console(),  # noqa: B008 - it has no state
 ) -> list[Separation]:
     """Embed images of held-out cases, colour the points by reference class, and score the separation.
 

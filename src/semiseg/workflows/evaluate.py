@@ -44,7 +44,7 @@ def evaluate(
     device: str = "auto",
     threads: int | None = None,
     overwrite: bool = False,
-    console: Console = Console(),  # noqa: B008 - holds nothing
+    console: Console = Console(),  # noqa: B008 - it has no state
 ) -> Summary:
     """Score a run on one part of its data, and write ``cases.csv`` and ``summary.json``.
 

@@ -46,7 +46,7 @@ def predict(
     threads: int | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
-    console: Console = Console(),  # noqa: B008 - holds nothing
+    console: Console = Console(),  # noqa: B008 - it has no state
 ) -> PredictResult:
     """Predict image files, or all images in folders, and write the masks into ``out``.
 

@@ -31,7 +31,7 @@ def report(
     out: Path | str | None = None,
     *,
     device: str = "auto",
-    console: Console = Console(),  # noqa: B008 - holds nothing
+    console: Console = Console(),  # noqa: B008 - it has no state
 ) -> Path:
     """Write a self-contained HTML page, or a figure with only its pictures.
 
@@ -105,12 +105,12 @@ def _benchmark_pictures(bench: Benchmark, device: str, console: Console) -> list
 
 
 def _run_pictures(folder: Path, device: str, console: Console) -> list[Shown]:
-    """Three cases of each part that was scored; of an unscored run those for validation."""
+    """Three cases of each scored part, or validation cases if the run was not scored."""
     run = RunFolder(folder)
     place = str(run.read_json("run.json")["data"])
     data = open_data(place)
     if data is None:
-        console.warn(f"no pictures: the prepared data {place} are no longer there.")
+        console.warn(f"no pictures: the prepared data {place} no longer exist.")
         return []
     scored = read_run(folder)
     if not scored:

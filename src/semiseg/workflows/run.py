@@ -60,7 +60,7 @@ def run(
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
-    console: Console = Console(),  # noqa: B008 - holds nothing
+    console: Console = Console(),  # noqa: B008 - it has no state
     **reading: Unpack[Reading],
 ) -> RunResult:
     """Prepare, split, train, evaluate, predict the images without a label, and write a report.

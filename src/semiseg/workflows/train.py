@@ -36,7 +36,7 @@ def train(
     seconds: float | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
-    console: Console = Console(),  # noqa: B008 - holds nothing
+    console: Console = Console(),  # noqa: B008 - it has no state
 ) -> TrainResult | None:
     """Train ``method`` on ``data`` into the run folder ``out``.
 
@@ -124,7 +124,7 @@ def resume(
     device: str = "auto",
     threads: int | None = None,
     seconds: float | None = None,
-    console: Console = Console(),  # noqa: B008 - holds nothing
+    console: Console = Console(),  # noqa: B008 - it has no state
 ) -> TrainResult:
     """Resume the run in ``out``.
 

@@ -54,7 +54,7 @@ def benchmark(
     threads: int | None = 1,
     device: str = "auto",
     dry_run: bool = False,
-    console: Console = Console(),  # noqa: B008 - holds nothing
+    console: Console = Console(),  # noqa: B008 - it has no state
 ) -> BenchmarkResult:
     """Train and score every combination of methods (or a study's variants), budgets and seeds.
 
