@@ -1,18 +1,18 @@
-"""Equation 2 of MCSC, forward and backward: ours against autograd over dense matrices.
+"""Compare our implementation of equation 2 of MCSC with autograd over dense matrices.
 
     python benchmarks/balanced_contrast.py [--device cuda]
 
-Twelve problems of 2,888 embeddings (one tile of 19 x 19 of each of 8 maps), 128 wide, float32, four
-classes of which one is the background. Compared are, in the same run:
+Forward and backward passes of twelve problems of 2,888 embeddings (one tile of 19 x 19 of each of 8 maps)
+of width 128, float32, with four classes, one of them the background. The implementations are:
 
-printed     the printed formula as it stands: all pairs, a loop over classes, log of a quotient
-dense       the best dense autograd that we know: E = exp((A A' - 1) / tau), Z = E w, class sums for
+printed     the formula in the paper: all pairs, a loop over classes, log of a quotient
+dense       the fastest dense autograd that we know: E = exp((A A' - 1) / tau), Z = E w, class sums for
             the positive part; one backward pass at the end
-dense, each the same, but every problem's gradient is taken at once and its matrices are freed
+dense, each the same, but with a backward pass after every problem, which frees its matrices
 ours        semiseg.losses.balanced_contrast
 
-Values and gradients must agree. Peak memory is that of a fresh process, less what it had before.
-Then 100 problems of 3,610 embeddings by ours alone.
+Values and gradients must agree. Peak memory is measured in a new process, without the memory in use
+before. Then ours is measured on 100 problems of 3,610 embeddings.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def problems(count: int, size: int, device: str) -> tuple[Tensor, Tensor]:
 
 
 def printed(embeddings: Tensor, labels: Tensor) -> Tensor:
-    """The formula as it stands, problem by problem."""
+    """The formula in the paper, one problem at a time."""
     losses = []
     for raw, y in zip(embeddings, labels, strict=True):
         a = F.normalize(raw, dim=-1)
@@ -65,7 +65,7 @@ def printed(embeddings: Tensor, labels: Tensor) -> Tensor:
 
 
 def dense_problem(raw: Tensor, y: Tensor) -> Tensor:
-    """One problem with one matrix, and the positive part from class sums."""
+    """One problem with one matrix; the positive part comes from class sums."""
     a = F.normalize(raw, dim=-1)
     one_hot = F.one_hot(y, CLASSES).to(a.dtype)
     counts = one_hot.sum(0)
@@ -77,18 +77,18 @@ def dense_problem(raw: Tensor, y: Tensor) -> Tensor:
 
 
 def dense(embeddings: Tensor, labels: Tensor) -> Tensor:
-    """All problems, one graph."""
+    """All problems in one graph."""
     each = [dense_problem(raw, y) for raw, y in zip(embeddings, labels, strict=True)]
     return torch.stack(each).mean()
 
 
 def ours(embeddings: Tensor, labels: Tensor) -> Tensor:
-    """What MCSC uses."""
+    """The implementation that MCSC uses."""
     return balanced_contrast(embeddings, labels, CLASSES, TAU)
 
 
 def at_the_end(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    """Forward of all, then one backward pass."""
+    """The forward pass of all problems, then one backward pass."""
 
     def both(embeddings: Tensor, labels: Tensor) -> Tensor:
         embeddings.grad = None
@@ -121,7 +121,7 @@ WAYS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def check(device: str) -> None:
-    """All ways give the same value and gradient."""
+    """Check that all implementations give the same value and gradient."""
     embeddings, labels = problems(2, 700, device)
     results = []
     for way in WAYS.values():
@@ -135,7 +135,7 @@ def check(device: str) -> None:
 
 
 def memory_of(name: str, count: int, size: int, device: str) -> None:
-    """Print the peak of one way, and its seconds, as JSON."""
+    """Print the peak memory and the seconds of one implementation as JSON."""
     embeddings, labels = problems(count, size, device)
     way = WAYS[name]
     warm = problems(1, 300, device)
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--problems", type=int, default=12)
-    parser.add_argument("--size", type=int, default=2888, help="embeddings of a problem")
+    parser.add_argument("--size", type=int, default=2888, help="embeddings per problem")
     parser.add_argument("--memory-of", choices=tuple(WAYS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     one_thread()

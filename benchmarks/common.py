@@ -1,4 +1,4 @@
-"""What the benchmarks share: warm-up, median and spread, and memory in a process of its own."""
+"""Shared by the benchmarks: warm-up, median and spread, and peak memory in a new process."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ import torch
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Seconds of one call: the median and the extremes of several."""
+    """The median and the extremes of the seconds of several calls."""
 
     median: float
     fastest: float
@@ -31,7 +31,7 @@ class Timing:
 
 
 def clock(call: Callable[[], object], device: str = "cpu") -> float:
-    """Seconds of one call; a GPU has finished before the clock is read."""
+    """Measure the seconds of one call; wait until a GPU has finished."""
     if device == "cuda":
         torch.cuda.synchronize()
     start = time.perf_counter()
@@ -49,7 +49,7 @@ def summary(seconds: Sequence[float]) -> Timing:
 def in_turn(
     calls: Mapping[str, Callable[[], object]], repeats: int, device: str = "cpu", warmup: int = 1
 ) -> dict[str, Timing]:
-    """Time several calls alternately, so that what disturbs one disturbs the others too."""
+    """Time several calls alternately, so that other processes affect all of them alike."""
     for call in calls.values():
         for _ in range(warmup):
             clock(call, device)
@@ -61,9 +61,9 @@ def in_turn(
 
 
 def memory_mib() -> float:
-    """The largest resident size that this process has had, in MiB."""
+    """The peak resident memory of this process in MiB."""
     status = Path("/proc/self/status")
-    if status.is_file():  # on Linux getrusage() would still tell the size of the parent's process
+    if status.is_file():  # on Linux, getrusage() includes the memory of the parent process
         for line in status.read_text().splitlines():
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) / 1024
@@ -72,7 +72,7 @@ def memory_mib() -> float:
 
 
 def peak_mib(call: Callable[[], object], device: str = "cpu") -> float:
-    """By how much ``call`` raises the peak of memory. Only the first use in a process counts."""
+    """The increase of the peak memory by ``call``. Only valid for the first call in a process."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -85,7 +85,7 @@ def peak_mib(call: Callable[[], object], device: str = "cpu") -> float:
 
 
 def in_fresh_process(script: str, *arguments: str) -> dict[str, Any]:
-    """Run a benchmark's script again with other arguments; its last line is JSON."""
+    """Run a script in a new process; return the JSON in its last line of output."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, str(Path(script).resolve()), *arguments],
@@ -98,7 +98,7 @@ def in_fresh_process(script: str, *arguments: str) -> dict[str, Any]:
 
 
 def one_thread() -> None:
-    """All numbers are those of one core."""
+    """Use one core."""
     torch.set_num_threads(1)
 
 

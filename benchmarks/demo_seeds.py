@@ -1,11 +1,11 @@
-"""Does the demo's message hold for other seeds? Test Dice of supervised and mcsc, seed by seed.
+"""Compare the test Dice of supervised and mcsc in the demo for several seeds.
 
     python benchmarks/demo_seeds.py --seeds 0,1,2,3,4 --out demo-seeds
 
-Runs ``semiseg demo`` once a seed, which draws the phantom, the labelled patients and the trainings,
-and prints the mean Dice over classes of each method's network for inference on the test part, then
-the mean difference with its 95% t-interval over seeds. What is finished is not done again, so that
-it can be interrupted, repeated and extended by further seeds.
+Runs ``semiseg demo`` once per seed, which determines the phantom, the labelled patients and the trainings.
+Prints the mean Dice over classes of each method's network for inference on the test part, then the mean
+difference with its 95% t-interval over seeds. Finished demos are not repeated, so the script can be
+interrupted, resumed and extended by further seeds.
 """
 
 import argparse
@@ -29,10 +29,10 @@ METHODS = ("supervised", "mcsc")
 
 
 def test_dice(bench: Path, method: str, labelled: str, seed: int) -> float:
-    """Mean Dice over classes, of the network that a method uses for inference.
+    """Mean Dice over classes of a method's network for inference.
 
     Raises:
-        UserError: where the demo left no such summary.
+        UserError: if the demo wrote no such summary.
     """
     for folder in sorted(bench.glob(f"runs/{method}-*-s{seed}")):
         split = json.loads((folder / "split.json").read_text(encoding="utf-8"))
@@ -42,11 +42,11 @@ def test_dice(bench: Path, method: str, labelled: str, seed: int) -> float:
             if path.is_file():
                 summary = json.loads(path.read_text(encoding="utf-8"))
                 return float(summary["mean_over_classes"]["dice"]["mean"])
-    raise UserError(f"{bench} holds no test scores of {method}: repeat the command.")
+    raise UserError(f"{bench} contains no test scores of {method}: run the same command again.")
 
 
 def interval(differences: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """Mean and half width of the t-interval of paired differences (two or more)."""
+    """Mean and half width of the t-interval of two or more paired differences."""
     mean = statistics.fmean(differences)
     count = len(differences)
     error = statistics.stdev(differences) / math.sqrt(count)
@@ -54,12 +54,12 @@ def interval(differences: Sequence[float], level: float = 0.95) -> tuple[float, 
 
 
 def whole_numbers(text: str) -> list[int]:
-    """``0,1,2``, each once."""
+    """Parse ``0,1,2``, without duplicates."""
     return list(dict.fromkeys(int(part) for part in text.split(",")))
 
 
 def main() -> None:
-    """Run the demos that are missing, print each seed and the interval."""
+    """Run the unfinished demos; print the scores of each seed and the interval."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -68,13 +68,16 @@ def main() -> None:
         help="one demo each (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--out", type=Path, default=Path("demo-seeds"), help="folder, new or begun (%(default)s)"
+        "--out",
+        type=Path,
+        default=Path("demo-seeds"),
+        help="folder for the demos (default: %(default)s)",
     )
-    parser.add_argument("--patients", type=int, default=PATIENTS, help="of each phantom")
-    parser.add_argument("--labelled", default=LABELLED, help="labelled training patients")
-    parser.add_argument("--iterations", type=int, help="default: those of the demo")
-    parser.add_argument("--jobs", type=int, help="trainings at a time (default: the demo's)")
-    parser.add_argument("--verbose", action="store_true", help="say what the demos say")
+    parser.add_argument("--patients", type=int, default=PATIENTS, help="patients of each phantom")
+    parser.add_argument("--labelled", default=LABELLED, help="number of labelled training patients")
+    parser.add_argument("--iterations", type=int, help="training iterations (default: the demo's)")
+    parser.add_argument("--jobs", type=int, help="trainings at the same time (default: the demo's)")
+    parser.add_argument("--verbose", action="store_true", help="print the messages of the demos")
     chosen = parser.parse_args()
     print(f"{'seed':>6}  {METHODS[0]:>10}  {METHODS[1]:>10}  difference", flush=True)
     differences = []
@@ -91,7 +94,7 @@ def main() -> None:
         differences.append(dice[1] - dice[0])
         print(f"{seed:>6}  {dice[0]:>10.4f}  {dice[1]:>10.4f}  {differences[-1]:+.4f}", flush=True)
     if len(differences) < 2:
-        print("One seed tells no spread: take two or more for an interval.")
+        print("The interval needs two or more seeds.")
         return
     mean, half = interval(differences)
     better = sum(difference > 0 for difference in differences)

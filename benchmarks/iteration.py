@@ -1,14 +1,14 @@
-"""One training iteration of MCSC against one of cross teaching, and the cost over the patch side.
+"""Compare one training iteration of MCSC and of cross teaching; measure the cost over the patch side.
 
     python benchmarks/iteration.py [--device cuda --precision bf16-mixed]
 
 An iteration is forward, backward and the optimiser's step on 2 + 2 images with the networks of the
-paper (Swin-Unet of width 96), late in a run, so that every term is at work. The two methods take
-turns. Peak memory is that of a fresh process over one iteration, less what imports had taken.
+paper (Swin-Unet of width 96), late in a run, when all loss terms are active. The two methods alternate.
+Peak memory is measured in a new process over one iteration, without the memory of the imports.
 
-Then equation 2 at full resolution for several patch sides h'. The paper's section 5 states
-O((h/h')^2 h'^4) = O(h^2 h'^2); printed are the exponent of h' that the times give, and the law's
-own (the number of tiles is rounded up, so that it is not exactly 2).
+Then time equation 2 at full resolution for several patch sides h'. Section 5 of the paper states
+O((h/h')^2 h'^4) = O(h^2 h'^2). The script prints the exponent of h' fitted to the times, and the one
+fitted to the formula, which is not exactly 2 since the number of tiles is rounded up.
 """
 
 import argparse
@@ -30,7 +30,7 @@ TARGETS = {224: 6.0, 128: 4.0}
 
 
 def configuration(name: str, size: int, precision: str) -> RunConfig:
-    """The paper's setting at ``size``, from random weights, patch sides in proportion."""
+    """The paper's setting at ``size``, with random weights and patch sides in proportion."""
     settings = [f"data.size={size}", "swin.pretrained=none", f"training.precision={precision}"]
     if name == "mcsc":
         settings.append("mcsc.patch_sides=null")
@@ -43,7 +43,7 @@ def iteration(name: str, size: int, device: str, precision: str) -> Callable[[],
 
 
 def compare(size: int, device: str, precision: str, repeats: int) -> None:
-    """Both methods in turn, and their memory."""
+    """Time both methods alternately, and measure their memory."""
     names = ("cross-teaching", "mcsc")
     calls = {name: iteration(name, size, device, precision) for name in names}
     timings = in_turn(calls, repeats, device, warmup=5 if device == "cuda" else 1)
@@ -64,17 +64,17 @@ def compare(size: int, device: str, precision: str, repeats: int) -> None:
 
 
 def exponent(x: Sequence[float], y: Sequence[float]) -> float:
-    """Of a power law, by least squares in logarithms."""
+    """The exponent of a power law, by least squares in logarithms."""
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
-def law(sides: Sequence[int], size: int, maps: int, device: str, repeats: int) -> None:
+def complexity(sides: Sequence[int], size: int, maps: int, device: str, repeats: int) -> None:
     """Time of equation 2 at full resolution over the patch side."""
     width, guides = 128, heart_like(size).labels.repeat(math.ceil(maps / 2), 1, 1)[:maps].to(device)
     seconds, operations = [], []
     for side in sides:
         torch.manual_seed(0)
-        features = torch.randn(maps, 8, size, size, device=device)  # the deal carries few channels
+        features = torch.randn(maps, 8, size, size, device=device)  # shuffling needs few channels
         pixels, labels, mask = shuffle_patches(features, guides, side)
         projection = torch.randn(8, width, device=device)
         embeddings = (pixels @ projection).requires_grad_()
@@ -92,12 +92,12 @@ def law(sides: Sequence[int], size: int, maps: int, device: str, repeats: int) -
         operations.append(tiles * side**4)
         print(
             f"h' = {side:2}: {tiles:5} problems of {maps * side * side:6,}: {seconds[-1]:.3g} s, "
-            f"{1e9 * seconds[-1] / operations[-1] / maps**2:.3g} ns a pair", flush=True,
+            f"{1e9 * seconds[-1] / operations[-1] / maps**2:.3g} ns per pair", flush=True,
         )  # fmt: skip
     fine = [i for i, side in enumerate(sides) if side >= 14]
     print(
-        f"exponent of h': {exponent(sides, seconds):.2f} (the law's own on these sides "
-        f"{exponent(sides, operations):.2f}); from h' = 14 on "
+        f"exponent of h': {exponent(sides, seconds):.2f} (formula: "
+        f"{exponent(sides, operations):.2f}); for h' >= 14: "
         f"{exponent([sides[i] for i in fine], [seconds[i] for i in fine]):.2f} "
         f"({exponent([sides[i] for i in fine], [operations[i] for i in fine]):.2f})"
     )
@@ -112,10 +112,10 @@ def main() -> None:
     parser.add_argument("--precision", default="32-true", help="32-true, bf16-mixed or 16-mixed")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument(
-        "--sizes", type=int, nargs="*", default=[224, 128], help="none: the law alone"
+        "--sizes", type=int, nargs="*", default=[224, 128], help="none: only the complexity"
     )
     parser.add_argument("--sides", type=int, nargs="*", default=[7, 10, 14, 19, 28, 38], help="h'")
-    parser.add_argument("--maps", type=int, default=4, help="maps that the law's problems hold")
+    parser.add_argument("--maps", type=int, default=4, help="number of maps for the complexity")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     one_thread()
@@ -127,7 +127,7 @@ def main() -> None:
     for size in options.sizes:
         compare(size, device, precision, options.repeats)
     if len(options.sides) > 1:
-        law(options.sides, 224, options.maps, device, options.repeats)
+        complexity(options.sides, 224, options.maps, device, options.repeats)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Batches of slices against the training step that uses them.
+"""Compare the time to load a batch of slices with the time of a training step.
 
     python benchmarks/loading.py [path/to/PREPARED]
 
-Takes a prepared data set, or writes a generated one of ACDC's shape for the time of the run. Timed
-are batches whose slices are read for the first time (cold: from memory-mapped files, normalised and
-resized), batches from the cache (warm: augmentation alone), and a training step of ``supervised``
-(U-Net of the paper, forward, backward, SGD) on as many images of the same size.
+Uses a prepared data set, or a temporary generated one of the shape of ACDC. Times batches whose slices are
+read for the first time (cold: from memory-mapped files, normalised and resized), batches from the cache
+(warm: only augmentation), and a training step of ``supervised`` (U-Net of the paper, forward, backward, SGD)
+on as many images of the same size.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SHAPE = (10, 1, 256, 216)
 
 
 def generated(folder: Path, cases: int) -> PreparedData:
-    """Noise in the shape of ACDC."""
+    """A prepared data set of noise in the shape of ACDC."""
     for kind in ("images", "labels"):
         (folder / kind).mkdir(parents=True)
     names = [f"case{number:03d}" for number in range(cases)]
@@ -51,7 +51,7 @@ def generated(folder: Path, cases: int) -> PreparedData:
 
 
 def loading(data: PreparedData, size: int, batch: int) -> tuple[Timing, Timing]:
-    """Batches at the first reading of every slice, and once all are kept."""
+    """Time batches when every slice is read for the first time, and when all are in the cache."""
     cases = data.of_patients(data.manifest.split.train, labelled=True)
     half = batch // 2
     config = DataConfig(size=size, cache_mb=8192)
@@ -63,7 +63,7 @@ def loading(data: PreparedData, size: int, batch: int) -> tuple[Timing, Timing]:
 
 
 def training_step(data: Manifest, size: int, batch: int, repeats: int) -> Timing:
-    """Forward, backward and the optimiser's step of ``supervised``."""
+    """Time forward, backward and the optimiser's step of ``supervised``."""
     task = data.task
     config = resolve_config(data, "supervised", None, [f"data.size={size}"]).config
     method = methods.entry("supervised").load()(task, config).train()

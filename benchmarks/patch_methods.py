@@ -1,10 +1,10 @@
-"""What the patches of cross-level and PLGCL cost.
+"""Time the training steps of cross-level and PLGCL.
 
     python benchmarks/patch_methods.py [--device cuda --precision bf16-mixed]
 
-A cross-level step, in either stage, against a supervised step on the same 8 full images; a PLGCL
-step against one with ``plgcl.weight=0`` (student, teacher and their agreement). A step is forward,
-backward, the optimiser's and the teacher's; all of a benchmark take turns.
+Compares a cross-level step in both stages with a supervised step on 8 images of the same size, and a
+PLGCL step with one of ``plgcl.weight=0`` (student, teacher and their consistency). A step is forward,
+backward, the optimiser's step and the teacher's update. The compared steps alternate.
 """
 
 import argparse
@@ -18,7 +18,7 @@ FIRST = Step(100, 40_000)
 
 
 def cross_level(size: int, device: str, precision: str, repeats: int) -> None:
-    """Both stages, n = 5, 4 + 4 images; the supervised step has 8 labelled ones."""
+    """Time both stages with n = 5 and 4 + 4 images; the supervised step has 8 labelled images."""
     more = [f"data.size={size}", "unet.standardise=none", f"training.precision={precision}"]
     ours = resolve_config(DATA, "cross-level", "cross-level-kvasir", more).config
     plain = resolve_config(DATA, "supervised", "cross-level-kvasir", more).config
@@ -36,7 +36,7 @@ def cross_level(size: int, device: str, precision: str, repeats: int) -> None:
 
 
 def plgcl(size: int, device: str, precision: str, repeats: int) -> None:
-    """8 + 8 images, 64 patches a class."""
+    """Time steps with 8 + 8 images and 64 patches per class."""
     more = [f"data.size={size}", f"training.precision={precision}"]
     calls = {}
     for name, extra in (("weight 0", ["plgcl.weight=0"]), ("all terms", [])):
@@ -46,7 +46,10 @@ def plgcl(size: int, device: str, precision: str, repeats: int) -> None:
     for name, timing in timings.items():
         print(f"{size}: plgcl, {name:17} {timing!s:26}", flush=True)
     share = 1 - timings["weight 0"].median / timings["all terms"].median
-    print(f"{size}: part of the step {share:.2f}, {verdict(share, 0.5, at_most=True)}", flush=True)
+    print(
+        f"{size}: share of the contrast {share:.2f}, {verdict(share, 0.5, at_most=True)}",
+        flush=True,
+    )
 
 
 def main() -> None:

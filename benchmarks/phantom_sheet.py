@@ -1,9 +1,9 @@
-"""A contact sheet of phantom patients, and a comparison of their statistics with ACDC's.
+"""Draw a contact sheet of generated patients, or compare their statistics with those of ACDC.
 
     python benchmarks/phantom_sheet.py docs/images/phantom.png --patients 5
     python benchmarks/phantom_sheet.py --compare path/to/ACDC --patients 50
 
-``path/to/ACDC`` is the folder in the field's HDF5 form (it has ``data/slices/*.h5``).
+``path/to/ACDC`` is the folder of the public HDF5 files (with ``data/slices/*.h5``).
 """
 
 import argparse
@@ -42,7 +42,7 @@ def tile(
 
 
 def sheet(seed: int, first: int, patients: int, outlines: bool = True) -> NDArray[np.uint8]:
-    """One row a patient: basal, middle and apical slice at ED, then at ES."""
+    """One row per patient: basal, middle and apical slice at ED, then at ES."""
     rows = []
     for patient in range(first, first + patients):
         row = []
@@ -62,7 +62,7 @@ def sheet(seed: int, first: int, patients: int, outlines: bool = True) -> NDArra
 
 
 def measure(cases: Iterable[tuple[NDArray[Any], NDArray[np.uint8]]]) -> dict[str, str]:
-    """Quartiles over volumes [X, Y, Z] of what makes a data set easy or hard."""
+    """Quartiles over volumes [X, Y, Z] of properties that determine the difficulty of a data set."""
     rows: dict[str, list[float]] = {}
     for image, label in cases:
         image = image.astype(np.float64)
@@ -114,7 +114,7 @@ def overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 def histogram_dice(image: NDArray[np.float64], label: NDArray[np.uint8]) -> dict[int, float]:
-    """Dice of the best interval of intensities for each class, found on the volume itself."""
+    """Dice of the best threshold interval of intensities per class, fitted to the volume itself."""
     edges = np.percentile(image, np.linspace(0, 100, 60))
     out = {}
     for code in (1, 2, 3):

@@ -1,17 +1,17 @@
-"""How good are PLGCL's pseudo-labels, and the patches they choose, as training goes?
+"""Measure the quality of PLGCL's pseudo-labels and of its patches during training.
 
     python benchmarks/pseudo_labels.py BENCH/runs/* --images 240 --out pseudo-labels.png
 
-For runs of ``plgcl`` that kept weights on their way (``training.keep_weights_at=[200,500,1000]``), on
-data that hold the labels which the runs never read. At every kept iteration, over unlabelled training
-slices in batches as the method sees them (no augmentation), mean over the foreground's classes:
+Needs runs of ``plgcl`` that kept intermediate weights (``training.keep_weights_at=[200,500,1000]``) on
+data with labels that the runs did not read. Computes for every kept iteration, on batches of unlabelled
+training slices without augmentation, the mean over the foreground classes of:
 
-- dice: of the pseudo-label, pixels of all slices together, at the network's size;
-- precision, recall: of the confidence C by which images are attended (section 3.1), both soft;
-- right: the part of the candidate windows of a class that truly hold it, by the same threshold;
-- filled: the mean confidence of those windows (equation 1), the part of a patch that is not black.
+- dice: of the pseudo-label, over the pixels of all slices, at the network's input size;
+- precision, recall: soft, of the confidence C that weights the images (section 3.1);
+- right: fraction of the candidate windows of a class that contain it, by the same threshold;
+- filled: mean confidence of these windows (equation 1), the fraction of a patch that is not black.
 
-Draws a curve a run beside the table (a CSV of the figure's name).
+Writes a figure with one curve per run, and a CSV file of the same name.
 """
 
 import argparse
@@ -42,10 +42,10 @@ MEASURES = ("dice", "precision", "recall", "right", "filled")
 
 
 def stages(run: RunFolder) -> list[tuple[int, str]]:
-    """Iterations at which weights were kept, and the names of these; the end is one of them.
+    """The iterations at which weights were kept, with their names; the last one is the end.
 
     Raises:
-        UserError: where none were kept on the way.
+        UserError: if no intermediate weights were kept.
     """
     found = [
         (int(number[1]), path.stem)
@@ -53,19 +53,21 @@ def stages(run: RunFolder) -> list[tuple[int, str]]:
         if (number := re.fullmatch(r"step-(\d+)", path.stem))
     ]
     if not found:
-        raise UserError(f"{run.folder} kept no weights: train with training.keep_weights_at=[...].")
+        raise UserError(
+            f"{run.folder} has no intermediate weights: train with training.keep_weights_at=[...]."
+        )
     return [*sorted(found), (run.config().training.iterations, "last")]
 
 
 def batches(run: RunFolder, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images [B, C, S, S] and labels [B, S, S] of ``count`` unlabelled slices, evenly over the cases."""
+    """Images [B, C, S, S] and labels [B, S, S] of ``count`` evenly spaced unlabelled slices."""
     config = run.config()
     data = open_data(run, None, "move them back")
     slices = slices_of(part_of(run, data, "unlabelled"))
     cache = SliceCache(data, config.data.size, config.data.cache_mb)
     chosen = evenly_spaced(len(slices), count)
     size = config.training.batch_size - config.training.labelled_batch_size
-    # neighbours in a volume are alike, a batch in training is not
+    # neighbouring slices are similar, unlike those of a training batch
     for part in np.array_split(
         np.random.default_rng(0).permutation(chosen), -(-len(chosen) // size)
     ):
@@ -75,10 +77,10 @@ def batches(run: RunFolder, count: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 @torch.no_grad()
 def measure(run: RunFolder, weights: str, count: int) -> dict[str, float]:
-    """The mean over foreground classes of every measure; raises `UserError` for other methods."""
+    """The mean of every measure over foreground classes; raises `UserError` for other methods."""
     method = load_method(run, weights, torch.device("cpu"))
     if not isinstance(method, PLGCL):
-        raise UserError(f"{run.folder} is no run of plgcl.")
+        raise UserError(f"{run.folder} is not a run of plgcl: give runs of plgcl.")
     least, classes = method.options.least_confidence, method.classes
     sums = {name: torch.zeros(classes, dtype=torch.float64) for name in (
         "both", "guessed", "true", "attended", "attended right", "windows", "windows right", "filled"
@@ -109,7 +111,7 @@ def measure(run: RunFolder, weights: str, count: int) -> dict[str, float]:
 
 
 def draw(rows: Sequence[dict[str, str | int | float]]) -> Figure:
-    """A panel a measure, a curve a run."""
+    """Draw one panel per measure with one curve per run."""
     figure = Figure((2.4 * len(MEASURES), 2.6), layout="constrained")
     for axes, measured in zip(figure.subplots(1, len(MEASURES)), MEASURES, strict=True):
         for index, run in enumerate(dict.fromkeys(row["run"] for row in rows)):

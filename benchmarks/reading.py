@@ -1,8 +1,8 @@
-"""Reading a training slice (image and label): the prepared set against the field's HDF5 form.
+"""Time reading a training slice (image and label) from a prepared data set and from HDF5 files.
 
-Writes slices of 256 x 216 as one gzip HDF5 file each, as the field's ACDC has them, prepares them, and
-reads all slices of both in a random order, from files that the operating system has in memory: what the
-loader does for a slice that is not in its cache.
+Writes slices of 256 x 216 as one gzip HDF5 file each, as in the public ACDC files, prepares them, and
+reads all slices of both formats in random order, from files in the page cache of the operating system. The
+loader reads a slice in this way if it is not in its own cache.
 """
 
 import argparse
@@ -21,7 +21,7 @@ SHAPE = (256, 216)
 
 
 def write_slices(folder: Path, patients: int, slices: int) -> None:
-    """The HDF5 form: ``data/slices/patient001_frame01_slice_1.h5`` and a list of them."""
+    """Write ``data/slices/patient001_frame01_slice_1.h5`` etc., and a list of them."""
     (folder / "data" / "slices").mkdir(parents=True)
     names = []
     distance = np.hypot(*np.mgrid[-128:128, -108:108])
@@ -41,13 +41,13 @@ def write_slices(folder: Path, patients: int, slices: int) -> None:
 
 
 def read_hdf5(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """As the field's loaders do."""
+    """Read a slice as the public loaders do."""
     with h5py.File(path, "r") as file:
         return file["image"][:], file["label"][:]
 
 
 def read_prepared(data: PreparedData, case: str, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """As `semiseg.data.loader` does, before resizing."""
+    """Read a slice as `semiseg.data.loader` does, before resizing."""
     return data.image_slice(case, index), data.label_slice(case, index)
 
 
@@ -88,11 +88,11 @@ def main() -> None:
                 for _, c, i in order
             ]
     hdf5, prepared = summary(times["HDF5"]), summary(times["prepared"])
-    for form, timing in (("one gzip HDF5 file a slice", hdf5), ("the prepared set", prepared)):
+    for form, timing in (("one gzip HDF5 file per slice", hdf5), ("prepared data set", prepared)):
         print(
-            f"{form}: {1e6 * timing.median:,.0f} microseconds a slice, fastest {timing.fastest * 1e6:,.0f}"
+            f"{form}: {1e6 * timing.median:,.0f} microseconds per slice, fastest {timing.fastest * 1e6:,.0f}"
         )
-    # Other work on the machine interrupts the longer call more often: the fastest decide.
+    # Other processes interrupt longer calls more often: compare the fastest ones.
     ratio = hdf5.fastest / prepared.fastest
     print(f"medians: {hdf5.median / prepared.median:.0f} times less")
     print(f"fastest: {ratio:.0f} times less ({verdict(ratio, 30, at_most=False)})")

@@ -1,10 +1,10 @@
-"""How long ``--help``, ``methods`` and ``predict`` take, beside a bare interpreter and torch.
+"""Time ``--help``, ``methods`` and ``predict``, compared with ``python -c pass`` and torch.
 
     python benchmarks/startup.py
 
-Every call is a process of its own; the first of each is a warm-up, and the calls take turns. Beside the
-wall time stands the processor time, which other work on the machine stretches less. ``predict`` makes the
-mask of one small volume by a small U-Net, so that its time is nearly all start.
+Every call runs in a new process. The first call of each is a warm-up, and the calls alternate. Wall time
+and processor time are printed; the latter depends less on other processes. ``predict`` segments one small
+volume with a small U-Net, so that its time is mostly start-up.
 """
 
 import argparse
@@ -38,7 +38,7 @@ SETTINGS = (
 
 
 def spent(arguments: list[str]) -> tuple[float, float]:
-    """Seconds from start to end of a process, and those that it computed."""
+    """Wall time and processor time of a process, in seconds."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, *arguments], env=environment, check=True, capture_output=True)
@@ -47,7 +47,7 @@ def spent(arguments: list[str]) -> tuple[float, float]:
 
 
 def prediction(folder: Path) -> list[str]:
-    """Train a small U-Net for one step and write a volume; returns the call that predicts it."""
+    """Train a small U-Net for one step and write a volume; return the command that predicts it."""
     import nibabel
 
     data, run, image = folder / "data", folder / "run", folder / "image.nii.gz"
@@ -62,7 +62,7 @@ def prediction(folder: Path) -> list[str]:
 def measure(
     calls: dict[str, list[str]], repeats: int
 ) -> tuple[dict[str, Timing], dict[str, Timing]]:
-    """Wall and processor times of several calls in turn."""
+    """Measure wall and processor times of several alternating calls."""
     wall: dict[str, list[float]] = {name: [] for name in calls}
     computed: dict[str, list[float]] = {name: [] for name in calls}
     for repeat in range(repeats + 1):
@@ -87,9 +87,9 @@ def main() -> None:
     for name, timing in wall.items():
         quick = "semiseg" in name and name != PREDICT
         note = f", {verdict(timing.median, 0.5, at_most=True)}" if quick else ""
-        ratio = f"{timing.median / wall[BARE].median:.1f} bare interpreters"
-        print(f"{name:26} {timing}, computing {computed[name].median:.2f} s, {ratio}{note}")
-    for what, times in (("wall time", wall), ("computing", computed)):
+        ratio = f"{timing.median / wall[BARE].median:.1f} x {BARE}"
+        print(f"{name:26} {timing}, processor time {computed[name].median:.2f} s, {ratio}{note}")
+    for what, times in (("wall time", wall), ("processor time", computed)):
         ratio_of_torch = times[PREDICT].median / times[TORCH].median
         print(
             f"semiseg predict / import torch, {what}: {ratio_of_torch:.2f}, "

@@ -1,4 +1,4 @@
-"""A training step as the loop does it, for the benchmarks that time one."""
+"""The training step of the training loop, for the benchmarks that time it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ DATA = Manifest(task=TASK, layout="benchmark", split=Split(train=()), cases=())
 
 
 def heart_like(size: int, labelled: int = 2, unlabelled: int = 2) -> Batch:
-    """Images with a ring, a disc in it and a crescent beside it, large as in ACDC."""
+    """Images with a disc, a ring around it and a crescent next to it, of the size in ACDC."""
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:size, :size] / size
     labels = np.zeros((labelled + unlabelled, size, size), np.int64)

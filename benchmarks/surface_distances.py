@@ -1,15 +1,15 @@
-"""HD95 and ASD: ours against the whole-volume algorithm that the field uses (medpy).
+"""Compare the time of HD95 and ASD with the usual algorithm on the whole volume (medpy).
 
     python benchmarks/surface_distances.py [path/to/ACDC]
 
-Takes the label volumes of a folder in the field's HDF5 form (``data/*.h5``), or generated ones of
-the same shape. Each prediction is its reference, moved and roughened; ``scattered`` adds a few
-false positives far away, so that the box of the pair spans the image. Measured are what a table
-needs (HD95 and one-directional ASD) and HD95 alone. Prints medians in milliseconds and their ratio,
-all of one run, and fails where the numbers differ.
+Uses the label volumes of a folder of public HDF5 files (``data/*.h5``), or generated ones of the same
+shape. Each prediction is its reference, shifted and with rough edges; ``scattered`` adds a few distant
+false positives, so that the bounding box of the pair spans the image. Times HD95 together with
+one-directional ASD, and HD95 alone. Prints medians in milliseconds and their ratio, and fails if the
+results differ.
 
-medpy is used where it is installed, and only to be measured; else its algorithm (binary erosion
-and a distance transform of the whole volume, once per metric and direction) is written out here.
+If medpy is not installed, its algorithm (binary erosion and a distance transform of the whole volume, once
+per metric and direction) is used from this file.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def ours(prediction: Mask, reference: Mask, spacing: tuple[float, ...]) -> NDArr
 
 
 def ours_hd95(prediction: Mask, reference: Mask, spacing: tuple[float, ...]) -> NDArray[np.float64]:
-    """HD95 alone: the other side has nothing to share between two metrics."""
+    """Only HD95."""
     return np.array([hd95(prediction, reference, spacing)])
 
 
@@ -62,7 +62,7 @@ def whole_volume_asd(prediction: Mask, reference: Mask, spacing: tuple[float, ..
 
 
 def baseline() -> tuple[str, Metric, Metric]:
-    """Its name, what gives (HD95, ASD), and what gives HD95 alone."""
+    """The name of the baseline, its function for (HD95, ASD), and its function for HD95."""
     try:
         from medpy.metric import binary  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
@@ -98,14 +98,16 @@ def volumes(folder: Path | None, count: int) -> Iterator[tuple[str, NDArray[Any]
 
     files = sorted((folder / "data").glob("*.h5"))[:count]
     if not files:
-        raise SystemExit(f"{folder} holds no data/*.h5: give the folder of the HDF5 form.")
+        raise SystemExit(
+            f"{folder} contains no data/*.h5: give the folder of the public HDF5 files."
+        )
     for file in files:
         with h5py.File(file) as content:
             yield file.stem, np.asarray(content["label"])
 
 
 def roughened(reference: Mask, generator: np.random.Generator, scattered: bool) -> Mask:
-    """A prediction with errors like a network's."""
+    """A prediction with errors similar to those of a network."""
     moved = ndimage.shift(reference.astype(np.uint8), (0, 2, -1), order=0) > 0
     noise = ndimage.gaussian_filter(generator.standard_normal(reference.shape), (0, 3, 3))
     prediction: Mask = np.where(noise > noise.std(), ndimage.binary_erosion(moved), moved)
@@ -128,7 +130,9 @@ def milliseconds(metric: Metric, pair: tuple[Mask, Mask], repeats: int) -> float
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", nargs="?", type=Path, help="ACDC in the field's HDF5 form")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, help="folder of the public HDF5 files of ACDC"
+    )
     parser.add_argument("--volumes", type=int, default=6)
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
@@ -144,7 +148,7 @@ def main() -> None:
         for what, own, other in (("HD95 and ASD", ours, both), ("HD95", ours_hd95, alone)):
             gaps = [np.abs(own(*pair, SPACING) - other(*pair, SPACING)).max() for pair in pairs]
             if max(gaps) > 1e-6:
-                raise SystemExit(f"The two disagree by {max(gaps):.2g}.")
+                raise SystemExit(f"The results differ by {max(gaps):.2g}.")
             mine = [milliseconds(own, pair, arguments.repeats) for pair in pairs]
             theirs = [milliseconds(other, pair, arguments.repeats) for pair in pairs]
             ratios = np.divide(theirs, mine)

@@ -1,4 +1,4 @@
-"""What all tests share: one torch thread, and a prepared data set of a few small slices."""
+"""Fixtures of all tests: one torch thread, and a prepared data set of a few small slices."""
 
 import os
 from collections.abc import Callable
@@ -15,17 +15,17 @@ from small import write_small_data
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
-    """Two threads beside another process run many times slower than one."""
+    """With other processes running, two threads are many times slower than one."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
-    """The small data set; nobody writes into it."""
+    """The small data set, which tests must not change."""
     return write_small_data(tmp_path_factory.mktemp("data") / "shapes")
 
 
 @pytest.fixture
 def write_data() -> Callable[[Path], PreparedData]:
-    """Writes the small data set into a folder of one's own."""
+    """A function that writes the small data set into a new folder."""
     return write_small_data

@@ -45,7 +45,7 @@ def deep_settings(method: str) -> tuple[str, ...]:
 
 
 def draw_volume(rng: np.random.Generator, shape: tuple[int, int, int]) -> tuple[np.ndarray, ...]:
-    """Image int16 with a ball and a box of their own grey values, and its label."""
+    """An int16 image of a ball and a box with different grey values, and its label."""
     z, y, x = np.indices(shape)
     label = np.zeros(shape, np.uint8)
     label[2:6, 3:9, 2:8] = 2

@@ -1,4 +1,4 @@
-"""Small DICOM files with all that names a person, as an archive hands them out."""
+"""Small DICOM files with all fields that identify a patient, as from a clinical archive."""
 
 import dataclasses
 from pathlib import Path
@@ -18,7 +18,7 @@ LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 @dataclasses.dataclass(frozen=True)
 class Person:
-    """Whom nothing that is written may name."""
+    """A patient whose data must not occur in any output."""
 
     name: str
     identifier: str
@@ -91,7 +91,7 @@ def enhanced(files: list[FileDataset]) -> FileDataset:
 
 
 def write(files: list[FileDataset], folder: Path, names: str = "IM{:04d}") -> None:
-    """Write files in an order that is not that of their slices."""
+    """Write files in an order that differs from the order of the slices."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, index in enumerate(np.random.default_rng(1).permutation(len(files))):
         files[index].save_as(folder / names.format(number), enforce_file_format=True)
@@ -101,7 +101,7 @@ def segmentation(
     files: list[FileDataset], label: NDArray[np.uint8], names: tuple[str, ...], path: Path,
     kind: str = "BINARY",
 ) -> None:  # fmt: skip
-    """A DICOM-SEG of [X, Y, Z] codes, one segment a name."""
+    """A DICOM-SEG of [X, Y, Z] codes, one segment per name."""
     import highdicom as hd
     from pydicom.sr.codedict import codes
 
@@ -124,18 +124,18 @@ def segmentation(
 
 
 def archive(folder: Path, label: str, patients: int = 6, ending: str = ".nii.gz") -> None:
-    """A series a patient in folders named after them, a localiser each; labels of all but two.
+    """One series and one localiser per patient, in folders of their names; two patients have no label.
 
     Args:
-        folder: to write.
-        label: "seg" for DICOM-SEG, "file" for a label file beside the series' folder.
-        patients: how many.
-        ending: of label files, of which NIfTI has its rows mirrored, as converters do.
+        folder: the folder to write.
+        label: "seg" for DICOM-SEG, "file" for a label file next to the folder of the series.
+        patients: number of patients.
+        ending: suffix of label files; the rows of NIfTI files are mirrored, as converters do.
     """
     for number in range(patients):
         who = person(number)
         codes, affine = replicas.blocks(number), replicas.oblique(mirrored=number % 2 == 1)
-        affine[:3, 2] *= -1 if number % 2 == 1 else 1  # a stack has a right-handed order
+        affine[:3, 2] *= -1 if number % 2 == 1 else 1  # slices are stacked in right-handed order
         files = ct_slices(2 * replicas.scan_of(codes, number), affine, who)
         place = folder / who.name.replace("^", "_") / f"CT_{who.identifier}"
         write(files, place, "IM{:04d}" if number % 2 else "slice {}.dcm")

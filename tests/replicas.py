@@ -1,4 +1,4 @@
-"""Small replicas of official data sets: their names, codes, dtypes, axis order and oddities."""
+"""Small replicas of official data sets, with their names, codes, dtypes, axis order and quirks."""
 
 import json
 from pathlib import Path
@@ -49,9 +49,9 @@ def acdc(folder: Path, patients: int = 3, frames: int = 5) -> None:
 
 
 def acdc_hdf5(folder: Path, training: int = 4) -> None:
-    """data/slices of training patients from slice 1 on, whole volumes of the others; the lists beside.
+    """data/slices of the training patients, whole volumes of the others, and the lists.
 
-    float32 in [0, 1] by the volume's extremes, no spacing; train_slices.list is in no order of names.
+    float32 in [0, 1] by the volume's extremes, no spacing; train_slices.list is not sorted by name.
     """
     import h5py
 
@@ -142,7 +142,7 @@ def kvasir(folder: Path, count: int = 10) -> None:
 
 
 def isic2018(folder: Path, training: int = 10, testing: int = 0) -> None:
-    """Input and ground truth a part, licences among the pictures."""
+    """Folders of inputs and ground truth per part, with licence files among the pictures."""
     for word, numbers in (("Training", range(training)), ("Test", range(100, 100 + testing))):
         if not numbers:
             continue
@@ -177,7 +177,7 @@ def crag(folder: Path, train: int = 6, valid: int = 2) -> None:
 
 
 def blocks(seed: int, shape: tuple[int, int, int] = (26, 24, 5)) -> NDArray[np.uint8]:
-    """Two classes as two blocks that lie elsewhere for each seed."""
+    """Two classes as two blocks, at positions that depend on the seed."""
     rng = np.random.default_rng(seed)
     label = np.zeros(shape, np.uint8)
     row, column = rng.integers(2, 6, 2)
@@ -187,13 +187,13 @@ def blocks(seed: int, shape: tuple[int, int, int] = (26, 24, 5)) -> NDArray[np.u
 
 
 def scan_of(label: NDArray[np.uint8], seed: int) -> NDArray[np.int16]:
-    """Intensities that tell the classes apart, with noise."""
+    """Intensities that distinguish the classes, with noise."""
     rng = np.random.default_rng(seed)
     return (np.array([0, 250, 120])[label] + rng.integers(0, 60, label.shape)).astype(np.int16)
 
 
 def write_volume(path: Path, data: NDArray[np.generic], affine: NDArray[np.float64]) -> None:
-    """An image [X, Y, Z] with its affine (RAS) by SimpleITK, in the format that the name says."""
+    """Write an image [X, Y, Z] with its affine (RAS) by SimpleITK, in the format of the name."""
     import SimpleITK
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -207,7 +207,7 @@ def write_volume(path: Path, data: NDArray[np.generic], affine: NDArray[np.float
 
 
 def nnunet(folder: Path, cases: int = 7, testing: int = 2, ending: str = ".nii.gz") -> None:
-    """Dataset101_Blocks: two channels a case, a file each; the last case has no label."""
+    """Dataset101_Blocks: two channels per case, one file each; the last case has no label."""
     shown = np.diag([1.0, 1.0, 4.0, 1.0])
     for number in range(cases + testing):
         tail = "Tr" if number < cases else "Ts"
@@ -228,7 +228,7 @@ def nnunet(folder: Path, cases: int = 7, testing: int = 2, ending: str = ".nii.g
 
 
 def decathlon(folder: Path, cases: int = 5, modalities: int = 2) -> None:
-    """Task99_Blocks: 4D images where there are several modalities, macOS's files beside each."""
+    """Task99_Blocks: 4D images if there are several modalities, with files of macOS."""
     training = []
     for number in range(cases + 1):
         label = blocks(number)
@@ -255,7 +255,7 @@ def decathlon(folder: Path, cases: int = 5, modalities: int = 2) -> None:
 
 
 def volumes(folder: Path, ending: str = ".nrrd", cases: int = 5) -> None:
-    """images beside labels, oblique, in a format of SimpleITK's."""
+    """Folders images and labels, oblique, in a format that SimpleITK writes."""
     for number in range(cases):
         label = blocks(number)
         affine = oblique()
@@ -273,7 +273,7 @@ def suffixed(folder: Path, cases: int = 8) -> None:
 
 
 def channelled(folder: Path, cases: int = 7) -> Path:
-    """list.json beside volumes of two channels, a file each, headers and voxels apart."""
+    """list.json and volumes of two channels, one file each, with separate headers."""
     rows = []
     for number in range(cases):
         label, names = blocks(number), [f"scans/b{number}_000{c}.nhdr" for c in range(2)]
@@ -288,12 +288,12 @@ def channelled(folder: Path, cases: int = 7) -> Path:
 
 
 def turned(folder: Path, count: int = 8) -> None:
-    """Photographs that EXIF turns, NAME.jpg beside NAME_mask.png as drawn on what is shown."""
+    """Photographs with an EXIF rotation, NAME.jpg, and NAME_mask.png drawn on the rotated picture."""
     folder.mkdir(parents=True)
     for number in range(count):
         picture, disc = photograph(number)
         exif = Image.Exif()
-        exif[0x0112] = 6  # what is shown is the stored picture, turned by a quarter to the right
+        exif[0x0112] = 6  # shown after a rotation by 90 degrees to the right
         picture.transpose(Image.Transpose.ROTATE_90).save(
             folder / f"IMG{number}.jpg", exif=exif, quality=95
         )
@@ -315,7 +315,7 @@ def apart(folder: Path, count: int = 8) -> None:
 
 
 def slicer(folder: Path, cases: int = 7) -> None:
-    """NAME.nrrd beside NAME.seg.nrrd as 3D Slicer writes them: each numbers its segments in its own way."""
+    """NAME.nrrd beside NAME.seg.nrrd as 3D Slicer writes them: the codes of segments differ between files."""
     import SimpleITK
 
     shown = {"large": "0.5 0.68 0.31", "small": "0.9 0.1 0.2"}
@@ -336,7 +336,7 @@ def slicer(folder: Path, cases: int = 7) -> None:
 
 
 def oblique(mirrored: bool = False) -> NDArray[np.float64]:
-    """Three turns and spacings 0.9, 1.1 and 5 mm; right- or left-handed."""
+    """An affine with three rotations and spacings 0.9, 1.1 and 5 mm; right- or left-handed."""
     turned = np.eye(3)
     for axis, angle in enumerate((0.2, -0.3, 0.5)):
         one, other = [i for i in range(3) if i != axis]
@@ -356,7 +356,7 @@ def _either(path: Path, data: NDArray[np.generic], affine: NDArray[np.float64]) 
 
 
 def synapse_prepared(folder: Path, training: tuple[int, ...], test: tuple[int, ...]) -> None:
-    """train_npz and test_vol_h5 with eight organs as stripes, float32 in [0, 1]; lists beside."""
+    """train_npz and test_vol_h5 with eight organs as stripes, float32 in [0, 1], and the lists."""
     import h5py
 
     for name in ("train_npz", "test_vol_h5"):

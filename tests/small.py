@@ -30,7 +30,7 @@ CONTRAST = (*SWIN, "mcsc.projector_hidden=16", "mcsc.projector_width=8")
 
 
 def draw_slice(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Image [1, 36, 32] int16 with a disc and a square of their own grey values, label [36, 32]."""
+    """An int16 image [1, 36, 32] of a disc and a square with different grey values, and its label."""
     rows, columns = np.mgrid[:36, :32]
     label = np.zeros((36, 32), np.uint8)
     top, left = rng.integers(2, 8, 2)

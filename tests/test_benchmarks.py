@@ -1,4 +1,4 @@
-"""The benchmarks of steps run, so that what docs say of speed can be measured again."""
+"""The benchmarks of training steps run, so that the numbers in the docs can be reproduced."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def test_steps_of_patches_are_timed(
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in lines] == ["80"] * 3 + ["64"] * 3
     assert "at most" in lines[1]
-    assert lines[5].startswith("64: part of the step")
+    assert lines[5].startswith("64: share of the contrast")
 
 
 def test_other_steps_have_a_configuration(tmp_path: Path) -> None:

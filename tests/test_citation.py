@@ -10,7 +10,7 @@ import yaml
 import semiseg
 
 ROOT = Path(__file__).parents[1]
-REQUIRED = {"cff-version", "message", "title", "authors"}  # of the file, by cff 1.2.0
+REQUIRED = {"cff-version", "message", "title", "authors"}  # by the schema of CFF 1.2.0
 REQUIRED_OF_REFERENCE = {"type", "title", "authors"}
 
 

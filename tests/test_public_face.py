@@ -1,4 +1,4 @@
-"""``import semiseg`` gives every verb as a function, and imports nothing heavy for it."""
+"""``import semiseg`` provides every command as a function, without heavy imports."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""The shape of the package: short files, no cycles, no catch-all modules, no heavy libraries."""
+"""The structure of the package: short files, no cycles, no catch-all modules, no heavy libraries."""
 
 import statistics
 from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ UNWANTED = {"torchvision", "timm"}
 
 @pytest.fixture(scope="module")
 def imports() -> grimp.ImportGraph:
-    """Who imports whom, also within functions; without imports for type checkers alone."""
+    """The imports of all modules, also within functions, but not under TYPE_CHECKING."""
     return grimp.build_graph(
         "semiseg",
         include_external_packages=True,
@@ -87,5 +87,5 @@ def test_no_module_is_a_catch_all() -> None:
 def test_no_library_is_imported_that_does_not_fit_the_pinned_torch(
     imports: grimp.ImportGraph,
 ) -> None:
-    assert "torch" in imports.modules  # others than the package's own are in the graph
+    assert "torch" in imports.modules  # the graph also contains external packages
     assert imports.modules & UNWANTED == set()

@@ -1,4 +1,4 @@
-"""The wheel: what it contains, and whether its copy of semiseg works without the checkout."""
+"""The wheel: its contents, and its copy of semiseg without the checkout."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 
 
 def run(*command: str | Path, cwd: Path, path: Path | None = None) -> str:
-    """Run a command with nothing but `path` on PYTHONPATH and return its standard output."""
+    """Run a command with only `path` on PYTHONPATH and return its standard output."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     environment.pop("PYTHONPATH", None)
     if path is not None:
@@ -35,7 +35,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds the installed wheel and nothing else."""
+    """A folder that contains only the installed wheel."""
     folder = tmp_path_factory.mktemp("installed")
     run(*PIP, "install", "--no-deps", "--no-index", "--target", folder, wheel, cwd=folder)
     return folder
@@ -94,7 +94,7 @@ def test_listings_from_the_wheel(
 
 
 def test_a_short_demo_from_the_wheel(installed: Path, tmp_path: Path) -> None:
-    """One iteration of each training: everything from data to the page, without a result."""
+    """All steps from data to page, with one iteration per training."""
     said = run(
         installed / "bin" / "semiseg", "demo", "-o", "demo", "--patients", "10", "--labelled", "1",
         "--iterations", "1", "--jobs", "1", "--device", "cpu", cwd=tmp_path, path=installed,

@@ -1,7 +1,6 @@
-"""Typed configuration: defaults, the data's suggestions, a preset, ``--set``, a study's row.
+"""Typed configuration, merged from defaults, the data, a preset, ``--set`` and a study's row.
 
-This module knows no method and no network. Their sections are validated by the types that the caller
-gives.
+This module does not depend on methods or networks: the caller gives the types of their sections.
 """
 
 import dataclasses
@@ -20,36 +19,36 @@ Length = Annotated[float, Field(gt=0)]
 
 
 class Strict(BaseModel):
-    """A section in which an unknown name is an error."""
+    """A section that rejects unknown names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataConfig(Strict):
-    """What a network sees: squares or boxes of what size, and the geometric augmentation."""
+    """The input of a network, and the geometric augmentation."""
 
     dimensions: Literal[2, 3] = Field(2, description="2: slices; 3: patches of volumes")
     size: int = Field(224, ge=32, description="side of the network's square input, in pixels")
     patch: tuple[Side, Side, Side] | None = Field(
-        None, description="3D: sides of the network's input, [slices, rows, columns] in voxels"
+        None, description="3D: size of the network's input, [slices, rows, columns] in voxels"
     )
     spacing: tuple[Length, Length, Length] | None = Field(
-        None, description="3D: mm that all volumes are resampled to, [slice, row, column]"
+        None, description="3D: spacing of the resampled volumes, [slice, row, column] in mm"
     )
     foreground: float = Field(
-        1 / 3, ge=0, le=1, description="3D: part of the labelled patches that is put on a class"
+        1 / 3, ge=0, le=1, description="3D: fraction of labelled patches centred on a class"
     )
-    overlap: float = Field(0.5, ge=0, lt=1, description="3D: of a prediction's sliding windows")
+    overlap: float = Field(0.5, ge=0, lt=1, description="3D: overlap of the sliding windows")
     quarter_turns_and_flips: float = Field(
         0.5, ge=0, le=1, description="probability of a random quarter turn and flip"
     )
     rotation: float = Field(
-        0.5, ge=0, le=1, description="probability of a random rotation (where not turned)"
+        0.5, ge=0, le=1, description="probability of a random rotation (if not turned)"
     )
     rotation_degrees: float = Field(20.0, ge=0, le=180)
-    scaling: float = Field(0.0, ge=0, lt=1, description="random zoom in 1 - s to 1 + s")
+    scaling: float = Field(0.0, ge=0, lt=1, description="random zoom of 1 - s to 1 + s")
     crop: float = Field(
-        0.0, ge=0, lt=1, description="random crop: a window of 1 - c to 1 of the side, anywhere"
+        0.0, ge=0, lt=1, description="random crop to 1 - c to 1 of the side, at any position"
     )
     cache_mb: int = Field(
         1024, ge=0, description="memory for resized slices or resampled volumes, in MiB"
@@ -59,15 +58,15 @@ class DataConfig(Strict):
     def _volumes(self) -> "DataConfig":
         if self.dimensions == 3 and self.patch is None:
             raise ValueError(
-                "dimensions=3 needs the sides of a patch too, for example data.patch=[32,64,64]"
+                "dimensions=3 needs the size of a patch, for example data.patch=[32,64,64]"
             )
         if self.dimensions == 3 and self.crop:
-            raise ValueError("crop is for slices (a patch is a crop already): leave it 0 in 3D")
+            raise ValueError("crop is for slices (a patch is already a crop): leave it 0 in 3D")
         return self
 
     @property
     def sides(self) -> tuple[int, ...]:
-        """The sides of a network's input: [size, size], or the patch."""
+        """The size of a network's input: (size, size), or the patch."""
         if self.dimensions == 2:
             return self.size, self.size
         assert self.patch is not None
@@ -75,16 +74,16 @@ class DataConfig(Strict):
 
     @property
     def input_size(self) -> int | str:
-        """As tables and pages have it: the side of slices, or '32 x 32 x 48'."""
+        """The input's size for tables: the side of slices, or '32 x 32 x 48'."""
         return self.size if self.dimensions == 2 else " x ".join(map(str, self.sides))
 
 
 class TrainingConfig(Strict):
-    """One training's budget, optimiser and rhythm."""
+    """Length, batches, optimiser and intervals of a training."""
 
     iterations: int = Field(30_000, ge=1)
     epochs: int | None = Field(
-        None, ge=1, description="passes over the labelled images, in place of iterations"
+        None, ge=1, description="passes over the labelled images, instead of iterations"
     )
     batch_size: int = Field(24, ge=1, description="labelled and unlabelled images together")
     labelled_batch_size: int = Field(12, ge=1)
@@ -93,17 +92,17 @@ class TrainingConfig(Strict):
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(1e-4, ge=0)
     schedule: Literal["polynomial", "cosine"] = "polynomial"
-    power: float = Field(0.9, ge=0, description="of the polynomial decay (1 - t/T)^power")
-    warmup: float = Field(0.0, ge=0, lt=1, description="linear, as a part of the run")
-    clip_gradients: float | None = Field(None, gt=0, description="largest norm of all gradients")
+    power: float = Field(0.9, ge=0, description="exponent of the decay (1 - t/T)^power")
+    warmup: float = Field(0.0, ge=0, lt=1, description="linear warm-up, as a fraction of the run")
+    clip_gradients: float | None = Field(None, gt=0, description="maximum norm of the gradients")
     batch_norm: Literal["apart", "together"] = Field(
-        "together", description="statistics of labelled and unlabelled images in a step"
+        "together", description="whether labelled and unlabelled images share their statistics"
     )
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
-        "auto", description="auto: mixed on a GPU, single on a CPU"
+        "auto", description="auto: chosen by the device (mixed on a GPU)"
     )
     weights_from: str | None = Field(
-        None, description="a run's folder: networks start from the weights of its network"
+        None, description="folder of a run whose weights initialise the networks"
     )
     seed: int = Field(0, ge=0)
     validate_every: int = Field(200, ge=1)
@@ -111,7 +110,7 @@ class TrainingConfig(Strict):
     log_every: int = Field(10, ge=1)
     gradient_sizes_every: int = Field(0, ge=0, description="0: never")
     keep_weights_at: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (), description="iterations whose weights stay, as weights/step-N"
+        (), description="iterations whose weights are kept, as weights/step-N"
     )
     tensorboard: bool = False
 
@@ -126,14 +125,14 @@ class TrainingConfig(Strict):
 
 
 class EvaluationConfig(Strict):
-    """How a run is scored; the words are those of ``semiseg evaluate``."""
+    """How a run is scored, with the options of ``semiseg evaluate``."""
 
-    protocol: Literal["strict", "paper", "paper-plgcl", "paper-cross-level"] = "strict"
+    protocol: str = Field("strict", description="see 'semiseg evaluate --help'")
     missing: Literal["worst", "exclude", "zero"] = "worst"
 
 
 class RunConfig(Strict):
-    """Everything that a training depends on beside its data and split."""
+    """All settings of a training except its data and split."""
 
     method: str
     preset: str | None = None
@@ -141,24 +140,24 @@ class RunConfig(Strict):
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     networks: dict[str, dict[str, Any]] = Field(
-        default_factory=dict, description="one section per network, under its own name in files"
+        default_factory=dict, description="one section per network, stored under the network's name"
     )
     options: dict[str, Any] = Field(
-        default_factory=dict, description="the method's own section, under its own name in files"
+        default_factory=dict, description="the method's section, stored under the method's name"
     )
 
 
 RIVALS = {"training.iterations": "epochs", "training.epochs": "iterations"}
-"""The later layer's word on how long a training is replaces the earlier one's."""
+"""Options that exclude each other: one in a later layer replaces the other in an earlier layer."""
 
 SECTIONS = ("data", "training", "evaluation")
 NETWORKS = "networks"
-"""The section whose options go to every network of a run that has them."""
+"""The section whose options apply to every network of a run that has them."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """Nested values and where they come from ('the data', "preset 'x'", '--set')."""
+    """Nested values and their origin ('the data', "preset 'x'", '--set')."""
 
     origin: str
     values: Mapping[str, Any]
@@ -182,7 +181,7 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
             value = yaml.safe_load(text)
         except yaml.YAMLError:
             raise UserError(
-                f"--set {name}: '{text}' is not a value (a number, word or list)."
+                f"--set {name}: '{text}' is not a value: use a number, word or list."
             ) from None
         if isinstance(value, str):
             value = _number(value)
@@ -191,14 +190,14 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def as_assignments(config: Mapping[str, Mapping[str, Any]] | None) -> list[str]:
-    """``{"training": {"iterations": 20}}`` -> ``["training.iterations=20"]``, what ``--set`` takes.
+    """``{"training": {"iterations": 20}}`` -> ``["training.iterations=20"]``, for ``--set``.
 
     Args:
         config: sections of named values: numbers, words, true, false, None, or lists of them. None
-            is an empty one.
+            means no sections.
 
     Raises:
-        UserError: for anything that is not a section of named values, or a value of another kind.
+        UserError: for a section without named values, or a value of another type.
     """
     example = "{'training': {'iterations': 2000}}"
     if config is not None and not isinstance(config, Mapping):
@@ -224,7 +223,7 @@ def as_assignments(config: Mapping[str, Mapping[str, Any]] | None) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers and arrays of numpy, and paths, as what JSON knows; else TypeError."""
+    """Convert NumPy numbers and arrays, and paths, to JSON types; raises TypeError for others."""
     if isinstance(value, Path):
         return str(value)
     if hasattr(value, "tolist"):
@@ -234,7 +233,7 @@ def _plain(value: Any) -> Any:
 
 def _number(text: str) -> float | str:
     try:
-        return float(text)  # YAML 1.1 reads 5e-4 as a word
+        return float(text)  # YAML 1.1 reads 5e-4 as a string
     except ValueError:
         return text
 
@@ -243,7 +242,7 @@ def _number(text: str) -> float | str:
 class Resolved:
     """A validated configuration and the origin of each value that is not a default.
 
-    ``unused``: options of networks that the method does not train, asked for by ``--set``.
+    ``unused``: options that ``--set`` gives to networks that the method does not train.
     """
 
     config: RunConfig
@@ -256,12 +255,12 @@ class Known:
     """The sections of methods and networks that a configuration may have.
 
     Attributes:
-        method: the name of the method that is trained.
+        method: the name of the method to train.
         options: the type of its section.
-        methods: names of all methods; sections of others are left out.
+        methods: names of all methods; sections of others are ignored.
         networks: names of all networks.
-        network_type: gives the type of a network's section.
-        used: gives the names of the networks that the method builds, from its options and
+        network_type: returns the type of a network's section.
+        used: returns the names of the networks that the method builds, from its options and
             ``data.dimensions``.
     """
 
@@ -273,7 +272,7 @@ class Known:
     used: Callable[[BaseModel, int], Sequence[str]]
 
     def section(self, name: str, origin: str) -> str:
-        """The name of a section as it is stored; raises `UserError` for an unknown one."""
+        """The stored name of a section; raises `UserError` for an unknown one."""
         if name not in SECTIONS:
             name = name.replace("_", "-")
         names = [*SECTIONS, NETWORKS, *self.networks, *self.methods]
@@ -282,7 +281,7 @@ class Known:
         return name
 
     def fields(self, section: str) -> set[str]:
-        """The options of a section."""
+        """Names of the options of a section."""
         if section in SECTIONS:
             return set(type(RunConfig.model_fields[section].default).model_fields)
         if section == NETWORKS:
@@ -293,7 +292,7 @@ class Known:
 
 
 class _Merged:
-    """Values of several layers, section by section, and the origin of each."""
+    """Values of several layers by section, and the origin of each."""
 
     def __init__(self) -> None:
         self.values: dict[str, dict[str, Any]] = {}
@@ -309,14 +308,14 @@ class _Merged:
 
 
 def resolve(known: Known, layers: Sequence[Layer], preset: str | None = None) -> Resolved:
-    """Merge ``layers`` (later ones win) over the defaults and validate.
+    """Merge ``layers`` over the defaults and validate; later layers take precedence.
 
-    Sections of methods and networks that are known but not in use are left out, so that one preset
-    serves a comparison of several methods. Options of the section ``networks`` go to every network
-    in use that has them.
+    Sections of known methods and networks that are not in use are ignored, so that one preset
+    serves a comparison of several methods. Options of the section ``networks`` apply to every
+    network in use that has them.
 
     Raises:
-        UserError: naming the section, key or value that does not fit, with the nearest name.
+        UserError: for an unknown section or option, or an invalid value.
     """
     merged, every = _Merged(), _Merged()
     for layer in layers:
@@ -325,7 +324,7 @@ def resolve(known: Known, layers: Sequence[Layer], preset: str | None = None) ->
             if name in known.methods and name != known.method:
                 continue
             if not isinstance(values, Mapping):
-                raise UserError(f"{layer.origin}: section '{section}' needs named values.")
+                raise UserError(f"{layer.origin}: section '{section}' must contain named values.")
             fields = known.fields(name)
             for key, value in values.items():
                 if key not in fields:
@@ -378,29 +377,29 @@ WORDING = {
     "too_long": "must have fewer entries",
     "bool_parsing": "must be true or false",
 }
-"""In place of a validation's own words, by its type."""
+"""Replacements for messages of pydantic, by the type of error."""
 
 
 def readable(
     error: ValidationError, origins: Mapping[str, str] | None = None, section: str = ""
 ) -> str:
-    """The first fault of a validation as one sentence; ``section``: of what was validated alone."""
-    fault = error.errors()[0]
-    place, inside = [section] if section else [], [*fault["loc"]]
-    words = fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "missing" and inside and isinstance(inside[-1], int):
-        inside.pop()  # of a list: said of the list itself
-        words = "must have more entries"
-    where = ".".join([*place, *(str(part) for part in inside)])
+    """The first validation error as one sentence; ``section`` is the section that was validated."""
+    first = error.errors()[0]
+    prefix, location = [section] if section else [], [*first["loc"]]
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing" and location and isinstance(location[-1], int):
+        location.pop()  # an entry of a list: report the list itself
+        message = "must have more entries"
+    where = ".".join([*prefix, *(str(part) for part in location)])
     key = ".".join(where.split(".")[:2])  # without positions in a list
     origin = (origins or {}).get(key)
-    message = WORDING.get(fault["type"], words)
-    for tail in (", unable to", ", got a number"):  # what was given follows anyway
+    message = WORDING.get(first["type"], message)
+    for tail in (", unable to", ", got a number"):  # the message ends with the value in any case
         message = message.partition(tail)[0]
     message = message.replace("Input should be", "must be")
     if not where:
         return f"{message}."
-    joint = " " if message.startswith("must ") else ": "
-    given = fault.get("input")
+    separator = " " if message.startswith("must ") else ": "
+    given = first.get("input")
     got = "" if isinstance(given, Mapping) else f", got {given!r}"
-    return f"{where}{joint}{message}{got}{f' (from {origin})' if origin else ''}."
+    return f"{where}{separator}{message}{got}{f' (from {origin})' if origin else ''}."

@@ -1,6 +1,7 @@
-"""What is said while long work runs: sentences, and a progress bar with the time left.
+"""Console output: messages, and a progress bar with the time left.
 
-On a terminal a live bar (rich); elsewhere (a log file, a scheduler) a plain line now and then.
+On a terminal the bar is live (rich). Elsewhere, such as in a log file, a plain line is printed every
+15 seconds.
 """
 
 import contextlib
@@ -18,18 +19,18 @@ class Bar(Protocol):
     """A running progress bar."""
 
     def advance(self, steps: int = 1, note: str = "") -> None:
-        """Move on by ``steps`` and show ``note`` (loss, Dice) beside the bar."""
+        """Advance by ``steps`` and show ``note`` (loss, Dice) beside the bar."""
 
 
 class Console:
-    """Sentences to standard output, progress to standard error."""
+    """Writes messages to standard output and progress to standard error."""
 
     def say(self, text: str = "") -> None:
-        """One line for the person."""
+        """Print a message."""
         print(text, flush=True)
 
     def warn(self, text: str) -> None:
-        """One line about something a person should know."""
+        """Print a warning on one line."""
         print(f"note: {one_line(text)}", flush=True)
 
     def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
@@ -44,7 +45,7 @@ class Console:
 
     @contextlib.contextmanager
     def bar(self, label: str, total: int, done: int = 0) -> Iterator[Bar]:
-        """A bar over ``total`` steps of which ``done`` lie behind."""
+        """A bar over ``total`` steps, of which ``done`` are complete."""
         if sys.stderr.isatty():
             with _rich_bar(label, total, done) as bar:
                 yield bar
@@ -54,13 +55,13 @@ class Console:
 
 
 class Quiet(Console):
-    """Says nothing: for tests and for use as a library."""
+    """Prints nothing: for tests and for use as a library."""
 
     def say(self, text: str = "") -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def warn(self, text: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     @contextlib.contextmanager
     def bar(self, label: str, total: int, done: int = 0) -> Iterator[Bar]:
@@ -74,7 +75,7 @@ class _NoBar:
 
 
 class _PlainBar:
-    """A line every 15 seconds and one at the end."""
+    """Prints a line every 15 seconds and one at the end."""
 
     def __init__(self, label: str, total: int, done: int) -> None:
         self.label, self.total, self.first, self.done = label, total, done, done

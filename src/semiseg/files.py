@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Atomic writing of files, and checks of their paths."""
 
 import contextlib
 import os
@@ -12,8 +12,8 @@ PREFIX = ".partial-"
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A file beside ``path`` that takes its place once the block has ended well."""
-    # the suffix stays the last: libraries choose the format by it
+    """Yield a temporary file beside ``path`` that replaces it if the block succeeds."""
+    # keep the suffix last: libraries choose the format by it
     partial = path.with_name(f"{PREFIX}{os.getpid()}-{path.name}")
     try:
         yield partial
@@ -25,10 +25,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_output(path: Path) -> Iterator[Path]:
-    """As `atomic_write`, making the folder where it is missing.
+    """Like `atomic_write`, but create the folder if it is missing.
 
     Raises:
-        UserError: where the file cannot be written.
+        UserError: if the file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,31 +39,31 @@ def atomic_output(path: Path) -> Iterator[Path]:
 
 
 def unwritable(path: Path, error: OSError) -> UserError:
-    """What a person is told where ``path`` cannot be written."""
+    """The error for a ``path`` that cannot be written."""
     return UserError(
         f"{path} cannot be written ({error.strerror or error}): free space or choose another folder."
     )
 
 
 def is_partial(path: Path) -> bool:
-    """Whether ``path`` was left by a process that died while writing."""
+    """Whether ``path`` is a temporary file of a process that was killed while writing."""
     return path.name.startswith(PREFIX)
 
 
 def inside(folder: Path, name: str, origin: Path) -> Path:
-    """The file ``name`` of ``folder``, as ``origin`` (a list, a header) names it.
+    """The path of the file ``name`` in ``folder``; ``origin`` is the list or header that names it.
 
     Raises:
-        UserError: where it lies elsewhere: by ``..``, an absolute path or a link.
+        UserError: if the path leads out of the folder: by ``..``, an absolute path or a link.
     """
     path = folder / name
     try:
         within = path.resolve().is_relative_to(folder.resolve())
-    except (OSError, ValueError, RuntimeError):  # NUL, a name of absurd length, links in a circle
+    except (OSError, ValueError, RuntimeError):  # NUL, a very long name, circular links
         within = False
     if not (name.strip() and within):
         raise UserError(
-            f"{origin} names '{name[:200]}', which does not lie in {folder}: copy the file there "
-            "and name it by its path in that folder."
+            f"{origin} names '{name[:200]}', which is not in {folder}: copy the file there "
+            "and give its path relative to that folder."
         )
     return path

@@ -1,4 +1,4 @@
-"""Tables of named entries that other packages extend through entry points."""
+"""Registries of named entries that other packages can extend through entry points."""
 
 import functools
 import importlib
@@ -10,11 +10,11 @@ from semiseg.errors import UserError
 
 
 class Named(Protocol):
-    """An entry of a table."""
+    """An entry of a registry."""
 
     @property
     def name(self) -> str:
-        """The name that a person types."""
+        """The name that users type."""
 
 
 N = TypeVar("N", bound=Named)
@@ -29,10 +29,10 @@ def entry_points(group: str) -> tuple[importlib.metadata.EntryPoint, ...]:
 def with_plugins(built_in: Sequence[N], group: str) -> dict[str, N]:
     """Entries by name: the built-in ones first, then those of the entry point ``group``.
 
-    A built-in entry wins over another package's entry of the same name.
+    A built-in entry takes precedence over an entry of the same name in another package.
 
     Raises:
-        UserError: where another package's entry cannot be imported.
+        UserError: if an entry of another package cannot be imported.
     """
     entries = {entry.name: entry for entry in built_in}
     for point in entry_points(group):

@@ -1,4 +1,4 @@
-"""Ctrl-C and a scheduler's SIGTERM end long work after the step at hand."""
+"""Stopping after the current step on Ctrl-C or a scheduler's SIGTERM."""
 
 import contextlib
 import signal
@@ -8,16 +8,16 @@ from types import FrameType
 
 
 class Stop:
-    """Which signal asked for the end; 0 while none has."""
+    """The signal that was received; 0 if none."""
 
     number: int = 0
 
     def __call__(self) -> bool:
-        """Whether the work is to end."""
+        """Whether a signal was received."""
         return self.number != 0
 
     def pass_on(self) -> None:
-        """Do what the signal would have done."""
+        """Raise the exception that the signal would have raised."""
         if self.number == signal.SIGINT:
             raise KeyboardInterrupt
         if self.number:
@@ -26,9 +26,9 @@ class Stop:
 
 @contextlib.contextmanager
 def listening() -> Iterator[Stop]:
-    """Note SIGINT and SIGTERM in place of dying of them; a second one acts at once.
+    """Record SIGINT and SIGTERM instead of ending the process; a second signal ends it at once.
 
-    A signal that is ignored stays so, and other threads than the main one have none.
+    Signals that are ignored stay ignored. Only the main thread receives signals.
     """
     stop = Stop()
     before = {}

@@ -1,4 +1,4 @@
-"""Words and numbers in sentences."""
+"""Formatting of numbers and lists in messages."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,7 @@ MOST_NAMED = 5
 
 
 def one_line(text: str) -> str:
-    """``text`` with everything that does not print escaped: names of files may hold anything."""
+    """``text`` with unprintable characters escaped, because file names may contain any."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -16,7 +16,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def times(shape: tuple[int, ...]) -> str:
-    """A shape as people write it: ``10 x 256 x 256``."""
+    """A shape as text: ``10 x 256 x 256``."""
     return " x ".join(str(size) for size in shape) or "no axes"
 
 
@@ -31,7 +31,7 @@ def duration(seconds: float) -> str:
 
 
 def joined(words: Sequence[str], last: str = "and") -> str:
-    """``a, b and c``; ``last`` is the word before the last one."""
+    """``a, b and c``; ``last`` is the conjunction."""
     return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 

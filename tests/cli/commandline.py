@@ -1,4 +1,4 @@
-"""Calling ``semiseg`` as a person does: in this process, which is fast, or in one of its own."""
+"""Call ``semiseg`` with command-line arguments, in this process (fast) or in a new one."""
 
 import contextlib
 import dataclasses
@@ -32,14 +32,14 @@ SMALL = {
 
 
 def small(**changed: str) -> list[str]:
-    """``--set`` options for tiny networks; ``iterations="3"`` changes one of ``training``."""
+    """``--set`` options for tiny networks; ``iterations="3"`` sets ``training.iterations``."""
     values = SMALL | {f"training.{name}": value for name, value in changed.items()}
     return [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
 
 
 @dataclasses.dataclass(frozen=True)
 class Said:
-    """What a command came to."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -53,7 +53,7 @@ class Said:
 
 @contextlib.contextmanager
 def within(folder: Path | None) -> Iterator[None]:
-    """Another working directory for a while."""
+    """Change the working directory temporarily."""
     if folder is None:
         yield
         return
@@ -66,7 +66,7 @@ def within(folder: Path | None) -> Iterator[None]:
 
 
 def call(*words: object, cwd: Path | None = None) -> Said:
-    """``semiseg WORDS`` in this process, through the same ``main`` as the console script."""
+    """Run ``semiseg WORDS`` in this process, through the ``main`` of the console script."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     before, sys.argv = sys.argv, ["semiseg", *map(str, words)]
     try:
@@ -81,7 +81,7 @@ def call(*words: object, cwd: Path | None = None) -> Said:
 
 
 def process(*words: object, cwd: Path | None = None) -> Said:
-    """``semiseg WORDS`` in a process of its own."""
+    """Run ``semiseg WORDS`` in a new process."""
     done = subprocess.run(
         [*COMMAND, *map(str, words)], cwd=cwd, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
@@ -89,23 +89,23 @@ def process(*words: object, cwd: Path | None = None) -> Said:
 
 
 def start(*words: object) -> "subprocess.Popen[str]":
-    """``semiseg WORDS`` in a process that the test stops."""
+    """Start ``semiseg WORDS`` in a process that the test stops."""
     return subprocess.Popen(
         [*COMMAND, *map(str, words)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        # a shell's background job, which the tests may be, ignores Ctrl-C and hands that on
+        # Ctrl-C is ignored in a background job of a shell (as the tests may be) and its children
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
 def well(said: Said) -> Said:
-    """``said``, which must have ended well."""
+    """Check that a command succeeded; return its output."""
     assert said.code == 0, said.all
     return said
 
 
 def refused(said: Said, *fragments: object) -> None:
-    """One sentence on the error stream that holds ``fragments``, exit code 2, no traceback."""
+    """Check for exit code 2 and one sentence on stderr that contains ``fragments``."""
     assert said.code == 2, said.all
     lines = [line for line in said.err.splitlines() if not PROGRESS.fullmatch(line)]
     assert len(lines) == 1, said.err
@@ -117,7 +117,7 @@ def refused(said: Said, *fragments: object) -> None:
 
 
 def tree(*folders: Path) -> dict[str, str]:
-    """A hash of every file below ``folders``, and every folder's name."""
+    """The hash of every file below ``folders``, and the names of the folders."""
     return {
         str(path): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
         for folder in folders

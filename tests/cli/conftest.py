@@ -1,4 +1,4 @@
-"""Data and runs that the command-line tests share; they are read, never written."""
+"""Data and runs for the command-line tests, which must not change them."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def data(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The phantom, prepared by a real process."""
+    """The phantom, prepared in a new process."""
     folder = tmp_path_factory.mktemp("prepared") / "data"
     said = well(process("prepare", phantom, "-o", folder))
     assert "found: 10 patients = 20 volumes = 80 slices" in said.out
@@ -30,7 +30,7 @@ def data(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MCSC, trained on two labelled patients by a real process."""
+    """MCSC, trained on two labelled patients in a new process."""
     folder = tmp_path_factory.mktemp("trained") / "run"
     said = well(
         process("train", data, "--method", "mcsc", "--labelled", "2", "-o", folder, *small())
@@ -77,7 +77,7 @@ def picture_data(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture(scope="session")
 def picture_run(picture_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A U-Net of the labelled pictures."""
+    """A U-Net trained on the labelled pictures."""
     folder = tmp_path_factory.mktemp("picture-run") / "run"
     well(
         call(

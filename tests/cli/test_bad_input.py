@@ -1,4 +1,4 @@
-"""Bad input: one sentence that names the file or option, exit code 2, nothing touched."""
+"""Bad input: one sentence that names the file or option, exit code 2, no file changed."""
 
 import gzip
 import json
@@ -98,7 +98,7 @@ def _broken_description(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "named"),
     [
-        (_no_label_at_all, "no label at all"),
+        (_no_label_at_all, "no label"),
         (_codes_outside_the_classes, "p3"),
         (_another_shape, LABEL),
         (_another_grid, LABEL),
@@ -144,7 +144,7 @@ def test_prepare_refuses_unreadable_hdf5(tmp_path: Path) -> None:
         ('{"train": ["p1", "p2"], "test": ["p2"]}', ["split.json", "p2", "train and in test"]),
         ('{"train": ["p1"], "test": ["p9"]}', ["split.json", "p9"]),
         ('{"train": ["p1"], "tset": ["p2"]}', ["split.json", "keys train, validation, test"]),
-        ('{"train": ["p1",', ["split.json", "no JSON"]),
+        ('{"train": ["p1",', ["split.json", "not JSON"]),
         ('{"train": [], "test": ["p1"]}', ["split.json", "training"]),
     ],
 )
@@ -197,34 +197,37 @@ def test_nothing_an_empty_folder_or_a_file_in_place_of_a_folder(
 @pytest.mark.parametrize(
     ("words", "fragments"),
     [
-        (("train", "RUN", "--method", "mcsc", "-o", "OUT"), ["no prepared data set"]),
+        (("train", "RUN", "--method", "mcsc", "-o", "OUT"), ["not a prepared data set"]),
         (("train", "SOURCE", "--method", "mcsc", "-o", "OUT"), ["semiseg prepare"]),
         (("train", "--resume", "-o", "DATA"), ["is no run"]),
         (("evaluate", "DATA"), ["is no run"]),
-        (("evaluate", "RUN", "--data", "RUN"), ["no prepared data set"]),
+        (("evaluate", "RUN", "--data", "RUN"), ["not a prepared data set"]),
         (("predict", "DATA", "IMAGES", "-o", "OUT"), ["is no run"]),
         (("predict", "IMAGES", "RUN", "-o", "OUT"), ["is no run"]),
-        (("predict", "RUN", "IMAGES", "-o", "mask.nii.gz"), ["names a file", "give a folder"]),
+        (
+            ("predict", "RUN", "IMAGES", "-o", "mask.nii.gz"),
+            ["is the name of a file", "give a folder"],
+        ),
         (("predict", "RUN", "SOURCE", "-o", "OUT"), ["sub-folders are not searched"]),
-        (("prepare", "DATA", "-o", "OUT"), ["prepared data set already"]),
-        (("prepare", "SOURCE", "-o", "SOURCE"), ["holds the source"]),
-        (("prepare", "IMAGES", "-o", "SOURCE", "--overwrite"), ["holds the source"]),
-        (("prepare", "SOURCE", "-o", "RUN", "--overwrite"), ["no prepared data set"]),
+        (("prepare", "DATA", "-o", "OUT"), ["already a prepared data set"]),
+        (("prepare", "SOURCE", "-o", "SOURCE"), ["contains the source"]),
+        (("prepare", "IMAGES", "-o", "SOURCE", "--overwrite"), ["contains the source"]),
+        (("prepare", "SOURCE", "-o", "RUN", "--overwrite"), ["not a prepared data set"]),
         (("prepare", "SOURCE", "-o", "DATA", "--seed", "5"), ["another split", "--overwrite"]),
-        (("pack", "RUN", "-o", "OUT"), ["no prepared data set"]),
+        (("pack", "RUN", "-o", "OUT"), ["not a prepared data set"]),
         (("pack", "DATA", "-o", "SOURCE", "--overwrite"), ["is a folder"]),
         (("pack", "DATA", "-o", "OUT", "--bits", "12"), ["--bits 12", "8 or 16"]),
         (("unpack", "DATA", "-o", "OUT"), ["is a folder"]),
         (("report", "DATA"), ["neither a run", "nor a benchmark"]),
         (("benchmark", "DATA", "--methods", "mcsc", "-o", "RUN"), ["is not a benchmark"]),
         (("train", "DATA", "--method", "mcsc", "--labelled", "2", "-o", "RUN"), ["--resume"]),
-        # what is no run is never replaced, whatever is asked for
-        (("train", "DATA", "--method", "mcsc", "-o", "DATA", "--overwrite"), ["is no run"]),
-        (("train", "DATA", "--method", "mcsc", "-o", "SOURCE", "--overwrite"), ["is no run"]),
-        (("demo", "-o", "DATA", "--overwrite"), ["is no demo"]),
+        # a folder that is not a run is never replaced
+        (("train", "DATA", "--method", "mcsc", "-o", "DATA", "--overwrite"), ["is not a run"]),
+        (("train", "DATA", "--method", "mcsc", "-o", "SOURCE", "--overwrite"), ["is not a run"]),
+        (("demo", "-o", "DATA", "--overwrite"), ["is not a demo"]),
         (("predict", "RUN", "IMAGES", "-o", "IMAGES", "--overwrite"), ["overwrite the image"]),
         (("predict", "RUN", "IMAGES", "LABELS", "-o", "OUT"), ["would write the same mask"]),
-        (("evaluate", "RUN", "LABELS"), ["holds no masks"]),
+        (("evaluate", "RUN", "LABELS"), ["contains no masks"]),
         (("evaluate", "LABELS", "LABELS", "--classes", "RV,3=LV"), ["CODE=NAME"]),
     ],
 )
@@ -260,9 +263,9 @@ def test_without_an_unlabelled_image_the_method_is_named(tmp_path: Path) -> None
     well(call("prepare", source, "-o", data))
     before = tree(tmp_path)
     said = call("train", data, "--method", "mcsc", "-o", out, *small())
-    refused(said, "No unlabelled image is left for mcsc", "--labelled")
+    refused(said, "mcsc needs unlabelled images", "--labelled")
     words = ("--methods", "supervised,mcsc", "--on", "test", "-o", out)
-    refused(call("benchmark", data, *words, *small()), "No unlabelled image is left for mcsc")
+    refused(call("benchmark", data, *words, *small()), "mcsc needs unlabelled images")
     assert tree(tmp_path) == before
 
 
@@ -294,7 +297,7 @@ def test_a_run_is_not_resumed_on_other_data(data: Path, picture_data: Path, tmp_
 def test_a_copy_split_anew_is_scored_by_the_split_of_the_run(
     phantom: Path, data: Path, run: Path, tmp_path: Path
 ) -> None:
-    """Else patients that a network was trained on would be its test."""
+    """Otherwise a network would be tested on patients that it was trained on."""
     anew = tmp_path / "anew"
     well(call("prepare", phantom, "-o", anew, "--seed", "11"))
     test = PreparedData(data).manifest.split.test
@@ -320,7 +323,7 @@ def test_a_checkpoint_cut_short_is_said_and_the_one_before_is_taken(
     newest = sorted((cut / "checkpoints").iterdir())[-1]
     newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
     said = well(call("train", "--resume", "-o", cut))
-    assert f"{newest.name} is cut short or damaged: going back" in said.out
+    assert f"{newest.name} is truncated or damaged: using the previous" in said.out
     well(call("train", "--resume", "-o", whole))
     ends = [path / "weights" / "last.safetensors" for path in (whole, cut)]
     assert ends[0].read_bytes()[-4096:] == ends[1].read_bytes()[-4096:]
@@ -359,7 +362,7 @@ def test_a_run_with_a_damaged_configuration(run: Path, tmp_path: Path) -> None:
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """What a full disk is to a program: writing more than ``size`` bytes to a file fails."""
+    """Simulate a full disk: writing more than ``size`` bytes to a file fails."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -401,18 +404,18 @@ def test_masks_of_another_run_are_not_taken_for_ones_own(
     images = sorted((phantom / "images").iterdir())[:2]
     well(call("predict", run, images[0], "-o", out))
     before = tree(out)
-    shutil.copytree(run, moved)  # the same weights elsewhere are the same run
+    shutil.copytree(run, moved)  # a copy of a run is the same run
     assert "kept: 1 mask already" in well(call("predict", moved, images[0], "-o", out)).out
     for words in (("--network", "swin"), ("--flips",)):
         said = call("predict", run, *images, "-o", out, *words)
-        refused(said, "holds other masks", moved, "network unet", "--overwrite")
+        refused(said, "contains other masks", moved, "network unet", "--overwrite")
     masks = [path for path in before if path.endswith(".nii.gz")]
     assert [tree(out)[path] for path in masks] == [before[path] for path in masks]
     well(call("predict", run, *images, "-o", out, "--flips", "--overwrite"))
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     shutil.copy(out / images[0].name, foreign)
-    refused(call("predict", run, images[0], "-o", foreign), "nothing says whose")
+    refused(call("predict", run, images[0], "-o", foreign), "of unknown origin")
 
 
 def test_scores_do_not_take_the_place_of_others(run: Path, tmp_path: Path) -> None:
@@ -422,7 +425,7 @@ def test_scores_do_not_take_the_place_of_others(run: Path, tmp_path: Path) -> No
     refused(call("evaluate", run, "--on", "validation", "-o", out), out, "part test")
     refused(call("evaluate", run, "-o", out, "--flips"), out, "flips False")
     assert tree(out) == before
-    well(call("evaluate", run, "--on", "test", "-o", out))  # the same scores anew
+    well(call("evaluate", run, "--on", "test", "-o", out))  # the same scores again
     well(call("evaluate", run, "--on", "validation", "-o", out, "--overwrite"))
     of = json.loads((out / "summary.json").read_text())["of"]
     assert (of["part"], of["network"], of["weights"]) == ("validation", "unet", "best")

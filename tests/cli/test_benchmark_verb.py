@@ -1,4 +1,4 @@
-"""``semiseg benchmark``: interrupted, resumed, extended, several at a time, one table."""
+"""``semiseg benchmark``: interrupt, resume and extend it, run several at a time, one table."""
 
 import csv
 import os
@@ -30,7 +30,7 @@ def finished(bench: Path) -> set[str]:
 
 
 def wait_for(happened: Callable[[], object], seconds: float = 180) -> None:
-    """Until ``happened()``, or fail."""
+    """Wait until ``happened()``, or fail."""
     end = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < end, "it took too long"
@@ -38,13 +38,13 @@ def wait_for(happened: Callable[[], object], seconds: float = 180) -> None:
 
 
 def children(parent: int) -> list[int]:
-    """Process ids whose parent is ``parent``, in the order of their start."""
+    """The ids of the child processes of ``parent``, in the order of their start."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             words = stat.read_text().rpartition(")")[2].split()
         except OSError:
-            continue  # it has just ended
+            continue  # the process has ended
         if int(words[1]) == parent and words[0] != "Z":
             found.append((int(words[19]), int(stat.parent.name)))
     return [pid for _, pid in sorted(found)]
@@ -71,7 +71,9 @@ def test_interrupted_resumed_and_extended(data: Path, tmp_path: Path) -> None:
     going.send_signal(signal.SIGINT)
     _, err = going.communicate(timeout=60)
     assert going.returncode == 130, err
-    assert err.splitlines()[-1].startswith("semiseg: stopped; the same command goes on")
+    assert err.splitlines()[-1].startswith(
+        "semiseg: stopped; to resume, run the same command again"
+    )
     assert "Traceback" not in err
     wait_for(lambda: not any(alive(pid) for pid in workers), seconds=20)
     early = finished(bench)
@@ -139,9 +141,9 @@ def test_it_is_said_where_a_row_has_its_own_word(data: Path, tmp_path: Path) -> 
     words = ("benchmark", data, "-o", tmp_path / "bench", "--dry-run", "--labelled", "2", *small())
     more = ("--set", "plgcl.warmup=0.1", "--set", "data.size=64")
     said = well(call(*words, "--study", "plgcl-table2", *more))
-    assert "plgcl.warmup is as the study has it, not as --set, in 'all, no warm-up'\n" in said.out
-    assert "data.size is" not in said.out
-    # a baseline of as many labelled images, whatever batch is asked for
+    assert "plgcl.warmup: the study overrides --set in 'all, no warm-up'\n" in said.out
+    assert "data.size:" not in said.out
+    # the baseline uses as many labelled images, regardless of the batch size
     well(call(*words, "--study", "cross-level-table1"))
 
 
@@ -199,7 +201,7 @@ def test_no_process_outlives_a_killed_benchmark(data: Path, tmp_path: Path) -> N
         wait_for(lambda: list(bench.glob("runs/*/checkpoints/*.pt")) or going.poll() is not None)
         workers = children(going.pid)
         assert workers
-    finally:  # or a failed test would leave an endless training
+    finally:  # a failed test must not leave a training running
         going.kill()
         going.communicate(timeout=60)
     wait_for(lambda: not any(alive(pid) for pid in workers), seconds=20)
@@ -207,7 +209,7 @@ def test_no_process_outlives_a_killed_benchmark(data: Path, tmp_path: Path) -> N
 
 @LINUX
 def test_a_killed_run_takes_no_other_with_it(data: Path, tmp_path: Path) -> None:
-    """As where memory runs out: the operating system kills one process of several."""
+    """As when memory runs out, and the operating system kills one of several processes."""
     bench = tmp_path / "bench"
 
     def kill_the_first() -> None:

@@ -1,4 +1,4 @@
-"""Every verb is also a Python function with the same arguments and defaults."""
+"""Every command is also a Python function with the same arguments and defaults."""
 
 import inspect
 from collections.abc import Callable
@@ -26,9 +26,9 @@ from semiseg.workflows.prepare import prepare
 from semiseg.workflows.report import report
 from semiseg.workflows.train import resume, train
 
-# Words of the command line -> names in Python, where they differ.
+# Options with other names in Python.
 RENAMED = {"time": "seconds"}
-# --seed is training.seed; --resume is a function of its own; the rest is for two folders of masks.
+# --seed is training.seed; --resume is the function resume; the others are arguments of compare.
 ELSEWHERE = {"train": {"seed", "resume"}, "evaluate": {"references", "classes"}}
 
 

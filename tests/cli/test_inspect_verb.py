@@ -1,4 +1,4 @@
-"""``semiseg inspect`` as a person and as a program call it."""
+"""``semiseg inspect``: its text, its JSON and wrong input."""
 
 import json
 from pathlib import Path
@@ -13,8 +13,8 @@ def test_text_says_what_the_data_are(data: Path) -> None:
     assert "All              10 patients = 20 volumes = 80 slices" in said
     assert "Unlabelled       2 patients = 4 volumes = 16 slices" in said
     assert "upper bound of Dice" in said
-    assert "(at an input of 64 x 64 pixels, as the data suggest)" in said
-    # ten generated patients lie alike but are not the same
+    assert "(at an input of 64 x 64 pixels, chosen from the data)" in said
+    # the ten generated patients are similar but not identical
     assert "identical" not in said
     assert tree(data) == before
 
@@ -39,8 +39,8 @@ def test_json_is_all_that_is_printed(phantom: Path, data: Path, tmp_path: Path) 
         (("nowhere",), ["nowhere does not exist"]),
         (("DATA", "--size", "3"), ["--size 3"]),
         (("DATA", "--size", "many"), ["--size"]),
-        (("DATA", "--layout", "nifti"), ["--layout", "prepared already"]),
-        (("DATA", "--classes", "a"), ["--classes", "prepared already"]),
+        (("DATA", "--layout", "nifti"), ["--layout", "is a prepared data set"]),
+        (("DATA", "--classes", "a"), ["--classes", "is a prepared data set"]),
         (("DATA", "-o", "DATA"), ["lies within the data"]),
         (("PHANTOM", "--classes", "a,a"), ["--classes"]),
         (("PHANTOM", "--patient-pattern", "("), ["--patient-pattern"]),

@@ -1,4 +1,4 @@
-"""``pack`` and ``unpack`` on the command line, and that a run goes on with what was unpacked."""
+"""``pack`` and ``unpack`` on the command line, and a run on the unpacked data."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def test_a_set_travels(run: Path, data: Path, tmp_path: Path) -> None:
     tables = [
         [line for line in said.out.splitlines() if str(tmp_path) not in line] for said in scores
     ]
-    assert tables[0] == tables[1]  # images of whole numbers stay exact with 16 bits
+    assert tables[0] == tables[1]  # 16 bits store integer images exactly
     words = ("train", tmp_path / "back", "--method", "supervised", "-o", tmp_path / "new")
     well(call(*words, *small(iterations="1")))
     file.write_bytes(file.read_bytes()[:-100])

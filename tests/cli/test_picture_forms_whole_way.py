@@ -1,4 +1,4 @@
-"""prepare, train, evaluate, predict for pictures in every form, as a person types them."""
+"""prepare, train, evaluate and predict on the command line, for pictures of every format."""
 
 import csv
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def eight(values: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 def deep_tiff(root: Path) -> None:
-    """16 bits of which a few are used, as cameras of microscopes write."""
+    """16 bits of which only a few are used, as in files of microscope cameras."""
     for number in range(COUNT):
         values, codes = scene(number)
         image = np.clip(3_000 + 900 * values, 0, 65_535).astype(np.uint16)
@@ -153,7 +153,7 @@ def test_the_whole_way(
 
 
 def test_predictions_are_normalised_as_in_training(tmp_path: Path) -> None:
-    """Of 16 bits by the percentiles of the image: a file equals the prepared case."""
+    """16-bit pictures are normalised by percentiles: a file gives the scores of its prepared case."""
     source, data, run = tmp_path / "source", tmp_path / "data", tmp_path / "run"
     deep_tiff(source)
     well(call("prepare", source, "-o", data))
@@ -192,12 +192,12 @@ def test_pictures_of_another_kind_than_the_trainings(tmp_path: Path) -> None:
     save(new / "grey.png", eight(scene(1)[0]))
     said = call("predict", run, new, "-o", tmp_path / "masks")
     assert said.code == 1
-    assert "deep.png has more than 8 bits a pixel, but the run was trained on images with 8" in (
+    assert "deep.png has more than 8 bits per pixel, but the run was trained on images with 8" in (
         said.all
     )
     assert "stack.tif is a stack of pictures, but the run was trained on pictures" in said.all
     assert "1 image (such as" in said.all
-    assert "colour.png) of another kind than those of the training, which were grey" in said.all
+    assert "colour.png), since the training images were grey" in said.all
     masks = {path.name for path in (tmp_path / "masks").glob("*.png")}
     assert masks == {"colour.png", "grey.png"}
     one, other = (np.asarray(Image.open(tmp_path / "masks" / name)) for name in sorted(masks))
@@ -210,15 +210,15 @@ def test_slices_that_nobody_drew_are_unlabelled_images(tmp_path: Path) -> None:
     well(call("prepare", source, "-o", tmp_path / "all"))
     assert not any(case.unlabelled_slices for case in PreparedData(tmp_path / "all").manifest.cases)
     said = well(call("prepare", source, "-o", data, "--empty-slices", "unlabelled"))
-    assert "16 slices of labelled volumes hold no label and serve as unlabelled images" in said.all
+    assert "16 slices of labelled volumes have no label and serve as unlabelled images" in said.all
     prepared = PreparedData(data)
     assert all(case.unlabelled_slices == (0, 3) for case in prepared.manifest.cases)
     assert (np.array(prepared.label("n0"))[[0, 3]] == IGNORE_INDEX).all()
-    # every case is labelled: these slices are the only unlabelled images that there are
+    # every case is labelled: these slices are the only unlabelled images
     words = ("--method", "cross-teaching", "-o", run, *small(iterations="2"))
     said = well(call("train", data, *words))
     assert "slices of them without a label" in said.out
-    refused(call("train", tmp_path / "all", *words, "--overwrite"), "No unlabelled image is left")
+    refused(call("train", tmp_path / "all", *words, "--overwrite"), "needs unlabelled images")
     well(call("evaluate", run))
 
 
@@ -227,9 +227,9 @@ def test_options_that_do_not_fit(tmp_path: Path) -> None:
     partly_labelled(source)
     words = ("prepare", source, "-o", tmp_path / "data")
     refused(call(*words, "--empty-slices", "unlabelled"), "--empty-slices is for volumes")
-    refused(call(*words, "--empty-slices", "maybe"), "take background or unlabelled")
+    refused(call(*words, "--empty-slices", "maybe"), "use background or unlabelled")
     refused(call(*words, "--ignore-value", "300"), "--ignore-value 300")
-    refused(call(*words, "--ignore-value", "none"), "holds 255 beside class codes")
+    refused(call(*words, "--ignore-value", "none"), "contains 255 in addition to class codes")
     assert not (tmp_path / "data").exists()
 
 
@@ -250,7 +250,7 @@ def test_masks_of_files_are_scored_where_they_are_not_ignored(tmp_path: Path) ->
         with (out / "cases.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
         assert [float(row["dice"]) for row in rows] == [1.0] * 4
-    # nothing but 0 and 255: with two classes named, these pixels are ignored
+    # only 0 and 255: with two named classes, these pixels are ignored
     save(tmp_path / "r" / "a.png", np.where(partly == IGNORE_INDEX, partly, 0))
     said = well(
         call("evaluate", tmp_path / "p" / "a.png", tmp_path / "r" / "a.png", "--classes", "x,y")

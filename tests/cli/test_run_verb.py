@@ -1,4 +1,4 @@
-"""``semiseg run``: all of it in one command, and again where it was stopped."""
+"""``semiseg run``: all steps in one command, also resumed."""
 
 import json
 import shutil
@@ -39,8 +39,10 @@ def test_volumes_all_the_way(phantom: Path, tmp_path: Path) -> None:
     assert "is finished: nothing to do" in again.out
     assert "preparing" not in again.all
     assert tree(out / "data", out / "masks").keys() == before.keys()
-    refused(call("run", phantom, "-o", out, "--labelled", "3", *small()), "another --labelled")
-    refused(call("run", phantom, "-o", phantom), "was not begun by 'semiseg run'")
+    refused(
+        call("run", phantom, "-o", out, "--labelled", "3", *small()), "other values of --labelled"
+    )
+    refused(call("run", phantom, "-o", phantom), "was not created by 'semiseg run'")
 
 
 def test_stacks_give_stacks_and_ignored_slices_are_no_background(tmp_path: Path) -> None:
@@ -58,7 +60,7 @@ def test_stacks_give_stacks_and_ignored_slices_are_no_background(tmp_path: Path)
     words = ("run", tmp_path / "set", "-o", tmp_path / "out", "--method", "supervised", *small())
     ignored = ("--ignore-value", "9", "--empty-slices", "unlabelled")
     said = well(call(*words, *ignored))
-    assert "10 slices of labelled volumes hold no label" in said.out
+    assert "10 slices of labelled volumes have no label" in said.out
     masks = sorted((tmp_path / "out/masks").iterdir())
     assert "n5.tif" in [path.name for path in masks]
     for path in masks:
@@ -68,23 +70,23 @@ def test_stacks_give_stacks_and_ignored_slices_are_no_background(tmp_path: Path)
         assert mask.dtype == np.uint8
         assert set(np.unique(mask)) <= {0, 1}
     well(call(*words, *ignored))
-    refused(call(*words, "--ignore-value", "8"), "another --ignore-value, --empty-slices")
-    refused(call("run", tmp_path / "out/data", "-o", tmp_path / "x"), "go on with 'semiseg train'")
+    refused(call(*words, "--ignore-value", "8"), "other values of --ignore-value, --empty-slices")
+    refused(call("run", tmp_path / "out/data", "-o", tmp_path / "x"), "with 'semiseg train'")
 
 
 def test_pictures_by_the_clock(pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     at = small().index(f"training.iterations={SMALL['training.iterations']}")
-    sets = small()[: at - 1] + small()[at + 1 :]  # the clock says how many
+    sets = small()[: at - 1] + small()[at + 1 :]  # --time determines the iterations
     words = ("run", pictures, "-o", out, "--time", "1s", "--max-side", "32", *sets)
     said = well(call(*words, "--intensity", "zscore", "--parts", "0.4,0.2,0.4"))
     manifest = json.loads((out / "data" / "manifest.json").read_text())
     assert manifest["task"]["intensity"]["kind"] == "zscore"
     parts = [len(manifest["split"][part]) for part in ("train", "validation", "test")]
     assert parts[2] > parts[1]
-    refused(call(*words, "--intensity", "zscore"), "another --parts")
+    refused(call(*words, "--intensity", "zscore"), "other values of --parts")
     assert "method: supervised, since" in said.out
-    assert "which did not pay below 1,000" in said.out
+    assert "which did not help below 1,000" in said.out
     assert "fit into 1 s (--time)" in said.out
     config = (out / "training" / "config.yaml").read_text()
     assert "method: supervised" in config
@@ -92,7 +94,7 @@ def test_pictures_by_the_clock(pictures: Path, tmp_path: Path) -> None:
     assert masks
     for path in masks:
         with Image.open(path) as mask, Image.open(pictures / "images" / path.name) as picture:
-            assert mask.size == picture.size  # not the size of the prepared ones
+            assert mask.size == picture.size  # not the size of the prepared picture
             assert set(np.unique(np.asarray(mask))) <= {0, 255}
 
 

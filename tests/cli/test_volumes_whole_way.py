@@ -1,4 +1,4 @@
-"""prepare, train, evaluate, predict, report in three dimensions, through the command line."""
+"""prepare, train, evaluate, predict and report on the command line, in 3D."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ def settings(method: str, *more: str) -> list[str]:
 
 
 def write_nifti(path: Path, volume: np.ndarray) -> None:
-    """Slices last, as NIfTI has them, on an oblique and uneven grid."""
+    """Write a volume with the slices as the last axis, on an oblique anisotropic grid."""
     path.parent.mkdir(parents=True, exist_ok=True)
     nibabel.save(nibabel.Nifti1Image(np.moveaxis(volume, 0, 2), AFFINE), path)
 
@@ -93,7 +93,7 @@ def test_the_whole_way(
 def test_a_trained_network_finds_solids_where_they_are(
     data: Path, solids: Path, tmp_path: Path
 ) -> None:
-    """Enough steps to tell a mask that is mirrored or moved from one that is not."""
+    """Train long enough to detect masks that are mirrored or shifted."""
     run = tmp_path / "run"
     more = (
         "training.iterations=40", "training.learning_rate=0.02", "unet.dropout=[0, 0, 0]",
@@ -118,7 +118,7 @@ def test_a_benchmark_in_3d_can_be_reported(data: Path, tmp_path: Path) -> None:
     bench = tmp_path / "bench"
     words = (
         "benchmark", data, "--methods", "supervised,cross-teaching", "--labelled", "3",
-        "--seeds", "0", "-o", bench, "--jobs", "1", *settings("supervised"),
+        "--seeds", "0", "-o", bench, "--jobs", "1", *settings("cross-teaching"),
     )  # fmt: skip
     well(call(*words))
     before = {path: path.stat().st_mtime_ns for path in bench.rglob("*.safetensors")}
@@ -148,7 +148,7 @@ def test_what_does_not_fit_is_refused_in_a_sentence(data: Path, tmp_path: Path) 
     three = ("--set", "data.dimensions=3")
     refused(call(*train, "--preset", "mcsc-acdc", *three), "data.patch=[32,64,64]")
     said = well(call(*train, *three, "--device", "cpu", "--dry-run"))
-    assert "data.patch = [32, 32, 48]  (from preset 'cpu-3d', as there is no GPU)" in said.out
+    assert "data.patch = [32, 32, 48]  (from preset 'cpu-3d', because there is no GPU)" in said.out
     refused(
         call(*train, *settings("supervised", "data.patch=[8, 18, 16]")),
         "data.patch [8, 18, 16]", "[8, 16, 16]",
@@ -171,7 +171,7 @@ def test_what_does_not_fit_is_refused_in_a_sentence(data: Path, tmp_path: Path) 
     (bare / "manifest.json").write_text(json.dumps(manifest))
     spaced = settings("supervised", "data.spacing=[1.5, 1.5, 1.5]")
     said = call("train", bare, "--method", "supervised", "-o", run, *spaced)
-    refused(said, "carries no spacing", "data.spacing=null")
+    refused(said, "has no spacing", "data.spacing=null")
     assert not run.exists()
 
 

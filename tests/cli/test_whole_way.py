@@ -1,4 +1,4 @@
-"""prepare, train, evaluate, predict, report: the whole way, with volumes and with pictures."""
+"""prepare, train, evaluate, predict and report, with volumes and with pictures."""
 
 import csv
 import json
@@ -72,7 +72,7 @@ def test_scores_land_in_the_run_unless_told_otherwise(run: Path, tmp_path: Path)
 
 
 def oblique(path: Path, seed: int) -> np.ndarray:
-    """An image on a turned grid with uneven spacing, and its affine."""
+    """Write an image on a rotated anisotropic grid; return its affine."""
     rng = np.random.default_rng(seed)
     axes, _ = np.linalg.qr(rng.normal(size=(3, 3)))
     affine = np.eye(4)
@@ -128,11 +128,11 @@ def test_predict_writes_on_the_input_grid(run: Path, tmp_path: Path) -> None:
     )
     assert np.abs(one - other).max() > 1e-6
     words = ("predict", run, images / "a.nii", "-o", tmp_path / "plain", "--network", "swin")
-    refused(call(*words, "--largest"), "largest pieces alone no")
+    refused(call(*words, "--largest"), "largest components only no")
     well(call(*words, "--largest", "--overwrite"))
     codes = np.asanyarray(nibabel.load(tmp_path / "plain" / "a.nii.gz").dataobj)
     pieces = [ndimage.label(codes == code)[1] for code in (1, 2, 3)]
-    assert max(pieces) == 1, "a few iterations leave a class at least, and in one piece"
+    assert max(pieces) == 1, "at least one class is predicted, as one component"
 
 
 def test_one_bad_image_is_skipped_and_the_exit_code_tells(run: Path, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_one_bad_image_is_skipped_and_the_exit_code_tells(run: Path, tmp_path: P
 def test_predicted_masks_score_as_the_run_does(
     run: Path, data: Path, phantom: Path, tmp_path: Path
 ) -> None:
-    """Two ways to the same numbers: from the prepared data, and through files."""
+    """Scores from the prepared data equal scores from mask files."""
     test = PreparedData(data).manifest.split.test
     names = [f"{patient}_{phase}.nii.gz" for patient in test for phase in ("ED", "ES")]
     images = [phantom / "images" / name for name in names]
@@ -246,7 +246,7 @@ def test_methods_of_patches_go_the_whole_way(
     method: str, options: list[str], kind: str, data: Path, phantom: Path, picture_data: Path,
     pictures: Path, tmp_path: Path,
 ) -> None:  # fmt: skip
-    """Each on the other's kind of data too."""
+    """Each method on both kinds of data."""
     source, prepared = (phantom, data) if kind == "volumes" else (pictures, picture_data)
     run, sets = tmp_path / "run", [word for option in options for word in ("--set", option)]
     well(call("train", prepared, "--method", method, "--labelled", "2", "-o", run, *small(), *sets))
@@ -282,7 +282,9 @@ def test_a_dry_run_says_how_long_and_writes_nothing(data: Path, tmp_path: Path) 
 def test_the_demo_ends_in_a_page_and_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "demo"
     (out / "phantom" / "images").mkdir(parents=True)
-    (out / "demo.txt").write_text("patients=10 seed=0\n")  # stopped while it drew the phantom
+    (out / "demo.txt").write_text(
+        "patients=10 seed=0\n"
+    )  # interrupted while generating the phantom
     (out / "phantom" / "images" / "half.nii.gz").write_bytes(b"half")
     words = ("demo", "-o", out, "--patients", "10", "--labelled", "1", "--iterations", "1")
     said = well(call(*words, "--jobs", "1"))

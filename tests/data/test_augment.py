@@ -1,4 +1,4 @@
-"""Geometry moves image and label together; probabilities and seeds are kept."""
+"""Geometric augmentation: image and label move together; probabilities; seeds."""
 
 import math
 
@@ -20,7 +20,7 @@ def draw(config: DataConfig, count: int, seed: int = 0) -> Tensor:
 
 
 def coded(count: int, size: int = 9) -> tuple[Tensor, Tensor]:
-    """Every pixel has its own number, in the image as in the label."""
+    """Every pixel has a unique number, equal in image and label."""
     numbers = torch.arange(1, size * size + 1).reshape(size, size)
     return numbers.float().expand(count, 2, -1, -1), numbers.expand(count, -1, -1).to(torch.uint8)
 
@@ -42,7 +42,7 @@ def test_turns_and_flips_are_exact_and_labels_follow() -> None:
         torch.testing.assert_close(
             image, known[names[0]].float().expand(2, -1, -1), atol=1e-3, rtol=0
         )
-    # as in the field's benchmark a quarter turn is always flipped, so these are the reflections
+    # as in SSL4MIS, a quarter turn is always flipped, so these are the reflections
     assert seen == {f"turn {k}, flip" for k in range(4)}
 
 

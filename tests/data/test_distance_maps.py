@@ -1,4 +1,4 @@
-"""Signed distance maps against loops over all pairs of pixels, and their way into a batch."""
+"""Signed distance maps compared with loops over all pairs of pixels, and in batches."""
 
 import itertools
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from semiseg.data.task import IGNORE_INDEX
 
 
 def naive(mask: NDArray[np.bool_], spacing: Sequence[float] | None) -> NDArray[np.float64]:
-    """Distances to every pixel of the other side; the boundary by looking at each neighbour."""
+    """Distances to all pixels of the other side; the boundary by checking each neighbour."""
     places = list(np.ndindex(*mask.shape))
     mm = np.array(spacing or (1.0,) * mask.ndim)
     inside = [p for p in places if mask[p]]
@@ -48,7 +48,7 @@ def naive(mask: NDArray[np.bool_], spacing: Sequence[float] | None) -> NDArray[n
 
 
 def blobs(shape: tuple[int, ...], seed: int, share: float) -> NDArray[np.bool_]:
-    """Random pieces with an inside, some of them at the image's edge."""
+    """Random pieces with interior pixels, some at the image's edge."""
     rng = np.random.default_rng(seed)
     small = rng.random([-(-n // 4) for n in shape]) < share
     mask = np.kron(small, np.ones((4,) * len(shape)))
@@ -147,7 +147,7 @@ def test_a_batch_moves_with_its_maps_and_is_rebuilt_with_them() -> None:
     assert moved.distance_maps is not None
     assert moved.distance_maps.device.type == moved.images.device.type == "meta"
     assert Batch(images, labels).to(torch.device("cpu")).distance_maps is None
-    # as mixed precision in Fabric does
+    # as in Fabric's mixed precision
     for given in (batch, Batch(images, labels)):
         half = apply_to_collection(given, torch.Tensor, lambda x: x.half())
         assert half.images.dtype == torch.float16

@@ -1,4 +1,4 @@
-"""A few of many."""
+"""Evenly spaced indices."""
 
 import numpy as np
 

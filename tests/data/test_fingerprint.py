@@ -1,4 +1,4 @@
-"""What is measured of cases, and what that says of a set."""
+"""Measures of cases, and the fingerprint of a data set."""
 
 import numpy as np
 import pytest

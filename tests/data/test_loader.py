@@ -1,4 +1,4 @@
-"""Batches: a pure function of the step, with labels of labelled cases and of no other."""
+"""Batches: determined by the step, with labels only of labelled cases."""
 
 import os
 import shutil
@@ -109,7 +109,7 @@ def test_ranks_have_their_parts_of_the_batch(
     monkeypatch.setattr(loading, "draw_geometry", draw)
     for rank, step in ((0, 1), (1, 1), (0, 2), (0, 1)):
         loader(small_data, MOVING, rank, 2)(step)
-    assert not torch.equal(drawn[0], drawn[1])  # of its own in every rank
+    assert not torch.equal(drawn[0], drawn[1])  # differs between ranks
     assert not torch.equal(drawn[0], drawn[2])
     assert torch.equal(drawn[0], drawn[3])
 

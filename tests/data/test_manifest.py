@@ -1,4 +1,4 @@
-"""Slices of a prepared data set, read one by one."""
+"""Reading slices of a prepared data set."""
 
 import json
 from pathlib import Path
@@ -12,12 +12,12 @@ from small import write_small_data
 
 
 def test_slices_are_those_of_the_arrays(small_data: PreparedData) -> None:
-    for _ in range(2):  # with and without knowing where the values lie
+    for _ in range(2):  # without and with a known offset of the values
         for name in ("p1", "p7"):
             for index in range(2):
                 image = small_data.image_slice(name, index)
                 np.testing.assert_array_equal(image, small_data.image(name)[index])
-                assert image.flags.writeable  # in memory: the file stays as it is
+                assert image.flags.writeable  # in memory: the file does not change
                 label = small_data.label_slice(name, index)
                 np.testing.assert_array_equal(label, small_data.label(name)[index])
     for index in (-1, 2):

@@ -1,4 +1,4 @@
-"""Batches of 3D patches: a function of the step, whose voxels are those of their volumes."""
+"""Batches of 3D patches: determined by the step, with the voxels of their volumes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +47,7 @@ def equal(one: Batch, other: Batch) -> bool:
 def crop(
     data: PreparedData, case: Case, start: np.ndarray, sides: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Image and label a voxel at a time: what lies outside is 0, and ignored."""
+    """Image and label, voxel by voxel; outside the volume, 0 and ignored."""
     image = normalise(np.asarray(data.image(case.identifier)), data.task.intensity, case.bounds)
     label = np.asarray(data.label(case.identifier)) if case.labelled else image[:, 0]
     out, codes = np.zeros(sides, np.float32), np.full(sides, IGNORE_INDEX, np.int64)
@@ -164,7 +164,7 @@ def test_a_resampled_volume_is_cut_like_any_other(volumes: PreparedData) -> None
 
 def test_volumes_without_spacing_are_not_resampled(volumes: PreparedData) -> None:
     bare = volumes.cases["p1"].model_copy(update={"spacing": None})
-    with pytest.raises(UserError, match=r"p1 carries no spacing.*data\.spacing=null"):
+    with pytest.raises(UserError, match=r"p1 has no spacing.*data\.spacing=null"):
         VolumeStore(volumes, (1.0, 1.0, 1.0), 64).shape(bare)
 
 
@@ -198,14 +198,14 @@ def test_rotations_are_those_of_space(spacing: tuple[float, float, float]) -> No
     squares = in_space @ in_space.transpose(0, 2, 1)
     np.testing.assert_allclose(squares, np.broadcast_to(np.eye(3), squares.shape), atol=1e-9)
     tilted = np.abs(in_space[:, 0, 0] - 1).max() > 1e-3
-    assert tilted == (max(spacing) < 2 * min(spacing))  # long voxels turn in their slices alone
+    assert tilted == (max(spacing) < 2 * min(spacing))  # others: only within slices
     angles = np.degrees(np.arctan2(in_space[:, 2, 1], in_space[:, 2, 2]))
     assert np.abs(angles).max() > 25
     assert tilted or np.abs(angles).max() <= 30
 
 
 def test_a_moved_patch_is_made_of_its_surroundings() -> None:
-    """Against a loop that reads the whole volume at every voxel's own place."""
+    """Comparison with a loop that samples the whole volume at the position of each voxel."""
     sides, shape = (4, 8, 6), (20, 24, 22)
     volume = np.random.default_rng(0).random(shape)
     config = changed(STILL, rotation=1, rotation_degrees=40, scaling=0.3)

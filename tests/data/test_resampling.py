@@ -1,4 +1,4 @@
-"""Volumes on other grids: the same field of view, every slice and axis as a loop would have it."""
+"""Resampling of volumes: the same field of view, and comparison with loops."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_shrinking_averages_and_keeps_the_mean() -> None:
     stripes[:, ::4] = 1  # a quarter of the slices
     inside = resample(stripes, (8, 8, 8))[:, 1:-1]
     torch.testing.assert_close(inside, torch.full_like(inside, 0.25), atol=0.03, rtol=0)
-    assert not resample(stripes, (8, 8, 8), antialias=False).any()  # they fall between the samples
+    assert not resample(stripes, (8, 8, 8), antialias=False).any()  # they are between the samples
     same = torch.rand(1, 4, 5, 6)
     assert resample(same, (4, 5, 6)) is same
 
@@ -46,7 +46,7 @@ def test_labels_follow_their_image_and_keep_all_codes() -> None:
         there = ndimage.zoom(
             (label == code).astype(float), 2, order=1, grid_mode=True, mode="nearest"
         )
-        sure = there > 0.51  # where one code holds more than half, it wins
+        sure = there > 0.51  # the code of more than half of a voxel is chosen
         assert (found[sure] == code).all()
     back = resample_labels(found, (6, 10, 10)).numpy()
     assert (back == label).mean() > 0.98

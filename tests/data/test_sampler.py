@@ -1,4 +1,4 @@
-"""Which images a step sees: every item once a pass, a function of (seed, step), ranks disjoint."""
+"""Sampling: every item once per pass, determined by (seed, step), disjoint ranks."""
 
 from collections import Counter
 

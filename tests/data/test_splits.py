@@ -51,7 +51,7 @@ def test_a_split_depends_on_the_seed_but_not_on_the_order_of_files() -> None:
 
 
 def test_the_seeded_order_never_changes() -> None:
-    # Written down once: a release that orders patients otherwise would change everybody's splits.
+    # Fixed values: a release with another order of patients would change the splits of all users.
     assert seeded_order(["a", "b", "c", "d", "e"], 0, "split") == ("b", "c", "a", "d", "e")
 
 
@@ -76,7 +76,7 @@ BAD_SPLITS = {
     "'q' in test is not among the 20 patients": {"train": ["p01"], "test": ["q"]},
     "needs the keys": {"train": ["p01"], "tset": []},
     "must be a list": {"train": "p01"},
-    "labelled_order is no training": {"train": ["p01"], "test": ["p02"], "labelled_order": ["p02"]},
+    "is not a training": {"train": ["p01"], "test": ["p02"], "labelled_order": ["p02"]},
     "no patient for training": {"train": [], "test": ["p02"]},
 }
 
@@ -92,11 +92,11 @@ def test_bad_splits_are_refused(tmp_path: Path, word: str) -> None:
 
 def test_unreadable_splits_are_refused(tmp_path: Path) -> None:
     (tmp_path / "split.json").write_text("{")
-    with pytest.raises(UserError, match="is no JSON"):
+    with pytest.raises(UserError, match="is not JSON"):
         read_split(tmp_path / "split.json", NAMES, NAMES)
     with pytest.raises(UserError, match="cannot be read"):
         read_split(tmp_path / "none.json", NAMES, NAMES)
-    with pytest.raises(UserError, match="no parts of 1"):
+    with pytest.raises(UserError, match="sum to 1"):
         make_split(NAMES, NAMES, fractions=(0.7, 0.7, 0.2))
 
 

@@ -1,4 +1,4 @@
-"""Folders that a dataset.json describes: nnU-Net's raw form and the Decathlon's."""
+"""Layouts with a dataset.json: nnU-Net's raw form and the Decathlon."""
 
 import json
 from pathlib import Path
@@ -161,7 +161,7 @@ def test_decathlon_that_names_files_elsewhere(tmp_path: Path) -> None:
     for name in ("../other.nii.gz", str(other), "imagesTr/../../other.nii.gz", "", "a\0b"):
         entries = [{"image": "imagesTr/block_000.nii.gz", "label": name}]
         describe(folder, training=entries)
-        with pytest.raises(UserError, match="does not lie in"):
+        with pytest.raises(UserError, match="is not in"):
             scan(folder)
 
 
@@ -171,5 +171,5 @@ def test_a_wrong_number_of_modalities_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"block_000\.nii\.gz has 4 axes"):
         scan(tmp_path).cases[0].read()
     describe(tmp_path, modality={"0": "T1", "1": "T2", "2": "PD"})
-    with pytest.raises(UserError, match="not 3 axes and 3 channels"):
+    with pytest.raises(UserError, match="export 3 axes and, as a fourth, 3 channels"):
         scan(tmp_path).cases[0].read()

@@ -84,7 +84,7 @@ def test_a_pattern_for_patients() -> None:
     assert patient_of("site2-007-scan1", r"\d{3}") == "007"
     with pytest.raises(UserError, match="finds no patient in 'abc'"):
         patient_of("abc", r"\d+")
-    with pytest.raises(UserError, match="is no regular expression"):
+    with pytest.raises(UserError, match="is not a regular expression"):
         patient_of("abc", "(")
 
 
@@ -142,7 +142,7 @@ def test_the_channel_ending_belongs_to_the_image(tmp_path: Path) -> None:
         label(tmp_path / "labelsTr" / f"{name}.nii.gz")
     assert found(scan(tmp_path)) == {"case_1": True, "case_2": True}
     image(tmp_path / "imagesTr" / "case_1_0001.nii.gz")
-    with pytest.raises(UserError, match=r"case_1_0001\.nii\.gz is a further channel"):
+    with pytest.raises(UserError, match=r"case_1_0001\.nii\.gz is an additional channel"):
         scan(tmp_path)
 
 
@@ -195,7 +195,7 @@ def test_dataset_json_names_classes_and_pairs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        ("{", "no readable JSON"),
+        ("{", "not readable JSON"),
         ("[]", "named entries"),
         ('{"labels": {"0": "background", "4": "RV"}}', "must name the codes"),
         ('{"labels": {"0": "background", "1": "RV", "2": "RV"}}', "must name the codes"),
@@ -215,7 +215,7 @@ def test_bad_descriptions_are_refused(tmp_path: Path, content: str, word: str) -
 def test_labels_that_fit_no_image_are_refused(tmp_path: Path) -> None:
     image(tmp_path / "images" / "a.nii.gz")
     label(tmp_path / "labels" / "b.nii.gz")
-    with pytest.raises(UserError, match=r"none of its labels .1, for example .*fits an image"):
+    with pytest.raises(UserError, match=r"none of its labels .1, for example .*matches an image"):
         scan(tmp_path)
 
 
@@ -331,7 +331,7 @@ def test_acdc_faults_are_named(acdc: Path) -> None:
         scan(acdc).cases[0].read()
     with h5py.File(middle, "w") as file:
         file["picture"] = np.zeros((6, 5))
-    with pytest.raises(UserError, match="holds no array 'image'"):
+    with pytest.raises(UserError, match="has no array 'image'"):
         scan(acdc).cases[0].read()
     middle.unlink()
     with pytest.raises(UserError, match=r"slice_10, but .*is not in"):
@@ -379,10 +379,10 @@ def test_a_folder_a_case_with_two_images_or_two_labels_is_refused(tmp_path: Path
     label(tmp_path / "two/P0/seg.nii.gz")
     for name in ("liver_mask", "tumour_mask"):
         label(tmp_path / f"labels/P0/{name}.nii.gz")
-    with pytest.raises(UserError, match=r"none of its labels .1, for example seg.nii.gz. fits"):
+    with pytest.raises(UserError, match=r"none of its labels .1, for example seg.nii.gz. matches"):
         scan(tmp_path / "two")
     with pytest.raises(
-        UserError, match=r"liver_mask.* and .*tumour_mask.* are labels of one image"
+        UserError, match=r"liver_mask.* and .*tumour_mask.* are labels of the same image"
     ):
         scan(tmp_path / "labels")
 
@@ -393,14 +393,14 @@ def test_pictures_and_masks_in_folders_of_other_names_are_told_apart_by_nobody(
     for number in range(2):
         picture(tmp_path / f"data/Fotos/a{number}.png")
         mask(tmp_path / f"data/Masken/a{number}.png")
-    with pytest.raises(UserError, match=r"same identifier 'a0'.*folder 'masks', beside 'images'"):
+    with pytest.raises(UserError, match=r"same identifier 'a0'.*folder 'masks' next to 'images'"):
         prepare(tmp_path / "data", tmp_path / "out", console=Quiet())
 
 
 def test_folders_without_a_layout_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         detect(tmp_path / "none")
-    with pytest.raises(UserError, match="has no layout that is known"):
+    with pytest.raises(UserError, match="has no known layout"):
         detect(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="is a file"):

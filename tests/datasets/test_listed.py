@@ -1,4 +1,4 @@
-"""Lists of images: what they may say, and that no path leaves the list's folder."""
+"""Lists of images: valid and invalid entries, and paths outside the list's folder."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def scan(source: Path, options: Options | None = None) -> Scan:
 
 @pytest.fixture
 def volumes(tmp_path: Path) -> Path:
-    """Images and labels of four blocks under names that say nothing, in two places."""
+    """Images and labels of four blocks with unrelated names in two folders."""
     for number in range(4):
         label = replicas.blocks(number)
         for channel in range(2):
@@ -131,7 +131,7 @@ def test_no_path_leaves_the_folder(tmp_path: Path, name: str, column: str) -> No
     (base / "links").symlink_to(tmp_path)
     entry = {"image": "scans/a.nii.gz"} | {column: name.format(outside=tmp_path)}
     (base / "semiseg.json").write_text(json.dumps([entry]))
-    with pytest.raises(UserError, match="does not lie in") as raised:
+    with pytest.raises(UserError, match="is not in") as raised:
         scan(base)
     assert "\n" not in str(raised.value)
 
@@ -142,14 +142,14 @@ def test_no_path_leaves_the_folder(tmp_path: Path, name: str, column: str) -> No
         ([], "no column 'image'"),
         (["picture,label"], "unknown column 'picture'"),
         (["image,lable", "a,b"], "did you mean 'label'"),
-        (["image,image", "a,b"], "a column twice"),
+        (["image,image", "a,b"], "the same column twice"),
         (["image,image_1", "a,b"], "unknown column 'image_1'"),
         (["label", "b"], "no column 'image'"),
         (["image"], "lists no image"),
         (["image,label", "scans/site0/0/c0.nii.gz"], "line 2, has 1 columns"),
         (["image,label", ",drawn/L0.nrrd"], "line 2, has an empty image"),
         (["image", "scans/none.nii.gz"], "line 2, names scans/none.nii.gz, which is missing"),
-        (["image", "list.csv"], "which is no image"),
+        (["image", "list.csv"], "which is not an image"),
         (["image,part", "scans/site0/0/c0.nii.gz,holdout"], "the part 'holdout'"),
         (["image,identifier", "scans/site0/0/c0.nii.gz,../../x"], "identifier '../../x'"),
         (["image,identifier", "scans/site0/0/c0.nii.gz,.hidden"], "identifier '.hidden'"),
@@ -172,12 +172,12 @@ def test_lists_that_cannot_be_meant(volumes: Path, lines: list[str], word: str) 
     [
         ("{", "cannot be read as JSON"),
         ("[" * 5000, "cannot be read as JSON"),
-        ('{"image": "a.nii.gz"}', "is no list"),
-        ('["a.nii.gz"]', "entry 1, is no object"),
-        ('[{"image": 7}]', "something else than text"),
+        ('{"image": "a.nii.gz"}', "is not a list"),
+        ('["a.nii.gz"]', "entry 1, is not an object"),
+        ('[{"image": 7}]', "a value that is not text"),
         ('[{"image": []}]', "an empty image"),
         ('[{"image": ["a.nii.gz", ""]}]', "an empty image"),
-        ('[{"image": "a.nii.gz", "patient": 7}]', "something else than text"),
+        ('[{"image": "a.nii.gz", "patient": 7}]', "a value that is not text"),
         ("[]", "lists no image"),
     ],
 )
@@ -206,5 +206,5 @@ def test_only_lists_may_be_files(volumes: Path) -> None:
             prepare(source, volumes / "out", layout=layout, console=Quiet())
     with pytest.raises(UserError, match=r"holds neither semiseg\.csv"):
         prepare(volumes, volumes.parent / "out", layout="manifest", console=Quiet())
-    with pytest.raises(UserError, match="holds the source"):
+    with pytest.raises(UserError, match="contains the source"):
         prepare(path, volumes, console=Quiet(), overwrite=True)

@@ -1,4 +1,4 @@
-"""``--classes`` with codes and colours, ``--ignore-value``, and labels in the set's own codes."""
+"""``--classes`` with codes and colours, ``--ignore-value``, and conversion to class codes."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_plain_names_and_codes() -> None:
 def test_a_class_of_255_is_not_ignored() -> None:
     assert read_naming(["255=polyp"], None)[1].ignore_value is None
     assert read_naming(["polyp"], "none")[1].ignore_value is None
-    with pytest.raises(UserError, match="--ignore-value 255 is a class of --classes too"):
+    with pytest.raises(UserError, match="--ignore-value 255 is also a class of --classes"):
         read_naming(["255=polyp"], "255")
 
 
@@ -50,8 +50,8 @@ def test_colours() -> None:
         (["#f00=polyp"], None, "write every class as #RRGGBB=NAME"),
         (["#ff0000"], None, "write every class as #RRGGBB=NAME"),
         (["#ff0000=a", "#FF0000=b"], None, "each colour once"),
-        (["#ffffff=background"], None, "does not name each class once"),
-        (["#ff0000=a"], "#ff0000", "is a class of --classes too"),
+        (["#ffffff=background"], None, "name each class once"),
+        (["#ff0000=a"], "#ff0000", "is also a class of --classes"),
         (None, "256", "give the value"),
         (None, "0", "give the value"),
         (None, "-1", "give the value"),

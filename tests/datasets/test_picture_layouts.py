@@ -1,4 +1,4 @@
-"""Folders of pictures in every form: what ``scan`` makes of them, and what it refuses."""
+"""Folders of pictures of all forms: scans and errors."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +56,7 @@ def labels(result: Scan) -> dict[str, NDArray[np.uint8] | None]:
 
 
 def remarks(result: Scan) -> dict[str, list[str]]:
-    """As ``prepare`` collects them."""
+    """Remarks, collected as in ``prepare``."""
     found: dict[str, list[str]] = {}
     for case in result.cases:
         for word, file in case.read().remarks.items():
@@ -116,7 +116,7 @@ def test_one_mask_a_class(tmp_path: Path, form: object) -> None:
     assert result.classes == ("background", "liver", "tumour")
     found = labels(result)
     assert list(found) == ["a", "b", "c"]
-    expected = np.where(TUMOUR, 2, np.where(LIVER, 1, 0))  # the later class wins
+    expected = np.where(TUMOUR, 2, np.where(LIVER, 1, 0))  # the later class covers the earlier one
     np.testing.assert_array_equal(found["a"], expected)
     np.testing.assert_array_equal(found["b"], LIVER > 0)
     assert found["c"] is None
@@ -131,10 +131,10 @@ def test_the_order_of_classes_is_that_of_their_names(tmp_path: Path) -> None:
     np.testing.assert_array_equal(labels(result)["a"], np.where(LIVER, 2, np.where(TUMOUR, 1, 0)))
     only = scan(tmp_path, "tumour")
     np.testing.assert_array_equal(labels(only)["a"], TUMOUR > 0)
-    assert "masks that no class names count as background: liver." in notes(only)
+    assert "masks without a class count as background: liver." in notes(only)
     with pytest.raises(UserError, match=r"names 'spleen', but the masks of .* are of liver"):
         scan(tmp_path, "liver", "spleen")
-    with pytest.raises(UserError, match="give --classes the names alone"):
+    with pytest.raises(UserError, match="give --classes only names"):
         scan(tmp_path, "1=liver")
 
 
@@ -211,12 +211,12 @@ def test_colours_are_named(tmp_path: Path) -> None:
     np.testing.assert_array_equal(labels(result)["a"], codes)
     one = scan(tmp_path, "#ff0000=polyp")
     np.testing.assert_array_equal(labels(one)["a"], codes == 1)
-    assert "colours that no class names count as background: #0000ff." in notes(one)
+    assert "colours without a class count as background: #0000ff." in notes(one)
     ignored = labels(scan(tmp_path, "#ff0000=polyp", ignore_value="#0000ff"))["a"]
     np.testing.assert_array_equal(ignored, np.where(codes == 2, IGNORE_INDEX, codes))
     ignored = labels(scan(tmp_path, ignore_value="#0000ff"))["a"]
     np.testing.assert_array_equal(ignored, np.where(codes == 2, IGNORE_INDEX, codes))
-    with pytest.raises(UserError, match="with the colours #0000ff, #ff0000: say which is which"):
+    with pytest.raises(UserError, match="with the colours #0000ff, #ff0000: name each colour"):
         scan(tmp_path, "polyp", "tool")
 
 
@@ -288,7 +288,7 @@ def test_8_bits_have_a_window_and_more_have_percentiles(tmp_path: Path) -> None:
 def test_mixed_depths_and_pages_are_refused(tmp_path: Path) -> None:
     picture(tmp_path / "one" / "a.png")
     picture(tmp_path / "one" / "b.png", dtype="uint16")
-    with pytest.raises(UserError, match=r"b\.png has more than 8 bits a pixel but .*a\.png has 8"):
+    with pytest.raises(UserError, match=r"b\.png has more than 8 bits .*a\.png has 8"):
         scan(tmp_path / "one")
     stack(tmp_path / "two" / "a.tif", 3)
     picture(tmp_path / "two" / "b.png", dtype="uint16")
@@ -304,9 +304,9 @@ def test_partly_labelled_sets_say_so_where_a_mask_is_ambiguous(tmp_path: Path) -
     for name, values in (("a", codes), ("b", empty)):
         picture(tmp_path / "images" / f"{name}.png")
         save(tmp_path / "masks" / f"{name}.png", values)
-    with pytest.raises(UserError, match=r"b\.png is black and white .* say --ignore-value 255"):
+    with pytest.raises(UserError, match=r"b\.png is black and white .* use --ignore-value 255"):
         labels(scan(tmp_path))
-    with pytest.raises(UserError, match="--ignore-value 255 where 255 is ignored"):
+    with pytest.raises(UserError, match="if 255 marks ignored pixels: --ignore-value 255"):
         labels(scan(tmp_path, "liver", "tumour"))
     found = labels(scan(tmp_path, ignore_value="255"))
     np.testing.assert_array_equal(found["a"], codes)

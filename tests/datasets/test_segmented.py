@@ -1,4 +1,4 @@
-"""Segmentations of 3D Slicer: names, colours, and codes that differ from file to file."""
+"""Segmentations of 3D Slicer: names, colours, and codes that differ between files."""
 
 from pathlib import Path
 
@@ -56,12 +56,12 @@ def test_names_choose_segments(source: Path) -> None:
     for number, case in enumerate(result.cases):
         label = case.read().label
         np.testing.assert_array_equal(label, np.moveaxis(replicas.blocks(number) == 2, 2, 0))
-    with pytest.raises(UserError, match=r"names none of the segments \(large, small\)"):
+    with pytest.raises(UserError, match=r"matches no segment \(large, small\)"):
         scan(source, "liver")
     codes = Options(classes=("large",), naming=Naming(codes={1: 1}))
     label = detect(source)[0].scan(source, codes).cases[0].read().label
     assert label is not None
-    assert set(np.unique(label)) == {0, 1, 7}  # as the file has them: `prepare` names them
+    assert set(np.unique(label)) == {0, 1, 7}  # codes of the file: `prepare` names them
 
 
 def test_what_does_not_fit_is_refused(source: Path) -> None:

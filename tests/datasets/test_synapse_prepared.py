@@ -1,4 +1,4 @@
-"""Synapse's prepared form: slices become volumes, lists decide, and nothing is unpickled."""
+"""Synapse as preprocessed for TransUNet: stacking, lists, and refusal of pickles."""
 
 import io
 import pickle
@@ -72,7 +72,7 @@ def test_slices_may_lie_in_the_folder_itself(synapse: Path) -> None:
         path.rename(synapse / path.name)
     result = scan(synapse)
     assert [case.identifier for case in result.cases] == ["case0005", "case0006", "case0010"]
-    assert result.split is None  # one part is none: it is drawn
+    assert result.split is None  # a single part: the split is drawn
 
 
 def test_missing_slices_are_named(synapse: Path) -> None:
@@ -85,7 +85,7 @@ def test_missing_slices_are_named(synapse: Path) -> None:
 
 
 class Trap:
-    """Runs a program when it is unpickled."""
+    """Runs a program when unpickled."""
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return Path.touch, (Path("trapped"),)  # type: ignore[return-value]
@@ -119,7 +119,7 @@ def test_absurd_and_damaged_arrays_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="announces"):
         NPZ.read_slices(path)
     np.savez(path, image=np.ones((5, 4)), label=np.ones((4, 5)))
-    with pytest.raises(UserError, match="label of shape 4 x 5 for an image of 5 x 4"):
+    with pytest.raises(UserError, match="label of shape 4 x 5 for an image of shape 5 x 4"):
         NPZ.read_slices(path)
     np.savez(path, picture=np.ones((5, 4)))
     with pytest.raises(UserError, match="no array 'image'"):
@@ -152,7 +152,7 @@ def test_arrays_of_other_hdf5_files_are_not_followed(tmp_path: Path) -> None:
         file["other"] = h5py.ExternalLink("secret.h5", "image")
         file["image"] = h5py.SoftLink("/other")
     for name in "abcdf":
-        with pytest.raises(UserError, match=r"\.h5 does not hold its array 'image' itself"):
+        with pytest.raises(UserError, match=r"\.h5 only links to its array 'image'"):
             HDF5.read_slices(tmp_path / f"{name}.h5")
     with h5py.File(tmp_path / "e.h5", "w") as file:
         file.create_dataset("image", (2**20, 2**20), "f4", chunks=(64, 64))

@@ -62,7 +62,7 @@ def pairs(shape: tuple[int, ...], count: int = 6) -> Iterator[Pair]:
 
 
 def tensor(mask: Mask) -> Tensor:
-    """One image of one class, [1, 1, ...], as MONAI takes it."""
+    """One image of one class, [1, 1, ...], as MONAI expects it."""
     return torch.from_numpy(mask)[None, None].float()
 
 
@@ -92,7 +92,7 @@ def test_dice_and_iou_of_empty_masks(shape: tuple[int, ...]) -> None:
     some, none = np.ones(shape, bool), np.zeros(shape, bool)
     for ours, theirs in ((dice, compute_dice), (iou, compute_iou)):
         assert ours(none, some) == theirs(tensor(none), tensor(some)).item() == 0.0
-        # Undefined where both are empty: None here, NaN there.
+        # Undefined if both are empty: None here, NaN in MONAI.
         assert ours(none, none) is None
         assert np.isnan(theirs(tensor(none), tensor(none)).item())
         # By default MONAI leaves out every case with an empty reference. We score a prediction
@@ -103,7 +103,7 @@ def test_dice_and_iou_of_empty_masks(shape: tuple[int, ...]) -> None:
 
 @by_grid
 def test_mae(shape: tuple[int, ...], spacing: Spacing) -> None:
-    # Ours is in percent.
+    # Our MAE is in percent.
     for seed, (_, reference) in enumerate(pairs(shape)):
         probability = np.random.default_rng(seed).random(shape).astype(np.float32)
         theirs = MAEMetric()(torch.from_numpy(probability)[None, None], tensor(reference))
@@ -152,7 +152,7 @@ def test_hd95_larger_direction(shape: tuple[int, ...], spacing: Spacing) -> None
 
 @by_grid
 def test_hd95_pooled(shape: tuple[int, ...], spacing: Spacing) -> None:
-    # MONAI has no percentile over both directed sets together: take its distances.
+    # MONAI has no percentile over both directed sets together: use its distances.
     for p, r in pairs(shape):
         pooled = np.percentile(np.concatenate(monai_distances(p, r, spacing)), 95)
         assert hd95(p, r, spacing, "pooled") == equal(pooled)
@@ -161,7 +161,7 @@ def test_hd95_pooled(shape: tuple[int, ...], spacing: Spacing) -> None:
 @by_grid
 def test_hd95_surfel_weighted(shape: tuple[int, ...], spacing: Spacing) -> None:
     # MONAI has the surface elements of the package surface-distance and their areas, but no
-    # percentile weighted by them: take its distances and areas.
+    # percentile weighted by them: use its distances and areas.
     for p, r in pairs(shape):
         edges, distances, areas = get_edge_surface_distance(
             torch.from_numpy(p), torch.from_numpy(r), spacing=list(spacing),
@@ -176,7 +176,7 @@ def test_hd95_surfel_weighted(shape: tuple[int, ...], spacing: Spacing) -> None:
 
 
 def test_distances_to_an_empty_mask() -> None:
-    # MONAI warns and returns infinity or NaN. We refuse: the protocol decides what an empty mask
+    # MONAI warns and returns infinity or NaN. We raise an error: the protocol decides what an empty mask
     # scores.
     some, none = np.ones((9, 9), bool), np.zeros((9, 9), bool)
     for p, r in ((some, none), (none, some), (none, none)):

@@ -1,4 +1,4 @@
-"""Ignored voxels are in no metric: whatever is predicted there, the scores are the same."""
+"""Ignored voxels do not affect any metric, whatever the prediction."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_the_mean_absolute_error_excludes_ignored_pixels(protocol: str) -> None:
     prediction, reference = (mask[:1] % 2 for mask in pair(2))
     reference[:, 8:] = IGNORE_INDEX
     probability = np.full((16, 14), 0.25)
-    probability[8:] = 1.0  # as wrong as can be where pixels are ignored
+    probability[8:] = 1.0  # wrong where pixels are ignored
     if protocol == "strict":
         (score,) = score_picture(
             prediction, reference, ("background", "x"), probability=probability
@@ -69,7 +69,7 @@ def test_the_mean_absolute_error_excludes_ignored_pixels(protocol: str) -> None:
 
 
 def test_a_class_may_be_called_255() -> None:
-    """In files of black and white that nobody has decoded."""
+    """255 in black and white files that were not decoded."""
     mask = np.zeros((1, 6, 6), np.uint8)
     mask[:, 2:4] = 255
     (score,) = score_case(mask, mask, {255: "organ"})
@@ -78,13 +78,13 @@ def test_a_class_may_be_called_255() -> None:
 
 def test_a_prediction_knows_no_such_value() -> None:
     prediction, reference = pair(0)
-    with pytest.raises(UserError, match=r"prediction.* holds the class codes \[255\]"):
+    with pytest.raises(UserError, match=r"prediction.* contains the class codes \[255\]"):
         score_case(reference, prediction, CLASSES)
 
 
 def test_the_upper_bound_does_not_count_it() -> None:
     _, reference = pair(3)
     clean = np.where(reference == IGNORE_INDEX, 0, reference)
-    # sizes that keep the border of the scored part in its place
+    # sizes that preserve the border of the scored part
     assert resize_upper_bound([reference], 8, CLASSES) == resize_upper_bound([clean], 8, CLASSES)
     assert all(v is not None for v in resize_upper_bound([reference], 8, CLASSES).values())

@@ -1,4 +1,4 @@
-"""What an inspection measures, against loops; each warning where its fault is and where it is not."""
+"""Measurements of an inspection against loops, and each finding with and without its fault."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ WINDOW = Intensity(kind="window", low=0, high=255)
 
 
 def volume(number: int) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-    """Image [3, 1, 32, 32] with a texture within a dark rim, and two boxes that vary a little."""
+    """Image [3, 1, 32, 32] with a texture inside a dark border, and two boxes of slightly varying size."""
     rng = np.random.default_rng(number)
     label = np.zeros((3, 32, 32), np.uint8)
     low, high = rng.integers(10, 13), rng.integers(20, 23)
@@ -59,7 +59,7 @@ def facts_of(
 
 @pytest.fixture(scope="module")
 def sound() -> list[CaseFacts]:
-    """Ten cases without a fault."""
+    """Ten cases without faults."""
     return [facts_of(f"case{n}", *volume(n)) for n in range(10)]
 
 
@@ -85,7 +85,7 @@ def test_a_case_is_measured_as_by_a_loop() -> None:
     image = rng.normal(50, 9, (4, 2, 30, 40)).astype(np.float32)
     label = np.zeros((4, 30, 40), np.uint8)
     label[1, 3:7, 3:8] = 1
-    label[2, 6:9, 7:20] = 1  # touches the piece of slice 1 by an edge
+    label[2, 6:9, 7:20] = 1  # shares an edge with the component of slice 1
     label[2, 20, 30] = 1
     label[3, 29, 39] = 2
     affine = np.array([[0, 0, 4.0, 1], [0, -0.5, 0, 2], [0.25, 0, 0, 3], [0, 0, 0, 1]])
@@ -104,7 +104,7 @@ def test_a_case_is_measured_as_by_a_loop() -> None:
     first, second = facts.structures
     assert (first.voxels, first.slices, first.components) == (60, 2, 2)
     assert (second.voxels, second.slices, second.components) == (1, 1, 1)
-    # pieces of 20, 39 and 1 pixels: the 30th of the 60 lies in the one of 39
+    # components of 20, 39 and 1 pixels: the 30th of 60 pixels is in that of 39
     assert first.across == pytest.approx(np.sqrt(39 * 32 * 32 / (30 * 40)))
     places = np.argwhere(label == 1).mean(axis=0)
     assert first.centre == pytest.approx((affine @ [*places, 1])[:3])
@@ -136,7 +136,7 @@ def test_where_the_label_has_other_codes_nothing_is_known(sound: list[CaseFacts]
         facts.structures, facts_of("a", image, label).structures, strict=True
     ):
         assert (own.voxels, own.slices) == (all_of_it.voxels * 2 // 3, 2)
-    # ignored pixels are not missing: no word of empty labels, classes or volumes
+    # ignored pixels are not missing: no findings on empty labels, classes or volumes
     partly[partly == 2] = 255
     partly[2] = 255
     partly[1, 12:] = 255
@@ -171,8 +171,8 @@ def test_intensities_are_medians_over_images() -> None:
 def test_strange_values() -> None:
     usual = [1.0, 1.1, 0.9, 1.05, 0.95, 1.02]
     assert strange([*usual, 9, 0.05], 5, 2).tolist() == [7, 6]
-    assert strange([*usual, 1.9], 5, 2).tolist() == []  # far in deviations, not in size
-    assert strange([1, 9], 5, 2).tolist() == []  # too few to be usual
+    assert strange([*usual, 1.9], 5, 2).tolist() == []  # far in deviations, not by the factor
+    assert strange([1, 9], 5, 2).tolist() == []  # too few values
     assert strange([1.0] * 9 + [3.0], 5, 2).tolist() == [9]  # no spread at all
 
 
@@ -185,7 +185,7 @@ def test_many_names_are_cut() -> None:
 
 
 def changed(number: int, **fields: Any) -> CaseFacts:
-    """A sound case with other facts of its line in the manifest."""
+    """A sound case with other values in its entry in the manifest."""
     return facts_of(f"odd{number}", *volume(number), **fields)
 
 
@@ -229,14 +229,17 @@ def _mirrored(label: NDArray[np.uint8]) -> None:
 
 
 LABEL_FAULTS = {
-    _empty: ("empty-labels", "1 label marks nothing: odd"),
+    _empty: ("empty-labels", "1 label is empty: odd"),
     _one_class_less: ("class-missing", "right lung is missing in 1 label though 10 of 11"),
     _small: ("unusual-volume", "left lung is unusually large or small in 1 label: odd ("),
-    _specks: ("many-pieces", "left lung falls into many pieces in 1 label: odd (12)"),
+    _specks: ("many-pieces", "left lung has many components in 1 label: odd (12)"),
     _everything: ("label-covers-everything", "1 label marks nearly the whole image: odd"),
     _frame: ("label-touches-all-borders", "all four borders of the image: odd"),
-    _outside: ("label-outside-the-image", "on the empty rim of the image: odd ("),
-    _mirrored: ("left-and-right-swapped", "in 1 label than in the other 10: odd"),
+    _outside: (
+        "label-outside-the-image",
+        "1 label covers much of the empty border of the image: odd (",
+    ),
+    _mirrored: ("left-and-right-swapped", "are swapped in 1 label compared with the other 10: odd"),
 }
 
 
@@ -276,7 +279,9 @@ def test_a_class_that_nobody_drew(sound: list[CaseFacts]) -> None:
         ],
         (*CLASSES, "heart"),
     )
-    assert [f.sentence for f in findings] == ["Class 'heart' occurs in no label."]
+    assert [f.sentence for f in findings] == [
+        "Class 'heart' does not occur in any label: label it, or leave out the class."
+    ]
 
 
 def test_without_affines_nobody_knows_left_from_right() -> None:
@@ -324,9 +329,9 @@ def test_near_duplicates_are_of_different_patients(sound: list[CaseFacts]) -> No
     assert [(f.kind, f.level) for f in within] == [
         ("near-duplicates-of-different-patients", "look")
     ]
-    # neighbouring slices and phases of one patient are no finding
+    # similar slices and phases of one patient are not a finding
     assert duplicates([*sound, facts_of("near", near, label, patient="case3")]) == []
-    # what a shared image has told is not told again of the patients' other images
+    # patients with an identical image have no further findings on similar images
     twins = [facts_of("t1", image, label), facts_of("t2", near, label, patient="t1")]
     assert {f.kind for f in duplicates([*sound, *twins])} == {"duplicates-of-different-patients"}
 
@@ -341,7 +346,7 @@ MIRRORED = ((0.0, -1.0, 0.0, 0.0), *AFFINE[1:])
         ({"slice_axis": 0}, "mixed-orientations", "ARS with slices along axis 0 1"),
         ({"spacing": (5.0, 1.0, 1.6)}, "mixed-spacings", "odd1 (5 x 1 x 1.6)"),
         ({"spacing": (3.0, 1.0, 1.0)}, "mixed-spacings", "(5 x 1 x 1 mm, slice x row x column)"),
-        ({"spacing": None}, "spacing-missing", "1 image carries no spacing while 10 do: odd1"),
+        ({"spacing": None}, "spacing-missing", "1 image has no spacing while 10 have one: odd1"),
     ],
 )
 def test_mixed_geometry_is_found(
@@ -381,7 +386,7 @@ def test_another_scale_of_intensities(
 
 def test_tiny_structures_and_a_low_upper_bound() -> None:
     image, label = volume(0)
-    # two pixels wide in a picture of four times the input: a half pixel is left
+    # two pixels wide at four times the input size: half a pixel at the input size
     wide = np.zeros((3, 128, 128), np.uint8)
     wide[:, 60:110, 61:63] = 1
     wide[:, 10:60, 10:60] = 2
@@ -390,7 +395,7 @@ def test_tiny_structures_and_a_low_upper_bound() -> None:
     findings = resolution(classes, 32)
     assert [f.kind for f in findings] == ["tiny-structures"]
     assert findings[0].sentence.startswith(
-        "left lung typically measures 2.5 pixels across and hardly"
+        "left lung is typically 2.5 pixels wide and has an upper bound"
     )
     assert "data.size=64" in findings[0].sentence
     assert classes[0].upper_bound is not None

@@ -127,7 +127,7 @@ def test_a_single_slice_is_measured_in_the_plane() -> None:
     p[0, 1:8, 1:8] = 1
     r[0, 1:8, 1:9] = 1
     flat = score_case(p, r, ("background", "x"))[0]
-    # Only contours count; were the whole area surface, most voxels would be at distance 0.
+    # Only contours are surface; if all voxels were, most distances would be 0.
     thick = score_case(np.pad(p, ((0, 1), (0, 0), (0, 0))), np.pad(r, ((0, 1), (0, 0), (0, 0))),
                        ("background", "x"))[0]  # fmt: skip
     assert flat.asd is not None
@@ -152,9 +152,9 @@ def test_definition_of_hd95_is_an_option() -> None:
 def test_wrong_input_is_refused() -> None:
     with pytest.raises(UserError, match=r"\[2, 4, 6\] but the reference \[2, 4, 5\]"):
         first(line(0), line(0, shape=(2, 4, 5)))
-    with pytest.raises(UserError, match=r"The prediction of p7 holds the class codes \[9\]"):
+    with pytest.raises(UserError, match=r"The prediction of p7 contains the class codes \[9\]"):
         score_case(line(0, code=9), line(0), CLASSES, case="p7")
-    with pytest.raises(UserError, match="whole numbers"):
+    with pytest.raises(UserError, match="needs integers"):
         first(line(0).astype(float), line(0))
     with pytest.raises(UserError, match="spacing needs 3"):
         score_case(line(0), line(0), CLASSES, (1.0, 1.0))
@@ -195,7 +195,7 @@ def test_cross_level_takes_masks_from_the_probabilities_at_320() -> None:
     r = np.zeros((10, 20), np.uint8)
     r[:, :10] = 1
     values = np.full((2, 16, 16), 0.4)
-    values[1] = 0.6  # everywhere a little for the class
+    values[1] = 0.6  # slightly in favour of the class everywhere
     (score,) = score_picture(
         r * 0, r, ("background", "x"), protocol=PROTOCOLS["paper-cross-level"], probability=values
     )

@@ -1,4 +1,4 @@
-"""Means, counts behind them, and what stands in the files."""
+"""Means, their counts, and the content of the files."""
 
 import csv
 import json
@@ -143,8 +143,8 @@ def test_nearest_neighbour_takes_pixel_centres() -> None:
 
 def test_resize_upper_bound_by_hand() -> None:
     label = np.zeros((1, 4, 4), np.uint8)
-    label[0, 1, 1] = 1  # kept by the way down, then four pixels
-    label[0, 2:, 2:] = 2  # a whole block survives
+    label[0, 1, 1] = 1  # one pixel at the input size, four pixels when resized back
+    label[0, 2:, 2:] = 2  # a whole block is preserved
     found = resize_upper_bound([label, label * 0], 2, ("background", "dot", "block", "none"))
     assert found == {"dot": pytest.approx(2 / 5), "block": 1.0, "none": None}
     assert resize_upper_bound([label], 4, ("background", "dot", "block"))["dot"] == 1.0

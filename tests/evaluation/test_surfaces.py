@@ -79,7 +79,7 @@ def test_random_masks_equal_the_loop_by_tree_and_by_transform(
     pair: tuple[Mask, Mask, tuple[float, ...]], build: float
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nearest, "BUILD", build)  # far below: always the tree; far above: never
+        patch.setattr(nearest, "BUILD", build)  # very low: always the tree; very high: never
         assert_equals_naive(*pair)
 
 
@@ -144,7 +144,7 @@ def test_surface_of_a_solid_box() -> None:
     found = surface(mask)
     assert found.sum() == 5**3 - 3**3  # voxels at the array's border count
     assert not found[1:4, 1:4, 1:4].any()
-    assert mask.all()  # the input is left alone
+    assert mask.all()  # the input is not modified
 
 
 def test_a_diagonal_neighbour_makes_no_surface() -> None:
@@ -199,7 +199,7 @@ def code_of(*corners: tuple[int, ...]) -> int:
 
 
 def test_surfel_areas_equal_polygons_drawn_by_hand() -> None:
-    a, b, c = 3.0, 0.5, 2.0  # vertices halfway along the edges, stretched by the spacing
+    a, b, c = 3.0, 0.5, 2.0  # vertices halfway along the edges, scaled by the spacing
     areas = surfel_areas((a, b, c))
     triangle = polygon_area([(a / 2, 0, 0), (0, b / 2, 0), (0, 0, c / 2)])
     assert areas[code_of((0, 0, 0))] == pytest.approx(triangle)
@@ -215,14 +215,16 @@ def test_surfel_areas_equal_polygons_drawn_by_hand() -> None:
                             (a / 2, 0, c), (a, 0, c / 2)])  # fmt: skip
     tripod = code_of((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))
     assert areas[tripod] == pytest.approx(hexagon)
-    # The chain's hexagon is not flat: two ears are folded off, a flat trapezium is left.
+    # The chain's hexagon is not planar: it consists of two triangles and a planar trapezium.
     ears = polygon_area([(0, 0, c / 2), (0, b, c / 2), (a / 2, 0, c)]) + polygon_area(
         [(a, b / 2, 0), (a, b / 2, c), (a / 2, 0, c)]
     )
     rest = polygon_area([(0, b, c / 2), (a / 2, b, 0), (a, b / 2, 0), (a / 2, 0, c)])
     chain = code_of((0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 0, 1))
     assert areas[chain] == pytest.approx(ears + rest)
-    assert areas[code_of((0, 0, 0), (1, 1, 0))] == pytest.approx(2 * triangle)  # kept apart
+    assert areas[code_of((0, 0, 0), (1, 1, 0))] == pytest.approx(
+        2 * triangle
+    )  # two separate pieces
     np.testing.assert_allclose(areas, areas[::-1])  # a mask and its complement
     assert areas[0] == areas[255] == 0.0
 
@@ -236,7 +238,7 @@ def test_contour_lengths() -> None:
 
 
 def test_surfel_weighted_hd95_of_two_half_planes() -> None:
-    # Both contours are rectangles around slabs; long sides 2 apart, all else nearer or farther.
+    # Both contours are rectangles around slabs. Only their long sides have distance 2.
     p, r = box((30, 80), (0, 10), (0, 80)), box((30, 80), (0, 12), (0, 80))
     assert hd95(p, r, None, "surfel-weighted") == 2.0
     assert hd95(p, r, (3.0, 1.0), "surfel-weighted") == 6.0

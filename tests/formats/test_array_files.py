@@ -1,4 +1,4 @@
-"""HDF5 and .npz as images to predict and as masks."""
+"""HDF5 and .npz as images for prediction and as masks."""
 
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def noise(*shape: int) -> NDArray[np.float32]:
 def test_a_mask_has_the_axes_of_its_image(
     tmp_path: Path, ending: str, shape: tuple[int, ...]
 ) -> None:
-    # the label that lies beside is not read, whatever it is
+    # the label is not read, even if it is invalid
     source = write(tmp_path / f"a{ending}", image=noise(*shape), label=noise(2, 2))
     kind = format_of(source)
     image = kind.read_image(source)
@@ -67,9 +67,9 @@ def test_a_mask_has_the_axes_of_its_image(
 def test_what_is_no_image_or_mask_is_said(tmp_path: Path, ending: str) -> None:
     path = write(tmp_path / f"a{ending}", picture=noise(6, 5))
     read_image, read_mask = format_of(path).read_image, format_of(path).read_mask
-    with pytest.raises(UserError, match="holds no array 'image'"):
+    with pytest.raises(UserError, match="has no array 'image'"):
         read_image(path)
-    with pytest.raises(UserError, match="holds no array 'label'"):
+    with pytest.raises(UserError, match="has no array 'label'"):
         read_mask(path)
     with pytest.raises(UserError, match="constant"):
         read_image(write(path, image=np.ones((6, 5))))

@@ -1,4 +1,4 @@
-"""DICOM series: grouping, order, geometry, faults, labels, and nobody's name anywhere."""
+"""DICOM series: grouping, order, geometry, errors, labels, and no names of patients."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -98,15 +98,15 @@ def repeated(files: list[dicom_files.FileDataset]) -> None:
 
 
 FAULTS: dict[str, tuple[Change, str]] = {
-    "gap": (without(2), r"gap of 10 mm behind slice 2 of 5"),
-    "uneven": (moved(0.7), "from even places"),
+    "gap": (without(2), r"gap of 10 mm after slice 2 of 5"),
+    "uneven": (moved(0.7), "from even positions"),
     "sizes": (smaller, "slices of 10 x 20 and 18 x 20 pixels"),
     "directions": (
         assign(ImageOrientationPatient=[1, 0, 0, 0, 0, 1]),
         "different directions",
     ),
     "spacings": (assign(PixelSpacing=[2, 2]), "different pixel spacings"),
-    "twice": (repeated, "at the place of another one"),
+    "twice": (repeated, "at the position of another slice"),
     "no spacing": (lambda files: files[2].__delattr__("PixelSpacing"), "position, orientation or"),
     "nan": (assign(PixelSpacing=["nan", "1"]), "position, orientation or"),
 }
@@ -130,7 +130,7 @@ def test_a_little_unevenness_is_noted(tmp_path: Path) -> None:
     files = dicom_files.ct_slices(HU, np.diag([1.0, 1.0, 5.0, 1.0]), WHO)
     moved(0.2)(files)
     dicom_files.write(files, tmp_path)
-    assert any("from even places; taken as even" in note for note in series_below(tmp_path).notes)
+    assert any("positions; treated as even" in note for note in series_below(tmp_path).notes)
 
 
 def test_pixels_that_cannot_be_decoded(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_anonymous_series_count_by_study(tmp_path: Path) -> None:
         dicom_files.write(files, tmp_path / str(files[0].SeriesInstanceUID))
     result = scan(tmp_path)
     assert len({case.patient for case in result.cases}) == 2
-    assert any("without PatientID" in note for note in result.notes)
+    assert any("without a PatientID" in note for note in result.notes)
 
 
 def test_classes_may_choose_segments(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_classes_may_choose_segments(tmp_path: Path) -> None:
     label = case.read().label
     assert label is not None
     np.testing.assert_array_equal(label, np.moveaxis(replicas.blocks(0) == 2, 2, 0))
-    with pytest.raises(UserError, match=r"names none of the segments .*large, small"):
+    with pytest.raises(UserError, match=r"matches no segment .*large, small"):
         scan(tmp_path, Options(classes=("liver",)))
 
 
@@ -246,7 +246,7 @@ def test_segmentations_that_do_not_fit(tmp_path: Path) -> None:
     seg = tmp_path / "seg.dcm"
     dicom_files.write(files, tmp_path / "ct")
     dicom_files.segmentation(files, CODES, ("large", "small"), seg, "FRACTIONAL")
-    with pytest.raises(UserError, match="holds fractions"):
+    with pytest.raises(UserError, match="is fractional"):
         scan(tmp_path).cases[0].read()
     moved_files = dicom_files.ct_slices(HU, affine, WHO)
     for one, other in zip(moved_files, files, strict=True):
@@ -254,11 +254,11 @@ def test_segmentations_that_do_not_fit(tmp_path: Path) -> None:
         place = [float(v) for v in one.ImagePositionPatient]
         one.ImagePositionPatient = [place[0] + 0.5, place[1], place[2]]
     dicom_files.segmentation(moved_files, CODES, ("large", "small"), seg)
-    with pytest.raises(UserError, match="lies on another grid"):
+    with pytest.raises(UserError, match="is not on the grid"):
         scan(tmp_path).cases[0].read()
     dicom_files.segmentation(files, CODES, ("large", "small"), seg)
     dicom_files.segmentation(files, (CODES > 0).astype(np.uint8), ("other",), tmp_path / "b.dcm")
-    with pytest.raises(UserError, match="segments that overlap"):
+    with pytest.raises(UserError, match="overlapping segments"):
         scan(tmp_path).cases[0].read()
     (tmp_path / "b.dcm").unlink()
     content = seg.read_bytes()
@@ -282,7 +282,7 @@ def test_label_files_that_do_not_fit(tmp_path: Path) -> None:
     dicom_files.archive(tmp_path, "file", 3)
     label = next(tmp_path.rglob("*.nii.gz"))
     label.rename(label.with_name(f"other_{label.name}"))
-    with pytest.raises(UserError, match="none of 1 label files fits a series"):
+    with pytest.raises(UserError, match="none of 1 label files matches a series"):
         scan(tmp_path)
     label.with_name(f"other_{label.name}").rename(label)
     replicas.save(label, replicas.blocks(0)[:-1], replicas.oblique())
@@ -305,6 +305,6 @@ def test_a_label_whose_voxels_are_missing_is_said_without_a_name(tmp_path: Path)
     dicom_files.archive(tmp_path, "file", patients=3, ending=".mhd")
     (missing,) = tmp_path.rglob("*.raw")
     missing.unlink()
-    with pytest.raises(UserError, match="is a header whose voxels are missing") as raised:
+    with pytest.raises(UserError, match="is a header without its file of voxels") as raised:
         scan(tmp_path)
     assert not [word for word in dicom_files.person(0).forbidden() if word in str(raised.value)]

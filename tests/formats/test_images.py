@@ -1,4 +1,4 @@
-"""Reading and writing image files: geometry, exactness, and one sentence for every fault."""
+"""Reading and writing image files: geometry, exact values, and error messages."""
 
 import gzip
 from pathlib import Path
@@ -241,7 +241,7 @@ def test_pictures_keep_or_take_channels(tmp_path: Path) -> None:
 
 def test_exif_orientation_is_honoured(tmp_path: Path) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # shown turned by a quarter, clockwise
+    exif[0x0112] = 6  # shown rotated clockwise by 90 degrees
     picture = Image.fromarray(colours(6, 8))
     picture.save(tmp_path / "a.png", exif=exif)
     assert picture_shape(tmp_path / "a.png") == (8, 6)
@@ -275,7 +275,7 @@ def test_the_ways_to_write_a_mask(tmp_path: Path) -> None:
         mask = read_picture_mask(path)
         assert mask.encoding == encoding
         np.testing.assert_array_equal(mask.codes, values > 0)
-    Image.fromarray(disc).save(path)  # one bit a pixel
+    Image.fromarray(disc).save(path)  # one bit per pixel
     np.testing.assert_array_equal(read_picture_mask(path).codes, disc)
     rgb = np.repeat((disc * np.uint8(255))[..., None], 3, 2)
     Image.fromarray(rgb).save(tmp_path / "m.jpg", quality=75)

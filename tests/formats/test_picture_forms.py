@@ -1,4 +1,4 @@
-"""Pictures in every form: depth, pages, packing, turns, colours; and sizes that cannot be."""
+"""Pictures of all forms: depth, pages, compression, orientation, colours, and invalid sizes."""
 
 import logging
 import struct
@@ -71,7 +71,7 @@ def test_deep_colours(tmp_path: Path, planar: bool) -> None:
 def test_stacks(tmp_path: Path, dtype: str, written: str) -> None:
     values = noise(4, 6, 8, dtype="uint8").astype(dtype)
     path = tmp_path / "a.tif"
-    if written == "lzw":  # Pillow's library knows it, tifffile alone does not
+    if written == "lzw":  # Pillow supports it, tifffile alone does not
         pages = [Image.fromarray(page) for page in values]
         pages[0].save(path, save_all=True, append_images=pages[1:], compression="tiff_lzw")
     else:
@@ -119,7 +119,7 @@ def test_deep_tiffs_are_turned_as_pillow_turns_others(tmp_path: Path, orientatio
     [
         ({"unit": "um", "spacing": 3.0}, (2.0, 4.0), (0.003, 0.00025, 0.0005)),
         ({"unit": "mm", "spacing": 5.0}, (0.5, 0.5), (5.0, 2.0, 2.0)),
-        ({"unit": "mm"}, (0.5, 0.5), None),  # nothing says how far the slices are apart
+        ({"unit": "mm"}, (0.5, 0.5), None),  # no distance of slices
         ({"unit": "pixel", "spacing": 5.0}, (0.5, 0.5), None),
         ({"spacing": 5.0}, (72.0, 72.0), None),
     ],
@@ -199,10 +199,10 @@ def test_tiffs_that_are_no_pictures_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has the axes CYX"):
         read_header(path)
     tifffile.imwrite(path, noise(2, 4, 6, 8), imagej=True, metadata={"axes": "TZYX"})
-    with pytest.raises(UserError, match="one file for each channel or time point"):
+    with pytest.raises(UserError, match="other channels or time points as separate files"):
         read_header(path)
     tifffile.imwrite(path, noise(6, 8).astype(np.complex64))
-    with pytest.raises(UserError, match="holds complex64 values"):
+    with pytest.raises(UserError, match="has complex64 values"):
         read_header(path)
     path.write_text("no picture")
     for read in (read_header, read_picture, read_picture_mask):
@@ -230,7 +230,7 @@ def test_another_format_under_the_name_of_a_tiff_is_read(tmp_path: Path) -> None
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that says so and holds next to nothing."""
+    """A PNG of the given size with almost no pixel data."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         check = zlib.crc32(kind + data)
@@ -242,7 +242,7 @@ def png_header(width: int, height: int) -> bytes:
 
 
 def tiff_claiming(path: Path, height: int, width: int, pages: int) -> None:
-    """A small TIFF whose entries are changed to say that its pages are larger."""
+    """A small TIFF whose tags are changed to larger pages."""
     tifffile.imwrite(
         path, np.ones((pages, 16, 16), np.uint16), photometric="minisblack", metadata=None,
         compression="zlib", rowsperstrip=16,
@@ -257,7 +257,7 @@ def tiff_claiming(path: Path, height: int, width: int, pages: int) -> None:
 @pytest.mark.parametrize("form", ["png", "large png", "tif", "stack"])
 def test_absurd_sizes_are_refused_before_memory_is_taken(tmp_path: Path, form: str) -> None:
     path = tmp_path / ("a.png" if "png" in form else "a.tif")
-    if form == "png":  # Pillow alone would only warn of 100 million pixels
+    if form == "png":  # Pillow only warns about 100 million pixels
         path.write_bytes(png_header(10_000, 10_000))
     elif form == "large png":
         path.write_bytes(png_header(200_000, 200_000))
@@ -265,10 +265,10 @@ def test_absurd_sizes_are_refused_before_memory_is_taken(tmp_path: Path, form: s
         tiff_claiming(path, 60_000, 60_000, 1)
     else:
         tiff_claiming(path, 40_000, 40_000, 2)
-    read_picture(_warm(tmp_path))  # the libraries themselves
+    read_picture(_warm(tmp_path))  # import the libraries before measuring
     tracemalloc.start()
     for read in (read_header, read_picture, read_picture_mask, picture_shape):
-        with pytest.raises(UserError, match=r"a\.\w+ .* more than can be"):
+        with pytest.raises(UserError, match=r"a\.\w+ .* too large to be"):
             read(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -336,13 +336,13 @@ def test_another_value_of_what_is_ignored(tmp_path: Path) -> None:
 def test_grey_levels_that_are_named_are_codes(tmp_path: Path) -> None:
     greys = np.select([CODES == 1, CODES == 2], [np.uint8(128), np.uint8(255)], np.uint8(0))
     path = saved(tmp_path / "m.png", greys)
-    with pytest.raises(UserError, match="name the levels, such as --classes 128=liver,255=tumour"):
+    with pytest.raises(UserError, match="name the levels, for example --classes 128=liver"):
         read_picture_mask(path)
     mask = read_picture_mask(path, values=MaskValues((128, 255), None))
     np.testing.assert_array_equal(mask.codes, greys)
     partly = saved(tmp_path / "p.png", np.where(CODES == IGNORE_INDEX, CODES, 0))
     assert read_picture_mask(partly, values=MaskValues((3,))).codes.max() == IGNORE_INDEX
-    with pytest.raises(UserError, match="holds 255 beside class codes"):
+    with pytest.raises(UserError, match="contains 255 in addition to class codes"):
         read_picture_mask(saved(path, CODES), values=MaskValues(ignore_value=None))
 
 
@@ -383,7 +383,7 @@ def test_colours_of_a_set(tmp_path: Path) -> None:
     assert colours_of([saved(tmp_path / "d.png", white), empty]) is None
     palette = tmp_path / "e.png"
     Image.fromarray(coloured(CODES)).quantize(16).save(palette)
-    assert colours_of([palette]) is None  # its indices are codes
+    assert colours_of([palette]) is None  # palette indices are codes
     smooth = Image.fromarray(coloured(CODES)).resize((90, 60), Image.Resampling.BICUBIC)
     smooth.save(tmp_path / "f.png")
     with pytest.raises(UserError, match=r"f\.png is a coloured mask with more colours than"):
@@ -411,7 +411,7 @@ def test_masks_of_stacks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
 def test_masks_fit_the_turned_picture(tmp_path: Path, orientation: int) -> None:
-    """Also masks that carry the picture's own turn."""
+    """Also masks with the picture's EXIF orientation."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     values = np.kron(np.arange(6).reshape(2, 3) * 40, np.ones((8, 8), int)).astype(np.uint8)
@@ -428,7 +428,7 @@ def test_masks_fit_the_turned_picture(tmp_path: Path, orientation: int) -> None:
 
 
 def test_several_tiffs_are_read_at_a_time(tmp_path: Path) -> None:
-    """A damaged file beside whole ones: each thread hears of its own, and nothing is printed."""
+    """Each thread gets the messages about its own file, and nothing is printed."""
     whole, broken = [], []
     for number in range(6):
         path = tmp_path / f"n{number}.tif"

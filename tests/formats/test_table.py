@@ -1,4 +1,4 @@
-"""The table of formats: each recognises its own files alone, and a mask comes back on its grid."""
+"""The registry of formats: each recognises only its files, and masks are read back on their grid."""
 
 import dataclasses
 from pathlib import Path
@@ -175,10 +175,10 @@ def test_labels_of_a_series_are_dicom_seg(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found, np.moveaxis(codes, image.slice_axis, 0))
     assert mask.shape == VOXELS.shape
     dicom(tmp_path / "two" / "a")
-    with pytest.raises(UserError, match="holds no DICOM-SEG"):
+    with pytest.raises(UserError, match="contains no DICOM-SEG"):
         DICOM.read_label(tmp_path / "two", DICOM.read_image(tmp_path / "two"))
     dicom(tmp_path / "two" / "b")
-    with pytest.raises(UserError, match="holds 2 series"):
+    with pytest.raises(UserError, match="contains 2 series"):
         DICOM.read_image(tmp_path / "two")
 
 
@@ -201,9 +201,9 @@ def test_names() -> None:
 def test_what_has_no_format_is_said(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("none")
     assert find_format(tmp_path / "notes.txt") is None
-    with pytest.raises(UserError, match=r"notes\.txt is no image that can be read \(\.nii, "):
+    with pytest.raises(UserError, match=r"notes\.txt is not a supported image: use one of \.nii, "):
         format_of(tmp_path / "notes.txt")
     with pytest.raises(
-        UserError, match=r"a\.png is no volume: use one of \.nii, \.nii\.gz, \.nrrd"
+        UserError, match=r"a\.png is not a volume: use one of \.nii, \.nii\.gz, \.nrrd"
     ):
         volume_format_of(tmp_path / "a.png")

@@ -1,4 +1,4 @@
-"""Volumes of any format: one grid whatever the file, channels, faults, and masks that fit."""
+"""Volumes of all formats: grids, channels, errors, and masks on the image's grid."""
 
 import gzip
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_a_mask_lies_on_its_image_in_every_format(
     target = tmp_path / "masks" / f"a{volume_format_of(source).mask_suffix(source)}"
     stored = np.moveaxis(codes, volume.slice_axis, 0)
     volume_format_of(target).write_mask(target, stored, reference(source))
-    assert [path.name for path in target.parent.iterdir()] == [target.name]  # one file, whole
+    assert [path.name for path in target.parent.iterdir()] == [target.name]  # one complete file
     image = SimpleITK.ReadImage(str(target))
     np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(image).transpose(2, 1, 0), codes)
     for index in ((0, 0, 0), (6, 5, 4), (2, 3, 1)):  # LPS to RAS
@@ -78,7 +78,7 @@ def test_a_mask_lies_on_its_image_in_every_format(
 def test_a_mask_lies_on_an_image_of_several_channels(
     tmp_path: Path, ending: str, affine: NDArray[np.float64]
 ) -> None:
-    """Where the first channel is bright in world coordinates, there the mask is, and nowhere else."""
+    """In world coordinates, the mask covers exactly the bright voxels of the first channel."""
     channels, source = np.stack([VOXELS, -VOXELS], 3), tmp_path / f"a{ending}"
     if ending == ".nii.gz":
         nibabel.save(nibabel.Nifti1Image(channels, affine), source)
@@ -135,7 +135,7 @@ def test_channels_in_a_file_each(tmp_path: Path) -> None:
     moved = AFFINES[1].copy()
     moved[0, 3] += 1
     replicas.write_volume(files[1], VOXELS, moved)
-    with pytest.raises(UserError, match=r"a_0001\.nrrd lies up to 1 mm away from .*a_0000"):
+    with pytest.raises(UserError, match=r"a_0001\.nrrd is up to 1 mm away from .*a_0000"):
         read_channels(files)
     replicas.write_volume(files[1], VOXELS[:-1], AFFINES[1])
     with pytest.raises(UserError, match=r"a_0001\.nrrd has 5 x 6 x 6 voxels .* has 5 x 7 x 6"):
@@ -167,7 +167,7 @@ def test_voxels_outside_the_headers_folder_are_never_read(tmp_path: Path) -> Non
         raw = next(line.split()[-1] for line in text.splitlines() if "secret" in line)
         for elsewhere in (f"../{raw}", str(tmp_path / raw)):
             (inside / name).write_text(text.replace(raw, elsewhere))
-            with pytest.raises(UserError, match="does not lie in"):
+            with pytest.raises(UserError, match="is not in"):
                 read_volume(inside / name)
         (inside / name).write_text(text)
         with pytest.raises(UserError, match="which is missing"):
@@ -220,7 +220,7 @@ def test_a_turned_grid_is_the_same_grid() -> None:
     assert placed is not None
     np.testing.assert_array_equal(placed[1:3, 2:], data[1:3, 2:])
     assert placed.sum() == data[1:3, 2:].sum()
-    assert onto_grid(data, affine @ part, affine, data.shape) is None  # some lie outside
+    assert onto_grid(data, affine @ part, affine, data.shape) is None  # some voxels are outside
     part[0, 3] = 0.4
     assert onto_grid(data, affine @ part, affine, data.shape) is None
     assert onto_grid(data, affine @ np.diag([2.0, 1, 1, 1]), affine, data.shape) is None

@@ -1,4 +1,4 @@
-"""The largest piece of each class, against a flood fill."""
+"""The largest component of each class, against a flood fill."""
 
 import numpy as np
 from numpy.typing import NDArray

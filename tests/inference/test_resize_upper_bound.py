@@ -1,7 +1,7 @@
-"""The way that labels take to a network's input and back costs no more than the input's size itself.
+"""Resizing a perfect prediction to the original grid reaches the upper bound of the input's size.
 
-Beside a size near the image's own, at which nearest neighbour finds every pixel again and interpolation
-rounds its corners a little, that holds to 0.005; there it keeps a Dice of 0.97, as at 224 x 224.
+The tolerance is 0.005, except at a size near that of the image. There nearest neighbour restores every
+pixel and interpolation slightly rounds corners, and Dice is at least 0.97, as at 224 x 224.
 """
 
 import os
@@ -27,7 +27,7 @@ from semiseg.inference.volumes import VolumePredictor
 from semiseg.synthetic.phantom import write_phantom
 from semiseg.workflows.prepare import prepare
 
-LOSS = 0.005  # below the upper bound, at most
+LOSS = 0.005  # largest difference from the upper bound
 KEPT = 0.97
 CERTAIN = 30.0  # a logit
 
@@ -56,7 +56,7 @@ def acdc(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
 
 
 class Oracle:
-    """Answers each slice with the label that a training at this size would be given for it."""
+    """Predicts for each slice the label that a training at this size would use."""
 
     def __init__(self, data: PreparedData, case: Case, size: int) -> None:
         cache = SliceCache(data, size, 64)
@@ -117,7 +117,7 @@ def test_labels_there_and_back_in_acdc(acdc: PreparedData, size: int, way: Resam
 
 
 def nearest(label: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """By indices alone, along all three axes."""
+    """Resize by indices along all three axes."""
     places = [
         ((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(shape, label.shape, strict=True)
     ]
@@ -130,7 +130,7 @@ def test_volumes_there_and_back(
     phantom: PreparedData, spacing: tuple[float, float, float], way: Resampling,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """3D: what sliding windows would find is given, and its way back to the volume's grid is taken."""
+    """3D: a perfect sliding-window prediction, resampled to the volume's grid."""
     config = DataConfig(dimensions=3, patch=(8, 16, 16), spacing=spacing)
     masks, plain = [], []
     for case in phantom.manifest.cases:

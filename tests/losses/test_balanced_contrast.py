@@ -45,14 +45,14 @@ def printed_formula(
 
 
 def problems(size: int = 11, width: int = 4) -> tuple[Tensor, Tensor, Tensor]:
-    """Five problems: mixed, a lone member beside one class, one class, background, all masked."""
+    """Five problems: mixed, a single-member class, one class, background, all masked."""
     generator = torch.Generator().manual_seed(5)
     embeddings = torch.randn(5, size, width, generator=generator, dtype=torch.float64)
     labels = torch.randint(0, 4, (5, size), generator=generator)
     labels[1] = torch.tensor([2] + [3] * (size - 1))
     labels[2], labels[3] = 1, 0
     mask = torch.rand(5, size, generator=generator) > 0.25
-    mask[1] = True  # so that the lone member counts
+    mask[1] = True  # include the single member
     mask[4] = False
     return embeddings, labels, mask
 
@@ -156,7 +156,7 @@ def test_extreme_inputs_stay_finite(scale: float, temperature: float, variant: V
     embeddings, labels, mask = problems(size=40, width=16)
     values = (scale * embeddings).float().requires_grad_()
     if not variant.anchor_in_denominator and temperature < LOWEST_TEMPERATURE:
-        with pytest.raises(ValueError, match=r"underflows .* take 0\.025 or more"):
+        with pytest.raises(ValueError, match=r"underflows .* use 0\.025 or more"):
             balanced_contrast(values, labels, 4, temperature, mask, variant)
         return
     loss = balanced_contrast(values, labels, 4, temperature, mask, variant)
@@ -169,7 +169,7 @@ def test_extreme_inputs_stay_finite(scale: float, temperature: float, variant: V
 @pytest.mark.parametrize("anchor", [True, False])
 @pytest.mark.parametrize("temperature", [0.005, 0.01, LOWEST_TEMPERATURE, 0.05])
 def test_single_precision_at_low_temperatures(temperature: float, anchor: bool) -> None:
-    """Equation 2 in double precision, also where every key is opposite to an anchor."""
+    """Equation 2 in double precision, also if every key is opposite to an anchor."""
     if not anchor and temperature < LOWEST_TEMPERATURE:
         pytest.skip("refused")
     embeddings, labels, _ = problems(size=12, width=3)

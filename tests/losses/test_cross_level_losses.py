@@ -66,7 +66,7 @@ def test_drawn_negatives_are_others_of_the_same_image_each_once() -> None:
         loss = cross_level_contrast(full, patches, 1.0, negatives=2, negatives_from="patches")
         expected = (torch.log(weights.exp() + 2) - weights).mean()
         assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
-        # with unequal keys the denominator tells which were drawn: all pairs of the four others
+        # with unequal keys the denominator identifies the pair that was drawn from the four others
         q, k = torch.ones(1, cells, 1, dtype=torch.float64), weights.log()[None, :, None]
         loss = cross_level_contrast(q, k, 1.0, negatives=2, negatives_from="patches")
         total = (5 * loss).exp() * weights.prod()  # the product over queries of w_i + w_j + w_k
@@ -78,7 +78,7 @@ def test_drawn_negatives_are_others_of_the_same_image_each_once() -> None:
     ]
     possible = {round(math.prod(choice)) for choice in itertools.product(*sums)}
     assert seen <= possible
-    assert len(seen) > 20  # another draw each time
+    assert len(seen) > 20  # a new draw each time
 
 
 def test_agreement_is_rewarded() -> None:

@@ -1,4 +1,4 @@
-"""Pixels that are ignored: the printed formulas over the others, and no gradient of theirs."""
+"""Ignored pixels: the printed formulas over the other pixels, and no gradient in ignored ones."""
 
 import math
 from collections.abc import Callable
@@ -80,7 +80,7 @@ def test_value_and_gradient_are_those_of_the_pixels_that_are_not_ignored(
     torch.testing.assert_close(gradients[0][1], gradients[1][1])
     hidden = (target == IGNORE_INDEX)[:, None].expand_as(logits)
     assert not gradients[0][1][hidden].any()
-    assert gradients[2][1][hidden].any()  # the formula does reach them where they are not ignored
+    assert gradients[2][1][hidden].any()  # they have a gradient if they are not ignored
     assert torch.autograd.gradcheck(lambda x: ours(x, target), logits.requires_grad_())
 
 

@@ -77,7 +77,7 @@ def test_positives_are_the_nearest_of_the_class(n: int) -> None:
     rng = np.random.default_rng(n)
     values, classes = rng.random(30), rng.integers(0, 4, 30)
     classes[classes == 3] = 0
-    classes[7] = 3  # a class of one: no positives
+    classes[7] = 3  # a class with one patch: no positives
     distance = torch.from_numpy(np.abs(values[:, None] - values))
     mask = nearest(distance, torch.from_numpy(classes), n)
     expected = neighbours_by_loop(values.tolist(), classes.tolist(), n)
@@ -115,7 +115,7 @@ def expected_infonce(
     f: Vectors, positive: tuple[Vectors, Vectors], negatives: list[tuple[Vectors, Vectors, int]],
     tau: float, draws: int = 20_000,
 ) -> tuple[float, float]:  # fmt: skip
-    """Equation 4 by drawing: its mean and the standard error of that."""
+    """Equation 4 by sampling: its mean and the standard error."""
     rng = np.random.default_rng(0)
     own = rng.multivariate_normal(*positive, draws) @ f / tau
     total = np.exp(own)
@@ -130,7 +130,7 @@ def closed_form(
     f: Vectors, positive: tuple[Vectors, Vectors], negatives: list[tuple[Vectors, Vectors, int]],
     tau: float, scale: float,
 ) -> float:  # fmt: skip
-    """Ours, on keys that have just these means and covariances: two a dimension and direction."""
+    """Our loss on keys with these means and covariances: two keys per eigenvector."""
 
     def keys(mu: Vectors, sigma: Vectors) -> Vectors:
         values, axes = np.linalg.eigh(sigma)
@@ -196,4 +196,4 @@ def test_few_patches_and_classes_stay_finite(classes: list[int]) -> None:
         assert f.grad is not None
         assert torch.isfinite(f.grad).all()
     if len(set(classes)) == 3:
-        assert loss.item() == 0  # nobody has a positive
+        assert loss.item() == 0  # no anchor has a positive

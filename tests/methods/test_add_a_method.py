@@ -49,7 +49,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def points(group: str) -> list[Point]:
         return [Point(entry) for entry in entries] if group == "semiseg.methods" else []
 
-    monkeypatch.setattr("importlib.metadata.entry_points", points)
+    monkeypatch.setattr("semiseg.plugins.entry_points", points)
     yield
     for name in SKETCHES:
         sys.modules.pop(name, None)

@@ -1,4 +1,4 @@
-"""A forward pass beside the main one leaves the averages of batch norm alone."""
+"""Auxiliary forward passes do not change the running averages of batch norm."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""``cross-level``: the conformance checks, its stages, what its cells see, the size."""
+"""``cross-level``: the conformance checks, its stages, the regions of its cells, the size."""
 
 from typing import ClassVar
 
@@ -23,7 +23,7 @@ FIRST, SECOND = Step(10, 100), Step(90, 100)
 
 class TestCrossLevel(MethodConformance):
     name = "cross-level"
-    # joint stages, so that a late step has every term; the stages have tests of their own
+    # joint, so that a late step has every term; the stages have their own tests
     settings = (*small_settings("cross-level"), "cross-level.stages=joint")
     terms: ClassVar[set[str]] = {"supervised", "contrast", "consistency"}
     golden: ClassVar[dict[int, float]] = {0: 1.90858, 5: 0.90365, 10: 0.62554, 19: 0.59105}
@@ -39,7 +39,7 @@ class TestCrossLevel(MethodConformance):
         terms = method(batch, SECOND)
         logits = method.network(batch.images)
         torch.testing.assert_close(terms["supervised"], supervised_loss(logits[:2], batch.labels))
-        # patch by patch, each of them alone
+        # each patch separately
         quarters = [(slice(i, i + 16), slice(j, j + 16)) for i in (0, 16) for j in (0, 16)]
         method.train()
         method.network.eval()
@@ -48,7 +48,7 @@ class TestCrossLevel(MethodConformance):
                 norm.train()
                 norm.momentum = 0.0
         terms = method(batch, SECOND)
-        # labelled and unlabelled images each by their own statistics
+        # labelled and unlabelled images with their own statistics
         full = both(
             method.network.features(batch.images[:2]), method.network.features(batch.images[2:])
         )
@@ -147,7 +147,7 @@ class TestCrossLevel(MethodConformance):
     def test_labels_teach_as_if_there_were_no_unlabelled_images(
         self, small_data: PreparedData
     ) -> None:
-        """Else the method without its terms would not be the U-Net that it is compared with."""
+        """Without its terms the method must equal the supervised U-Net."""
         batch = self.batch()
         others = Batch(batch.images.clone(), batch.labels)
         others.images[2:] = others.images[2:].flip(-1) ** 2
@@ -185,7 +185,7 @@ class TestCrossLevel(MethodConformance):
 def both(
     labelled: dict[int, torch.Tensor], unlabelled: dict[int, torch.Tensor]
 ) -> dict[int, torch.Tensor]:
-    """One batch's maps of two passes."""
+    """The maps of two passes for one batch."""
     return {key: torch.cat([labelled[key], unlabelled[key]]) for key in labelled}
 
 
@@ -245,9 +245,9 @@ def test_deeper_networks_need_larger_patches() -> None:
 
 
 @pytest.mark.parametrize(("size", "n", "words"), [
-    (256, 5, "take 240 or 320; at size 256, cross-level.patches 2, 4, 8, 16 would fit."),
-    (48, 5, "take 80; at size 48, cross-level.patches 3 would fit."),
-    (100, 5, "take 80 or 160."),
+    (256, 5, "use data.size=240 or 320, or cross-level.patches=2, 4, 8 or 16."),
+    (48, 5, "use data.size=80, or cross-level.patches=3."),
+    (100, 5, "use data.size=80 or 160."),
 ])  # fmt: skip
 def test_a_size_that_does_not_fit_says_what_does(size: int, n: int, words: str) -> None:
     with pytest.raises(UserError, match=rf"{size} cannot be cut into {n} x {n}") as error:

@@ -1,5 +1,6 @@
 """``cross-teaching``: the conformance checks, and equation 1 with its weight."""
 
+import copy
 import math
 from typing import ClassVar
 
@@ -8,10 +9,14 @@ import torch
 from conformance import MethodConformance
 from torch import Tensor
 
+from semiseg import methods
+from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
+from semiseg.errors import UserError
 from semiseg.losses.dice import dice_loss, supervised_loss
 from semiseg.methods.base import Method, Step
 from semiseg.methods.common.ramp_up import sigmoid_rampup
+from semiseg.training.configuration import resolve_config
 from small import small_settings
 
 
@@ -63,6 +68,77 @@ class TestCrossTeaching(MethodConformance):
         groups = {g.name: g for g in self.build(small_data, config).parameter_groups()}
         assert (groups["unet"].lr_scale, groups["unet"].warmup) == (1.0, 0.0)
         assert (groups["swin"].lr_scale, groups["swin"].warmup) == (0.2, 0.05)
+
+
+@pytest.mark.parametrize("name", ["cross-teaching", "mcsc"])
+@pytest.mark.parametrize(
+    ("pair", "names"),
+    [
+        ("[unet, unet]", ("unet", "unet-2")),
+        ("[swin, unet]", ("swin", "unet")),
+        ("[swin, swin]", ("swin", "swin-2")),
+    ],
+)
+def test_any_two_networks_are_a_pair(
+    small_data: PreparedData, name: str, pair: str, names: tuple[str, str]
+) -> None:
+    settings = (*small_settings(name), f"{name}.networks={pair}")
+    config = resolve_config(small_data.manifest, name, None, settings, {}).config
+    torch.manual_seed(0)
+    method = methods.entry(name).load()(small_data.task, config)
+    assert method.network_names == names
+    assert set(config.networks) == {n.removesuffix("-2") for n in names}
+    images = torch.rand(4, 1, 32, 32)
+    batch = Batch(images, torch.randint(0, 3, (2, 32, 32)))
+    terms = method(batch, Step(99, 100))
+    assert {f"cross_{n}" for n in names} <= set(terms)
+    torch.stack(list(terms.values())).sum().backward()
+    grouped = [p for g in method.parameter_groups() for p in g.parameters]
+    assert all(p.grad is not None for p in grouped)
+    assert {id(p) for p in grouped} == {id(p) for p in method.parameters() if p.requires_grad}
+    first, second = (method.logits(images, n) for n in names)
+    assert not torch.equal(first, second)  # they start from weights of their own
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        ("[unet, vnet]", "vnet does not take slices: take unet or swin"),
+        ("[unet, swim]", "'swim': did you mean 'swin'"),
+        ("[unet]", "cross-teaching.networks"),
+    ],
+)
+def test_pairs_that_do_not_fit_are_refused(small_data: PreparedData, pair: str, words: str) -> None:
+    settings = (*small_settings("cross-teaching"), f"cross-teaching.networks={pair}")
+
+    def build() -> Method:
+        config = resolve_config(small_data.manifest, "cross-teaching", None, settings, {}).config
+        return methods.entry("cross-teaching").load()(small_data.task, config)
+
+    with pytest.raises(UserError, match=words):
+        build()
+
+
+@pytest.mark.parametrize("name", ["cross-teaching", "mcsc"])
+def test_batch_norm_apart_and_together(small_data: PreparedData, name: str) -> None:
+    """Apart, labelled images are normalised as if there were no others, and alone reach the averages."""
+    batch = Batch(torch.rand(4, 1, 32, 32), torch.randint(0, 3, (2, 32, 32)))
+    quiet = ("unet.dropout=[0, 0, 0, 0, 0]", "swin.drop_path=0")
+    found = {}
+    for how in ("apart", "together"):
+        settings = (*small_settings(name), *quiet, f"training.batch_norm={how}")
+        config = resolve_config(small_data.manifest, name, None, settings, {}).config
+        torch.manual_seed(0)
+        method = methods.entry(name).load()(small_data.task, config).train()
+        plain = copy.deepcopy(method)
+        terms = method(batch, Step(99, 100))
+        alone = supervised_loss(plain.network(batch.images[:2]), batch.labels)
+        same = [
+            torch.allclose(a, b)
+            for a, b in zip(method.network.buffers(), plain.network.buffers(), strict=True)
+        ]
+        found[how] = (torch.allclose(terms["supervised_unet"], alone), all(same))
+    assert found == {"apart": (True, True), "together": (False, False)}
 
 
 def test_the_ramp_up() -> None:

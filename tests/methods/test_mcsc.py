@@ -1,4 +1,4 @@
-"""``mcsc``: the conformance checks, what is contrasted by which labels, the paper's tables."""
+"""``mcsc``: the conformance checks, the labels of the contrast, the paper's tables."""
 
 from typing import Any, ClassVar
 
@@ -30,7 +30,7 @@ STUDIES = [
 
 
 class Calls:
-    """Records what the contrast is given, and computes it."""
+    """Records the arguments of the contrast and computes it."""
 
     def __init__(self) -> None:
         self.embeddings: list[Tensor] = []
@@ -47,7 +47,7 @@ class Calls:
         return balanced_contrast(embeddings, labels, classes, temperature, mask, variant)
 
     def halves(self, call: int) -> list[set[int]]:
-        """The classes that guide the CNN's and the Transformer's features."""
+        """The classes used for the CNN's and the Transformer's features."""
         mask = self.masks[call]
         labels = self.labels[call]
         labels = labels if mask is None else torch.where(mask, labels, -1)
@@ -71,7 +71,7 @@ class TestMCSC(MethodConformance):
     golden: ClassVar[dict[int, float]] = {0: 1.67699, 5: 1.31318, 10: 1.13886, 19: 1.04616}
 
     def always_predict(self, method: Method, cnn: int, transformer: int) -> None:
-        """Let each network's logits name one class everywhere."""
+        """Make each network predict one class everywhere."""
         for network, code in ((method.network, cnn), (method.swin, transformer)):
             with torch.no_grad():
                 network.head.weight.zero_()  # type: ignore[union-attr,operator]
@@ -118,7 +118,7 @@ class TestMCSC(MethodConformance):
     def test_labels_stay_with_the_images_of_their_own_network(
         self, small_data: PreparedData, calls: Calls
     ) -> None:
-        """Features are replaced by their own positions, so that labels can be looked up."""
+        """Replaces features by their positions, so that labels can be looked up."""
         method = self.build(small_data, self.config(small_data, "mcsc.scales=[1]"))
         size = 32
         place = torch.arange(4 * size * size).reshape(4, 1, size, size).double()

@@ -1,4 +1,4 @@
-"""Dealing tiles: every pixel once, labels beside their features, own permutations."""
+"""Shuffled patches: every pixel once, labels with their features, separate permutations."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from semiseg.methods.common.patches import shuffle_patches
 
 
 def coded_maps(count: int, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Features that hold (map, row, column) + 1, labels that number the pixels of all maps."""
+    """Features (map, row, column) + 1, and labels that number the pixels of all maps."""
     index = torch.stack(
         torch.meshgrid(*(torch.arange(n) for n in (count, height, width)), indexing="ij"), 1
     )
@@ -88,7 +88,7 @@ def test_offset_moves_the_grid() -> None:
         _, dealt, mask = shuffle_patches(maps, labels, 4, "offset")
         assert mask is not None
         problem = next(i for i in range(len(dealt)) if (mask[i] & (dealt[i] == 0)).any())
-        corners.add(int(mask[problem].sum()))  # the size of the tile in the upper left corner
+        corners.add(int(mask[problem].sum()))  # the size of the patch in the upper left corner
     assert len(corners) > 3
 
 
@@ -113,7 +113,7 @@ def test_gradients_reach_every_pixel_once() -> None:
 
 
 def coded_volumes(count: int, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
-    """Labels that number the voxels of all maps, features that hold that number + 1."""
+    """Labels that number the voxels of all maps, and features with that number + 1."""
     number = torch.arange(count * shape[0] * shape[1] * shape[2]).reshape(count, *shape)
     return number[:, None].float() + 1, number
 

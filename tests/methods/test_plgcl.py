@@ -31,7 +31,7 @@ QUIET = "unet.dropout=[0, 0, 0, 0, 0]"
 
 
 def keep_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """What equation 5 is given from now on."""
+    """Record the arguments of equation 5."""
     calls: list[tuple[Any, ...]] = []
 
     def record(*arguments: Any) -> Tensor:
@@ -43,7 +43,7 @@ def keep_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 
 def keep_windows(method: PLGCL, monkeypatch: pytest.MonkeyPatch) -> list[Windows]:
-    """The patches that ``method`` draws from now on."""
+    """Record the patches that ``method`` draws."""
     windows: list[Windows] = []
     make = method._windows
 
@@ -59,7 +59,7 @@ class TestPLGCL(MethodConformance):
     name = "plgcl"
     settings = small_settings("plgcl")
     terms: ClassVar[set[str]] = {"supervised", "regularisation", "plgcl"}
-    # the contrast begins at step 3; later, rounding decides which patches are nearest in entropy
+    # the contrast starts at step 3; later, rounding affects which patches are nearest in entropy
     golden: ClassVar[dict[int, float]] = {0: 1.43204, 1: 1.14555, 2: 1.0724, 3: 2.4732}
     size = 64
 
@@ -76,7 +76,7 @@ class TestPLGCL(MethodConformance):
         with torch.no_grad():
             method.teacher.head.bias.add_(torch.tensor([0.3, -0.2, 0.1]))
             for network in (method.student, method.teacher):
-                network.head.weight.mul_(20)  # so that a view's predictions are its own
+                network.head.weight.mul_(20)  # so that predictions depend on the view
         batch = self.batch()
         terms = method(batch, Step(0, 100))
         labelled = F.cross_entropy(method.student(batch.images[:2]), batch.labels)
@@ -116,10 +116,10 @@ class TestPLGCL(MethodConformance):
         torch.manual_seed(0)
         task = small_data.task.model_copy(update={"channels": channels})
         method = PLGCL(task, self.config(small_data, *more))
-        with torch.no_grad():  # a teacher who knows better is not asked
+        with torch.no_grad():  # a teacher with other predictions must not be used
             method.teacher.head.bias.add_(torch.tensor([3.0, -2.0, 1.0]))
         grey = self.batch()
-        colours = torch.linspace(1, 0.2, channels)[:, None, None]  # each its own entropy
+        colours = torch.linspace(1, 0.2, channels)[:, None, None]  # each with a different entropy
         batch = Batch(grey.images * colours, grey.labels)
         found = method._windows(batch)
         truth = F.one_hot(batch.labels, 3).movedim(-1, 1).float()
@@ -149,7 +149,7 @@ class TestPLGCL(MethodConformance):
         rare = self.batch()
         rare.labels.zero_()
         rare.labels[0, 32:40, 32:40] = 2
-        with torch.no_grad():  # a student that never sees class 2
+        with torch.no_grad():  # a student that never predicts class 2
             method.student.head.bias.copy_(torch.tensor([0.0, 0.0, -50.0]))
         draws = set()
         for seed in range(5):
@@ -221,7 +221,7 @@ class TestPLGCL(MethodConformance):
         more = (QUIET, f"training.batch_norm={batch_norm}")
         whole, plain = (self.method(small_data, *more).train() for _ in range(2))
         terms = whole(self.batch(), LATE)
-        logits = plain.student(self.batch().images[:images])  # of the labelled alone, or of all
+        logits = plain.student(self.batch().images[:images])  # of the labelled images, or of all
         labelled = F.cross_entropy(logits[:2], self.batch().labels)
         torch.testing.assert_close(terms["supervised"], labelled)
         for name, value in plain.student.named_buffers():
@@ -363,7 +363,7 @@ class TestPLGCL(MethodConformance):
         assert views.min() >= 0
         assert views.max() <= 1
         assert (views != images).flatten(1).any(1).all()
-        # a bright square stays where it is
+        # a bright square does not move
         square = torch.zeros(64, 1, 16, 16)
         square[:, :, 4:10, 6:12] = 1
         seen = plgcl.strong_augment(square)
@@ -387,7 +387,7 @@ def test_distances() -> None:
 @pytest.mark.parametrize("similarity", ["entropy", "confidence", "cosine"])
 def test_mixed_precision_leaves_the_ranking_alone(similarity: plgcl.Similarity) -> None:
     torch.manual_seed(0)
-    pixels = torch.rand(1, 1, 24, 24) + 0.3 * torch.rand(40, 1, 24, 24)  # alike, as crops are
+    pixels = torch.rand(1, 1, 24, 24) + 0.3 * torch.rand(40, 1, 24, 24)  # similar, like patches
     windows = Windows(pixels, torch.zeros(40, dtype=torch.long), torch.rand(40), torch.rand(40))
     exact = distances(windows, similarity)
     with torch.autocast("cpu", torch.bfloat16):

@@ -1,4 +1,4 @@
-"""Every row of every study that comes with semiseg, and every preset, takes a step."""
+"""Every row of every built-in study, and every preset, can run a step."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ ROWS = [
     (study, row)
     for study in presets.study_names()
     for row in presets.load_study(study)["variants"]
-    if not study.startswith("mcsc")  # its rows are looked at in test_mcsc.py
+    if not study.startswith("mcsc")  # its rows are tested in test_mcsc.py
 ]
 
 
@@ -42,7 +42,7 @@ def test_every_row_of_the_papers_tables_runs(
 
 
 def test_a_row_is_what_its_name_says_whatever_is_set_for_all(small_data: PreparedData) -> None:
-    """Or a row "L_sup" would train with the contrast under ``--set plgcl.weight=0.2``."""
+    """Otherwise ``--set plgcl.weight=0.2`` would add the contrast to a row "L_sup"."""
     rows = presets.load_study("plgcl-table2")["variants"]
     weights = {}
     for row, content in rows.items():
@@ -57,7 +57,7 @@ def test_a_row_is_what_its_name_says_whatever_is_set_for_all(small_data: Prepare
 
 @pytest.mark.parametrize("preset", presets.names())
 def test_every_preset_says_what_is_known(small_data: PreparedData, preset: str) -> None:
-    """With every method that it has a section for, so that a comparison can use it."""
+    """Each preset works with every method that it has a section for."""
     content = presets.load(preset)
     assert content["summary"]
     assert content["source"]
@@ -98,7 +98,7 @@ def test_a_method_of_another_package_gets_the_profile() -> None:
 def test_small_presets_serve_a_comparison_of_methods(
     small_data: PreparedData, preset: str, name: str
 ) -> None:
-    """What they set of another method fits their own size and the length of so short a run."""
+    """Settings for other methods fit the preset's size and a very short run."""
     config = resolve_config(small_data.manifest, name, preset).config
     methods.entry(name).load()(small_data.task, config)
     if name != "supervised":

@@ -1,4 +1,4 @@
-"""``supervised``: the conformance checks, and that it sees labelled images only."""
+"""``supervised``: the conformance checks, and that it uses labelled images only."""
 
 from typing import ClassVar
 
@@ -35,7 +35,7 @@ class TestSupervised(MethodConformance):
     def test_the_loss_is_that_of_the_pixels_that_are_not_ignored(
         self, small_data: PreparedData, dice: str
     ) -> None:
-        """Whole rows are labelled, so that the formula can be given the labelled part alone."""
+        """Whole rows are labelled, so the formula can be computed on the labelled part."""
         method = self.build(small_data, self.config(small_data, f"supervised.dice={dice}")).eval()
         batch = self.batch()
         logits = method.logits(batch.images[:2], "unet")[:, :, :20]

@@ -1,4 +1,4 @@
-"""What every network owes: maps as announced, sizes that fit, messages that help."""
+"""Checks of every network: shapes of maps, sizes that fit, error messages."""
 
 import pytest
 import torch
@@ -140,7 +140,7 @@ def deep(name: str, norm: str) -> NetworkConfig:
     ("spacing", "sides", "finest"),
     [
         (CUBE, (8, 16, 24), {4: (2, 4, 6), 2: (4, 8, 12), 1: (8, 16, 24)}),
-        # slices five times as far apart as pixels: halved once, where pixels have grown to 4
+        # slice spacing five times that of pixels: halved once pixels have side 4
         (STACK, (6, 16, 24), {4: (6, 4, 6), 2: (6, 8, 12), 1: (6, 16, 24)}),
     ],
 )
@@ -184,7 +184,7 @@ def test_long_voxels_wait_for_the_others() -> None:
 
 @pytest.mark.parametrize("name", ["unet", "vnet"])
 def test_slices_do_not_see_each_other_before_their_kernels_do(name: str) -> None:
-    """One stage of long voxels: a network of slices, in 3D."""
+    """A single stage with long voxels acts on each slice separately."""
     torch.manual_seed(0)
     far = (9.0, 1.0, 1.0)
     if name == "unet":
@@ -228,7 +228,7 @@ def test_a_residual_stage_adds_its_input() -> None:
 
 
 def test_the_fields_decoder_interpolates() -> None:
-    """Parameters of the field's benchmark code, and of one with transposed convolutions."""
+    """The number of parameters of SSL4MIS, and of a version with transposed convolutions."""
     counts = {}
     for upsampling in ("bilinear", "nearest", "transposed"):
         config = UNetConfig(upsampling=upsampling)
@@ -259,7 +259,7 @@ def test_interpolation_keeps_the_corners() -> None:
     ("name", "sides"), [("unet", (32, 32)), ("swin", (32, 32)), ("vnet", (8, 16, 16))]
 )
 def test_several_decoders_and_heads_share_an_encoder(name: str, sides: tuple[int, ...]) -> None:
-    """An auxiliary decoder and a head at another scale, without knowing which network it is."""
+    """An auxiliary decoder and a head at another scale work for any network."""
     config: NetworkConfig = {"unet": UNET, "swin": SWIN, "vnet": deep("vnet", "batch")}[name]
     spacing = (1.0,) * len(sides)
     backbone = networks.entry(name).load().create(1, config, sides, spacing)

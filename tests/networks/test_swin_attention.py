@@ -1,4 +1,4 @@
-"""Shifted-window attention against a plain reference, and the layers that move resolution."""
+"""Shifted-window attention against a plain reference, and the layers that change the resolution."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from semiseg.networks.swin_unet import PatchExpanding, PatchMerging, SwinBlock
 
 
 def reference(block: SwinBlock, x: Tensor) -> Tensor:
-    """Attention of one block, token by token, on the map as it lies: no roll and no mask.
+    """Attention of one block, token by token, without a roll or a mask.
 
     The shifted grid cuts the map at s, s + w, ...; what lies before the first cut or after the last
     is a window of its own, smaller than the others.
@@ -70,7 +70,9 @@ def test_the_shift_lets_neighbouring_windows_meet_but_not_opposite_borders() -> 
 
     corner = reach(0, 0)
     assert corner[:2, :2].all()
-    assert int(corner.sum()) == 4  # nothing of the other three corners, which the roll brings near
+    assert (
+        int(corner.sum()) == 4
+    )  # nothing from the other three corners, which are adjacent after the roll
     middle = reach(3, 3)
     assert middle[2:6, 2:6].all()  # across the cut of the unshifted windows
     assert int(middle.sum()) == 16

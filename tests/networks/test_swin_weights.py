@@ -17,7 +17,7 @@ State = dict[str, Tensor]
 
 
 def official(width: int = 16, head: int = 8, window: int = 7) -> State:
-    """Names and shapes of the official Swin-T release, of any width (there 96, heads of 32)."""
+    """Names and shapes of the official Swin-T release, of any width (96 in the release, with heads of 32)."""
     generator = torch.Generator().manual_seed(9)
 
     def random(*shape: int) -> Tensor:
@@ -66,7 +66,7 @@ def build(width: int = 16, head: int = 8, window: int | None = 7, size: int = 22
 
 
 def names(network: SwinUnet) -> State:
-    """Tensors by their official names: those of encoder and decoder have no name in common."""
+    """Tensors by official name; encoder and decoder have no name in common."""
     return network.encoder.state_dict() | network.decoder.state_dict()
 
 
@@ -118,7 +118,7 @@ def test_timm_names_and_safetensors(tmp_path: Path) -> None:
 def test_tables_of_another_window_are_resized_bicubically(tmp_path: Path) -> None:
     state = official()
     torch.save(state, tmp_path / "weights.pth")
-    network = build(size=96, window=6)  # sides 24, 12, 6, 3: the last has windows of 3
+    network = build(size=96, window=6)  # sides 24, 12, 6, 3; the last stage has windows of 3
     load_pretrained(network, str(tmp_path / "weights.pth"))
     own = names(network)
     for name, side in (
@@ -177,9 +177,9 @@ def test_the_hub_is_asked_for_the_official_file(monkeypatch: pytest.MonkeyPatch)
     assert asked[0][1] is True
     narrow = build(8, 4)
     before = copy_of(narrow)
-    report = load_pretrained(narrow, "hub")  # another width: said, not fatal
+    report = load_pretrained(narrow, "hub")  # another width is reported, not an error
     assert report.loaded == 0
-    assert "swin.embed_dim 8" in report.message
+    assert "swin.embed_dim 96, not 8" in report.message
     assert unchanged(narrow, before)
 
 

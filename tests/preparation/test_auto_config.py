@@ -1,4 +1,4 @@
-"""What the data decide, with a reason each."""
+"""Decisions by the data, and their reasons."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def found(low: int, high: int) -> Fingerprint:
 @pytest.mark.parametrize(
     ("shape", "size", "word"),
     [
-        ((10, 216, 256), 256, "216 x 256"), ((5, 512, 512), 256, "larger than 256"),
+        ((10, 216, 256), 256, "216 x 256"), ((5, 512, 512), 256, "more than 256"),
         ((35, 35, 50), 64, "35 x 50"), ((35, 20, 20), 64, "need 64"), ((9, 100, 90), 96, "100 x 90"),
     ],
 )  # fmt: skip
@@ -173,8 +173,8 @@ def test_prepare_says_what_was_decided(tmp_path: Path, capsys: pytest.CaptureFix
     said = capsys.readouterr().out
     assert (manifest.task.intensity.kind, manifest.task.intensity.low) == ("window", 40)
     assert {case.bounds for case in manifest.cases} == {(40.0, manifest.task.intensity.high)}
-    assert "data.dimensions = 3: voxels are nearly cubes" in said
-    assert "intensity = 40 and 89 become 0 and 1: whole numbers with air and bone are a CT" in said
+    assert "data.dimensions = 3: voxels are nearly isotropic" in said
+    assert "40 and 89 become 0 and 1: whole numbers with air and bone indicate a CT" in said
     held = PreparedData(tmp_path / "data").manifest
     assert held.decisions == manifest.decisions
     other = prepare(tmp_path / "ct", tmp_path / "other", intensity="zscore")
@@ -187,8 +187,8 @@ def test_prepare_says_what_was_decided(tmp_path: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("dtype", "words"),
     [
-        (np.uint8, "0 and 255 become 0 and 1: usual for pictures of 8 bits a pixel"),
-        (np.uint16, "become 0 and 1: usual for images of more than 8 bits a pixel"),
+        (np.uint8, "0 and 255 become 0 and 1: usual for pictures of 8 bits per pixel"),
+        (np.uint16, "become 0 and 1: usual for images of more than 8 bits per pixel"),
     ],
 )
 def test_the_reason_of_a_pictures_scale_is_its_depth(
@@ -211,7 +211,7 @@ def derived_of(data: Manifest, method: str, *settings: str) -> dict[str, Derived
 
 
 def test_what_follows_from_the_input_is_what_methods_do(small_data: PreparedData) -> None:
-    """The numbers that are said are those of the networks and methods that are built."""
+    """The printed numbers are those of the networks and methods that are built."""
     decision = Decision(option="data.size", value=160, reason="because")
     data = small_data.manifest.model_copy(update={"decisions": (decision,)})
     few = ["unet.channels=[2,2,2,2,2]", "swin.embed_dim=8", "swin.head_dim=4"]

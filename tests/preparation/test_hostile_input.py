@@ -1,4 +1,4 @@
-"""Sources, arrays and manifests that somebody made to do harm, or that merely look so."""
+"""Sources, arrays and manifests that are malicious or look malicious."""
 
 import gzip
 import json
@@ -41,7 +41,7 @@ def hearts(source: Path, names: tuple[str, ...] = ("a", "b", "c", "d")) -> Path:
 
 
 def refused(source: Path, out: Path, **options: Any) -> str:
-    """The one sentence; nothing is left of the attempt."""
+    """The error message; checks that no output is left."""
     before = sorted(out.parent.iterdir())
     with pytest.raises(UserError) as raised:
         prepare(source, out, console=Quiet(), **options)
@@ -54,18 +54,18 @@ def refused(source: Path, out: Path, **options: Any) -> str:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("line\nbreak", "characters that do not print: rename the file"),
-        ("bell\x07", "characters that do not print"),
-        ("escape\x1b[31mred", "characters that do not print"),
-        ("turned\u202egnp", "characters that do not print"),
+        ("line\nbreak", "unprintable characters: rename the file"),
+        ("bell\x07", "unprintable characters"),
+        ("escape\x1b[31mred", "unprintable characters"),
+        ("turned\u202egnp", "unprintable characters"),
         ("con", "name of a device"),
-        ("what?", "holds the character ?"),
+        ("what?", "contains the character ?"),
         ("x" * 190, "longer than 180 bytes"),
         ("ü" * 100, "longer than 180 bytes"),
         ("end ", "begins or ends with a dot or a space"),
-        ("back\\slash", "holds the character"),
-        (os.fsdecode(b"latin\xfc"), "do not print"),
-        ("A", "'A' and 'a' are one and the same"),
+        ("back\\slash", "contains the character"),
+        (os.fsdecode(b"latin\xfc"), "unprintable"),
+        ("A", "'A' and 'a' are identical"),
     ],
 )
 def test_names_that_cannot_be_files_everywhere(tmp_path: Path, name: str, why: str) -> None:
@@ -85,7 +85,7 @@ def test_flaws() -> None:
         assert flaw_of(name), name
     for name in ("a", "patient001_frame01", "x..y", "é"):
         assert flaw_of(name) is None
-    assert look("e\u0301") == look("\u00e9")  # as macOS writes it, and as others do
+    assert look("e\u0301") == look("\u00e9")  # decomposed (macOS) and composed
     assert look("ﬁle") == look("file")
 
 
@@ -106,7 +106,7 @@ def test_a_description_that_points_outside_is_refused(tmp_path: Path, name: str,
         (source / role).rename(source / f"{role}Tr")
     entry = {"image": "imagesTr/a.nii", "label": "labelsTr/a.nii"} | {key: name}
     (source / "dataset.json").write_text(json.dumps({"training": [entry]}))
-    assert "does not lie in" in refused(source, tmp_path / "data")
+    assert "is not in" in refused(source, tmp_path / "data")
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "/tmp/x", "..", ".hidden", "a\nb"])
@@ -116,13 +116,13 @@ def test_manifests_that_point_outside_are_refused(tmp_path: Path, name: str) -> 
     content = json.loads(path.read_text())
     content["cases"][0]["identifier"] = name
     path.write_text(json.dumps(content))
-    with pytest.raises(UserError, match="semiseg did not write it") as raised:
+    with pytest.raises(UserError, match="semiseg did not write this file") as raised:
         PreparedData(tmp_path / "data")
     assert str(raised.value).isprintable()
 
 
 class Trap:
-    """Writes a file when it is unpickled."""
+    """Writes a file when unpickled."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -170,7 +170,7 @@ def test_absurd_headers_take_no_memory(tmp_path: Path, name: str, shape: tuple[i
 
 
 def test_a_bomb_is_measured_against_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """40 MB of zeros in 40 kB: possible, and too much for a machine of 100 MB."""
+    """40 MB of zeros in 40 kB: valid, but too much for a machine with 100 MB."""
     header((200, 1000, 100), tmp_path / "x.nii.gz", 40_000_000)
     assert (tmp_path / "x.nii.gz").stat().st_size < 50_000
     monkeypatch.setattr(sizes, "free_memory", lambda: 100_000_000)
@@ -213,7 +213,7 @@ def test_hdf5_links_and_holes_are_refused(tmp_path: Path) -> None:
     for name, make in made.items():
         with h5py.File(tmp_path / f"{name}.h5", "w") as file:
             make(file)
-        with pytest.raises(UserError, match="does not hold its array 'image' itself"):
+        with pytest.raises(UserError, match="only links to its array 'image'"):
             HDF5.read_slices(tmp_path / f"{name}.h5")
     with h5py.File(tmp_path / "hole.h5", "w") as file:
         file.create_dataset("image", (100_000, 100_000), "f8", chunks=(100, 100))

@@ -1,4 +1,4 @@
-"""Which images are the same or nearly so: measures against loops, and what the measure survives."""
+"""Duplicates and near-duplicates: comparison with loops, and robustness."""
 
 import os
 from pathlib import Path
@@ -134,7 +134,7 @@ def test_what_all_images_share_makes_none_alike() -> None:
     images = [600 * frame + scene(seed)[0] for seed in range(12)]
     images.append(images[4] * 0.9 + 3)
     signatures = np.stack([signature(image[None]) for image in images])
-    assert np.triu(signatures @ signatures.T > NEAR, 1).sum() == 78  # all of them, for an eye
+    assert np.triu(signatures @ signatures.T > NEAR, 1).sum() == 78  # all pairs
     assert [pair[:2] for pair in near_duplicate_pairs(signatures)] == [(4, 12)]
     flat = np.zeros((2, signatures.shape[1]), np.float32)
     assert [pair[:2] for pair in near_duplicate_pairs(np.concatenate([signatures, flat]))] == [

@@ -1,4 +1,4 @@
-"""Codes of 8 or 16 bits: how near they stay, and that bytes come back as they were."""
+"""Codes of 8 or 16 bits: rounding errors, and exact decoding of bytes."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""``prepare`` in parallel, interrupted and continued, repeated, and after a change of the source."""
+"""``prepare`` in parallel, resumed, repeated, and after changes of the source."""
 
 import os
 import resource
@@ -29,7 +29,7 @@ CASES = 12
 
 
 class Listening(Quiet):
-    """Remembers what is said."""
+    """Keeps the messages."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -65,7 +65,7 @@ def polyps(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The identifiers of the cases that were read, in the order of their end."""
+    """Identifiers of the cases that were read, in the order of completion."""
     read: list[str] = []
     measure = module.measure
 
@@ -93,8 +93,8 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, after: int, number: int = signal.SIGINT) -> None:
-    """Once: a signal to this process when ``after`` cases have been written."""
-    # a shell's background job, which the tests may be, ignores Ctrl-C
+    """Send a signal to this process once, after ``after`` cases are written."""
+    # the tests may run as a background job of a shell, which ignores Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
     add, count = DataWriter.add, [0]
 
@@ -127,7 +127,7 @@ def test_results_come_in_order_and_errors_too() -> None:
         got.extend(ordered_map(work, range(1000), 4))
     assert got == list(range(21))
     assert set(range(21)) <= set(done)
-    assert len(done) < 200  # the rest was never begun
+    assert len(done) < 200  # others were not started
     assert list(ordered_map(lambda n: -n, range(50), 3)) == [-n for n in range(50)]
 
 
@@ -169,7 +169,7 @@ def test_a_signal_keeps_whole_cases_and_the_same_command_goes_on(
         assert len(whole) == 3
     reads.clear()
     words = said(polyps, tmp_path / "data", jobs=jobs)
-    assert f"continuing: {len(whole)} of {CASES} cases were prepared already" in words
+    assert f"resuming: {len(whole)} of {CASES} cases are already prepared" in words
     assert len(reads) == CASES - len(whole)
     assert not whole & set(reads)
     assert PreparedData(tmp_path / "data").manifest == expected
@@ -178,7 +178,7 @@ def test_a_signal_keeps_whole_cases_and_the_same_command_goes_on(
 
 
 def test_a_killed_preparation_goes_on(polyps: Path, tmp_path: Path) -> None:
-    """kill -9 in the middle of a case's arrays, with a record half-written."""
+    """kill -9 while a case's arrays and a record are incomplete."""
     program = textwrap.dedent(
         f"""
         import os, signal
@@ -199,7 +199,7 @@ def test_a_killed_preparation_goes_on(polyps: Path, tmp_path: Path) -> None:
     )
     died = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
     assert died.returncode == -signal.SIGKILL
-    assert "continuing: 3 of 12" in said(polyps, tmp_path / "data")
+    assert "resuming: 3 of 12" in said(polyps, tmp_path / "data")
     run(polyps, tmp_path / "straight")
     assert tree(tmp_path / "data") == tree(tmp_path / "straight")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "polyps", "straight"]
@@ -217,7 +217,7 @@ def test_an_interrupted_case_that_changed_is_read_again(
     (polyps / "masks" / "n02.png").unlink()
     (tmp_path / ".data.partial" / "images" / "n00.npy").write_bytes(b"damaged")
     reads.clear()
-    assert "continuing: 1 of 13" in said(polyps, tmp_path / "data", jobs=1)
+    assert "resuming: 1 of 13" in said(polyps, tmp_path / "data", jobs=1)
     assert reads[:3] == ["n00", "n01", "n02"]
     run(polyps, tmp_path / "straight")
     assert tree(tmp_path / "data") == tree(tmp_path / "straight")
@@ -238,7 +238,7 @@ def test_an_abandoned_preparation_of_other_options_is_replaced(
 
 def test_a_full_disk_keeps_whole_cases(polyps: Path, tmp_path: Path, reads: list[str]) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    for number in (6, 7):  # larger than a file may become
+    for number in (6, 7):  # larger than the limit of a file
         large = np.random.default_rng(number).integers(0, 256, (90, 90, 3)).astype(np.uint8)
         Image.fromarray(large).save(polyps / "images" / f"n{number:02d}.png")
         (polyps / "masks" / f"n{number:02d}.{'jpg' if number == 6 else 'png'}").unlink()
@@ -249,11 +249,11 @@ def test_a_full_disk_keeps_whole_cases(polyps: Path, tmp_path: Path, reads: list
             prepare(polyps, tmp_path / "data", console=console, jobs=1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert "6 whole cases stay in" in console.said[-1]
+    assert "6 complete cases kept in" in console.said[-1]
     partial = tmp_path / ".data.partial"
     assert {p.stem for p in (partial / "images").iterdir()} == {f"n{n:02d}" for n in range(6)}
     reads.clear()
-    assert "continuing: 6 of 12" in said(polyps, tmp_path / "data", jobs=1)
+    assert "resuming: 6 of 12" in said(polyps, tmp_path / "data", jobs=1)
     assert reads == [f"n{n:02d}" for n in range(6, 12)]
     run(polyps, tmp_path / "straight")
     assert tree(tmp_path / "data") == tree(tmp_path / "straight")
@@ -277,11 +277,11 @@ def test_a_refusal_leaves_what_an_interrupted_preparation_had_left(
     mask = polyps / "masks" / "n07.png"
     mask.write_bytes(
         mask.read_bytes()[:-30]
-    )  # its header is whole: it is refused when its turn comes
+    )  # its header is intact: it is refused when its pixels are read
     with pytest.raises(UserError, match="n07"):
         run(polyps, tmp_path / "data", jobs=1)
     photograph(polyps, 7)
-    assert "continuing: 7 of 12" in said(polyps, tmp_path / "data")
+    assert "resuming: 7 of 12" in said(polyps, tmp_path / "data")
 
 
 def test_a_second_run_does_nothing_and_says_so(
@@ -294,7 +294,7 @@ def test_a_second_run_does_nothing_and_says_so(
     for dry_run in (False, True):
         assert prepare(polyps, tmp_path / "data", console=console, dry_run=dry_run) == first
     assert "12 images of this source, unchanged: nothing to do" in console.said[-1]
-    for path in (polyps / "images").iterdir():  # copied, or unpacked again: other times
+    for path in (polyps / "images").iterdir():  # as after copying
         os.utime(path, ns=(1, 1))
     assert run(polyps, tmp_path / "data") == first
     shutil.copytree(polyps, tmp_path / "copy")
@@ -319,13 +319,13 @@ def test_a_changed_source_is_noticed_and_only_what_changed_is_read(
     with pytest.raises(UserError) as raised:
         run(polyps, out)
     assert (
-        "since then 1 image new (such as n20), 2 images changed (such as n03) and 1 image gone "
-        "(such as n11): take --overwrite to prepare it again (which reads only what has changed)"
+        "since then 1 image new (such as n20), 2 images changed (such as n03) and 1 image missing "
+        "(such as n11): use --overwrite to prepare it again (which reads only what has changed)"
         in str(raised.value)
     )
     assert tree(out) == before
     reads.clear()
-    assert "taking over: 9 of 12 cases have not changed" in said(polyps, out, overwrite=True)
+    assert "reusing: 9 of 12 cases have not changed" in said(polyps, out, overwrite=True)
     assert sorted(reads) == ["n03", "n10", "n20"]
     run(polyps, tmp_path / "straight")
     assert tree(out) == tree(tmp_path / "straight")
@@ -375,18 +375,18 @@ def test_sets_prepared_without_records_are_not_taken_for_the_same(
 ) -> None:
     run(polyps, tmp_path / "data")
     (tmp_path / "data" / "records.jsonl").unlink()
-    with pytest.raises(UserError, match="does not say of which files it was made"):
+    with pytest.raises(UserError, match="has no records of its source files"):
         run(polyps, tmp_path / "data")
     other = tmp_path / "other"
     for number in range(50, 56):
         photograph(other, number)
     run(polyps, tmp_path / "data", overwrite=True)
-    with pytest.raises(UserError, match="made of other images"):
+    with pytest.raises(UserError, match="made from other images"):
         run(other, tmp_path / "data")
 
 
 def test_a_picture_in_colour_makes_all_of_them_so(tmp_path: Path) -> None:
-    """Grey cases of an earlier preparation are not taken over beside it."""
+    """Grey cases of an earlier preparation are not reused."""
     source, noise = tmp_path / "source", np.random.default_rng(0)
     for folder in ("images", "masks"):
         (source / folder).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The steps of ``prepare``, each by itself."""
+"""The steps of ``prepare``."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from semiseg.preparation.writing import check_set, write_set
         ({"spacing": (1.0, 0.0, 1.0)}, "--spacing takes three distances"),
         ({"empty_slices": "gone"}, "--empty-slices gone"),
         ({"ignore_value": 0}, "--ignore-value 0"),
-        ({"classes": ("a", "a")}, "does not name each class once"),
+        ({"classes": ("a", "a")}, "name each class once"),
     ],
 )
 def test_a_request_is_checked_before_anything_is_read(words: dict[str, object], said: str) -> None:
@@ -39,7 +39,7 @@ def test_a_plan_says_how_each_case_is_read(tmp_path: Path) -> None:
     assert json.loads(json.dumps(plan.options_of_cases)) == plan.options_of_cases
     other = scan_source(tmp_path / "set", Request(patient_pattern="[0-9]", all_frames=True))
     plain = scan_source(tmp_path / "set", Request())
-    assert other.options_of_cases == plain.options_of_cases  # they change no case
+    assert other.options_of_cases == plain.options_of_cases  # they do not change cases
 
 
 def test_an_earlier_set_is_compared_with_the_plan(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_an_earlier_set_is_compared_with_the_plan(tmp_path: Path) -> None:
     same = find_earlier(out, plan)
     assert same is not None
     assert same.changed is None
-    assert same.reusable == {}  # nothing to take over: nothing is written, or all of it
+    assert same.reusable == {}  # nothing to reuse: either nothing is written or everything
     (tmp_path / "set" / "labels" / "block_0.nii.gz").unlink()
     later = scan_source(tmp_path / "set", Request())
     changed = find_earlier(out, later)

@@ -1,4 +1,4 @@
-"""Data and a benchmark that all tests here share."""
+"""Data and a benchmark for all tests in this folder."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def data(tmp_path: Path) -> PreparedData:
 
 @pytest.fixture
 def bench(data: PreparedData, tmp_path: Path) -> Path:
-    """Two methods at two budgets with one seed."""
+    """Two methods with two numbers of labelled patients and one seed."""
     runs = [
         ("supervised", "supervised", 2, 0, 4),
         ("mcsc", "mcsc", 2, 0, 1),

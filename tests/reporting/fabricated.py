@@ -1,4 +1,4 @@
-"""A small benchmark as its workflow leaves it, made of real evaluations of known masks."""
+"""A small benchmark in the form of the workflow, with real evaluations of known masks."""
 
 import json
 from pathlib import Path
@@ -65,7 +65,7 @@ def make_data(folder: Path) -> PreparedData:
 
 
 def evaluate(data: PreparedData, folder: Path, on: str, network: str, shift: int) -> None:
-    """Score references that were moved by ``shift`` pixels, or (at 99) have lost their core."""
+    """Score references moved by ``shift`` pixels, or (99) references without their core."""
     scores: list[CaseScore] = []
     for case in data.of_patients(data.manifest.split.part(on), labelled=True):  # type: ignore[arg-type]
         reference = np.array(data.label(case.identifier))
@@ -82,7 +82,7 @@ def evaluate(data: PreparedData, folder: Path, on: str, network: str, shift: int
 def make_run(
     data: PreparedData, folder: Path, method: str = "supervised", labelled: int = 2, seed: int = 0
 ) -> RunFolder:
-    """A finished run with logs and (of random numbers) weights, not evaluated."""
+    """A finished run with logs and random weights, not evaluated."""
     training = {**CONFIG["training"], "seed": seed}
     config = RunConfig.model_validate({"method": method, **CONFIG, "training": training})
     run = RunFolder(folder)

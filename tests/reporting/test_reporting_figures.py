@@ -1,4 +1,4 @@
-"""Figures: valid SVG without fixed colours, and overlays that neither hide nor distort."""
+"""Figures: valid SVG without fixed colours, and overlays with correct crops and proportions."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -41,7 +41,7 @@ def test_svg_is_well_formed_and_takes_the_pages_colours() -> None:
 
 
 def test_histograms_of_other_numbers_of_images_have_the_same_area() -> None:
-    """The second group is the first ten times over: both outlines must be the same."""
+    """The second group is ten copies of the first: both outlines must be equal."""
     values = np.random.default_rng(0).normal(size=50).tolist()
     svg = histogram({"few": values, "many": 10 * values}, [0, 1], "intensity", bins=8)
     outlines = re.findall(r'<path d="([^"]+)"[^>]*style="fill: none;[^"]*stroke: var', svg)
@@ -77,7 +77,7 @@ def test_classes_have_the_sources_colours_where_these_can_be_seen() -> None:
     first, second, third = CLASSES[:3]
     assert of() == (first, second, third)
     assert of(b="#ff8040") == (first, "#ff8040", second)
-    assert of(c=first) == (second, third, first)  # no two classes alike
+    assert of(c=first) == (second, third, first)  # all classes have different colours
     assert of(a="#ff0000", b="#ff0000") == of(a="#200000") == (first, second, third)
 
 
@@ -173,7 +173,9 @@ def test_what_is_ignored_is_darkened_and_is_no_structure() -> None:
 
     plain, drawn = pixels(None), pixels(reference[1])
     assert drawn[25:].mean() < 0.6 * plain[25:].mean()
-    assert np.abs(drawn[25:] - drawn[25:].mean(2, keepdims=True)).max() < 12  # no class's colour
+    assert (
+        np.abs(drawn[25:] - drawn[25:].mean(2, keepdims=True)).max() < 12
+    )  # grey, without a class's colour
     np.testing.assert_allclose(drawn[14:18, 20:], plain[14:18, 20:], atol=8)
     outlined = pixels(None, reference[1])
     np.testing.assert_allclose(outlined[25:], plain[25:], atol=8)

@@ -1,4 +1,4 @@
-"""A figure of the pictures alone: every case, method and score is in it, whatever is missing elsewhere."""
+"""The figure of the pictures: it contains every case, method and score."""
 
 import dataclasses
 import shutil
@@ -29,7 +29,7 @@ def shown(section: str, case: str, **scores: float) -> Shown:
 
 
 def texts(figure: Figure) -> list[list[str]]:
-    """Of each row: what stands beside it, and above each of its pictures."""
+    """The labels of each row, and the titles of its pictures."""
     rows: dict[int, list[str]] = {}
     for axes in figure.axes:
         spec = axes.get_subplotspec()

@@ -1,4 +1,4 @@
-"""The page: self-contained, says only what was measured, survives what is missing."""
+"""Pages: self-contained, only with measured numbers, and complete if data are missing."""
 
 import html.parser
 import json
@@ -17,7 +17,7 @@ from semiseg.workflows.report import report
 
 
 class Reader(html.parser.HTMLParser):
-    """Collects tags, checks that they close, and what would be fetched."""
+    """Collects tags and links, and checks that all tags are closed."""
 
     VOID = ("meta", "img", "br", "link", "input", "path", "use", "line")
 
@@ -55,7 +55,7 @@ def read(text: str) -> Reader:
 
 
 def test_report_of_a_benchmark(bench: Path) -> None:
-    # only the supervised runs have weights: the other's pictures are left out, the page stands
+    # only the supervised runs have weights: the pictures of the others are left out
     path = report(bench, console=Quiet())
     assert path == bench / "report.html"
     page = read(path.read_text("utf-8"))
@@ -89,7 +89,7 @@ def test_paired_difference_is_that_of_the_cases(data: PreparedData, tmp_path: Pa
     folder = make_benchmark(data, tmp_path / "b", runs)
     text = read(benchmark_page(folder)).text
     summary = folder / "runs/a-2-s0/evaluation/test-unet/summary.json"
-    # every case has both classes, so that the mean of cases is the mean of class means
+    # every case has both classes: the mean over cases equals the mean of the class means
     dice = json.loads(summary.read_text())["mean_over_classes"]["dice"]["mean"]
     assert f"b minus a 2 +{100 * (1 - dice):.1f} ±" in text
     assert "3 of 3 cases" in text
@@ -99,8 +99,8 @@ def test_several_seeds_are_not_called_one(data: PreparedData, tmp_path: Path) ->
     runs = [(n, "supervised", 2, s, k + s) for s in (0, 1) for k, n in enumerate("ab", start=1)]
     text = read(benchmark_page(make_benchmark(data, tmp_path / "b", runs))).text
     assert "one seed" not in text
-    assert "smaller than the spread between seeds" in text
-    assert "thin: single seeds" in text
+    assert "smaller than the spread over seeds" in text
+    assert "Thin lines: single seeds" in text
 
 
 def test_unfinished_runs_are_said(data: PreparedData, tmp_path: Path) -> None:
@@ -130,10 +130,10 @@ def test_title_and_intro(small: Path) -> None:
 
 
 def test_a_phantom_is_called_one(small: Path) -> None:
-    assert "not patients" not in benchmark_page(small)
+    assert "phantom of the anatomy" not in benchmark_page(small)
     for path in small.glob("runs/*/task.json"):
         path.write_text(path.read_text().replace('"discs"', '"phantom"'))
-    assert "a phantom of the anatomy, not patients" in benchmark_page(small)
+    assert "a phantom of the anatomy" in benchmark_page(small)
 
 
 def test_the_page_outlives_the_data(small: Path, data: PreparedData) -> None:
@@ -165,7 +165,7 @@ def test_a_run_without_evaluation_or_end(data: PreparedData, tmp_path: Path) -> 
     with (folder / "metrics.csv").open("a") as file:
         file.write("30,0.4,0.")  # killed while writing
     page = read(report(folder, console=Quiet()).read_text("utf-8"))
-    assert "has not been scored yet" in page.text
+    assert "has not been evaluated yet" in page.text
     assert "not finished" in page.text
     assert "chosen by its position in the list" in page.text
     assert "nearest to the median Dice" not in page.text

@@ -1,4 +1,4 @@
-"""The benchmark's table: order, means over seeds, what is marked as best, and what is said."""
+"""The benchmark's table: order, means over seeds, marks of the best values, and sentences."""
 
 import csv
 import statistics
@@ -64,12 +64,14 @@ def test_one_seed_has_no_deviation(bench: Path, data: PreparedData) -> None:
 
 
 def test_best_is_marked_among_networks_for_inference_only(bench: Path) -> None:
-    # the Transformer's masks are perfect here, yet it is not the network that a user gets
+    # the Transformer's masks are perfect here, but it is not the network for inference
     lines = make_lines(rows_of(bench))
     marked = {(ln.labelled, ln.variant, ln.network) for ln in lines if (None, "dice") in ln.best}
     assert marked == {("1", "mcsc", "unet"), ("2", "mcsc", "unet")}
     first = next(ln for ln in lines if (ln.labelled, ln.variant) == ("1", "supervised"))
-    assert {key for key in first.best if key[1] == "dice"} == {("ring", "dice")}  # lost its core
+    assert {key for key in first.best if key[1] == "dice"} == {
+        ("ring", "dice")
+    }  # its core is missing
 
 
 def test_equal_numbers_are_marked_alike(data: PreparedData, tmp_path: Path) -> None:
@@ -86,7 +88,7 @@ def test_nobody_is_best_beside_other_seeds(data: PreparedData, tmp_path: Path) -
     ]
     rows = rows_of(make_benchmark(data, tmp_path / "b", runs))
     assert not any(line.best for line in make_lines(rows))
-    assert any("other seeds" in sentence for sentence in caption(rows, "test"))
+    assert any("different seeds" in sentence for sentence in caption(rows, "test"))
 
 
 def test_runs_csv_has_every_class_and_units(bench: Path, data: PreparedData) -> None:
@@ -151,6 +153,6 @@ def test_pictures_have_iou_and_mae_and_voxels(bench: Path) -> None:
     ]
     summary = summarise([score for case in scores for score in case], STRICT).to_json()
     rows = [{**rows_of(bench)[0], "summary": summary}]
-    heads = [head_of(key) for key in keys_of(rows)]  # of one class the mean says it all
+    heads = [head_of(key) for key in keys_of(rows)]  # with one class, only the mean
     assert heads == ["DSC [%]", "IoU [%]", "HD95 [voxels]", "ASD [voxels]", "MAE [%]"]
     assert {"IoU", "MAE"} <= {term for term, _ in definitions(rows)}

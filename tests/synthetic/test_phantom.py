@@ -1,4 +1,4 @@
-"""The phantom: determinism, anatomy, geometry, files; intensity alone does not solve it."""
+"""The phantom: determinism, anatomy, geometry, files, and difficulty."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def cases() -> Cases:
 
 
 def middle_slices(label: NDArray) -> list[int]:
-    """The slices between a quarter and just over the half of the left ventricle's length."""
+    """The slices from a quarter to just over half of the left ventricle's length."""
     cavity = np.flatnonzero((label == LV).any(axis=(0, 1)))
     basal_first = (label[..., cavity[0]] == LV).sum() > (label[..., cavity[-1]] == LV).sum()
     order = cavity if basal_first else cavity[::-1]
@@ -150,7 +150,7 @@ def test_affines(cases: Cases) -> None:
         sides.append(world[0][0] - world[1][0])
     assert tilted >= 8
     assert hands == {-1.0, 1.0}
-    assert np.mean(np.array(sides) > 0) > 0.9  # RAS: the right ventricle lies to the right
+    assert np.mean(np.array(sides) > 0) > 0.9  # RAS: the right ventricle is on the right
 
 
 def test_size_and_slices_keep_the_field_of_view() -> None:
@@ -170,7 +170,7 @@ def test_all_groups_occur() -> None:
 
 
 def test_intensity_alone_does_not_solve_it(cases: Cases) -> None:
-    """The best interval of intensities, even if chosen on the very volume that it is scored on."""
+    """The best interval of intensities, even if chosen on the scored volume itself."""
     best: dict[int, list[float]] = {RV: [], MYO: [], LV: []}
     for image, label, _ in cases.values():
         edges = np.percentile(image, np.linspace(0, 100, 80))

@@ -1,4 +1,4 @@
-"""Checkpoints that a crash cannot spoil; weights that say when they are damaged."""
+"""Checkpoints after a crash, and errors for damaged weights."""
 
 from pathlib import Path
 from typing import Any
@@ -96,5 +96,5 @@ def test_wrong_weights_are_refused_by_name(tmp_path: Path) -> None:
         load_weights(path, nn.Linear(3, 4))
     for part in (0.8, 0.3, 0.0):
         cut(path, part)
-        with pytest.raises(UserError, match=r"best\.safetensors is cut short"):
+        with pytest.raises(UserError, match=r"best\.safetensors is truncated"):
             load_weights(path, network)

@@ -1,4 +1,4 @@
-"""The loop end to end: what is written, non-finite losses, the time limit, refusals."""
+"""The loop end to end: files, non-finite losses, the time limit, errors."""
 
 import itertools
 import json
@@ -35,11 +35,11 @@ WriteData = Callable[[Path], PreparedData]
 
 
 class StoppedError(Exception):
-    """What a test interrupts a training with."""
+    """Raised by tests to interrupt a training."""
 
 
 class Recorder(Quiet):
-    """Keeps what is said, and may stop a training after some steps."""
+    """Records messages, and can stop a training after some steps."""
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.said: list[str] = []
@@ -86,7 +86,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 @pytest.fixture(scope="module")
 def finished(small_data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of cross teaching, never interrupted."""
+    """A finished run of cross teaching without interruption."""
     out = tmp_path_factory.mktemp("runs") / "whole"
     result = run(small_data, out, "cross-teaching", "training.gradient_sizes_every=3")
     assert result is not None
@@ -189,7 +189,7 @@ def test_networks_train_in_training_mode_after_a_validation(
     assert modes == [True] * 6
 
 
-@pytest.mark.parametrize("rhythm", [1, 10])  # noticed at once, and at the next checkpoint
+@pytest.mark.parametrize("rhythm", [1, 10])  # detected at once, or at the next checkpoint
 def test_a_non_finite_loss_names_its_term_and_keeps_the_last_good_checkpoint(
     small_data: PreparedData, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     rhythm: int,
@@ -203,7 +203,7 @@ def test_a_non_finite_loss_names_its_term_and_keeps_the_last_good_checkpoint(
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(cross_teaching, "cross_loss", spoilt)
-        with pytest.raises(RunFailure, match=r"'cross_unet' was no longer finite at iteration 3"):
+        with pytest.raises(RunFailure, match=r"'cross_unet' is not finite at iteration 3"):
             run(
                 small_data, out, "cross-teaching", f"training.log_every={rhythm}",
                 "training.validate_every=6",
@@ -227,7 +227,7 @@ def test_a_time_limit_ends_cleanly_and_resume_completes(
         assert (result.finished, result.iterations) == (False, turn + 1)
         assert not (out / "finished.json").exists()
         assert "--resume" in console.said[-1]
-        assert last(out).keys() == last(finished).keys()  # what there is can be used
+        assert last(out).keys() == last(finished).keys()  # the weights can be used
     result = resume(out, device="cpu", console=console)
     assert (result.finished, result.iterations) == (True, 6)
     assert same(last(out), last(finished))
@@ -267,7 +267,7 @@ def test_few_labels_take_the_last_checkpoint(write_data: WriteData, tmp_path: Pa
     assert result is not None
     assert result.best_dice is None
     assert result.best_step == 6
-    assert any("the last checkpoint is taken" in sentence for sentence in console.said)
+    assert any("the last checkpoint is used" in sentence for sentence in console.said)
     weights = tmp_path / "run" / "weights"
     assert same(
         load_file(str(weights / "best.safetensors")), load_file(str(weights / "last.safetensors"))
@@ -326,9 +326,7 @@ def test_a_method_without_unlabelled_images_is_refused(
     split = data.manifest.split.model_copy(update={"train": ("p1", "p2")})
     split = split.model_copy(update={"labelled_order": None})
     write_manifest(data.folder, data.manifest.model_copy(update={"split": split}))
-    with pytest.raises(
-        UserError, match=r"No unlabelled image is left for mcsc.*--method supervised"
-    ):
+    with pytest.raises(UserError, match=r"mcsc needs unlabelled images.*--method supervised"):
         run(data, tmp_path / "run", "mcsc")
     assert not (tmp_path / "run").exists()
 
@@ -367,7 +365,7 @@ def test_another_seed_is_another_run(small_data: PreparedData, tmp_path: Path) -
 def test_poisoned_test_patients_change_nothing(
     small_data: PreparedData, write_data: WriteData, tmp_path: Path
 ) -> None:
-    """Neither labels of unlabelled cases nor those of the held-out part guide a training."""
+    """A training uses neither labels of unlabelled cases nor those of the test part."""
     other = write_data(tmp_path / "data")
     for patient in ("p3", "p4", "p7", "p8"):
         np.save(other.folder / "labels" / f"{patient}.npy", np.ones((2, 36, 32), np.uint8))
@@ -379,9 +377,9 @@ def test_poisoned_test_patients_change_nothing(
 def test_epochs_are_passes_over_the_labelled_images(
     small_data: PreparedData, tmp_path: Path
 ) -> None:
-    """Two patients are four slices, two of them a step: two iterations an epoch."""
+    """Two patients have four slices, two per step: two iterations per epoch."""
     settings = [s for s in SMALL if not s.startswith("training.iterations")]
-    for method in ("supervised", "cross-teaching"):  # whatever part of a batch is labelled
+    for method in ("supervised", "cross-teaching"):  # independent of the labelled images in a batch
         out = tmp_path / method
         train(small_data.folder, out, method=method, labelled="2", console=Quiet(),
               settings=[*settings, "training.epochs=2"])  # fmt: skip
@@ -409,7 +407,7 @@ def test_a_run_folder_is_trained_by_one_process_at_a_time(
     before = sorted(out.rglob("*"))
     with (
         RunFolder(out).held(),
-        pytest.raises(UserError, match="is being trained by another process"),
+        pytest.raises(UserError, match="Another process is training in"),
     ):
         resume(out, console=Quiet())
     assert sorted(out.rglob("*")) == before
@@ -461,7 +459,7 @@ def test_a_class_that_no_labelled_case_shows_is_named(
         settings = [*small_settings(method), "training.iterations=2"]
         train(data.folder, out, method=method, labelled="2", settings=settings)
         said = capsys.readouterr()
-        assert "no labelled case shows square" in " ".join((said.out + said.err).split())
+        assert "no labelled case contains square" in " ".join((said.out + said.err).split())
         losses = [float(row["loss"]) for row in read_csv(out / "metrics.csv")]
         assert np.isfinite(losses).all()
 
@@ -470,7 +468,7 @@ def test_labels_of_background_alone_are_refused(write_data: WriteData, tmp_path:
     data = write_data(tmp_path / "data")
     for patient in ("p1", "p2"):
         np.save(data.folder / "labels" / f"{patient}.npy", np.zeros((2, 36, 32), np.uint8))
-    with pytest.raises(UserError, match="nothing but background"):
+    with pytest.raises(UserError, match="contain only background"):
         run(data, tmp_path / "run", "supervised")
     assert not (tmp_path / "run").exists()
 

@@ -1,4 +1,4 @@
-"""A training that starts from another run's weights."""
+"""Initial weights from another run."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def test_networks_of_the_same_kind_start_from_it(
             if value.is_floating_point() and "running" not in key:
                 torch.testing.assert_close(found[f"{name}.{key}"], value, rtol=0, atol=1e-9)
     notes = (tmp_path / "run" / "run.json").read_text()
-    assert f"start from {first}" in notes
+    assert f"loaded from {first}" in notes
 
 
 def test_a_resumed_training_does_not_need_it(
@@ -59,7 +59,7 @@ def test_a_resumed_training_does_not_need_it(
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (["training.weights_from=nowhere"], r"weights_from: .*nowhere is not a run"),
+        (["training.weights_from=nowhere"], r"weights_from: .*nowhere has no weights"),
         (
             ["training.weights_from=FIRST", "unet.channels=[4, 4, 4, 4, 4]"],
             "no tensor of .* has a name",

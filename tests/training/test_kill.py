@@ -1,4 +1,4 @@
-"""A training that was killed ends with the weights of one that was not, bit for bit."""
+"""A killed and resumed training has the weights of an uninterrupted one, bit for bit."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ SETTINGS = (*SMALL, *CONTRAST, "training.iterations=24", "training.validate_ever
 
 
 def begin(data: PreparedData, out: Path, *more: str) -> "subprocess.Popen[str]":
-    """``semiseg train`` in a process of its own."""
+    """``semiseg train`` in a separate process."""
     command = [
         sys.executable, "-m", "semiseg.cli.main", "train", str(data.folder),
         "-o", str(out), "--method", "mcsc", "--labelled", "2", "--device", "cpu",
@@ -33,7 +33,7 @@ def begin(data: PreparedData, out: Path, *more: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         command, env=os.environ | {"OMP_NUM_THREADS": "1"}, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        # a shell's background job, which the tests may be, ignores Ctrl-C and hands that on
+        # the tests may be a shell's background job, whose children inherit that Ctrl-C is ignored
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 

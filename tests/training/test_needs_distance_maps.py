@@ -1,4 +1,4 @@
-"""A method that needs distance maps finds them in its batches, also where a step is only timed."""
+"""Batches contain distance maps for methods that need them, also when a step is timed."""
 
 from pathlib import Path
 

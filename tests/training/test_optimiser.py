@@ -1,4 +1,4 @@
-"""Rates are a function of the step, and every group has its own."""
+"""Learning rates are a function of the step and of the group."""
 
 import math
 
@@ -83,7 +83,7 @@ def test_the_warm_up_of_a_run_is_every_groups_at_least() -> None:
 
 
 def test_a_fused_step_is_the_step() -> None:
-    """But not where gradients are scaled, which could then not be clipped."""
+    """Not fused with scaled gradients, which a fused optimiser cannot clip."""
     for name in ("sgd", "adam", "adamw"):
         weights = []
         for precision in ("32-true", "16-mixed"):

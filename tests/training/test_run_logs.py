@@ -1,4 +1,4 @@
-"""Logs that are exact after a resume."""
+"""Logs of resumed runs."""
 
 import json
 from pathlib import Path

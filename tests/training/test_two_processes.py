@@ -1,4 +1,4 @@
-"""Two processes equal one that runs the half-batches in turn and averages their gradients.
+"""Two processes equal one process that runs both half-batches and averages their gradients.
 
 One pair of processes trains all methods, one after the other.
 """
@@ -33,7 +33,7 @@ TESTS = Path(__file__).parent
 
 @pytest.fixture(scope="module")
 def pair(small_data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one finished run of two processes a method."""
+    """A folder with one finished run with two processes per method."""
     out = tmp_path_factory.mktemp("pair")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

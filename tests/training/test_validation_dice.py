@@ -13,7 +13,7 @@ from semiseg.training.validation import validation_dice
 
 
 class Answers:
-    """Stands for a predictor: the truth, with one class missed in one case."""
+    """A predictor that returns the true labels, with one class missing in one case."""
 
     def __init__(self, data: PreparedData, missed: tuple[str, int] | None) -> None:
         self.masks = []
@@ -51,7 +51,7 @@ def test_a_case_without_a_class_does_not_count_for_it(
 def test_a_volume_is_scored_as_a_whole(small_data: PreparedData) -> None:
     answers = Answers(small_data, None)
     truth = answers.masks[0] == 1
-    answers.masks[0][0][answers.masks[0][0] == 1] = 0  # missed in the first slice alone
+    answers.masks[0][0][answers.masks[0][0] == 1] = 0  # missing in the first slice only
     scores = validation_dice(answers, small_data, small_data.of_patients(("p7",)))  # type: ignore[arg-type]
     found, size = truth[1].sum(), truth.sum()
     assert scores["disc"] == pytest.approx(2 * found / (found + size))
@@ -63,7 +63,7 @@ def test_what_is_ignored_does_not_count(
     data = write_data(tmp_path / "data")
     truth = np.array(data.label("p7"))
     answers = Answers(data, None)
-    answers.masks[0][1] = 2  # nonsense in the ignored slice
+    answers.masks[0][1] = 2  # wrong in the ignored slice
     truth[1] = IGNORE_INDEX
     np.save(data.folder / "labels" / "p7.npy", truth)
     scores = validation_dice(answers, data, data.of_patients(("p7",)))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What torchrun starts twice: ``two_processes.py DATA OUT METHOD...`` trains each method."""
+"""Script for two processes under torchrun: ``two_processes.py DATA OUT METHOD...`` trains each method."""
 
 import sys
 from pathlib import Path

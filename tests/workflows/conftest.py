@@ -1,4 +1,4 @@
-"""A run that several tests look at."""
+"""A run for several tests."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from small import small_settings
 
 @pytest.fixture(scope="session")
 def run(small_data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """PLGCL on two labelled patients, with weights kept on its way."""
+    """PLGCL on two labelled patients, with intermediate weights."""
     out = tmp_path_factory.mktemp("runs") / "plgcl"
     settings = [*small_settings("plgcl"), "training.keep_weights_at=[2, 5]"]
     train(small_data.folder, out, method="plgcl", labelled="2", settings=settings, console=Quiet())

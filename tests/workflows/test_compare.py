@@ -1,4 +1,4 @@
-"""Folders of masks against folders of masks."""
+"""Compare folders of masks with folders of reference masks."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from semiseg.workflows.compare import compare, identifier_of
 
 
 class Memory(Quiet):
-    """Keeps what was said."""
+    """Keeps the messages."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -132,7 +132,7 @@ def test_one_bad_file_is_skipped_and_counted(folders: tuple[Path, Path]) -> None
         (cube()[:7], AFFINE, "has shape 7 x 9 x 5 but its reference"),
         (cube(), AFFINE + 1e-4, ""),
         (cube(), np.diag([1.5, 2.0, 9.0, 1.0]), "lies up to 4 mm away from its reference"),
-        (cube(code=7), AFFINE, r"holds the class codes \[7\]"),
+        (cube(code=7), AFFINE, r"contains the class codes \[7\]"),
         (cube().astype(np.float32) / 2, AFFINE, "not whole numbers"),
     ],
 )
@@ -242,7 +242,7 @@ def test_what_is_not_there(tmp_path: Path, folders: tuple[Path, Path]) -> None:
     (tmp_path / "nothing").mkdir()
     with pytest.raises(UserError, match="does not exist"):
         compare(tmp_path / "gone", folders[1], console=Quiet())
-    with pytest.raises(UserError, match="holds no masks"):
+    with pytest.raises(UserError, match="contains no masks"):
         compare(folders[0], tmp_path / "nothing", console=Quiet())
     save(tmp_path / "other" / "q.nii.gz", cube())
     with pytest.raises(UserError, match="has a partner"):

@@ -1,4 +1,4 @@
-"""``embeddings``: separation of classes in a run's spaces, as figure and numbers."""
+"""``embeddings``: separation of the classes in a run's feature spaces."""
 
 import csv
 import json
@@ -73,7 +73,7 @@ def test_runs_of_other_classes_are_refused(run: Path, tmp_path: Path) -> None:
         UserError, match=r"copy has other classes \(background, ball, square\) than"
     ):
         embeddings([run, copy], tmp_path / "f.png", console=Quiet())
-    with pytest.raises(UserError, match=r"is no run .* 'semiseg train' wrote"):
+    with pytest.raises(UserError, match=r"is not a run .* 'semiseg train' wrote"):
         embeddings([run, tmp_path], tmp_path / "f.png", console=Quiet())
     assert not (tmp_path / "f.png").exists()
 
@@ -85,9 +85,9 @@ def test_runs_of_other_classes_are_refused(run: Path, tmp_path: Path) -> None:
             {"at": ["step-3"]},
             "step-3.* does not exist; this run has best and last and step-2 and step-5",
         ),
-        ({"at": []}, "--at names no weights"),
+        ({"at": []}, "--at is empty"),
         ({"on": "test"}, "no labelled test case"),
-        ({"on": "training"}, "take validation, test or unlabelled"),
+        ({"on": "training"}, "choose validation, test or unlabelled"),
         ({"spaces": ["encode"]}, "--spaces encode: there are student, decoder; .*encoder; head"),
         ({"out": "f.jpeg"}, r"\.png, \.svg or \.pdf"),
     ],

@@ -1,4 +1,4 @@
-"""What every layout owes: a replica that goes the whole way, and the names of all files that it reads."""
+"""Checks of every layout on a replica: all commands, and the names of all files that it reads."""
 
 import dataclasses
 import functools
@@ -28,7 +28,7 @@ from small import small_settings
 
 @dataclasses.dataclass(frozen=True)
 class Replica:
-    """How a source is written, what recognises it, options of `prepare`, and what is predicted."""
+    """A source, its layout, options of `prepare`, and files to predict."""
 
     layout: str
     write: Callable[[Path], Path | None]
@@ -37,7 +37,7 @@ class Replica:
 
 
 def listed(folder: Path) -> Path:
-    """A CSV of the volumes below it, the first without a label."""
+    """A CSV list of the volumes in the folder, the first without a label."""
     replicas.volumes(folder, ".mha", 8)
     rows = [f"images/block_{n}.mha,{f'labels/block_{n}.mha' if n else ''}" for n in range(8)]
     path = folder / "mine.csv"
@@ -107,7 +107,7 @@ def test_every_layout_has_a_replica() -> None:
 
 
 def same(one: Volume, other: Volume) -> bool:
-    """Whether two volumes are equal in all that they hold."""
+    """Whether all fields of two volumes are equal."""
     return all(
         np.array_equal(getattr(one, field.name), getattr(other, field.name))
         if isinstance(getattr(one, field.name), np.ndarray)
@@ -117,7 +117,7 @@ def same(one: Volume, other: Volume) -> bool:
 
 
 def test_a_case_needs_no_file_that_it_does_not_name(replica: Replica, tmp_path: Path) -> None:
-    """Where nothing but its files is left, whatever language reads them, it is the same volume."""
+    """A case is read from a folder with only its files as the same volume."""
     source = written(replica, tmp_path / "source")
     cases = cases_of(source, replica)
     assert all(len(set(case.files)) == len(case.files) for case in cases)
@@ -139,7 +139,7 @@ def test_every_file_of_a_case_tells_a_change(replica: Replica, tmp_path: Path) -
     for path in {path for case in (cases[0], cases[-1]) for path in case.files}:
         content, times = path.read_bytes(), path.stat()
         changed = bytearray(content)
-        changed[-1] ^= 1  # the size stays, and mostly all that a header says
+        changed[-1] ^= 1  # the size stays, and usually the whole header
         path.write_bytes(bytes(changed))
         with pytest.raises(UserError) as raised:
             prepare(source, out, console=Quiet(), **replica.options)
@@ -150,7 +150,7 @@ def test_every_file_of_a_case_tells_a_change(replica: Replica, tmp_path: Path) -
 
 
 def test_the_whole_way(replica: Replica, tmp_path: Path) -> None:
-    """prepare, a few steps with unlabelled images where there are some, evaluate, predict."""
+    """prepare, a few training steps (with unlabelled images if there are any), evaluate, predict."""
     source, data, run = written(replica, tmp_path / "source"), tmp_path / "data", tmp_path / "run"
     manifest = prepare(source, data, console=Quiet(), **replica.options)
     assert manifest.layout == replica.layout

@@ -1,4 +1,4 @@
-"""What the verbs import: each has run, in a process of its own, before its modules are looked at."""
+"""Modules that the commands import, listed after each command ran in a new process."""
 
 import json
 import os
@@ -35,7 +35,7 @@ UNUSED = {
 
 
 def modules(*words: object) -> tuple[str, set[str]]:
-    """What ``semiseg WORDS`` prints, and all modules that it has imported at its end."""
+    """The output of ``semiseg WORDS``, and all modules that it imported."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *map(str, words)],
         env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,

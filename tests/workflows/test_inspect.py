@@ -1,4 +1,4 @@
-"""``inspect``: the same facts of a source and its prepared set, in text, JSON, CSV and on the page."""
+"""``inspect``: the same facts for a source and its prepared data set, as text, JSON, CSV and HTML."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ from semiseg.workflows.prepare import prepare
 
 @pytest.fixture(scope="module")
 def polyps(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fourteen pictures of two patients a name, twelve with a mask; the last is the first again."""
+    """Fourteen pictures, two per patient, twelve with a mask; the last is a copy of the first."""
     folder = tmp_path_factory.mktemp("source") / "polyps"
     for kind in ("images", "masks"):
         (folder / kind).mkdir(parents=True)
@@ -73,7 +73,9 @@ def test_a_source_and_its_prepared_set_give_the_same_facts(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     of_source = content(inspect(polyps, console=Console()))
     said = capsys.readouterr().out
-    assert re.match(rf"{polyps} is not prepared: it is read into {tmp_path}/\S+, which is", said)
+    assert re.match(
+        rf"{polyps} is not prepared: preparing it in the temporary folder {tmp_path}/\S+", said
+    )
     assert list(tmp_path.glob("semiseg*")) == []
     of_data = content(inspect(prepared, console=Quiet()))
     assert of_source.pop("data") == str(polyps)
@@ -139,13 +141,13 @@ def test_the_page_holds_all_it_shows(written: Path) -> None:
         "cases.csv", "inspect.json", "page.html",
     ]  # fmt: skip
     assert not re.search(r"<script|@import|https?://(?!www\.w3\.org)|url\((?!#)", page)
-    # the pair once beside its warning and once each on the contact sheet, all of 14 there
+    # the pair next to its warning, and all 14 pictures on the contact sheet
     sheet = page[page.index('id="sheet"') :]
     assert sheet.count("<img ") == 14
     assert "12 of 12 labelled images" in sheet
     assert "2 of 2 unlabelled images" in sheet
     assert '<div class="pair">' in page[: page.index('id="sheet"')]
-    assert page.count('<svg role="img"') == 2  # intensities, sizes of the one class
+    assert page.count('<svg role="img"') == 2  # intensities, sizes of the only class
     assert page.index('id="warnings"') < page.index('id="task"')
 
 
@@ -219,7 +221,7 @@ def test_an_inspection_is_replaced_only_where_asked(prepared: Path, tmp_path: Pa
     other = tmp_path / "other"
     other.mkdir()
     (other / "mine.txt").write_text("mine")
-    refuse("is no inspection, so it is not replaced", prepared, other, overwrite=True)
+    refuse("is not an inspection, so it is not replaced", prepared, other, overwrite=True)
     refuse("is a file", prepared, other / "mine.txt", overwrite=True)
     assert [path.name for path in other.iterdir()] == ["mine.txt"]
 
@@ -227,7 +229,7 @@ def test_an_inspection_is_replaced_only_where_asked(prepared: Path, tmp_path: Pa
 def test_wrong_input_is_refused(prepared: Path, polyps: Path, tmp_path: Path) -> None:
     refuse("nowhere does not exist", tmp_path / "nowhere")
     refuse("is a file", polyps / "images" / "polypa.png")
-    refuse("has no layout that is known", _made(tmp_path / "empty"))
+    refuse("has no known layout", _made(tmp_path / "empty"))
     refuse("--size 7", prepared, size=7)
     refuse("--layout is for a folder of images", prepared, layout="pictures")
     refuse("--patient-pattern is for a folder of images", prepared, patient_pattern="(.)")
@@ -263,7 +265,7 @@ def test_a_signal_leaves_no_temporary_folder(
         return before(*args, **options)
 
     monkeypatch.setattr(workflow, step, disturbed)
-    # a shell's background job, which the tests may be, ignores Ctrl-C
+    # Ctrl-C is ignored in a background job of a shell, as the tests may be
     for signal_, usual in (
         (signal.SIGINT, signal.default_int_handler),
         (signal.SIGTERM, signal.SIG_DFL),

@@ -1,4 +1,4 @@
-"""A trained network takes arrays and files, and refuses shapes that do not fit."""
+"""A trained network predicts arrays and files, and refuses invalid shapes."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ RNG = np.random.default_rng(0)
 
 
 def model_of(channels: int, kind: str = "pictures", dimensions: int = 2) -> Model:
-    """Two classes by the sum of the channels, without a run."""
+    """A model without a run that predicts two classes from the sum of the channels."""
     window = Intensity(kind="window", low=0, high=255)
     task = Task(
         name="t", kind=kind, channels=channels, classes=("background", "bright"), intensity=window,
@@ -82,7 +82,7 @@ def test_labels_have_the_shape_of_the_image(
         (3, "pictures", 2, (40, 30), r"3 channels: give \[3, H, W\] or \[D, 3, H, W\]"),
         (3, "pictures", 2, (5, 40, 30), r"give \[3, H, W\] or"),
         (3, "pictures", 2, (40, 30, 3), r"colours last: give \[3, H, W\] .* np\.moveaxis"),
-        (1, "pictures", 2, (40, 30, 3), "colours last: .* turned into grey"),
+        (1, "pictures", 2, (40, 30, 3), "colours last: .* converted to grey"),
         (1, "volumes", 3, (40, 30), r"three dimensions: give \[D, H, W\] or \[D, 1, H, W\]"),
         (2, "volumes", 3, (2, 40, 30), r"give \[D, 2, H, W\]\."),
         (2, "volumes", 2, (2, 5, 40, 30), r"give \[2, H, W\] or \[D, 2, H, W\]"),
@@ -101,7 +101,7 @@ def test_values_that_cannot_be_meant_are_refused() -> None:
         model.predict(bright(3, 40, 30) / 255)
     with pytest.raises(UserError, match="NaN or infinite"):
         model.predict(np.full((3, 40, 30), np.nan))
-    with pytest.raises(UserError, match="must hold numbers"):
+    with pytest.raises(UserError, match="must contain numbers"):
         model.predict(np.full((3, 40, 30), "a"))
     with pytest.raises(UserError, match="three distances in mm"):
         model.predict(bright(3, 40, 30), spacing=(1, 0, 1))
@@ -135,7 +135,7 @@ def test_a_picture_gives_rows_and_columns(tmp_path: Path) -> None:
     assert model.predict(tmp_path / "p.png", probabilities=True).shape == (2, 40, 30)
 
 
-def test_what_is_loaded_is_said(run: Path, small_data: PreparedData) -> None:
+def test_what_is_loaded_is_said(run: Path, small_data: PreparedData, tmp_path: Path) -> None:
     model = semiseg.load(run, weights="step-2")
     assert model.classes == small_data.task.classes
     assert model.channels == 1
@@ -145,6 +145,6 @@ def test_what_is_loaded_is_said(run: Path, small_data: PreparedData) -> None:
         assert part in words
     with pytest.raises(UserError, match="Unknown network of plgcl"):
         semiseg.load(run, network="nothing")
-    summary = semiseg.evaluate(run, on="validation", out=run / "scores", console=Quiet())
+    summary = semiseg.evaluate(run, on="validation", out=tmp_path / "scores", console=Quiet())
     assert repr(summary).startswith("Summary(cases=2, dice=")
     assert len(repr(summary)) < 200

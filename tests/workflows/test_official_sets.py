@@ -1,4 +1,4 @@
-"""Replicas of official data sets go the whole way, as they are downloaded."""
+"""Replicas of official data sets in their downloaded form: prepare, train, evaluate, predict."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_frames_without_annotation_are_unlabelled_images(tmp_path: Path) -> None
         expected = np.moveaxis(np.asarray(series.dataobj)[..., index], 2, 0)[:, None]
         np.testing.assert_array_equal(data.image(f"patient001_frame{index + 1:02d}"), expected)
     affines = {c.affine for c in of_first}
-    assert len(affines) == 1  # of the series as of the frames
+    assert len(affines) == 1  # the same for the series and the frames
 
 
 def test_the_papers_split_of_acdc(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_the_papers_split_of_acdc(tmp_path: Path) -> None:
     assert split.labelled_order is not None
     assert split.labelled_order[0] == "patient099"
     assert set(split.labelled_order) == set(split.train)
-    assert any("so unused: 1 patient." in note for note in manifest.notes)  # of the testing folder
+    assert any("in no part of the split: 1 patient." in note for note in manifest.notes)
     with pytest.raises(UserError, match="did you mean 'acdc-papers'"):
         prepared(tmp_path / "ACDC", tmp_path / "other", split="acdc-paper")
 
@@ -136,7 +136,7 @@ def test_kvasir_as_downloaded(tmp_path: Path) -> None:
     for number in range(10):
         _, disc = replicas.photograph(number, 40 + number, 52)
         label = data.label(f"cju0qkwl35piu0993l0dewe{number:02d}")[0]
-        assert np.mean((label > 0) == disc) > 0.98  # lossy rims, cut at half
+        assert np.mean((label > 0) == disc) > 0.98  # lossy edges, thresholded at half
     (tmp_path / "Kvasir-SEG" / "kavsir_bboxes.json").unlink()
     layout, evidence = detect(tmp_path / "Kvasir-SEG")
     assert layout.name == "kvasir-seg"
@@ -177,7 +177,7 @@ def test_crag_as_downloaded(tmp_path: Path) -> None:
         label = data.label(f"train_{number}")[0]
         assert set(np.unique(label)) == {0, 1}
         np.testing.assert_array_equal(label[8:-6, 8:-6] > 0, disc[8:-6, 8:-6])
-        assert label[2, 2] == label[-2, -2] == 1  # other numbers are glands too
+        assert label[2, 2] == label[-2, -2] == 1  # other values are glands too
 
 
 @pytest.mark.parametrize("write", [replicas.kvasir, replicas.isic2018, replicas.crag])
@@ -197,7 +197,7 @@ def test_pictures_the_whole_way(tmp_path: Path, write: Callable[[Path], None]) -
     ("words", "message"),
     [
         (["3=liver", "tumour"], "every class as CODE=NAME"),
-        (["3=liver", "3=tumour"], "each once"),
+        (["3=liver", "3=tumour"], "unique codes"),
         (["0=liver"], "from 1 to 255"),
         (["300=liver"], "from 1 to 255"),
         (["2="], "CODE=NAME"),
@@ -216,7 +216,7 @@ def test_codes_with_gaps_are_told_how_to_be_named(tmp_path: Path) -> None:
     found = nibabel.load(mask)
     gaps = np.array([0, 3, 7], np.uint8)[np.asarray(found.dataobj)]
     nibabel.save(nibabel.Nifti1Image(gaps, found.affine), mask)
-    with pytest.raises(UserError, match=r"code 7.*3=liver,7=tumour gives codes"):
+    with pytest.raises(UserError, match=r"code 7.*for example 3=liver,7=tumour"):
         prepared(tmp_path / "kits19", tmp_path / "data")
 
 

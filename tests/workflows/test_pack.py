@@ -1,4 +1,4 @@
-"""A prepared data set as one file, and back; files that are none, damaged or made to do harm."""
+"""``pack`` and ``unpack``; damaged and malicious files."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ QUIET = Quiet()
 
 @pytest.fixture
 def data(tmp_path: Path) -> PreparedData:
-    """Eight cases; p1 is of 32-bit values, p2 a picture of 8 bits."""
+    """Eight cases; p1 has 32-bit values, p2 is a picture of 8 bits."""
     made = write_small_data(tmp_path / "data")
     cases = list(made.manifest.cases)
     for index, dtype in ((0, np.float32), (1, np.uint8)):
@@ -50,7 +50,7 @@ def test_there_and_back(data: PreparedData, tmp_path: Path, bits: int) -> None:
     back = check_data(tmp_path / "deep" / "back")
     assert back.manifest == written
     assert back.manifest.model_copy(update={"notes": ()}) == data.manifest
-    assert f"went through a pack of {bits} bits" in written.notes[-1]
+    assert f"were packed with {bits} bits" in written.notes[-1]
     for case in data.manifest.cases:
         name, original = case.identifier, data.image(case.identifier)
         if case.labelled:
@@ -82,7 +82,7 @@ def test_one_part(data: PreparedData, tmp_path: Path) -> None:
     assert (back.split.validation, back.split.test) == ((), ())
     assert "only the train part" in " ".join(back.notes)
     assert pack(data.folder, tmp_path / "v", part="validation", console=QUIET).split.train == ()
-    with pytest.raises(UserError, match="has nobody in it"):
+    with pytest.raises(UserError, match="is empty"):
         pack(data.folder, tmp_path / "t", part="test", console=QUIET)
     with pytest.raises(UserError, match="did you mean 'train'"):
         pack(data.folder, tmp_path / "t", part="trian", console=QUIET)
@@ -104,7 +104,7 @@ def test_what_is_there_is_not_replaced_unasked(data: PreparedData, tmp_path: Pat
     unpack(tmp_path / "x", data.folder, overwrite=True, console=QUIET)
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1").write_text("dear")
-    with pytest.raises(UserError, match="no prepared data set"):
+    with pytest.raises(UserError, match="not a prepared data set"):
         unpack(tmp_path / "x", tmp_path / "thesis", overwrite=True, console=QUIET)
     assert names(tmp_path) == ["data", "thesis", "x"]
 
@@ -122,10 +122,10 @@ def test_files_that_are_no_pack(data: PreparedData, tmp_path: Path) -> None:
     refused(tmp_path / "missing", "does not exist")
     refused(data.folder, "is a folder")
     (tmp_path / "text").write_text("hello")
-    refused(tmp_path / "text", "is no pack of semiseg, or truncated")
+    refused(tmp_path / "text", "is not a pack of semiseg, or it is truncated")
     with zipfile.ZipFile(tmp_path / "zip", "w") as file:
         file.writestr("a.txt", "hello")
-    refused(tmp_path / "zip", "is no pack of semiseg: give a file")
+    refused(tmp_path / "zip", "is not a pack of semiseg: give a file")
 
 
 def test_every_truncation_and_every_flipped_byte_is_noticed(
@@ -140,7 +140,7 @@ def test_every_truncation_and_every_flipped_byte_is_noticed(
     }
     for length in np.linspace(0, len(whole) - 1, 12).astype(int):
         (tmp_path / "cut").write_bytes(whole[:length])
-        refused(tmp_path / "cut", "no pack of semiseg")
+        refused(tmp_path / "cut", "not a pack of semiseg")
     rng = np.random.default_rng(0)
     for position in rng.integers(0, len(whole), 40):
         spoilt = bytearray(whole)
@@ -150,13 +150,13 @@ def test_every_truncation_and_every_flipped_byte_is_noticed(
             unpack(tmp_path / "spoilt", tmp_path / "back", overwrite=True, console=QUIET)
         except UserError:
             continue
-        back = PreparedData(tmp_path / "back")  # a byte that nobody reads, such as a date
+        back = PreparedData(tmp_path / "back")  # a byte that is not read, such as a date
         for name, label in original.items():
             np.testing.assert_array_equal(back.label(name), label)
 
 
 def rewritten(source: Path, target: Path, change: Callable[[dict[str, bytes]], None]) -> None:
-    """A pack with other members."""
+    """Replace members of a packed file."""
     with zipfile.ZipFile(source) as file:
         members = {name: file.read(name) for name in file.namelist()}
     change(members)
@@ -166,7 +166,7 @@ def rewritten(source: Path, target: Path, change: Callable[[dict[str, bytes]], N
 
 
 def with_json(name: str, change: Callable[[Any], None]) -> Callable[[dict[str, bytes]], None]:
-    """Another content of a JSON member, with a digest that fits."""
+    """Replace the content of a JSON member, with a matching digest."""
 
     def changed(members: dict[str, bytes]) -> None:
         content = json.loads(members[name])
@@ -223,22 +223,22 @@ def _no_digest(content: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda m: m.update({"../evil": b"x"}), "holds ../evil, which no pack holds"),
-        (lambda m: m.update({"/etc/cron": b"x"}), "holds /etc/cron, which no pack holds"),
-        (lambda m: m.update({"images/p1": m["images/p1"] + b"x"}), "announces"),
-        (lambda m: m.update({"labels/p1": m["labels/p2"]}), "no pack of semiseg, or truncated"),
+        (lambda m: m.update({"../evil": b"x"}), "has the unexpected member ../evil"),
+        (lambda m: m.update({"/etc/cron": b"x"}), "has the unexpected member /etc/cron"),
+        (lambda m: m.update({"images/p1": m["images/p1"] + b"x"}), "bytes instead of"),
+        (lambda m: m.update({"labels/p1": m["labels/p2"]}), "or it is truncated"),
         (lambda m: m.pop("labels/p1"), "lacks labels/p1"),
-        (lambda m: m.update({"manifest.json": b"{}"}), "no pack that this semiseg reads"),
-        (lambda m: m.update({"pack.json": b"\xff"}), "no pack that this semiseg reads"),
+        (lambda m: m.update({"manifest.json": b"{}"}), "not a pack of this version"),
+        (lambda m: m.update({"pack.json": b"\xff"}), "not a pack of this version"),
         (with_json("manifest.json", _outside), "'../../evil', which"),
         (with_json("manifest.json", _larger), "needs .* GB of memory"),
         (with_json("manifest.json", _twice), "names a case twice"),
-        (with_json("manifest.json", _negative), "does not say how p1 is coded"),
+        (with_json("manifest.json", _negative), "has no coding of p1"),
         (with_json("manifest.json", _fewer_classes), "holds class code 2"),
-        (with_json("pack.json", _older), "no pack that this semiseg reads"),
-        (with_json("pack.json", _newer), "no pack that this semiseg reads"),
-        (with_json("pack.json", _infinite), "no pack that this semiseg reads"),
-        (with_json("pack.json", _uncoded), "does not say how p1 is coded"),
+        (with_json("pack.json", _older), "not a pack of this version"),
+        (with_json("pack.json", _newer), "not a pack of this version"),
+        (with_json("pack.json", _infinite), "not a pack of this version"),
+        (with_json("pack.json", _uncoded), "has no coding of p1"),
         (with_json("pack.json", _no_digest), "has no digest of labels/p2"),
     ],
 )
@@ -255,13 +255,13 @@ def test_a_pack_without_room_is_refused(
 ) -> None:
     pack(data.folder, tmp_path / "x", console=QUIET)
     monkeypatch.setattr(container.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
-    refused(tmp_path / "x", "make room or choose another folder")
+    refused(tmp_path / "x", "free space or choose another folder")
 
 
 def test_a_set_that_came_out_of_a_pack_is_not_taken_for_its_source(
     data: PreparedData, tmp_path: Path
 ) -> None:
-    """Its values may be others than `prepare` would write."""
+    """Its values may differ from those that `prepare` would write."""
     pack(data.folder, tmp_path / "x", bits=8, console=QUIET)
     manifest: Manifest = unpack(tmp_path / "x", tmp_path / "back", console=QUIET)
     assert manifest.task == data.task

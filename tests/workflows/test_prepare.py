@@ -1,4 +1,4 @@
-"""``prepare`` from folder to prepared data set, its refusals, and that it never destroys."""
+"""``prepare``: its result, its errors, and existing files that it must not change."""
 
 import contextlib
 import json
@@ -161,17 +161,17 @@ def _nothing_marked(source: Path) -> None:
 
 
 FAULTS = {
-    _unlabelled: "no label at all",
+    _unlabelled: "no label",
     _constant: r"phantom003_ED\.nii\.gz is constant",
-    _not_a_number: r"phantom003_ED\.nii\.gz holds NaN",
+    _not_a_number: r"phantom003_ED\.nii\.gz contains NaN",
     _series: r"phantom003_ED\.nii\.gz has 4 axes",
     _truncated: r"phantom003_ED\.nii\.gz cannot be read",
     _other_code: r"phantom003_ED\.nii\.gz holds class code 6, but there are only 4",
     _other_shape: r"phantom003_ED\.nii\.gz has shape 9 x 10 x 4",
     _other_grid: "affines differ",
     _duplicate: "same identifier 'phantom003_ED'",
-    _two_parts: "'phantom020' stands in train and in test",
-    _nothing_marked: "labels mark nothing",
+    _two_parts: "'phantom020' is in train and in test",
+    _nothing_marked: "labels have no foreground",
 }
 
 
@@ -198,7 +198,7 @@ def test_other_options_need_overwrite(hearts: Path, tmp_path: Path) -> None:
     out = tmp_path / "data"
     run(hearts, out)
     before = tree(out)
-    with pytest.raises(UserError, match=r"other options \(classes\): take --overwrite"):
+    with pytest.raises(UserError, match=r"other options \(classes\): use --overwrite"):
         run(hearts, out, classes=["a", "b", "c"])
     assert tree(out) == before
     again = run(hearts, out, overwrite=True, classes=["a", "b", "c"])
@@ -212,9 +212,9 @@ def test_only_prepared_data_is_ever_replaced(hearts: Path, tmp_path: Path) -> No
     thesis.mkdir()
     (thesis / "chapter1").write_text("dear")
     for out, word in (
-        (thesis, "is no prepared data set"),
-        (hearts, "holds the source"),
-        (tmp_path, "holds the source"),
+        (thesis, "is not a prepared data set"),
+        (hearts, "contains the source"),
+        (tmp_path, "contains the source"),
         (thesis / "chapter1", "is a file"),
     ):
         before = tree(tmp_path)
@@ -255,7 +255,7 @@ def test_a_given_split_and_spacing_are_kept(hearts: Path, tmp_path: Path) -> Non
     assert manifest.split.validation == ("phantom001",)
     assert manifest.task.spacing == (5.0, 2.0, 2.0)
     assert any(
-        "in no part of the split, and so unused: 4 patients" in note for note in manifest.notes
+        "unused because in no part of the split: 4 patients" in note for note in manifest.notes
     )
 
 
@@ -265,7 +265,7 @@ def test_unnamed_classes_are_counted(hearts: Path, tmp_path: Path) -> None:
     assert manifest.task.classes == ("background", "class 1", "class 2", "class 3")
     for path in (hearts / "labels").iterdir():
         save(path, (codes(1) > 1) * np.uint8(200))
-    with pytest.raises(UserError, match="holds class code 200, but code 1 occurs nowhere"):
+    with pytest.raises(UserError, match="holds class code 200, but code 1 does not occur"):
         run(hearts, tmp_path / "other")
 
 
@@ -276,16 +276,16 @@ def test_differences_among_the_images_are_said(hearts: Path, tmp_path: Path) -> 
         mirrored = nibabel.Nifti1Image(voxels, np.diag([8.0, -1.5, 1.5, 1.0]))
         nibabel.save(mirrored, path)
     notes = run(hearts, tmp_path / "data", classes=["a", "b", "c", "d"]).notes
-    assert any("in different orientations (RAS 15, RPS 1)" in note for note in notes)
-    assert "the slices lie along different axes of the files: axis 0 in 1, axis 2 in 15." in notes
+    assert any("have different orientations (RAS 15, RPS 1)" in note for note in notes)
+    assert "the slice axis differs between files: axis 0 in 1, axis 2 in 15." in notes
     assert "class 'd' (code 4) occurs in no label." in notes
 
 
 @contextlib.contextmanager
 def small_files() -> Iterator[None]:
-    """No file may grow beyond 600 bytes: what a full disk does to a writer.
+    """Simulate a full disk: no file may exceed 600 bytes.
 
-    Only within the block: the test runner's own log is a file as well.
+    Only within the block, since the test runner also writes files.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (600, hard))
@@ -308,7 +308,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(hearts: Path, tmp_path: Pa
         run(hearts, tmp_path / "file" / "data")
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
-    if not os.access(locked, os.W_OK):  # whoever may write everywhere cannot be refused
+    if not os.access(locked, os.W_OK):  # not if the user may write everywhere
         with pytest.raises(UserError, match="cannot be written"):
             run(hearts, locked / "data")
     assert list(locked.iterdir()) == []
@@ -327,8 +327,8 @@ def test_pictures(tmp_path: Path) -> None:
     assert manifest.task.classes == ("background", "foreground")
     assert manifest.task.kind == "pictures"
     assert manifest.task.median_shape == (1, 32, 48)
-    assert any("6 masks have grey rims" in note for note in manifest.notes)
-    assert any("6 pictures were larger" in note for note in manifest.notes)
+    assert any("6 masks have grey edges" in note for note in manifest.notes)
+    assert any("6 pictures were reduced" in note for note in manifest.notes)
     data = PreparedData(tmp_path / "data")
     assert data.image("n0").dtype == np.uint8
     assert data.image("n0").shape == (1, 3, 32, 48)
@@ -348,7 +348,7 @@ def test_memory_holds_as_many_cases_as_jobs(tmp_path: Path, jobs: int) -> None:
             nibabel.save(nibabel.Nifti1Image(data, np.eye(4)), path)
     run(source, tmp_path / "warm", jobs=jobs)
     peaks = []
-    for count in (12, 4):  # many by some threads, few by one
+    for count in (12, 4):  # many cases by several threads, few by one
         for number in range(count, 12):
             for kind in ("images", "labels"):
                 (source / kind / f"c{number}.nii").unlink()

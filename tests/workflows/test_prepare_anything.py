@@ -1,4 +1,4 @@
-"""Whatever lies in a folder: ``prepare`` makes a sound data set of it, or refuses in one sentence."""
+"""``prepare`` writes a valid data set from any folder, or reports an error in one sentence."""
 
 import gzip
 import io
@@ -73,7 +73,7 @@ SPOILT = (
 
 @st.composite
 def entries(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """A plan of files: mostly matching pairs, so that many plans succeed, and a few of anything."""
+    """A random list of files: mostly matching pairs, so that many succeed, and a few others."""
     kind = draw(st.sampled_from(("nifti", "pictures")))
     suffix = draw(
         st.sampled_from((*NIFTI, *NIFTI, ".mha", ".nrrd") if kind == "nifti" else PICTURES[:2])
@@ -163,7 +163,7 @@ def values(entry: dict[str, Any]) -> np.ndarray:
 
 
 def content(entry: dict[str, Any], scratch: Path) -> bytes:
-    """The bytes of a file as its name says."""
+    """The content of a file in the format of its name."""
     name, array = entry["place"].lower(), values(entry)
     if name.endswith(NIFTI):
         affine = np.diag([1.5, 1.5, 8.0, 1.0])
@@ -246,12 +246,12 @@ def build(plan: list[dict[str, Any]], source: Path) -> None:
                 path.symlink_to(source / "nowhere")
             else:
                 path.write_bytes(whole)
-        except OSError:  # a name that this file system refuses, or that is taken already
+        except OSError:  # the file system refuses the name, or the file exists
             continue
 
 
 def pair(place: str, **change: Any) -> list[dict[str, Any]]:
-    """Three sound cases, and at ``place`` something else."""
+    """Three valid cases, and something else at ``place``."""
     plain = {"codes": (0, 1), "shape": (6, 5, 4), "odd": "", "spoilt": "", "seed": 1}
     plan = [
         plain | {"place": f"{folder}/case{n}.nii.gz", "role": role, "seed": n,
@@ -280,7 +280,7 @@ def test_a_sound_data_set_or_one_sentence(
     plan: list[dict[str, Any]], options: dict[str, Any], jobs: int
 ) -> None:
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pictures of odd sizes, headers of odd values
+        warnings.simplefilter("ignore")  # unusual sizes of pictures and values in headers
         folder = Path(name)
         build(plan, folder / "source")
         before = sorted(folder.rglob("*"))
@@ -300,7 +300,7 @@ def test_a_sound_data_set_or_one_sentence(
 
 
 def test_both_ends_are_reached() -> None:
-    """The property would hold for a `prepare` that refuses everything."""
+    """Both outcomes occur: the property also holds if `prepare` refuses everything."""
     ends = {True: 0, False: 0}
 
     @settings(max_examples=40, deadline=None, derandomize=True, database=None,

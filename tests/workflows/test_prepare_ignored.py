@@ -1,4 +1,4 @@
-"""``prepare`` where labels cover part of an image: what is stored, counted and said."""
+"""``prepare`` with partly labelled images: stored labels, counts and messages."""
 
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,13 @@ def save(path: Path, data: NDArray[Any]) -> None:
 def label(number: int, void: int = IGNORE_INDEX) -> NDArray[np.uint8]:
     codes = np.random.default_rng(number).integers(0, 3, SHAPE).astype(np.uint8)
     codes[5:] = void
-    codes[..., 3] = void  # a slice that is ignored everywhere
+    codes[..., 3] = void  # a completely ignored slice
     return codes
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Six volumes; the label of the last says nothing at all."""
+    """Six volumes; the label of the last is completely ignored."""
     for number in range(6):
         noise = np.random.default_rng(number).integers(0, 900, SHAPE).astype(np.int16)
         save(tmp_path / "source" / "images" / f"n{number}.nii.gz", noise)
@@ -56,10 +56,10 @@ def test_what_is_stored_counted_and_said(source: Path, tmp_path: Path) -> None:
     assert [case.labelled for case in manifest.cases] == [True] * 5 + [False]
     assert [case.unlabelled_slices for case in manifest.cases] == [(3,)] * 5 + [()]
     assert not (tmp_path / "data" / "labels" / "n5.npy").exists()
-    assert "62.5% of the labelled voxels are ignored: they count in no loss and no metric." in (
+    assert "62.5% of the labelled voxels are ignored: losses and metrics exclude them." in (
         manifest.notes
     )
-    assert any(note.startswith("5 slices of labelled volumes hold no") for note in manifest.notes)
+    assert any(note.startswith("5 slices of labelled volumes have no") for note in manifest.notes)
 
 
 def test_named_codes_and_another_value(source: Path, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_named_codes_and_another_value(source: Path, tmp_path: Path) -> None:
     expected = np.moveaxis(label(0), 2, 0)
     np.testing.assert_array_equal(stored == 1, expected == 2)
     np.testing.assert_array_equal(stored == IGNORE_INDEX, expected == IGNORE_INDEX)
-    assert "codes that no class names count as background: 1." in manifest.notes
+    assert "codes without a class count as background: 1." in manifest.notes
     for number in range(6):
         save(source / "labels" / f"n{number}.nii.gz", label(number, 9))
     run(source, tmp_path / "two", ignore_value=9)
@@ -78,7 +78,7 @@ def test_named_codes_and_another_value(source: Path, tmp_path: Path) -> None:
 
 
 def test_255_as_a_class(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds class code 255, which is kept for ignored pixels"):
+    with pytest.raises(UserError, match="class code 255, which is reserved for ignored pixels"):
         run(source, tmp_path / "data", ignore_value="none")
     assert not (tmp_path / "data").exists()
     manifest = run(source, tmp_path / "data", classes=["1=a", "2=a", "255=b"])
@@ -88,7 +88,7 @@ def test_255_as_a_class(source: Path, tmp_path: Path) -> None:
     for path in (source / "labels").iterdir():
         codes = np.asanyarray(nibabel.load(path).dataobj)
         save(path, np.where(codes > 0, IGNORE_INDEX, 0).astype(np.uint8))
-    with pytest.raises(UserError, match=r"or 255 and so ignored.*--classes 255=NAME"):
+    with pytest.raises(UserError, match=r"or ignored with the value 255.*--classes 255=NAME"):
         run(source, tmp_path / "other")
 
 

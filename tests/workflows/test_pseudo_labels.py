@@ -1,4 +1,4 @@
-"""``evaluate --on unlabelled``: pseudo-labels of training cases, by labels that the run never read."""
+"""``evaluate --on unlabelled``: score the pseudo-labels of training cases."""
 
 import csv
 import json
@@ -47,7 +47,7 @@ def test_they_can_be_embedded_and_reported(run: Path, tmp_path: Path) -> None:
     evaluate(run, on="unlabelled", console=Quiet())
     assert embeddings([run], tmp_path / "f.svg", on="unlabelled", images=4, console=Quiet())
     page = report(run, tmp_path / "page.html", console=Quiet()).read_text(encoding="utf-8")
-    assert "whose labels the run never read" in " ".join(page.split())
+    assert "whose labels the run did not read" in " ".join(page.split())
 
 
 def test_a_page_shows_what_was_scored_with_its_own_weights_and_not_cases_of_other_data(
@@ -89,13 +89,13 @@ def test_where_no_label_was_left_unread(run: Path, tmp_path: Path) -> None:
     train(
         other.folder, tmp_path / "all", method="supervised", settings=settings, console=Quiet()
     )  # fmt: skip
-    with pytest.raises(UserError, match=r"no training case whose label .* left unread"):
+    with pytest.raises(UserError, match=r"has no label that .* did not read"):
         evaluate(tmp_path / "all", on="unlabelled", console=Quiet())
     manifest = other.folder / "manifest.json"
     manifest.write_text(
         manifest.read_text().replace('"p1"', '"q1"')
     )  # other patients: no such part
-    with pytest.raises(UserError, match="left unread"):
+    with pytest.raises(UserError, match="did not read"):
         evaluate(run, on="unlabelled", data=other.folder, out=tmp_path / "s", console=Quiet())
 
 

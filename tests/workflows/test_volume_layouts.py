@@ -70,7 +70,7 @@ def test_the_whole_way(
     assert predicted(run, source / images, tmp_path / "masks").written == len(masks)
     assert masks_in(tmp_path / "masks") == masks
     inputs = sorted(p for p in (source / images).glob("[!.]*") if p.suffix not in (".raw", ".zraw"))
-    step = len(inputs) // len(masks)  # files a case
+    step = len(inputs) // len(masks)  # files per case
     for name, image in zip(masks, inputs[::step], strict=True):
         mask, original = (
             SimpleITK.ReadImage(str(tmp_path / "masks" / name)),
@@ -108,7 +108,7 @@ def test_a_missing_channel_spoils_one_image_only(tmp_path: Path) -> None:
     result = predicted(run, tmp_path / "set" / "imagesTs", tmp_path / "masks")
     assert result.written == 2
     (problem,) = result.failed
-    assert "block_008_0000.nii.gz" in problem  # of one channel where two are meant
+    assert "block_008_0000.nii.gz" in problem  # one channel instead of two
     (tmp_path / "set" / "imagesTr" / "block_000_0001.nii.gz").unlink()
     with pytest.raises(UserError, match="is missing, channel 1"):
         prepare(tmp_path / "set", tmp_path / "again", console=Quiet())
@@ -126,7 +126,7 @@ def test_names_of_one_channel_follow_the_folder(tmp_path: Path) -> None:
     assert named == ["a", "b"]  # as nnU-Net names its masks
     (tmp_path / "a_0001.nii.gz").write_bytes(b"")
     named = [image.stem for image in as_inputs(find_images([tmp_path]), task)]
-    assert named == ["a_0000", "a_0001", "b_0000"]  # numbered images of their own
+    assert named == ["a_0000", "a_0001", "b_0000"]  # separate numbered images
 
 
 def test_a_mask_is_named_by_the_folder_where_the_file_says_nothing(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_dicom_the_whole_way_and_nobody_is_named(
     dicom_files.write(broken, source / dicom_files.person(1).name)
     result = predict(tmp_path / "run", [source], masks)
     assert result.written == 7
-    assert len(result.failed) == 1  # said, and passed over
+    assert len(result.failed) == 1  # reported and skipped
     for series in series_below(source).series:
         written = masks / f"{series.name}.nii.gz"
         if series.uid == broken[0].SeriesInstanceUID:

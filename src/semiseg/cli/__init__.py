@@ -1,1 +1,1 @@
-"""One small module a verb: parse, call, print. Heavy imports happen inside the functions."""
+"""One module per command: parse, call a workflow, print. Heavy imports are inside the functions."""

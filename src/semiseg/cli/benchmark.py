@@ -9,37 +9,39 @@ from semiseg.cli import options
 
 
 def benchmark(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The benchmark's folder, new or begun.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The benchmark's folder.")],
     data: Annotated[
         Path | None,
-        typer.Argument(help="A prepared data set (known where the benchmark is begun)."),
+        typer.Argument(help="A prepared data set. Not needed to resume or extend a benchmark."),
     ] = None,
-    methods: Annotated[str, typer.Option(help="Comma-separated: supervised,mcsc.")] = "",
+    methods: Annotated[
+        str, typer.Option(help="Comma-separated names of methods (see 'semiseg methods').")
+    ] = "",
     study: Annotated[
         str | None,
         typer.Option(
-            help="Named variants, such as mcsc-table3, or a YAML file. What a variant sets wins over --set."
+            help="A study (see 'semiseg presets') or a YAML file of named variants. The settings of a "
+            "variant override --set."
         ),
     ] = None,
     labelled: Annotated[
-        str, typer.Option(help="Comma-separated budgets: 1,3,7 or 5%,10%.")
+        str, typer.Option(help="Comma-separated numbers of labelled patients: 1,3,7 or 5%,10%.")
     ] = "all",
-    seeds: Annotated[str, typer.Option(help="Comma-separated: 0,1,2.")] = "0",
+    seeds: Annotated[str, typer.Option(help="Comma-separated seeds: 0,1,2.")] = "0",
     preset: options.Preset = None,
     settings: options.Settings = None,
-    on: Annotated[str, typer.Option(help="Score on: validation or test.")] = "validation",
+    on: Annotated[str, typer.Option(help="Cases to score: validation or test.")] = "validation",
     protocol: Annotated[
-        str | None,
-        typer.Option(help="strict, paper, paper-plgcl, paper-cross-level. Default: the preset's."),
+        str | None, typer.Option(help=f"{options.PROTOCOLS}. Default: the preset's.")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, each with --threads.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of runs at the same time.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each run.")] = 1,
     device: options.Device = "auto",
     dry_run: options.DryRun = False,
 ) -> None:
-    """Run methods, budgets and seeds on the same data and make one table.
+    """Compare methods, numbers of labelled patients and seeds on the same data, in one table.
 
-    It can be interrupted: the same command, or -o alone, resumes it. More methods or seeds extend it.
+    To resume an interrupted benchmark, pass only -o. To extend it, pass more methods or seeds.
     """
     from semiseg.workflows.benchmark import benchmark as workflow
 

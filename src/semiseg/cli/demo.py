@@ -9,26 +9,29 @@ from semiseg.cli import options
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for all of it.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
         "semiseg-demo"
     ),
     seed: Annotated[
-        int, typer.Option(help="Of the phantom, the labelled patients, the training.")
+        int, typer.Option(help="Seed of the images, the labelled patients and the training.")
     ] = 0,
-    patients: Annotated[int, typer.Option(min=10, help="Patients to generate.")] = 40,
-    labelled: Annotated[str, typer.Option(help="How many training patients are labelled.")] = "3",
+    patients: Annotated[int, typer.Option(min=10, help="Number of patients to generate.")] = 40,
+    labelled: Annotated[str, typer.Option(help="Number of labelled training patients.")] = "3",
     iterations: Annotated[
-        int | None, typer.Option(min=1, help="Training iterations. Default: the preset 'demo'.")
+        int | None, typer.Option(min=1, help="Training iterations. Default: as in preset 'demo'.")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Trainings at a time. Default: 2 on two cores.")
+        int | None,
+        typer.Option(min=1, help="Trainings at the same time. Default: 2 if there are two cores."),
     ] = None,
     device: options.Device = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin anew.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete an earlier demo and start again.")
+    ] = False,
 ) -> None:
-    """See MCSC learn from few labels on generated heart scans: some minutes on a laptop's CPU.
+    """Train two methods on generated heart scans and write an HTML report (some minutes on a CPU).
 
-    Ends with one HTML page. Interrupted, the same command goes on.
+    To resume an interrupted demo, run the same command again.
     """
     from semiseg.workflows.demo import demo as workflow
 

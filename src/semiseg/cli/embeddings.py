@@ -9,29 +9,33 @@ from semiseg.cli import options
 
 
 def embeddings(
-    runs: Annotated[list[Path], typer.Argument(help="Runs on the same data, one or several.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders of one or more runs on the same data.")
+    ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="The figure: a .png, .svg or .pdf file.")
+        Path, typer.Option("--out", "-o", help="The figure to write: a .png, .svg or .pdf file.")
     ],
     at: Annotated[
         str,
         typer.Option(
-            help="Comma-separated weights: best, last, or step-500 where "
-            "training.keep_weights_at=[500] kept them."
+            help="Comma-separated weights: best, last, or step-500 if the run was trained with "
+            "training.keep_weights_at=[500]."
         ),
     ] = "best",
-    on: Annotated[str, typer.Option(help="validation, test or unlabelled.")] = "validation",
-    images: Annotated[int, typer.Option(min=2, help="Slices or pictures to embed.")] = 32,
+    on: Annotated[
+        str, typer.Option(help="Cases to embed: validation, test or unlabelled.")
+    ] = "validation",
+    images: Annotated[int, typer.Option(min=2, help="Number of slices or pictures.")] = 32,
     spaces: Annotated[
         str | None,
-        typer.Option(help="Comma-separated: only spaces so named, such as encoder,head."),
+        typer.Option(help="Comma-separated feature spaces: encoder,head. Default: all."),
     ] = None,
     device: options.Device = "auto",
 ) -> None:
-    """Draw how the classes lie in a run's feature spaces (t-SNE), and measure how far apart.
+    """Plot the features of a run by class (t-SNE), and measure how well the classes separate.
 
-    The classes are those of the reference masks; the numbers (silhouettes) are written beside the
-    figure.
+    The classes are those of the reference masks. The silhouette scores are written to a CSV file
+    next to the figure.
     """
     from semiseg.workflows.embeddings import embeddings as workflow
 

@@ -10,55 +10,57 @@ from semiseg.errors import UserError
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run's folder; or a folder (or file) of masks.")],
+    run: Annotated[Path, typer.Argument(help="A run's folder, or a folder (or file) of masks.")],
     references: Annotated[
-        Path | None, typer.Argument(help="Only with masks: the reference masks to compare with.")
+        Path | None, typer.Argument(help="The reference masks. Only to compare masks.")
     ] = None,
     on: Annotated[
-        str, typer.Option(help="validation, test, or unlabelled (its pseudo-labels).")
+        str,
+        typer.Option(help="Cases to score: validation, test, or unlabelled (its pseudo-labels)."),
     ] = "test",
     data: Annotated[
-        Path | None, typer.Option(help="Another prepared data set than the run's own.")
+        Path | None, typer.Option(help="A prepared data set. Default: the run's.")
     ] = None,
-    network: Annotated[
-        str | None, typer.Option(help="One of the method's networks, such as transformer.")
-    ] = None,
-    weights: Annotated[str, typer.Option(help="best, last, or step-N where kept.")] = "best",
+    network: options.Network = None,
+    weights: options.Weights = "best",
     protocol: Annotated[
-        str | None,
-        typer.Option(help="strict, paper, paper-plgcl, paper-cross-level. Default: the run's."),
+        str | None, typer.Option(help=f"{options.PROTOCOLS}. Default: the run's.")
     ] = None,
     missing: Annotated[
         str | None,
-        typer.Option(help="Distance of a structure that was missed: worst, exclude or zero."),
+        typer.Option(
+            help="Distance of a structure that the prediction lacks: worst, exclude or zero."
+        ),
     ] = None,
     hd95: Annotated[
-        str | None, typer.Option(help="pooled, larger-direction or surfel-weighted.")
+        str | None,
+        typer.Option(help="Definition of HD95: pooled, larger-direction or surfel-weighted."),
     ] = None,
-    flips: Annotated[bool, typer.Option("--flips", help="Average over mirrored copies.")] = False,
+    flips: options.Flips = False,
     classes: Annotated[
         str | None,
         typer.Option(
-            help="With masks: names of the classes 1, 2, ...; or what the references' values mean, as "
-            "for 'prepare': 3=liver, '#ff0000=polyp'."
+            help="Only to compare masks: names of the classes 1, 2, ..., or the meaning of the "
+            "references' values, as in 'prepare': 3=liver or '#ff0000=polyp'."
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Where to write the scores.")
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for the scores. Default: in the run's folder."),
     ] = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the scores that -o holds.")
+        bool, typer.Option("--overwrite", help="Replace other scores in -o.")
     ] = False,
 ) -> None:
     """Score a run on its validation or test cases, or masks against reference masks.
 
-    Dice, HD95 and ASD per case and class (and MAE for pictures), with counts and definitions.
+    Writes Dice, HD95 and ASD per case and class (and MAE for pictures), with counts and definitions.
     """
     if references is None:
         if classes is not None:
-            raise UserError("--classes is for masks: semiseg evaluate MASKS REFERENCES.")
+            raise UserError("--classes needs masks: semiseg evaluate MASKS REFERENCES.")
         from semiseg.workflows.evaluate import evaluate as workflow
 
         workflow(
@@ -69,7 +71,7 @@ def evaluate(
         return
     if data is not None or network is not None or flips or on != "test" or weights != "best":
         raise UserError(
-            "--on, --data, --network, --weights and --flips are for runs: "
+            "--on, --data, --network, --weights and --flips need a run: "
             "semiseg evaluate RUN --on test."
         )
     from semiseg.datasets.naming import read_naming

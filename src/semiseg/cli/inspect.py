@@ -17,29 +17,29 @@ def inspect(
         typer.Option(
             "--out",
             "-o",
-            help="New folder for page.html, inspect.json, cases.csv. Default: print only.",
+            help="New folder for page.html, inspect.json and cases.csv. Default: only print.",
         ),
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(help="Side of the network's input. Default: what the data suggest."),
+        typer.Option(help="Side of the network's input in pixels. Default: chosen from the data."),
     ] = None,
     layout: Annotated[
-        str | None, typer.Option(help="Of a folder of images. Default: recognised by itself.")
+        str | None, typer.Option(help="Only for a folder of images. Default: detected.")
     ] = None,
     classes: Annotated[
-        str | None, typer.Option(help="Of a folder of images, as 'semiseg prepare' takes them.")
+        str | None, typer.Option(help="Only for a folder of images; see 'semiseg prepare --help'.")
     ] = None,
     patient_pattern: Annotated[
-        str | None, typer.Option(help="Of a folder of images, as 'semiseg prepare' takes it.")
+        str | None, typer.Option(help="Only for a folder of images; see 'semiseg prepare --help'.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print only JSON.")] = False,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Show what is in a data set, and what looks wrong in it.
+    """Describe a data set and warn about possible errors in it.
 
-    Counts, cases, classes, intensities, the upper bound of Dice that the input size allows, and warnings:
-    duplicates, strange labels, mixed orientations, spacings or intensities, tiny structures.
+    Prints counts, cases, classes, intensities and the upper bound of Dice at the input size. Warns about
+    duplicates, unusual labels, mixed orientations, spacings or intensities, and tiny structures.
     """  # fmt: skip
     from semiseg.workflows.inspect import inspect as workflow
 

@@ -1,7 +1,7 @@
-"""``semiseg methods`` and ``semiseg presets``: what there is, one line each."""
+"""``semiseg methods``, ``networks``, ``presets`` and ``datasets``: tables, one line per entry."""
 
 import json as json_module
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _print_json(keys: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -18,11 +18,11 @@ def _print_json(keys: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 def methods(
     name: Annotated[
-        str | None, typer.Argument(help="One method: its source and all its options.")
+        str | None, typer.Argument(help="A method, to show its source and options.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the methods; or show one, with its source and what --set may change."""
+    """List the methods, or show the source and the --set options of one."""
     from semiseg.methods import table
 
     if name is not None:
@@ -40,7 +40,7 @@ def methods(
 
 
 def networks(json: Json = False) -> None:
-    """List the networks that methods can train, such as --set supervised.network=NAME."""
+    """List the networks. To choose one, pass for example --set supervised.network=NAME."""
     from semiseg.networks import table
 
     rows = [(e.name, ", ".join(f"{d}D" for d in e.dimensions), e.summary) for e in table().values()]
@@ -66,7 +66,7 @@ def _method(name: str, json: bool) -> None:
     sections += [(network, networks.entry(network).config()) for network in usual]
     sections += [(s, type(RunConfig.model_fields[s].default)) for s in SECTIONS]
     rows = [
-        (f"{section}.{key}", field.get_default(), _meaning(field))
+        (f"{section}.{key}", _default(cls.settings, section, key, field), _meaning(field))
         for section, model in sections
         for key, field in model.model_fields.items()
     ]
@@ -74,15 +74,20 @@ def _method(name: str, json: bool) -> None:
         _print_json(("option", "default", "description"), rows)
         return
     print(f"{line.name} ({line.year}): {line.summary}\n{line.citation}\n")
-    print("Options for --set, their defaults (presets and data may say otherwise), what they are:")
+    print("Options for --set, their defaults (without a preset) and their meaning:")
     shown = [(option, json_module.dumps(default), text) for option, default, text in rows]
     width, deep = max(len(o) for o, _, _ in shown), max(len(d) for _, d, _ in shown)
     for option, default, text in shown:
         print(f"  {option:{width}}  {default:{deep}}  {text}".rstrip())
 
 
+def _default(settings: Mapping[str, Any], section: str, key: str, field: "FieldInfo") -> Any:
+    """The default of an option, or the value that the method needs."""
+    return settings.get(section, {}).get(key, field.get_default())
+
+
 def _meaning(field: "FieldInfo") -> str:
-    """What an option is, and the words that it takes."""
+    """The values that an option accepts, and its description."""
     words = [str(word) for word in get_args(field.annotation) if isinstance(word, str | int)]
     choice = " or ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
     return "; ".join(filter(None, [choice, field.description]))
@@ -90,15 +95,15 @@ def _meaning(field: "FieldInfo") -> str:
 
 def presets(
     name: Annotated[
-        str | None, typer.Argument(help="One preset or study: all that it sets.")
+        str | None, typer.Argument(help="A preset or study, to show its settings.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the presets, and the studies of 'semiseg benchmark --study'; or show one."""
-    from semiseg import presets as ground
+    """List the presets and the studies (for 'semiseg benchmark --study'), or show one."""
+    from semiseg import presets as store
 
     if name is not None:
-        content = ground.load_study(name) if name in ground.study_names() else ground.load(name)
+        content = store.load_study(name) if name in store.study_names() else store.load(name)
         if json:
             print(json_module.dumps(content, indent=1))
             return
@@ -106,8 +111,8 @@ def presets(
 
         print(yaml.safe_dump(content, sort_keys=False, width=100).rstrip())
         return
-    rows = [("preset", name, ground.load(name).get("summary", "")) for name in ground.names()]
-    rows += [("study", n, ground.load_study(n).get("summary", "")) for n in ground.study_names()]
+    rows = [("preset", name, store.load(name).get("summary", "")) for name in store.names()]
+    rows += [("study", n, store.load_study(n).get("summary", "")) for n in store.study_names()]
     if json:
         _print_json(("kind", "name", "summary"), rows)
         return
@@ -117,7 +122,7 @@ def presets(
 
 
 def datasets(json: Json = False) -> None:
-    """List the layouts that 'semiseg prepare' recognises, and where the public sets come from."""
+    """List the data set layouts that 'semiseg prepare' reads, and where to get public data sets."""
     from semiseg.datasets import LAYOUTS
 
     rows = [(layout.name, layout.summary, layout.where) for layout in LAYOUTS.values()]

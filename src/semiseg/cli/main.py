@@ -1,4 +1,4 @@
-"""The command line: ``semiseg VERB``. Exit code 2 for wrong input, 1 for a failure of ours."""
+"""The command line, ``semiseg COMMAND``. Exit code 2: wrong input. Exit code 1: other failures."""
 
 import errno
 import sys
@@ -25,8 +25,8 @@ from semiseg.cli import (
 from semiseg.errors import RunFailure, UserError
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
-RESUMABLE = ("demo", "run", "prepare", "predict", "benchmark")  # train says itself how it goes on
-INTERRUPTED = 130  # what a shell says of a command stopped by Ctrl-C
+RESUMABLE = ("demo", "run", "prepare", "predict", "benchmark")  # train prints its own hint
+INTERRUPTED = 130  # a shell's exit code for a command stopped by Ctrl-C
 
 app = typer.Typer(
     name="semiseg",
@@ -34,9 +34,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="A few labelled medical images and many unlabelled ones, turned into a trained, measured, "
-    "usable segmenter. Every verb explains itself: semiseg VERB --help. With --debug an error "
-    "shows its traceback; semiseg --version says which this is.",
+    help="Train a segmentation network from a few labelled and many unlabelled medical images, "
+    "evaluate it and segment new images. For the options of a command, run semiseg COMMAND --help. "
+    "To see the traceback of an error, add --debug. For the version, run semiseg --version.",
 )
 VERBS = (
     demo.demo, run.run, prepare.prepare, inspect.inspect, pack.pack, unpack.unpack, train.train,
@@ -44,13 +44,13 @@ VERBS = (
     listing.methods, listing.networks, listing.datasets, listing.presets,
 )  # fmt: skip
 for verb in VERBS:
-    # typer would break a paragraph where the docstring's lines end
+    # typer keeps the line breaks of a docstring: join the lines of each paragraph
     paragraphs = (verb.__doc__ or "").split("\n\n")
     app.command(help="\n\n".join(" ".join(lines.split()) for lines in paragraphs))(verb)
 
 
 def main() -> None:
-    """Run the command line and turn errors into one sentence and an exit code."""
+    """Run the command line. An error becomes one sentence and an exit code."""
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
@@ -58,7 +58,7 @@ def main() -> None:
         print(f"semiseg {__version__}")
         return
     try:
-        # typer would answer in boxes of several lines; here every error is one line
+        # typer prints errors in boxes of several lines; here every error is one line
         code = app(prog_name="semiseg", standalone_mode=False)
     except (UserError, RunFailure) as error:
         if debug:
@@ -77,18 +77,18 @@ def main() -> None:
         )
         sys.exit(2)
     except Exception as error:
-        if hasattr(error, "format_message"):  # typer's own errors, whichever class it gives them
+        if hasattr(error, "format_message"):  # an error of typer, of any class
             _misuse(error)
         _failure(error, debug)
     if code == INTERRUPTED:
         verb = sys.argv[1] if len(sys.argv) > 1 else ""
-        goes_on = "; the same command goes on" if verb in RESUMABLE else ""
-        print(f"semiseg: stopped{goes_on}.", file=sys.stderr)
+        hint = "; to resume, run the same command again" if verb in RESUMABLE else ""
+        print(f"semiseg: stopped{hint}.", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _misuse(error: Any) -> NoReturn:
-    """One line for an unknown verb or option, or a value that an option does not take."""
+    """Print one line for an unknown command or option, or an invalid value; exit with code 2."""
     if type(error).__name__ == "NoArgsIsHelpError":  # the help was printed
         sys.exit(2)
     message = " ".join(error.format_message().split())
@@ -106,8 +106,8 @@ def _failure(error: Exception, debug: bool) -> NoReturn:
     if debug:
         raise error
     print(
-        f"semiseg: this is a failure of semiseg, not of yours ({type(error).__name__}: {error}); "
-        "repeat the command with --debug for the traceback.",
+        f"semiseg: internal error ({type(error).__name__}: {error}); "
+        "to see the traceback, run the command again with --debug.",
         file=sys.stderr,
     )
     sys.exit(1)

@@ -1,4 +1,4 @@
-"""Options that several verbs share, and how their words are read."""
+"""Options that several commands share, and parsers of their values."""
 
 import re
 from pathlib import Path
@@ -6,76 +6,112 @@ from typing import Annotated
 
 import typer
 
+from semiseg import presets
 from semiseg.errors import UserError
 
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write; it must be new.")]
+# by hand: the table of protocols imports numpy (a test compares the two)
+PROTOCOLS = "strict, paper, paper-plgcl or paper-cross-level"
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write. It must be new.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Threads = Annotated[
-    int | None, typer.Option(min=1, help="CPU threads. Default: as many as there are cores.")
+    int | None, typer.Option(min=1, help="Number of CPU threads. Default: the number of cores.")
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the contents of the output folder.")
+]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")
+    bool, typer.Option("--dry-run", help="Print what would be done, and write nothing.")
 ]
 Preset = Annotated[
-    str | None, typer.Option(help="Named settings (semiseg presets), or a YAML file.")
+    str | None, typer.Option(help="A preset (see 'semiseg presets') or a YAML file.")
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="E.g. training.iterations=2000. Repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change one setting, such as training.iterations=2000. Repeatable.",
+    ),
+]
+Labelled = Annotated[
+    str,
+    typer.Option(
+        help="Patients whose labels are used: a number such as 7 or 10%, all, or a text file that "
+        "lists them."
+    ),
+]
+Network = Annotated[
+    str | None,
+    typer.Option(help="One of the method's networks. Default: the one meant for inference."),
+]
+Weights = Annotated[
+    str, typer.Option(help="best, last, or step-N if the run kept the weights of iteration N.")
+]
+Flips = Annotated[
+    bool,
+    typer.Option("--flips", help="Average the predictions of mirrored copies: four times slower."),
 ]
 
 Layout = Annotated[
-    str | None, typer.Option(help="See 'semiseg datasets'. Default: recognised by itself.")
+    str | None, typer.Option(help="A layout (see 'semiseg datasets'). Default: detected.")
 ]
 Classes = Annotated[
     str | None,
     typer.Option(
-        help="Names of the classes 1, 2, ...: RV,Myo,LV; of codes: 3=liver,7=tumour; or of the "
-        "colours of pictures' masks: '#ff0000=polyp, #00ff00=tool'."
+        help="Names of the classes 1, 2, ...: RV,Myo,LV. Or names of codes: 3=liver,7=tumour. Or "
+        "names of colours in masks: '#ff0000=polyp, #00ff00=tool'."
     ),
 ]
 PatientPattern = Annotated[
     str | None, typer.Option(help="Regular expression whose first group is the patient.")
 ]
 Spacing = Annotated[
-    str | None, typer.Option(help="Slice,row,column spacing in mm, in place of the files'.")
+    str | None, typer.Option(help="Slice,row,column spacing in mm. Default: as in the files.")
 ]
 Split = Annotated[
     str | None,
     typer.Option(
-        help="JSON: {train: [...], validation: [...], test: [...]}; or a name: acdc-papers."
+        help="A JSON file {train: [...], validation: [...], test: [...]} of patients, or the name of "
+        f"a split: {', '.join(presets.split_names())}."
     ),
 ]
 
 IgnoreValue = Annotated[
     str | None,
     typer.Option(
-        help="Value (1 to 255) or colour (#rrggbb) of ignored pixels in labels; none: there is no "
-        "such value. Default: 255 where it is no class."
+        help="Value (1 to 255) or colour (#rrggbb) of ignored pixels in labels, or none. "
+        "Default: 255, unless it is a class."
     ),
 ]
 EmptySlices = Annotated[
     str,
     typer.Option(
-        help="Slices of labelled volumes without any structure are background or unlabelled."
+        help="How to treat slices of labelled volumes that contain no structure: background or "
+        "unlabelled."
     ),
 ]
 Parts = Annotated[
     str | None,
-    typer.Option(help="Of a drawn split: training,validation,test. Default: 0.7,0.1,0.2."),
+    typer.Option(
+        help="Fractions of training, validation and test patients in a random split. "
+        "Default: 0.7,0.1,0.2."
+    ),
 ]
 Intensity = Annotated[
     str | None,
     typer.Option(
-        help="minmax, percentile, zscore or window:LOW:HIGH. Default: what the data suggest."
+        help="Normalisation: minmax, percentile, zscore or window:LOW:HIGH. Default: chosen from "
+        "the data."
     ),
 ]
 AllFrames = Annotated[
     bool,
-    typer.Option("--all-frames", help="ACDC: frames without annotation too, as unlabelled images."),
+    typer.Option("--all-frames", help="ACDC: use frames without annotation as unlabelled images."),
 ]
-MaxSide = Annotated[int, typer.Option(min=32, help="Larger pictures are reduced to it.")]
+MaxSide = Annotated[
+    int, typer.Option(min=32, help="Reduce larger pictures to this longer side, in pixels.")
+]
 
 
 def seconds(text: str | None) -> float | None:
@@ -84,7 +120,7 @@ def seconds(text: str | None) -> float | None:
         return None
     match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text)
     if not match or not any(match.groups()):
-        raise UserError(f"--time {text} is no duration: write 2h, 30m, 90s or 1h30m.")
+        raise UserError(f"--time {text} is not a duration: write 2h, 30m, 90s or 1h30m.")
     hours, minutes, rest = (float(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + rest
 
@@ -99,28 +135,28 @@ def numbers(text: str, option: str) -> list[int]:
     try:
         return [int(part) for part in words(text)]
     except ValueError:
-        raise UserError(f"{option} {text}: give whole numbers, separated by commas.") from None
+        raise UserError(f"{option} {text}: give whole numbers separated by commas.") from None
 
 
 def spacing(text: str | None) -> tuple[float, float, float] | None:
     """``10,1.5,1.5`` -> (slice, row, column) in mm; None stays None."""
     found = _three(text, f"--spacing {text}: give three numbers in mm, such as 10,1.5,1.5.")
     if found is not None and min(found) <= 0:
-        raise UserError(f"--spacing {text}: all three must be above 0.")
+        raise UserError(f"--spacing {text}: all three numbers must be above 0.")
     return found
 
 
 def parts(text: str | None) -> tuple[float, float, float] | None:
-    """``0.6,0.2,0.2`` -> the parts of a drawn split; None stays None."""
-    return _three(text, f"--parts {text}: give three parts of 1, such as 0.6,0.2,0.2.")
+    """``0.6,0.2,0.2`` -> the fractions of a random split; None stays None."""
+    return _three(text, f"--parts {text}: give three fractions, such as 0.6,0.2,0.2.")
 
 
-def _three(text: str | None, otherwise: str) -> tuple[float, float, float] | None:
-    """Three numbers; ``otherwise`` is what to say of anything else."""
+def _three(text: str | None, message: str) -> tuple[float, float, float] | None:
+    """Parse three numbers; ``message`` is the error for anything else."""
     if text is None:
         return None
     try:
         first, second, third = (float(part) for part in text.split(","))
     except ValueError:
-        raise UserError(otherwise) from None
+        raise UserError(message) from None
     return first, second, third

@@ -9,15 +9,16 @@ import typer
 def pack(
     data: Annotated[Path, typer.Argument(help="A prepared data set.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
-    bits: Annotated[int, typer.Option(help="8 or 16, of an image's value.")] = 16,
+    bits: Annotated[int, typer.Option(help="Bits per image value: 8 or 16.")] = 16,
     part: Annotated[
-        str | None, typer.Option(help="Only train, validation or test. Default: all.")
+        str | None,
+        typer.Option(help="Pack only one part: train, validation or test. Default: all."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
-    """Make a prepared data set one small file that travels; 'semiseg unpack' makes it a set again.
+    """Compress a prepared data set into one file, for 'semiseg unpack'.
 
-    Labels stay exactly as they are, images too where they fit into the bits.
+    Labels are stored exactly. Images are stored exactly if their values fit into the bits.
     """
     from semiseg.workflows.pack import pack as workflow
 

@@ -11,36 +11,31 @@ from semiseg.cli import options
 def predict(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
     images: Annotated[
-        list[Path], typer.Argument(help="Images, or folders of images or DICOM series.")
+        list[Path], typer.Argument(help="Image files, or folders of images or DICOM series.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the masks.")],
-    network: Annotated[
-        str | None, typer.Option(help="One of the method's networks, such as transformer.")
-    ] = None,
-    weights: Annotated[str, typer.Option(help="best, last, or step-N where kept.")] = "best",
+    network: options.Network = None,
+    weights: options.Weights = "best",
     probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Write class probabilities beside the masks.")
+        bool, typer.Option("--probabilities", help="Also write the class probabilities.")
     ] = False,
-    flips: Annotated[
-        bool, typer.Option("--flips", help="Average over mirrored copies: four times slower.")
-    ] = False,
+    flips: options.Flips = False,
     largest: Annotated[
         bool,
-        typer.Option("--largest", help="Keep the largest connected piece of each class alone."),
+        typer.Option("--largest", help="Keep only the largest connected component of each class."),
     ] = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Also where the mask is already there.")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing masks.")] = False,
     dry_run: options.DryRun = False,
 ) -> None:
-    """Segment new images: a volume's mask has its format and grid; pictures give PNG, DICOM NIfTI.
+    """Segment new images.
 
-    A stack of pictures (TIFF) gives a TIFF of class codes.
+    The mask of a volume has the format and the grid of its image. The mask of a picture is a PNG, of a
+    DICOM series a NIfTI file, of a TIFF stack a TIFF of class codes.
 
-    One bad file is reported and skipped; the exit code is then 1. A stopped prediction goes on
-    where it was.
+    A file that cannot be read is reported and skipped; the exit code is then 1. To resume an
+    interrupted prediction, run the same command again.
     """
     from semiseg.workflows.predict import predict as workflow
 

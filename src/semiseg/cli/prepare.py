@@ -10,7 +10,8 @@ from semiseg.cli import options
 
 def prepare(
     source: Annotated[
-        Path, typer.Argument(help="A folder of images in any supported layout, or a list.")
+        Path,
+        typer.Argument(help="A folder of images in any supported layout, or a .csv or .json list."),
     ],
     out: options.Out,
     layout: options.Layout = None,
@@ -19,23 +20,25 @@ def prepare(
     spacing: options.Spacing = None,
     split: options.Split = None,
     parts: options.Parts = None,
-    seed: Annotated[int, typer.Option(help="Of the drawn split.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random split.")] = 0,
     max_side: options.MaxSide = 512,
     intensity: options.Intensity = None,
     all_frames: options.AllFrames = False,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Cases to read at a time. Default: the cores, 8 at most."),
+        typer.Option(
+            min=1, help="Cases to read at the same time. Default: the number of cores, at most 8."
+        ),
     ] = None,
     ignore_value: options.IgnoreValue = None,
     empty_slices: options.EmptySlices = "background",
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
 ) -> None:
-    """Turn a folder of images and masks into a prepared data set.
+    """Convert a folder of images and masks to a prepared data set.
 
-    An image without a mask is an unlabelled image, the normal case. An interrupted preparation goes on
-    with the same command; one that is up to date is left alone.
+    An image without a mask is an unlabelled image. To resume an interrupted preparation, run the same
+    command again. A data set that is up to date is not changed.
     """
     from semiseg.workflows.prepare import prepare as workflow
 

@@ -15,16 +15,15 @@ def report(
         typer.Option(
             "--out",
             "-o",
-            help="The page's file (default: report.html in the folder); or a .png, .svg or .pdf for a "
-            "figure of its pictures alone.",
+            help="The file to write: .html for a page, or .png, .svg or .pdf for a figure with only the "
+            "pictures. Default: report.html in the folder.",
         ),
     ] = None,
     device: options.Device = "auto",
 ) -> None:
-    """Write one HTML page with tables, curves and pictures; it opens without a network.
+    """Write an HTML page with tables, curves and pictures of a run or a benchmark.
 
-    Or the pictures alone, as a figure: cases beside every method's prediction. What is there already
-    is written anew.
+    The page needs no internet connection. An existing page is replaced.
     """
     from semiseg.workflows.report import report as workflow
 

@@ -10,19 +10,22 @@ from semiseg.cli import options
 
 def run(
     source: Annotated[Path, typer.Argument(help="A folder of images in any supported layout.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for all of it.")],
-    labelled: Annotated[
-        str,
-        typer.Option(help="Use the labels of so many patients only: 7, 10%, all, or a text file."),
-    ] = "all",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
+    labelled: options.Labelled = "all",
     method: Annotated[
-        str | None, typer.Option(help="Default: mcsc with unlabelled images, else supervised.")
+        str | None,
+        typer.Option(
+            help="A method (see 'semiseg methods'). Default: mcsc if there are unlabelled images, "
+            "else supervised."
+        ),
     ] = None,
     preset: options.Preset = None,
     settings: options.Settings = None,
     time: Annotated[
         str | None,
-        typer.Option(help="About how long to train: 2h, 30m. Default: the preset's iterations."),
+        typer.Option(
+            help="Approximate duration of the training: 2h, 30m. Default: the preset's iterations."
+        ),
     ] = None,
     layout: options.Layout = None,
     classes: options.Classes = None,
@@ -30,7 +33,7 @@ def run(
     spacing: options.Spacing = None,
     split: options.Split = None,
     parts: options.Parts = None,
-    seed: Annotated[int, typer.Option(help="Of the drawn split and of the training.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random split and of the training.")] = 0,
     max_side: options.MaxSide = 512,
     intensity: options.Intensity = None,
     all_frames: options.AllFrames = False,
@@ -39,9 +42,9 @@ def run(
     device: options.Device = "auto",
     threads: options.Threads = None,
 ) -> None:
-    """From a folder of images and some masks to a measured network, masks and a page: all of it.
+    """Do all steps: prepare a folder of images, train, evaluate, segment unlabelled images, report.
 
-    Interrupted, the same command goes on.
+    To resume an interrupted run, run the same command again.
     """
     from semiseg.workflows.run import run as workflow
 

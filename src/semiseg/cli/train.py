@@ -12,18 +12,18 @@ from semiseg.errors import UserError
 def train(
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")],
     data: Annotated[
-        Path | None, typer.Argument(help="A prepared data set (not needed with --resume).")
+        Path | None, typer.Argument(help="A prepared data set. Not needed with --resume.")
     ] = None,
     method: Annotated[
-        str | None, typer.Option(help="See 'semiseg methods'. Default: the preset's.")
+        str | None,
+        typer.Option(help="A method (see 'semiseg methods'). Default: the preset's."),
     ] = None,
-    labelled: Annotated[
-        str,
-        typer.Option(help="How many patients are labelled: 7, 10%, all, or a text file of them."),
-    ] = "all",
+    labelled: options.Labelled = "all",
     labelled_seed: Annotated[
         int | None,
-        typer.Option(help="Seed of the labelled patients. Default: the data's own order, else 0."),
+        typer.Option(
+            help="Seed of the choice of labelled patients. Default: the order in the data, else 0."
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the training.")] = None,
     preset: options.Preset = None,
@@ -31,17 +31,18 @@ def train(
     device: options.Device = "auto",
     threads: options.Threads = None,
     time: Annotated[
-        str | None, typer.Option(help="Train for that long (2h, 30m) and finish cleanly.")
+        str | None,
+        typer.Option(help="Stop after this time (2h, 30m), with a checkpoint for --resume."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in -o, exactly where it stopped.")
+        bool, typer.Option("--resume", help="Resume the run in -o from its last checkpoint.")
     ] = False,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
 ) -> None:
     """Train a network from few labelled and many unlabelled images.
 
-    With several processes: torchrun --nproc-per-node 2 -m semiseg.cli.main train ...
+    To train in several processes: torchrun --nproc-per-node 2 -m semiseg.cli.main train ...
     """
     from semiseg.workflows import train as workflow
 
@@ -50,13 +51,13 @@ def train(
         given = [method, labelled_seed, seed, preset, settings, overwrite or None, dry_run or None]
         if any(value is not None for value in given) or labelled != "all":
             raise UserError(
-                "--resume goes on with the run's own configuration: leave out --method, --labelled, "
+                "--resume uses the run's own configuration: leave out --method, --labelled, "
                 "--labelled-seed, --seed, --preset, --set, --overwrite and --dry-run."
             )
         workflow.resume(out, data=data, device=device, threads=threads, seconds=limit)
         return
     if data is None:
-        raise UserError("Say which prepared data set to train on: semiseg train DATA -o RUN.")
+        raise UserError("No prepared data set was given: semiseg train DATA -o RUN.")
     chosen = list(settings or [])
     if seed is not None:
         chosen.append(f"training.seed={seed}")

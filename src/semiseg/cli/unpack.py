@@ -13,7 +13,7 @@ def unpack(
     out: options.Out,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Make a packed file a prepared data set again; every array is verified."""
+    """Restore a prepared data set from a file of 'semiseg pack'; every array is verified."""
     from semiseg.workflows.pack import unpack as workflow
 
     workflow(file, out, overwrite=overwrite)

@@ -1,1 +1,1 @@
-"""The prepared set: manifest, arrays, splits, sampler, augmentation, batches."""
+"""Prepared data sets: manifest, arrays, splits, sampler, augmentation and batches."""

@@ -1,8 +1,8 @@
-"""Geometric augmentation: drawn first, then applied to image and label alike.
+"""Geometric augmentation: random transforms, applied to image and label alike.
 
-Turns, flips, rotation and zoom of a sample are one affine matrix, so that a batch is resampled once.
-Slices are moved in their own frame; a patch of a volume is cut out with the surroundings that its
-movement needs, so that no corner of it is empty that lies within the volume.
+Quarter turns, flips, rotation and zoom of a sample form one affine matrix, so each batch is resampled
+only once. A patch of a volume is read with a margin for its transform, so that its corners are empty
+only outside the volume.
 """
 
 import math
@@ -16,20 +16,18 @@ from torch import Tensor
 
 from semiseg.config import DataConfig
 
-LONG = (
-    2.0  # a voxel's longest side by its shortest, from which on volumes turn in their slices alone
-)
+LONG = 2.0  # ratio of a voxel's longest to its shortest side; above, only slices are rotated
 
 
 def draw_geometry(count: int, config: DataConfig, rng: np.random.Generator) -> Tensor:
-    """[count, 2, 3] matrices for `apply_geometry`.
+    """Draw [count, 2, 3] matrices for `apply_geometry`.
 
-    As in the field's benchmark: with one probability a quarter turn and a flip; otherwise, with
-    another, a rotation by up to ``rotation_degrees``; zoom and crop on top where asked for.
+    As in SSL4MIS: with one probability a quarter turn and a flip; otherwise, with another
+    probability, a rotation by up to ``rotation_degrees``. Zoom and crop are added if configured.
     """
     matrices = np.zeros((count, 2, 3), np.float32)
     for matrix in matrices:
-        # every number is drawn whatever is used: one option does not shift another's draws
+        # draw all numbers, used or not, so that one option does not change the draws of another
         turn_or_flip, rotate, angle, zoom = rng.random(4)
         quarter, flip = int(rng.integers(4)), int(rng.integers(2))
         linear = np.eye(2)
@@ -41,7 +39,7 @@ def draw_geometry(count: int, config: DataConfig, rng: np.random.Generator) -> T
             cos_, sin_ = math.cos(radians), math.sin(radians)
             linear = np.array([[cos_, -sin_], [sin_, cos_]])
         matrix[:, :2] = linear / (1 + (2 * zoom - 1) * config.scaling)
-    # drawn after all others, for the same reason
+    # drawn last, for the same reason
     part, *place = rng.random((3, count)).astype(np.float32)
     side = 1 - config.crop * part
     matrices[:, :, :2] *= side[:, None, None]
@@ -52,18 +50,21 @@ def draw_geometry(count: int, config: DataConfig, rng: np.random.Generator) -> T
 def draw_movements(
     spacings: Sequence[Sequence[float]], config: DataConfig, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """[B, 3, 3]: from a patch's voxels (offsets from its centre) to its volume's.
+    """Draw [B, 3, 3] matrices from voxels of a patch (offsets from its centre) to its volume's.
 
-    With one probability a quarter turn about the slice axis and a flip along any axis, each with even
-    chances; otherwise, with another, a rotation by up to ``rotation_degrees`` about the slice axis, and
-    about all three where no axis of a voxel is long (`LONG`); zoom on top. Angles are those of space.
+    With one probability a quarter turn about the slice axis and flips along each axis with
+    probability 0.5; otherwise, with another probability, a rotation by up to ``rotation_degrees``
+    about the slice axis, or about all axes if voxels are nearly isotropic (`LONG`). Zoom is added.
+    Angles are in physical space.
 
     Args:
         spacings: (slice, row, column) in mm of each patch.
+        config: probabilities and ranges.
+        rng: random generator.
     """
     movements = []
     for spacing in spacings:
-        turn_or_flip, rotate, zoom = rng.random(3)  # all numbers are drawn whatever is used
+        turn_or_flip, rotate, zoom = rng.random(3)  # draw all numbers, as in draw_geometry
         angles, quarter, flips = rng.random(3), int(rng.integers(4)), rng.integers(0, 2, 3)
         linear = np.eye(3)
         if turn_or_flip < config.quarter_turns_and_flips:
@@ -89,16 +90,16 @@ def _turn(axis: int, angle: float) -> NDArray[np.float64]:
 
 
 def reach(movements: NDArray[np.float64], sides: Sequence[int]) -> tuple[int, ...]:
-    """The sides of a box about a patch's centre that holds all it is made of after any movement."""
+    """The sides of a box around a patch that contains the patch after each of the movements."""
     needed = (np.abs(movements) @ np.asarray(sides, float)).max(0)
-    # as much on either side, so that the patch that stays is the middle of its box
+    # equal margins on both sides, so that the patch is in the middle of its box
     return tuple(
         s + 2 * max(math.ceil((n - s) / 2 - 1e-6), 0) for n, s in zip(needed, sides, strict=True)
     )
 
 
 def to_matrices(movements: NDArray[np.float64], sides: Sequence[int], box: Sequence[int]) -> Tensor:
-    """[B, 3, 4] for `apply_geometry`, from boxes of sides ``box`` to patches of ``sides``."""
+    """[B, 3, 4] matrices for `apply_geometry`, from boxes of size ``box`` to patches of ``sides``."""
     scaled = movements * np.asarray(sides, float) / np.asarray(box, float)[:, None]
     matrices = np.zeros((len(movements), 3, 4))
     matrices[:, :, :3] = scaled[:, ::-1, ::-1]  # torch counts columns first
@@ -108,24 +109,24 @@ def to_matrices(movements: NDArray[np.float64], sides: Sequence[int], box: Seque
 def apply_geometry(
     images: Tensor, labels: Tensor | None, matrices: Tensor, sides: Sequence[int] | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Resample maps: images linearly, labels by nearest neighbour, zero outside.
+    """Resample images linearly and labels by nearest neighbour, with zeros outside.
 
     Args:
         images: [B, C, S, S] float, or [B, C, D, H, W].
         labels: [L, S, S] or [L, D, H, W] integers of the first L images (L may be 0), or None.
         matrices: [B, 2, 3] of `draw_geometry`, or [B, 3, 4] of `to_matrices`.
-        sides: of what comes back, the middle of what is given; default: as given.
+        sides: size of the result, which is the middle of the input; default: that of the input.
     """
-    given = images.shape[2:]
-    sides = tuple(sides or given)
+    size = images.shape[2:]
+    sides = tuple(sides or size)
     if labels is None:
-        labels = images.new_zeros((0, *given), dtype=torch.uint8)
-    # column first, as the matrices
-    parts = torch.tensor([s / n for s, n in zip(reversed(sides), reversed(given), strict=True)])
+        labels = images.new_zeros((0, *size), dtype=torch.uint8)
+    # columns first, as in the matrices
+    parts = torch.tensor([s / n for s, n in zip(reversed(sides), reversed(size), strict=True)])
     identity = F.pad(torch.diag(parts), (0, 1))
     moved = (matrices != identity).flatten(1).any(1).nonzero()[:, 0]
     still, still_labels = images, labels
-    for axis, (s, n) in enumerate(zip(sides, given, strict=True)):
+    for axis, (s, n) in enumerate(zip(sides, size, strict=True)):
         still = still.narrow(2 + axis, (n - s) // 2, s)
         still_labels = still_labels.narrow(1 + axis, (n - s) // 2, s)
     if len(moved) == 0:

@@ -1,4 +1,4 @@
-"""What a training step is given."""
+"""The batch of a training step."""
 
 import dataclasses
 
@@ -7,13 +7,13 @@ import torch
 
 @dataclasses.dataclass  # not frozen: mixed precision in Fabric rebuilds it field by field
 class Batch:
-    """Labelled images first, then unlabelled ones; no labels of the latter exist here.
+    """Labelled images, followed by unlabelled ones.
 
     Attributes:
         images: [B, C, H, W] float32.
         labels: [L, H, W] int64 class codes of the first L images, or ``IGNORE_INDEX``.
         distance_maps: [L, K - 1, H, W] float32, signed distances of ``labels`` (see
-            `semiseg.data.distance_maps`); None unless the method asks for them.
+            `semiseg.data.distance_maps`); None unless the method uses them.
     """
 
     images: torch.Tensor

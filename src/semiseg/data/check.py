@@ -1,4 +1,4 @@
-"""Whether a prepared data set is what its manifest says."""
+"""Validation of a prepared data set against its manifest."""
 
 from pathlib import Path
 
@@ -10,15 +10,15 @@ from semiseg.errors import UserError
 
 
 def check_data(folder: Path | str) -> PreparedData:
-    """Open every case and hold it against the manifest, one case in memory at a time.
+    """Read every case, one at a time, and compare it with the manifest.
 
     Returns:
         The data set, opened.
 
     Raises:
-        UserError: for identifiers that stand twice, a patient in two parts of the split or in none of the
-            cases, arrays that are missing, damaged or left over, other shapes, intensities that are not
-            finite, or class codes that the task does not name.
+        UserError: for duplicate identifiers, a patient in two parts of the split or without cases,
+            arrays that are missing, damaged or superfluous, wrong shapes, intensities that are not
+            finite, or class codes without a class.
     """
     data = PreparedData(folder)
     path = data.folder / "manifest.json"
@@ -31,7 +31,7 @@ def check_data(folder: Path | str) -> PreparedData:
             other = seen.setdefault(patient, part)
             if other != part:
                 raise UserError(
-                    f"{path}: '{patient}' stands in {other} and in {part}: prepare the data again."
+                    f"{path}: '{patient}' is in {other} and in {part}: prepare the data again."
                 )
             if patient not in known:
                 raise UserError(
@@ -54,23 +54,21 @@ def _check_case(data: PreparedData, case: Case) -> None:
     image = data.image(case.identifier)
     where = data.folder / "images" / f"{case.identifier}.npy"
     if image.shape != case.shape or image.shape[1] != data.task.channels or image.size == 0:
-        raise UserError(
-            f"{where} has another shape than the manifest says: prepare the data again."
-        )
+        raise UserError(f"{where} does not have the shape in the manifest: prepare the data again.")
     if image.dtype.kind not in "iuf" or not np.isfinite([image.min(), image.max()]).all():
-        raise UserError(f"{where} holds no finite intensities: prepare the data again.")
+        raise UserError(f"{where} has intensities that are not finite: prepare the data again.")
     bounds = np.array(case.bounds, np.float64).reshape(-1, 2)
     if not (np.isfinite(bounds).all() and (bounds[:, 0] <= bounds[:, 1]).all()):
-        raise UserError(f"{where} has no bounds of its intensities: prepare the data again.")
+        raise UserError(f"{where} has no valid intensity bounds: prepare the data again.")
     if not case.labelled:
         return
     label = data.label(case.identifier)
     where = data.folder / "labels" / f"{case.identifier}.npy"
     if label.shape != (image.shape[0], *image.shape[2:]):
-        raise UserError(f"{where} has another shape than its image: prepare the data again.")
+        raise UserError(f"{where} does not have the shape of its image: prepare the data again.")
     highest = int(label.max(initial=0, where=label != IGNORE_INDEX))
     if highest >= len(data.task.classes):
         raise UserError(
-            f"{where} holds class code {highest}, and the task has "
+            f"{where} holds class code {highest}, but the task has only "
             f"{len(data.task.classes)} classes: prepare the data again."
         )

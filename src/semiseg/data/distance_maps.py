@@ -1,4 +1,4 @@
-"""Signed distance maps of labels, normalised as SASSNet and DTC do."""
+"""Signed distance maps of labels, normalised as in SASSNet and DTC."""
 
 from collections.abc import Sequence
 
@@ -11,15 +11,15 @@ from torch import Tensor
 def distance_maps(
     label: NDArray[np.integer], classes: int, spacing: Sequence[float] | None = None
 ) -> NDArray[np.float32]:
-    """A signed distance map for each foreground class.
+    """A signed distance map per foreground class.
 
-    A pixel that is ``IGNORE_INDEX`` counts as outside of every class, and its border as a boundary. A
-    loss leaves such pixels out (``mask=labels != IGNORE_INDEX``).
+    A pixel of ``IGNORE_INDEX`` counts as outside of every class, and its border as a boundary. Losses
+    must exclude such pixels (``mask=labels != IGNORE_INDEX``).
 
     Args:
         label: [H, W] or [D, H, W] class codes.
         classes: K.
-        spacing: sides of a voxel, one for each axis; None for equal ones.
+        spacing: size of a voxel along each axis; None if isotropic.
 
     Returns:
         [K - 1, ...] in [-1, 1].
@@ -43,13 +43,14 @@ def signed_distance(
 ) -> NDArray[np.float32]:
     """``+d / max d`` outside, ``-d / max d`` inside, 0 on the boundary (SASSNet, DTC).
 
-    d is the distance from a pixel's centre to that of the nearest pixel of the other side. The boundary is
-    the pixels of the class that share a face with another pixel. The image's edge is no boundary. Where there
-    is none, because the class is absent or fills the image, the map is 0.
+    d is the distance between the centres of a pixel and of the nearest pixel on the other side. The
+    boundary consists of the pixels of the class that share a face with a pixel outside it. The edge of
+    the image is not a boundary. If there is no boundary, because the class is absent or fills the
+    image, the map is 0.
 
     Args:
         mask: [H, W] or [D, H, W], true within the class.
-        spacing: sides of a voxel, one for each axis; None for equal ones.
+        spacing: size of a voxel along each axis; None if isotropic.
     """
     from scipy import ndimage
 
@@ -58,7 +59,7 @@ def signed_distance(
         return out
     outside = ndimage.distance_transform_edt(~mask, spacing)
     out += outside / outside.max()
-    # what is nearest to a pixel of the class lies in its bounding box or next to it
+    # the nearest pixel outside the class is in the bounding box or next to it
     (found,) = ndimage.find_objects(mask.astype(np.uint8))
     box = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in found)
     inner = mask[box]

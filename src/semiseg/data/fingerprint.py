@@ -1,7 +1,7 @@
-"""What a data set is like, measured case by case while it is prepared (nnU-Net's "fingerprint").
+"""Statistics of a data set, measured during preparation (nnU-Net's "fingerprint").
 
-Of each case a few numbers are kept; those of the set are medians over cases, so that neither one odd
-case nor one large case decides.
+The statistics of a data set are medians over cases, so that a single unusual or large case has little
+influence.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,18 +15,18 @@ from semiseg.data.task import IGNORE_INDEX
 from semiseg.data.volume import Volume
 
 PERCENTILES = (0.5, 5.0, 50.0, 95.0, 99.5)
-SAMPLE = 200_000  # voxels of a case whose percentiles are taken: their error is far below a percent
-AIR, BONE = -900.0, 300.0  # HU: a CT shows air below the one and bone above the other
+SAMPLE = 200_000  # voxels of a case for percentiles: enough for an error far below one percent
+AIR, BONE = -900.0, 300.0  # HU: in a CT, air is below the first and bone above the second
 
 
 class Frozen(BaseModel):
-    """A record that is read from JSON and never changed."""
+    """An immutable record that is stored as JSON."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Intensities(Frozen):
-    """Of one channel: extremes, mean, deviation, and the percentiles 0.5, 5, 50, 95, 99.5."""
+    """Extremes, mean, deviation, and the percentiles 0.5, 5, 50, 95 and 99.5 of one channel."""
 
     low: float
     high: float
@@ -36,7 +36,7 @@ class Intensities(Frozen):
 
     @classmethod
     def of(cls, values: NDArray[np.generic]) -> Self:
-        """Of any array that is not empty; percentiles of evenly spaced voxels of a large one."""
+        """Measure an array that is not empty; for a large one, only evenly spaced voxels."""
         flat = values.reshape(-1)
         some = flat[:: max(flat.size // SAMPLE, 1)].astype(np.float64)
         return cls(
@@ -49,7 +49,7 @@ class Intensities(Frozen):
 
     @classmethod
     def median(cls, many: Sequence[Self]) -> Self:
-        """The median over cases of each number."""
+        """The median of each number over cases."""
         low, high, mean, deviation, *rest = np.median(
             [(i.low, i.high, i.mean, i.deviation, *i.percentiles) for i in many], axis=0
         )
@@ -60,9 +60,9 @@ class Intensities(Frozen):
 
 
 class CaseMeasures(Frozen):
-    """Of one case: intensities of each channel, also under the mask (None where nothing is marked).
+    """Intensities of each channel of a case, and those within the mask (None without foreground).
 
-    ``integers``: every intensity is a whole number.
+    ``integers``: whether all intensities are whole numbers.
     """
 
     image: tuple[Intensities, ...]
@@ -87,7 +87,7 @@ def measures_of(volume: Volume) -> CaseMeasures:
 
 
 class Spread(Frozen):
-    """(slice, row, column) or [D, H, W]: the smallest, the median and the largest over cases."""
+    """Minimum, median and maximum over cases of (slice, row, column) or [D, H, W]."""
 
     low: tuple[float, float, float]
     median: tuple[float, float, float]
@@ -95,24 +95,24 @@ class Spread(Frozen):
 
     @classmethod
     def of(cls, triples: Sequence[tuple[float, ...]]) -> Self:
-        """Axis by axis."""
+        """Measure each axis."""
         table = np.array(triples, np.float64)
         low, median, high = table.min(0), np.median(table, 0), table.max(0)
         return cls(low=_three(low), median=_three(median), high=_three(high))
 
 
 class Fingerprint(Frozen):
-    """What decides on how a data set is trained on.
+    """Statistics of a data set that determine its default configuration.
 
     Attributes:
         shape: [D, H, W] in voxels.
-        spacing: in mm; None where the format carries none.
-        anisotropy: the median slice distance by the median spacing within slices.
-        image: of each channel, medians over cases.
-        foreground: the same under the masks; None where nothing is marked.
-        shares: of the labelled voxels, by class.
-        present: labelled cases that hold each class.
-        hounsfield: intensities are those of a CT (whole numbers; air and bone are there).
+        spacing: in mm; None if the format stores none.
+        anisotropy: median slice distance divided by the median spacing within slices.
+        image: intensities of each channel, medians over cases.
+        foreground: the same within the masks; None without foreground.
+        shares: fraction of the labelled voxels in each class.
+        present: number of labelled cases that contain each class.
+        hounsfield: whether intensities look like those of a CT (whole numbers with air and bone).
     """
 
     shape: Spread
@@ -132,14 +132,14 @@ def summarise(
     spacings: Sequence[tuple[float, float, float] | None],
     classes: int,
 ) -> Fingerprint:
-    """The fingerprint of a set.
+    """The fingerprint of a data set.
 
     Args:
-        measures: of each case.
-        voxels: of each case, how many each class code has; None for an unlabelled one.
+        measures: measures of each case.
+        voxels: number of voxels of each class code in each case; None for unlabelled cases.
         shapes: [D, H, W] of each case.
         spacings: (slice, row, column) in mm of each case.
-        classes: how many there are, with the background.
+        classes: number of classes, including the background.
     """
     known = [spacing for spacing in spacings if spacing is not None]
     spacing = Spread.of(known) if known else None

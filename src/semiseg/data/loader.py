@@ -19,7 +19,7 @@ from semiseg.data.task import normalise
 
 
 def to_input(image: Tensor, size: int) -> Tensor:
-    """[N, C, H, W] -> [N, C, size, size], bilinear, antialiased where it shrinks."""
+    """[N, C, H, W] -> [N, C, size, size], bilinear, with antialiasing if it shrinks."""
     if image.shape[-2:] == (size, size):
         return image
     shrinks = image.shape[-2] > size or image.shape[-1] > size
@@ -27,7 +27,7 @@ def to_input(image: Tensor, size: int) -> Tensor:
 
 
 class SliceCache:
-    """Normalised slices at the network's size, computed once while they fit into memory."""
+    """Normalised slices at the network's input size, cached up to a memory limit."""
 
     def __init__(self, data: PreparedData, size: int, limit_mb: int) -> None:
         self.data, self.size, self.limit = data, size, limit_mb * 2**20
@@ -35,7 +35,7 @@ class SliceCache:
         self.used = 0
 
     def get(self, case: Case, index: int, with_label: bool) -> tuple[Tensor, Tensor | None]:
-        """Image [C, S, S] float32 and, only where asked for, label [S, S] uint8."""
+        """Image [C, S, S] float32 and, with ``with_label``, label [S, S] uint8."""
         key = (case.identifier, index, with_label)
         if key in self.kept:
             self.kept.move_to_end(key)
@@ -68,15 +68,14 @@ def labelled_slices_of(cases: Sequence[Case]) -> list[tuple[Case, int]]:
 
 
 def unlabelled_slices_of(cases: Sequence[Case]) -> list[tuple[Case, int]]:
-    """The slices of labelled ``cases`` that are ignored everywhere: they serve as unlabelled images."""
+    """The slices of labelled ``cases`` without labels, which serve as unlabelled images."""
     return [(case, index) for case in cases for index in case.unlabelled_slices]
 
 
 class BatchLoader:
-    """``loader(step)`` is the batch of a step: a function of (seed, step, rank) and nothing else.
+    """``loader(step)`` returns the batch of a step, which depends only on (seed, step, rank).
 
-    Labels are read for the labelled cases only; their slices without any label join the unlabelled
-    images.
+    Labels are read only for labelled cases. Their slices without labels join the unlabelled images.
     """
 
     def __init__(
@@ -91,7 +90,7 @@ class BatchLoader:
         ranks: int = 1,
         distance_maps: bool = False,
     ) -> None:
-        """Args: counts: labelled and unlabelled images of a batch over all ranks."""
+        """``counts``: labelled and unlabelled images of a batch over all ranks."""
         self.labelled = labelled_slices_of(labelled)
         self.unlabelled = slices_of(unlabelled) + unlabelled_slices_of(labelled)
         self.sampler = Sampler(len(self.labelled), len(self.unlabelled), counts, seed, rank, ranks)
@@ -116,7 +115,7 @@ class BatchLoader:
         matrices = draw_geometry(len(images), self.config, rng)
         moved, codes = apply_geometry(torch.stack(images), torch.stack(labels), matrices)
         maps = None
-        if self.distance_maps:  # in pixels: a resized slice's are not those of space
+        if self.distance_maps:  # in pixels, because slices are resized
             maps = stacked_maps(codes, self.classes, [None] * len(codes))
         return Batch(moved, codes.long(), maps)
 
@@ -132,9 +131,9 @@ def build_loader(
     ranks: int = 1,
     distance_maps: bool = False,
 ) -> BatchLoader | PatchLoader:
-    """Batches of slices, or of patches of volumes, as ``config`` says.
+    """A loader of slices or of patches, by ``config.dimensions``.
 
-    ``distance_maps``: fill `Batch.distance_maps`, from the labels as augmentation leaves them.
+    ``distance_maps``: whether to fill `Batch.distance_maps`, computed from the augmented labels.
     """
     loader = BatchLoader if config.dimensions == 2 else PatchLoader
     return loader(data, labelled, unlabelled, counts, config, seed, rank, ranks, distance_maps)

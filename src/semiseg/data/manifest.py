@@ -1,11 +1,11 @@
-"""The prepared data set on disk: a readable manifest beside memory-mapped arrays.
+"""Prepared data sets on disk: a readable manifest and memory-mapped arrays.
 
 ::
 
     DATA/manifest.json          task, cases with geometry and statistics, split
     DATA/images/CASE.npy        [D, C, H, W]
     DATA/labels/CASE.npy        [D, H, W] uint8, only for labelled cases; 255: ignored
-    DATA/records.jsonl          of which files and options each case was made (`semiseg.preparation.records`)
+    DATA/records.jsonl          source files and options of each case (`semiseg.preparation.records`)
 """
 
 import functools
@@ -42,7 +42,7 @@ class Case(BaseModel):
     slice_axis: int = 0
     source: str = ""
     unlabelled_slices: tuple[int, ...] = ()
-    """Of a labelled case: slices whose label is ``IGNORE_INDEX`` everywhere. They train as unlabelled."""
+    """Slices of a labelled case whose label is all ``IGNORE_INDEX``. They train as unlabelled."""
 
     @property
     def slices(self) -> int:
@@ -51,15 +51,15 @@ class Case(BaseModel):
 
     @property
     def labelled_slices(self) -> tuple[int, ...]:
-        """The slices of a labelled case that have a label, at least in part."""
+        """The slices of a labelled case that are at least partly labelled."""
         unlabelled = set(self.unlabelled_slices)
         return tuple(index for index in range(self.slices) if index not in unlabelled)
 
 
 class Split(BaseModel):
-    """Patients of each part. ``labelled_order``: which training patients are labelled first.
+    """Patients of each part. ``labelled_order``: training patients in the order of labelling.
 
-    Without an order the labelled patients are drawn by a seed.
+    Without an order, labelled patients are drawn with a seed.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -77,7 +77,7 @@ class Split(BaseModel):
 
 
 class Decision(BaseModel):
-    """What the data suggest for one option, and why; a preset and ``--set`` come before it."""
+    """The default of an option for this data set, and the reason; presets and ``--set`` override it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -87,7 +87,7 @@ class Decision(BaseModel):
 
 
 class Manifest(BaseModel):
-    """All that is known of a prepared data set."""
+    """The description of a prepared data set."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -110,16 +110,16 @@ class Manifest(BaseModel):
 
 
 class PreparedData:
-    """A prepared data set, opened for reading. Arrays are memory-mapped on every call."""
+    """A prepared data set, opened for reading. Each call maps its array into memory."""
 
     def __init__(self, folder: Path | str) -> None:
         """Open ``folder``.
 
         Raises:
-            UserError: where there is no readable manifest.
+            UserError: if there is no readable manifest.
         """
         self.folder = Path(folder)
-        # where the values of an array lie, once its header has been read
+        # path, type, shape and offset of arrays whose header has been read
         self._places: dict[tuple[str, str], tuple[str, np.dtype[Any], tuple[int, ...], int]] = {}
         path = self.folder / "manifest.json"
         if not self.folder.exists():
@@ -128,7 +128,7 @@ class PreparedData:
             )
         if not path.is_file():
             raise UserError(
-                f"{self.folder} is no prepared data set (it has no manifest.json): "
+                f"{self.folder} is not a prepared data set (it has no manifest.json): "
                 f"make one with 'semiseg prepare {self.folder} -o DATA'."
             )
         try:
@@ -139,8 +139,8 @@ class PreparedData:
             flaw = flaw_of(case.identifier)
             if flaw is not None:
                 raise UserError(
-                    f"{path} names a case '{case.identifier}', which {flaw}: semiseg did not write it, so "
-                    "do not use it; prepare the data again."
+                    f"{path} names a case '{case.identifier}', which {flaw}: semiseg did not write this "
+                    "file, so prepare the data again."
                 )
 
     @property
@@ -150,11 +150,11 @@ class PreparedData:
 
     @functools.cached_property
     def cases(self) -> dict[str, Case]:
-        """Cases by identifier, in the order of preparation."""
+        """Cases by identifier, in order of preparation."""
         return {case.identifier: case for case in self.manifest.cases}
 
     def of_patients(self, patients: tuple[str, ...], labelled: bool | None = None) -> list[Case]:
-        """The cases of ``patients`` in that order; only (un)labelled ones where asked."""
+        """The cases of ``patients`` in that order; ``labelled`` selects (un)labelled ones."""
         by_patient: dict[str, list[Case]] = {}
         for case in self.manifest.cases:
             by_patient.setdefault(case.patient, []).append(case)
@@ -170,7 +170,7 @@ class PreparedData:
         return self._array("labels", identifier).view(np.uint8)
 
     def image_slice(self, identifier: str, index: int) -> NDArray[np.generic]:
-        """[C, H, W] in memory: one slice costs a fifth of what mapping its whole array does.
+        """[C, H, W] in memory; five times as fast as mapping the whole array.
 
         Raises:
             UserError: for an array that is missing or damaged.
@@ -198,7 +198,9 @@ class PreparedData:
             raise IndexError(f"{path} has {shape[0]} slices, not one at {index}")
         array: NDArray[np.generic] = np.empty(shape[1:], dtype)
         try:
-            with open(path, "rb", buffering=0) as file:  # opened each time: sets have many files
+            with open(
+                path, "rb", buffering=0
+            ) as file:  # reopened, because data sets have many files
                 file.seek(offset + index * array.nbytes)
                 if file.readinto(array.data) == array.nbytes:
                     return array
@@ -216,7 +218,7 @@ class PreparedData:
 
 
 def _unreadable(path: Path) -> str:
-    """Why ``path`` is not a manifest, and what to do."""
+    """The error message for a manifest that cannot be read."""
     try:
         older = json.loads(path.read_text(encoding="utf-8"))["format"] == 1
     except (OSError, ValueError, LookupError, TypeError):
@@ -226,7 +228,7 @@ def _unreadable(path: Path) -> str:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write ``manifest.json`` so that a half-written one is never seen."""
+    """Write ``manifest.json`` atomically."""
     text = json.dumps(manifest.model_dump(mode="json"), indent=1)
     with atomic_write(folder / "manifest.json") as partial:
         partial.write_text(text + "\n", encoding="utf-8")

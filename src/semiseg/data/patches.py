@@ -17,12 +17,12 @@ from semiseg.data.volumes import VolumeStore, middle
 
 
 class PatchLoader:
-    """``loader(step)`` is the batch of a step: a function of (seed, step, rank) and nothing else.
+    """``loader(step)`` returns the batch of a step, which depends only on (seed, step, rank).
 
-    A pass over the data takes one patch of every volume. Of the labelled patches a part
-    (``data.foreground``) is put on a voxel of a class, each class of the volume with even chances; the
-    others, and all unlabelled ones, lie anywhere within their volumes. A volume that is smaller than a
-    patch lies in its middle, zeros and ignored voxels around it. Labels are read for the labelled cases only.
+    A pass over the data takes one patch of every volume. A fraction (``data.foreground``) of the
+    labelled patches is centred on a voxel of a class, as far as the edges of the volume allow; all its
+    classes are equally likely. Other patches have random positions. A volume that is smaller than a
+    patch is padded with zeros and ignored voxels on all sides. Labels are read only for labelled cases.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class PatchLoader:
         ranks: int = 1,
         distance_maps: bool = False,
     ) -> None:
-        """Args: counts: labelled and unlabelled patches of a batch over all ranks."""
+        """``counts``: labelled and unlabelled patches of a batch over all ranks."""
         self.labelled, self.unlabelled = list(labelled), list(unlabelled)
         self.sampler = Sampler(len(self.labelled), len(self.unlabelled), counts, seed, rank, ranks)
         self.store = VolumeStore(data, config.spacing, config.cache_mb)
@@ -54,7 +54,7 @@ class PatchLoader:
         movements = draw_movements([self.store.spacing(c) for c in cases], self.config, rng)
         box = reach(movements, sides)
         margin = np.subtract(box, sides) // 2
-        # of their own, so that what is augmented does not decide where patches lie
+        # a separate generator, so that positions do not depend on the augmentation
         draws = np.random.default_rng((self.seed, 5, step, self.rank)).random((len(cases), 6))
         images: list[Tensor] = []
         labels: list[Tensor] = []
@@ -77,7 +77,7 @@ class PatchLoader:
         """The first voxel of a patch of ``case``; ``draws``: six numbers in [0, 1)."""
         shape, sides = self.store.shape(case), self.config.sides
         free = np.maximum(np.subtract(shape, sides), 0)
-        first = np.minimum(middle(shape, sides), 0)  # below 0 where the volume is the smaller
+        first = np.minimum(middle(shape, sides), 0)  # below 0 if the volume is smaller
         if with_label and draws[0] < self.config.foreground:
             places = self.store.places(case)
             if places:

@@ -1,4 +1,4 @@
-"""Volumes on grids of another spacing: the same field of view in more or fewer voxels."""
+"""Resampling of volumes to another spacing with the same field of view."""
 
 import math
 from collections.abc import Sequence
@@ -17,24 +17,24 @@ MOST_VOXELS = 2**31
 def new_shape(
     shape: Sequence[int], spacing: Sequence[float], target: Sequence[float]
 ) -> tuple[int, ...]:
-    """How many voxels of ``target`` mm a volume has along each axis.
+    """The shape of a volume at the spacing ``target`` (mm).
 
     Raises:
-        UserError: where that are more than any memory holds.
+        UserError: if it has too many voxels.
     """
     counts = tuple(max(round(n * s / t), 1) for n, s, t in zip(shape, spacing, target, strict=True))
     if math.prod(counts) > MOST_VOXELS:
         raise UserError(
-            f"data.spacing {list(target)} would make {' x '.join(map(str, counts))} voxels of a volume "
-            f"of {' x '.join(map(str, shape))}: take a coarser one."
+            f"data.spacing {list(target)} would resample a volume of {' x '.join(map(str, shape))} to "
+            f"{' x '.join(map(str, counts))} voxels: use a coarser spacing."
         )
     return counts
 
 
 def resample(image: Tensor, shape: Sequence[int], antialias: bool = True) -> Tensor:
-    """[C, D, H, W] float -> [C, *shape], linearly: within the slices, then across them.
+    """[C, D, H, W] float -> [C, *shape], linearly, first within slices and then across them.
 
-    ``antialias``: average over what falls together where an axis shrinks.
+    ``antialias``: whether to average voxels along axes that shrink.
     """
     depth, height, width = shape
     if image.shape[2:] != (height, width):
@@ -43,7 +43,7 @@ def resample(image: Tensor, shape: Sequence[int], antialias: bool = True) -> Ten
             image, (height, width), mode="bilinear", antialias=antialias and shrinks
         )
     if image.shape[1] != depth:
-        lines = image.flatten(2)[:, None]  # a volume's slices as the rows of one image
+        lines = image.flatten(2)[:, None]  # slices as the rows of one image
         lines = F.interpolate(
             lines, (depth, lines.shape[-1]), mode="bilinear",
             antialias=antialias and image.shape[1] > depth,
@@ -53,13 +53,12 @@ def resample(image: Tensor, shape: Sequence[int], antialias: bool = True) -> Ten
 
 
 def resample_labels(label: NDArray[np.uint8], shape: Sequence[int]) -> Tensor:
-    """[D, H, W] codes -> [*shape] uint8: the code whose indicator, resampled linearly, is largest."""
+    """[D, H, W] codes -> [*shape] uint8: the code with the largest linearly resampled indicator."""
     codes = np.unique(label)
     best = torch.full(tuple(shape), -1.0)
     out = torch.zeros(tuple(shape), dtype=torch.uint8)
     for code in codes:  # one at a time: memory does not grow with the number of classes
-        there = resample(torch.from_numpy(np.asarray(label) == code)[None].float(), shape)[0]
-        wins = there > best
-        out[wins] = int(code)
-        best = torch.maximum(best, there)
+        indicator = resample(torch.from_numpy(np.asarray(label) == code)[None].float(), shape)[0]
+        out[indicator > best] = int(code)
+        best = torch.maximum(best, indicator)
     return out

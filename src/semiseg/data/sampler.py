@@ -1,4 +1,4 @@
-"""Which images a step sees: a function of (seed, step), so that resuming is exact."""
+"""Sampling of the images of a step, which depends only on (seed, step), so resuming is exact."""
 
 import functools
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 
 class Stream:
-    """Endless passes over ``length`` items, each pass in a new order, every item once a pass."""
+    """Endless passes over ``length`` items, each in a new random order."""
 
     def __init__(self, length: int, seed: int, name: int) -> None:
-        """Args: name: a number that makes this stream's orders its own."""
+        """``name``: a number that makes the orders of this stream differ from those of others."""
         self.length, self.seed, self.name = length, seed, name
         self._order = functools.lru_cache(maxsize=4)(self._draw)
 
@@ -31,7 +31,7 @@ class Sampler:
         self, labelled: int, unlabelled: int, counts: tuple[int, int], seed: int, rank: int = 0,
         ranks: int = 1,
     ) -> None:  # fmt: skip
-        """Args: labelled, unlabelled: how many there are; counts: how many of each a step takes."""
+        """``labelled``, ``unlabelled``: number of items; ``counts``: number of each per step."""
         self.streams = (Stream(labelled, seed, 1), Stream(unlabelled, seed, 2))
         self.counts, self.rank, self.ranks = counts, rank, ranks
 

@@ -1,7 +1,7 @@
-"""Splits by patient, and which patients are labelled.
+"""Splits by patient, and the choice of labelled patients.
 
-Patients are put in order by a hash of the seed and their name, so that a draw depends neither on
-the order of files nor on a library's version, and a smaller budget always lies within a larger one.
+Patients are ordered by a hash of the seed and their name, so that a draw depends neither on the order
+of files nor on the version of a library, and a larger budget always contains a smaller one.
 """
 
 import hashlib
@@ -16,11 +16,11 @@ from semiseg.errors import UserError
 from semiseg.files import atomic_output
 from semiseg.text import plural
 
-FEWEST_TO_DIVIDE = 5  # labelled patients; with fewer, holding some back costs more than it tells
+FEWEST_TO_DIVIDE = 5  # labelled patients; with fewer, all are needed for training
 
 
 def seeded_order(patients: Iterable[str], seed: int, purpose: str) -> tuple[str, ...]:
-    """A permutation of ``patients`` that depends on their names, the seed and the purpose only."""
+    """A permutation of ``patients`` that depends only on their names, the seed and the purpose."""
 
     def key(patient: str) -> tuple[bytes, str]:
         return hashlib.sha256(f"{purpose}\0{seed}\0{patient}".encode()).digest(), patient
@@ -34,17 +34,17 @@ def make_split(
     fractions: tuple[float, float, float] = (0.7, 0.1, 0.2),
     seed: int = 0,
 ) -> Split:
-    """Divide the labelled patients by a seed; unlabelled ones all go to the training part.
+    """Divide the labelled patients at random; all unlabelled ones join the training part.
 
-    Below five labelled patients nothing is held back, which ``origin`` then says. Else each part
-    with a fraction above zero gets at least one patient.
+    With fewer than five labelled patients, all are for training, and ``origin`` says so. Otherwise
+    each part with a fraction above zero gets at least one patient.
 
     Raises:
         UserError: for fractions that are negative or do not sum to 1.
     """
     if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
         raise UserError(
-            f"The split's fractions {fractions} are no parts of 1: for example 0.7,0.1,0.2."
+            f"The split's fractions {fractions} must be 0 or more and sum to 1, such as 0.7,0.1,0.2."
         )
     labelled = seeded_order(labelled_patients, seed, "split")
     count = len(labelled)
@@ -72,11 +72,11 @@ def read_split(
 ) -> Split:
     """Read a split from JSON: ``{"train": [...], "validation": [...], "test": [...]}``.
 
-    ``labelled_order`` may name which training patients are labelled first. Unlabelled patients that
-    the file does not name join the training part; labelled ones stay in no part.
+    ``labelled_order`` may list training patients in the order of labelling. Unlabelled patients that
+    the file does not name join the training part; labelled ones are unused.
 
     Raises:
-        UserError: for an unreadable file, other keys, unknown patients, or one in two parts.
+        UserError: for an unreadable file, other keys, unknown patients, or a patient in two parts.
     """
     path = Path(path)
     try:
@@ -85,7 +85,7 @@ def read_split(
         raise UserError(f"{path} cannot be read ({error.strerror}): check the path.") from None
     except ValueError:
         raise UserError(
-            f'{path} is no JSON: write {{"train": [...], "validation": [...], "test": [...]}}.'
+            f'{path} is not JSON: write {{"train": [...], "validation": [...], "test": [...]}}.'
         ) from None
     known = {*PARTS, "labelled_order", "origin"}
     if not isinstance(content, dict) or not content.keys() <= known or "train" not in content:
@@ -113,7 +113,7 @@ def write_split(path: Path | str, split: Split) -> None:
     """Write a split as JSON that :func:`read_split` reads.
 
     Raises:
-        UserError: where the file cannot be written.
+        UserError: if the file cannot be written.
     """
     content: dict[str, list[str]] = {name: list(split.part(name)) for name in PARTS}
     if split.labelled_order is not None:
@@ -124,10 +124,10 @@ def write_split(path: Path | str, split: Split) -> None:
 
 
 def check_split(split: Split, patients: Iterable[str], name: str = "The split") -> None:
-    """Hold a split to its promise.
+    """Validate a split.
 
     Raises:
-        UserError: for a patient in two parts, named twice, or unknown, and for no training patient.
+        UserError: for a patient in two parts, a duplicate or unknown patient, or no training patient.
     """
     known = set(patients)
     where: dict[str, str] = {}
@@ -139,9 +139,7 @@ def check_split(split: Split, patients: Iterable[str], name: str = "The split") 
                     if where[patient] != part
                     else f"twice in {part}"
                 )
-                raise UserError(
-                    f"{name}: patient '{patient}' stands {twice}: name each patient once."
-                )
+                raise UserError(f"{name}: patient '{patient}' is {twice}: name each patient once.")
             if patient not in known:
                 raise UserError(
                     f"{name}: patient '{patient}' in {part} is not among the {len(known)} patients "
@@ -155,21 +153,21 @@ def check_split(split: Split, patients: Iterable[str], name: str = "The split") 
     for patient in split.labelled_order or ():
         if where.get(patient) != "train":
             raise UserError(
-                f"{name}: patient '{patient}' in labelled_order is no training patient: remove it."
+                f"{name}: patient '{patient}' in labelled_order is not a training patient: remove it."
             )
     if split.labelled_order and len(set(split.labelled_order)) < len(split.labelled_order):
         raise UserError(f"{name}: labelled_order names a patient twice: name each patient once.")
 
 
 def parse_budget(text: str, available: int) -> int | list[str]:
-    """What ``--labelled`` says: ``7``, ``10%``, ``all``, or a text file of patients.
+    """Parse ``--labelled``: ``7``, ``10%``, ``all``, or a text file of patients.
 
     Args:
         text: the option's value.
-        available: how many labelled training patients there are, which 100% is.
+        available: number of labelled training patients, which is 100%.
 
     Raises:
-        UserError: for anything else, a budget of nothing, and more than there are.
+        UserError: for other values, a budget of 0, or more patients than available.
     """
     text = text.strip()
     if text.lower() == "all":
@@ -187,15 +185,16 @@ def parse_budget(text: str, available: int) -> int | list[str]:
     path = Path(text)
     if not path.is_file():
         raise UserError(
-            f"--labelled takes 7, 10%, all, or a text file of patients; '{text}' is none of these."
+            f"--labelled {text}: give a number such as 7, a percentage such as 10%, all, or a text "
+            "file of patients."
         )
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
-        raise UserError(f"{path} cannot be read as text: write one patient a line.") from None
+        raise UserError(f"{path} cannot be read as text: write one patient per line.") from None
     words = [word for line in lines for word in re.split(r"[,\s]+", line.partition("#")[0]) if word]
     if not words:
-        raise UserError(f"{path} names no patient: write one patient a line.")
+        raise UserError(f"{path} names no patient: write one patient per line.")
     for word in words:
         if words.count(word) > 1:
             raise UserError(f"{path} names patient '{word}' twice: name each patient once.")
@@ -208,26 +207,27 @@ def draw_labelled(
     budget: int | list[str],
     labelled_seed: int | None = None,
 ) -> tuple[str, ...]:
-    """The patients whose labels a training may read.
+    """The patients whose labels are used for training.
 
     Args:
-        split: of the data; its ``labelled_order`` is taken where ``labelled_seed`` is None.
+        split: split of the data; its ``labelled_order`` is used if ``labelled_seed`` is None.
         labelled_train_patients: the training patients that have labels.
-        budget: how many, or which.
-        labelled_seed: draws them; None takes the split's order, or else seed 0.
+        budget: their number, or a list of patients.
+        labelled_seed: seed of a random order; None uses the split's order, or else seed 0.
 
     Returns:
-        A prefix of one order, so that a smaller budget lies within a larger one; a list as given.
+        The list, or a prefix of the order, so that a larger budget contains a smaller one.
 
     Raises:
-        UserError: for more than there are, or a listed patient without labels in the training part.
+        UserError: for more patients than available, or a listed one that is not a labelled training
+            patient.
     """
     available = set(labelled_train_patients)
     if not isinstance(budget, int):
         for patient in budget:
             if patient not in available:
                 raise UserError(
-                    f"--labelled names patient '{patient}', which is no labelled patient of the "
+                    f"--labelled names patient '{patient}', which is not a labelled patient of the "
                     "training part: correct the list."
                 )
         return tuple(budget)
@@ -252,7 +252,7 @@ def _at_most(budget: int, available: int) -> int:
     if budget > available:
         raise UserError(
             f"--labelled asks for {_patients(budget)}, but the training part has only "
-            f"{available} with labels: ask for at most {available}."
+            f"{available} with labels: use at most {available}."
         )
     return budget
 

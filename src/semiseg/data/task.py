@@ -1,4 +1,4 @@
-"""One description of a task: all that networks and predictors read of the data."""
+"""The description of a segmentation task, for networks and predictors."""
 
 from typing import Annotated, Literal
 
@@ -6,25 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-IGNORE_INDEX = 255  # in a label: nobody said what is here; counts in no loss and no metric
+IGNORE_INDEX = 255  # in a label: unknown class; excluded from losses and metrics
 
 Bounds = tuple[float, float] | tuple[tuple[float, float], ...]
-"""The intensities of one case that become 0 and 1: one pair for all channels, or a pair a channel."""
+"""The intensities of a case that become 0 and 1: one pair for all channels, or one per channel."""
 
 
 def first_channel(bounds: Bounds) -> tuple[float, float]:
-    """The pair of the first channel, for what shows one channel."""
+    """The pair of the first channel, for displaying one channel."""
     low, high = np.array(bounds, np.float64).reshape(-1, 2)[0]
     return float(low), float(high)
 
 
 class Intensity(BaseModel):
-    """How stored intensities become the network's input, in about [0, 1].
+    """Scaling of stored intensities to the network's input, to about [0, 1].
 
-    ``minmax``: of the volume (the papers' ACDC); ``percentile``: of the volume, ``low`` and
-    ``high`` are percentiles, clipped; ``window``: ``low`` and ``high`` are intensities, clipped;
-    ``zscore``: the volume's mean becomes 0 and its deviation 1. Each channel has its own, but for
-    ``window``.
+    ``minmax``: by the extremes of the volume (ACDC in the papers); ``percentile``: by the percentiles
+    ``low`` and ``high`` of the volume, clipped; ``window``: by the intensities ``low`` and ``high``,
+    clipped; ``zscore``: to mean 0 and deviation 1. Except for ``window``, each channel is scaled
+    separately.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,7 +35,7 @@ class Intensity(BaseModel):
 
     @property
     def words(self) -> str:
-        """What becomes 0 and 1, as people read it."""
+        """The scaling as text."""
         return {
             "minmax": "smallest and largest value of each image become 0 and 1",
             "percentile": f"percentiles {self.low:g} and {self.high:g} of each image become 0 and 1",
@@ -45,17 +45,17 @@ class Intensity(BaseModel):
 
     @property
     def clips(self) -> bool:
-        """Whether what lies outside the bounds is clipped."""
+        """Whether intensities outside the bounds are clipped."""
         return self.kind in ("percentile", "window")
 
 
 class Task(BaseModel):
-    """Made by ``prepare``, stored with the data, copied into each run.
+    """A task: created by ``prepare``, stored with the data, and copied into each run.
 
-    ``classes[0]`` is the background; the position of a name is its code in every label array, where
-    ``IGNORE_INDEX`` may stand too.
-    ``colours``: class -> ``#rrggbb``, of those classes that the source shows in a colour of their own.
-    ``spacing`` is the median (slice, row, column) spacing in mm, None where the format has none.
+    ``classes[0]`` is the background. The index of a class is its code in label arrays, which may also
+    contain ``IGNORE_INDEX``.
+    ``colours``: class -> ``#rrggbb``, for classes with a colour in the source.
+    ``spacing`` is the median (slice, row, column) spacing in mm, None if the format has none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -72,14 +72,14 @@ class Task(BaseModel):
 
     @property
     def foreground(self) -> tuple[str, ...]:
-        """The names of all classes but the background."""
+        """The names of all classes except the background."""
         return self.classes[1:]
 
 
 def normalise(
     image: NDArray[np.generic], intensity: Intensity, bounds: Bounds
 ) -> NDArray[np.float32]:
-    """[..., C, H, W] scaled so that ``bounds`` become 0 and 1, clipped by ``percentile`` and ``window``."""
+    """Scale [..., C, H, W] so that ``bounds`` become 0 and 1; clip if ``intensity.clips``."""
     low, high = np.array(bounds, np.float64).reshape(-1, 2).T[..., None, None]
     width = np.maximum(high - low, 1e-12).astype(np.float32)
     scaled: NDArray[np.float32] = (np.asarray(image, np.float32) - low.astype(np.float32)) / width
@@ -87,7 +87,7 @@ def normalise(
 
 
 def bounds_of(image: NDArray[np.generic], intensity: Intensity) -> Bounds:
-    """The intensities of [D, C, H, W] that become 0 and 1: a pair for each of several channels."""
+    """The intensities of [D, C, H, W] that become 0 and 1: a pair, or one per channel."""
     if intensity.kind == "window":
         return intensity.low, intensity.high
     pairs = tuple(_bounds(image[:, channel], intensity) for channel in range(image.shape[1]))

@@ -1,4 +1,4 @@
-"""One case in memory, as every layout hands it over and every predictor takes it."""
+"""One case in memory, as layouts return it and predictors accept it."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ class Volume:
 
     Attributes:
         image: [D, C, H, W], any numeric type; slices first, so that one slice is contiguous.
-        label: [D, H, W] uint8 class codes (``IGNORE_INDEX`` where a voxel is ignored), or None for an
+        label: [D, H, W] uint8 class codes, with ``IGNORE_INDEX`` for ignored voxels; None for an
             unlabelled image.
-        spacing: (slice, row, column) in mm, None where the format carries none.
-        affine: 4x4, voxel (i, j, k) of the *source's* axis order to world mm, or None.
-        slice_axis: which source axis became the slices (axis 0 here); the others keep their order.
-        remarks: what reading it has shown that concerns the whole set: a word, and the file it is about.
+        spacing: (slice, row, column) in mm; None if the format stores none.
+        affine: 4x4, voxel (i, j, k) in the axis order of the *source* to world mm, or None.
+        slice_axis: the source axis of the slices (axis 0 here); the others keep their order.
+        remarks: findings that concern the whole data set: a keyword, and the file.
     """
 
     image: NDArray[np.generic]

@@ -1,4 +1,4 @@
-"""Boxes out of volumes, normalised and at one spacing, as training in three dimensions reads them."""
+"""Reading boxes of volumes, normalised and at a common spacing, for 3D training."""
 
 import math
 from collections import OrderedDict
@@ -16,18 +16,18 @@ from semiseg.data.task import IGNORE_INDEX, normalise
 from semiseg.errors import UserError
 
 Spacing = tuple[float, float, float]
-MOST_PLACES = 1000  # of a class and case that are remembered
+MOST_PLACES = 1000  # per class and case
 
 
 class VolumeStore:
-    """The volumes of a data set on the grid that a network is trained on.
+    """The volumes of a data set on the grid of training.
 
-    At their own spacing only the box that is asked for is read and normalised. Otherwise a volume is
-    resampled once and kept while memory allows.
+    Without resampling, only the requested box is read and normalised. Otherwise the resampled volume
+    is cached up to a memory limit.
     """
 
     def __init__(self, data: PreparedData, spacing: Spacing | None, limit_mb: int) -> None:
-        """Args: spacing: (slice, row, column) in mm, None for each volume's own."""
+        """``spacing``: (slice, row, column) in mm; None keeps the spacing of each volume."""
         self.data, self.target, self.limit = data, spacing, limit_mb * 2**20
         self.kept: OrderedDict[tuple[str, bool], tuple[Tensor, Tensor | None]] = OrderedDict()
         self.used = 0
@@ -35,21 +35,21 @@ class VolumeStore:
 
     def shape(self, case: Case) -> tuple[int, ...]:
         """(D, H, W) on this grid."""
-        own = (case.shape[0], *case.shape[2:])
+        stored = (case.shape[0], *case.shape[2:])
         if self.target is None:
-            return own
-        return new_shape(own, spacing_of(case), self.target)
+            return stored
+        return new_shape(stored, spacing_of(case), self.target)
 
     def spacing(self, case: Case) -> Spacing:
-        """(slice, row, column) in mm on this grid; equal ones where nothing is known."""
+        """(slice, row, column) in mm on this grid; (1, 1, 1) if unknown."""
         return self.target or case.spacing or (1.0, 1.0, 1.0)
 
     def box(
         self, case: Case, start: Sequence[int], sides: Sequence[int], with_label: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Image [C, *sides] float32, 0 outside, and, only where asked for, label [*sides] uint8.
+        """Image [C, *sides] float32 and, with ``with_label``, label [*sides] uint8.
 
-        The label is ``IGNORE_INDEX`` outside the volume.
+        Outside the volume, the image is 0 and the label is ``IGNORE_INDEX``.
         """
         shape = self.shape(case)
         inside = [
@@ -63,12 +63,12 @@ class VolumeStore:
             codes = torch.full(tuple(sides), IGNORE_INDEX, dtype=torch.uint8)
         if any(i.stop <= i.start for i in inside):
             return out, codes
-        if self._is_own(case, shape):
+        if self._is_stored(case, shape):
             z, y, x = inside
             pixels = np.asarray(self.data.image(case.identifier)[z, :, y, x])
             values = normalise(pixels, self.data.task.intensity, case.bounds)
             image = torch.from_numpy(values).movedim(0, 1)
-            label = self._own_label(case, inside) if with_label else None
+            label = self._stored_label(case, inside) if with_label else None
         else:
             image, label = self._resampled(case, with_label)
             image = image[:, inside[0], inside[1], inside[2]]
@@ -79,12 +79,12 @@ class VolumeStore:
         return out, codes
 
     def places(self, case: Case) -> list[NDArray[np.int64]]:
-        """Up to `MOST_PLACES` voxels [n, 3] of every class that ``case`` shows, but the background."""
+        """Up to `MOST_PLACES` voxels [n, 3] of each foreground class in ``case``."""
         if case.identifier not in self._places:
             shape = self.shape(case)
             whole = [slice(0, n) for n in shape]
-            if self._is_own(case, shape):
-                label = self._own_label(case, whole)
+            if self._is_stored(case, shape):
+                label = self._stored_label(case, whole)
             else:
                 resampled = self._resampled(case, True)[1]
                 assert resampled is not None
@@ -92,17 +92,17 @@ class VolumeStore:
             flat = label.numpy().ravel()
             found = []
             for code in range(1, len(self.data.task.classes)):
-                there = np.flatnonzero(flat == code)
-                if len(there):
-                    chosen = there[evenly_spaced(len(there), MOST_PLACES)]
+                voxels = np.flatnonzero(flat == code)
+                if len(voxels):
+                    chosen = voxels[evenly_spaced(len(voxels), MOST_PLACES)]
                     found.append(np.stack(np.unravel_index(chosen, shape), 1))
             self._places[case.identifier] = found
         return self._places[case.identifier]
 
-    def _is_own(self, case: Case, shape: Sequence[int]) -> bool:
+    def _is_stored(self, case: Case, shape: Sequence[int]) -> bool:
         return tuple(shape) == (case.shape[0], *case.shape[2:])
 
-    def _own_label(self, case: Case, inside: Sequence[slice]) -> Tensor:
+    def _stored_label(self, case: Case, inside: Sequence[slice]) -> Tensor:
         z, y, x = inside
         return torch.from_numpy(np.array(self.data.label(case.identifier)[z, y, x]))
 
@@ -131,15 +131,15 @@ def _bytes(image: Tensor, label: Tensor | None) -> int:
 
 
 def spacing_of(case: Case) -> Spacing:
-    """(slice, row, column) in mm; raises `UserError` where the case carries none."""
+    """(slice, row, column) in mm; raises `UserError` if the case has no spacing."""
     if case.spacing is None:
         raise UserError(
-            f"{case.identifier} carries no spacing, so it cannot be resampled: take "
+            f"{case.identifier} has no spacing, so it cannot be resampled: use "
             "data.spacing=null, or data.dimensions=2."
         )
     return case.spacing
 
 
 def middle(shape: Sequence[int], sides: Sequence[int]) -> list[int]:
-    """Where a box begins that lies in the middle of a volume, or a volume in the middle of it."""
+    """The start of a box that is centred in a volume; negative if the box is larger."""
     return [math.ceil((n - s) / 2) for n, s in zip(shape, sides, strict=True)]

@@ -1,4 +1,4 @@
-"""Layouts: how data sets lie in folders. To add one: a file here and a line in ``LAYOUTS``."""
+"""Layouts of data sets in folders. To add one, add a file here and a line to ``LAYOUTS``."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from semiseg.datasets.synapse_prepared import SynapsePrepared
 from semiseg.datasets.volumes import VolumeFolder
 from semiseg.errors import UserError, unknown
 
-# The first that recognises a folder is taken, so special ones stand before general ones.
+# The first layout that recognises a folder is used, so specific ones come before general ones.
 LAYOUTS: dict[str, Layout] = {
     "manifest": Listed(),
     "acdc-hdf5": AcdcHdf5(),
@@ -42,10 +42,10 @@ ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".r
 
 
 def detect(folder: Path) -> tuple[Layout, str]:
-    """The layout of ``folder`` and, as a sentence, the evidence.
+    """The layout of ``folder`` and the evidence for it, as text.
 
     Raises:
-        UserError: where there is no such folder, or no layout fits.
+        UserError: if the folder does not exist or no layout matches.
     """
     check_source(folder)
     for layout in LAYOUTS.values():
@@ -53,17 +53,17 @@ def detect(folder: Path) -> tuple[Layout, str]:
         if evidence is not None:
             return layout, evidence
     raise UserError(
-        f"{folder} has no layout that is known: put images (NIfTI, NRRD, MHA, PNG, JPEG, TIFF) into a "
-        "folder 'images' and masks of the same names into 'labels', or take another layout of "
+        f"{folder} has no known layout: put images (NIfTI, NRRD, MHA, PNG, JPEG, TIFF) into a folder "
+        "'images' and masks of the same names into 'labels', or use another layout of "
         "'semiseg datasets'."
     )
 
 
 def find_layout(source: Path, name: str | None) -> tuple[Layout, str]:
-    """The layout called ``name``, else the one that recognises ``source``; and why it is taken.
+    """The layout called ``name`` or else the one that recognises ``source``, and the evidence.
 
     Raises:
-        UserError: for an unknown name, or a source of no layout.
+        UserError: for an unknown name, or a source without a known layout.
     """
     return detect(source) if name is None else (named(name), "as asked for")
 
@@ -72,7 +72,7 @@ def named(name: str) -> Layout:
     """The layout called ``name``.
 
     Raises:
-        UserError: with the nearest name, where there is none.
+        UserError: if there is none.
     """
     name = FORMER.get(name, name)
     if name not in LAYOUTS:
@@ -81,10 +81,10 @@ def named(name: str) -> Layout:
 
 
 def check_source(folder: Path, layout: str | None = None) -> None:
-    """Refuse what cannot be a source of images, for the layout of that name.
+    """Check that ``folder`` can be a source of images for the layout of that name.
 
     Raises:
-        UserError: for a missing folder, a file that is no list, or a data set that is prepared already.
+        UserError: for a missing folder, a file that is not a list, or a prepared data set.
     """
     if not folder.exists():
         raise UserError(f"{folder} does not exist: check the path.")
@@ -95,4 +95,4 @@ def check_source(folder: Path, layout: str | None = None) -> None:
             f"{folder} is a file: give the folder that holds the images, or a list (.csv, .json)."
         )
     if (folder / "manifest.json").is_file() and (folder / "images").is_dir():
-        raise UserError(f"{folder} is a prepared data set already: go on with 'semiseg train'.")
+        raise UserError(f"{folder} is already a prepared data set: continue with 'semiseg train'.")

@@ -1,7 +1,8 @@
-"""ACDC as its organisers give it: ``training/patient001/`` with annotated frames and the whole series.
+"""ACDC as downloaded: ``training/patient001/`` with annotated frames and the whole series.
 
-Bernard et al., IEEE TMI 2018. ``Info.cfg`` beside ``patient001_4d.nii.gz``, ``patient001_frame01.nii.gz``
-and ``patient001_frame01_gt.nii.gz`` (two frames a patient); ``testing/patient101`` and on alike.
+Bernard et al., IEEE TMI 2018. Each patient has ``Info.cfg``, ``patient001_4d.nii.gz`` and two frames
+such as ``patient001_frame01.nii.gz`` with ``patient001_frame01_gt.nii.gz``. ``testing/`` contains
+``patient101`` to ``patient150``.
 """
 
 import functools
@@ -24,24 +25,24 @@ FRAME = re.compile(r"(patient\d+)_frame(\d+)$")
 
 
 class Acdc:
-    """Patients' folders of cine MRI."""
+    """Cine MRI in one folder per patient."""
 
     name = "acdc"
-    summary = "ACDC as downloaded: training/patient001/patient001_frame01.nii.gz with _gt beside it"
+    summary = "ACDC as downloaded: training/patient001/patient001_frame01.nii.gz and ..._gt.nii.gz"
     where = "creatis.insa-lyon.fr/Challenge/acdc (registration; CC BY-NC-SA 4.0)"
 
     def detect(self, folder: Path) -> str | None:
-        """A patient's folder with ``Info.cfg``."""
+        """Look for a patient's folder with ``Info.cfg``."""
         for _, patient in _patients(folder):
             if (patient / "Info.cfg").is_file():
                 return f"{patient.relative_to(folder)} holds Info.cfg and frames"
         return None
 
     def scan(self, folder: Path, options: Options) -> Scan:
-        """Annotated frames; with ``options.all_frames`` the rest of each series as unlabelled images.
+        """List annotated frames; with ``options.all_frames``, also the other frames as unlabelled.
 
         Raises:
-            UserError: for a patient without any frame, or a series that cannot be read.
+            UserError: for a patient without frames, or a series that cannot be read.
         """
         cases = [
             case
@@ -50,20 +51,20 @@ class Acdc:
         ]
         split, notes = split_of_parts(cases, "the set's training and testing folders")
         if not options.all_frames:
-            notes = (*notes, "frames without annotation are left out (--all-frames takes them).")
+            notes = (*notes, "frames without annotation are left out (--all-frames adds them).")
         return Scan(
             name="ACDC",
             cases=tuple(cases),
             classes=with_background(options.classes or CLASSES),
             kind="volumes",
-            intensity=Intensity(kind="minmax"),  # as the papers' HDF5 form
+            intensity=Intensity(kind="minmax"),  # as in the HDF5 files of the papers
             split=split,
             notes=notes,
         )
 
 
 def _patients(folder: Path) -> Iterator[tuple[Part | None, Path]]:
-    """Each patient's folder, below training and testing (which may lie in database) or directly."""
+    """Patients' folders, in training and testing (also in database) or directly in ``folder``."""
     roots: list[tuple[Part | None, Path]] = [
         (part, base / name)
         for base in (folder, folder / "database")
@@ -103,7 +104,7 @@ def _cases(
     if not options.all_frames or series is None:
         return
     for index in range(time_points(series)):
-        if index + 1 in annotated:  # the set counts frames from 1
+        if index + 1 in annotated:  # file names count frames from 1
             continue
         yield SourceCase(
             identifier=f"{patient.name}_frame{index + 1:02d}",

@@ -1,9 +1,8 @@
-"""ACDC in the field's HDF5 form, with the papers' split and labelled order.
+"""ACDC in the HDF5 form of SSL4MIS, with the split and the order of labelled patients of the papers.
 
 ``data/slices/patient001_frame01_slice_1.h5`` ([H, W]) for training, ``data/patient028_frame01.h5``
-([D, H, W]) for whole volumes; ``train_slices.list``, ``train.list``, ``val.list``, ``test.list``
-name them without suffix. Intensities are scaled to [0, 1] by the volume's extremes, and there is no
-spacing.
+([D, H, W]) for whole volumes. ``train_slices.list``, ``train.list``, ``val.list`` and ``test.list``
+name the files without suffix. Intensities are scaled to [0, 1] per volume. There is no spacing.
 """
 
 import functools
@@ -29,14 +28,14 @@ LISTS: dict[Part, tuple[str, ...]] = {
 
 
 class AcdcHdf5:
-    """Slices and volumes in HDF5 beside lists of names."""
+    """Slices and volumes in HDF5, with lists of their names."""
 
     name = "acdc-hdf5"
-    summary = "ACDC in the field's HDF5 form: data/*.h5 with train_slices.list and val.list"
-    where = "made of ACDC by the field's benchmark code; ACDC's terms hold"
+    summary = "ACDC in HDF5, as in SSL4MIS: data/*.h5 with train_slices.list and val.list"
+    where = "github.com/HiLab-git/SSL4MIS; the terms of ACDC apply"
 
     def detect(self, folder: Path) -> str | None:
-        """Lists or a folder of slices, and HDF5 files."""
+        """Look for HDF5 files with lists, or a folder of HDF5 slices."""
         lists = [name for names in LISTS.values() for name in names if (folder / name).is_file()]
         if next((folder / "data").glob("slices/*_slice_*.h5"), None) is not None:
             return f"data/slices holds HDF5 slices; lists: {', '.join(lists) or 'none'}"
@@ -45,21 +44,20 @@ class AcdcHdf5:
         return None
 
     def scan(self, folder: Path, options: Options) -> Scan:
-        """Stack listed slices into volumes; without lists, take every file there is.
+        """Stack listed slices to volumes; without lists, use all files.
 
         Raises:
-            UserError: for a listed file that is missing, a missing slice, or a patient in two
-                lists (by the check of every split).
+            UserError: for a listed file or a slice that is missing.
         """
-        there = {path.stem: path for path in sorted((folder / "data").glob("*.h5"))}
-        there |= {path.stem: path for path in sorted((folder / "data" / "slices").glob("*.h5"))}
+        files = {path.stem: path for path in sorted((folder / "data").glob("*.h5"))}
+        files |= {path.stem: path for path in sorted((folder / "data" / "slices").glob("*.h5"))}
         cases: list[SourceCase] = []
         patients: dict[Part, tuple[str, ...]] = {}
         for part, lists in LISTS.items():
             path = next((folder / name for name in lists if (folder / name).is_file()), None)
             if path is None:
                 continue
-            found = self._cases(folder, listed_names(path), there, part, options, path)
+            found = self._cases(folder, listed_names(path), files, part, options, path)
             cases += found
             patients[part] = tuple(dict.fromkeys(case.patient for case in found))
         split, notes = None, []
@@ -73,9 +71,9 @@ class AcdcHdf5:
                 origin="the papers' lists; labelled first are the first in train_slices.list",
             )
             if not order:
-                raise UserError(f"{folder} has lists but none for training: add train_slices.list.")
+                raise UserError(f"{folder} has no list for training: add train_slices.list.")
         else:
-            cases = self._cases(folder, list(there), there, None, options, folder / "data")
+            cases = self._cases(folder, list(files), files, None, options, folder / "data")
             notes.append("no lists (train_slices.list, val.list): the split is drawn.")
         return Scan(
             name="ACDC",
@@ -91,7 +89,7 @@ class AcdcHdf5:
         self,
         folder: Path,
         names: Sequence[str],
-        there: dict[str, Path],
+        files: dict[str, Path],
         part: Part | None,
         options: Options,
         origin: Path,
@@ -101,16 +99,16 @@ class AcdcHdf5:
             slice_name = SLICE.match(name)
             identifier = slice_name.group(1) if slice_name else name
             numbers = volumes.setdefault(identifier, [])
-            if not slice_name and name not in there:
-                numbers += _slices_of(name, there)
-            elif name in there:
-                numbers.append((int(slice_name.group(2)) if slice_name else 0, there[name]))
+            if not slice_name and name not in files:
+                numbers += _slices_of(name, files)
+            elif name in files:
+                numbers.append((int(slice_name.group(2)) if slice_name else 0, files[name]))
             else:
                 numbers.clear()
             if not numbers:
                 raise UserError(
                     f"{origin} names {name}, but {name}.h5 is not in {folder / 'data'}: "
-                    "copy it there or take it off the list."
+                    "copy it there or remove it from the list."
                 )
         cases = []
         for identifier, numbered in volumes.items():
@@ -132,19 +130,19 @@ class AcdcHdf5:
 
 
 def read_stack(paths: Sequence[Path], identifier: str) -> Volume:
-    """One volume from its slices, or from its one file.
+    """Read one volume from its slices, or from a single file.
 
     Raises:
-        UserError: for slices of different shapes, some of them without label, or nonsense values.
+        UserError: for slices of different shapes, some slices without a label, or invalid values.
     """
     return stack([HDF5.read_slices(path) for path in paths], paths, identifier)
 
 
 def listed_names(path: Path) -> list[str]:
-    """The names in a list, in its order.
+    """The names in a list, in order.
 
     Raises:
-        UserError: for an unreadable or empty list, or a name that stands there twice.
+        UserError: for an unreadable or empty list, or a duplicate name.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -160,21 +158,20 @@ def listed_names(path: Path) -> list[str]:
     return names
 
 
-def _slices_of(name: str, there: dict[str, Path]) -> list[tuple[int, Path]]:
-    found = ((SLICE.match(stem), path) for stem, path in there.items() if stem.startswith(name))
+def _slices_of(name: str, files: dict[str, Path]) -> list[tuple[int, Path]]:
+    found = ((SLICE.match(stem), path) for stem, path in files.items() if stem.startswith(name))
     return [(int(m.group(2)), path) for m, path in found if m and m.group(1) == name]
 
 
 def check_numbers(identifier: str, numbers: Sequence[int], folder: Path) -> None:
-    """The numbers of a case's slices, sorted, must have no gap.
+    """Check that the sorted numbers of a case's slices have no gap.
 
     Raises:
-        UserError: naming the first that is missing.
+        UserError: for the first missing number.
     """
     expected = range(numbers[0], numbers[0] + len(numbers))
     if list(numbers) != list(expected):
         gap = next(number for number in expected if number not in numbers)
         raise UserError(
-            f"{folder}: slice {gap} of {identifier} is missing between the others: "
-            "copy it and name it in the list."
+            f"{folder}: slice {gap} of {identifier} is missing: copy it and add it to the list."
         )

@@ -1,4 +1,4 @@
-"""What a layout is: how a folder's files become cases."""
+"""The interface of layouts, which list the cases of a source."""
 
 import dataclasses
 import re
@@ -11,7 +11,7 @@ from semiseg.data.task import IGNORE_INDEX, Intensity
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 
-# What may stand behind a patient in the name of an image.
+# What may follow the patient in the name of an image.
 ENDINGS = re.compile(
     r"[_\-. ](?:(?:frame|slice|phase|time|visit|session|ses)[_\-]?\d+|ED|ES)$", re.IGNORECASE
 )
@@ -19,15 +19,15 @@ ENDINGS = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Naming:
-    """What a person says of the values in labels (see `semiseg.datasets.naming`).
+    """The user's definition of the values in labels (see `semiseg.datasets.naming`).
 
     Attributes:
-        codes: source code -> class code; None: the labels' own.
-        colours: 0xRRGGBB -> class code, of pictures' masks.
-        ignore_value: the value of ignored pixels; None: there is no such value.
-        certain: a person has named that value.
+        codes: source code -> class code; None keeps the codes of the labels.
+        colours: 0xRRGGBB -> class code, for masks of pictures.
+        ignore_value: the value of ignored pixels; None if there is none.
+        certain: whether the user has given ``ignore_value``.
         void: the colour 0xRRGGBB of ignored pixels.
-        empty_is_unlabelled: slices of labelled volumes that hold no structure are ignored.
+        empty_is_unlabelled: whether slices of labelled volumes without any structure are ignored.
     """
 
     codes: Mapping[int, int] | None = None
@@ -40,16 +40,16 @@ class Naming:
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What a person may say about a source.
+    """The user's options for a source.
 
     Attributes:
         classes: names of the classes, without the background.
-        patient_pattern: regular expression found in the identifier; its first group (or the whole
-            match) is the patient.
-        spacing: (slice, row, column) in mm, in place of what the files say.
+        patient_pattern: regular expression that is searched in the identifier; its first group (or
+            the whole match) is the patient.
+        spacing: (slice, row, column) in mm, instead of that of the files.
         max_side: larger pictures are reduced to this longer side.
-        all_frames: of a time series, also the frames without annotation, as unlabelled images.
-        naming: of the values in labels.
+        all_frames: whether frames of a time series without annotation are unlabelled images.
+        naming: definition of the values in labels.
     """
 
     classes: tuple[str, ...] | None = None
@@ -62,18 +62,19 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class SourceCase:
-    """One image in the source, which reads itself.
+    """One image of the source and a function that reads it.
 
     Attributes:
-        identifier: unique in the set; also the name of the prepared arrays.
-        patient: whose image it is; splits are made of patients.
-        has_label: whether ``read`` will give a label.
-        part: where the source's folders say it.
+        identifier: unique in the data set; also the name of the prepared arrays.
+        patient: the patient; splits are made by patient.
+        has_label: whether ``read`` returns a label.
+        part: the part of the split, if the source's folders name it.
         source: the image's path, relative to the source.
-        files: all that ``read`` opens (image and label), to notice when one has changed.
-        private: names of files may name a person, and are neither stored nor said.
-        read: the checked volume, or UserError naming the file. Several cases are read at a time, and a
-            case may be taken from an earlier preparation unread: what it shows goes into the volume.
+        files: all files that ``read`` opens (image and label), to detect changes.
+        private: whether file names may identify a person, so they are neither stored nor shown.
+        read: returns the checked volume, or raises UserError. It may run in several threads, and not
+            at all if an earlier preparation has read the case, so it must return everything in the
+            volume.
     """
 
     identifier: str
@@ -86,7 +87,7 @@ class SourceCase:
     private: bool = False
 
     def stored_names(self, source: Path) -> list[str]:
-        """What is kept of the files' names: paths relative to ``source`` (or to a list's folder)."""
+        """Names of the files for the records: paths relative to ``source`` or a list's folder."""
         if self.private:
             return [f"{self.source}, file {number}" for number in range(1, len(self.files) + 1)]
         folder = folder_of(source)
@@ -94,37 +95,36 @@ class SourceCase:
 
 
 def folder_of(source: Path) -> Path:
-    """The folder that all files of a source lie in: itself, or that of a list."""
+    """The folder of all files of a source: the source itself, or the folder of a list."""
     return source if source.is_dir() else source.parent
 
 
 def no_notes(remarks: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    """Nothing to say."""
+    """No notes."""
     return ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Scan:
-    """What a layout found without reading voxels.
+    """The content of a source, without voxels.
 
     Attributes:
-        name: of the data set.
-        cases: in the order of preparation.
-        classes: background first, or None where only the labels can tell.
+        name: name of the data set.
+        cases: cases in the order of preparation.
+        classes: names, background first; None if they must be derived from the labels.
         kind: volumes or pictures.
-        intensity: how intensities are scaled.
-        by_data: what all images hold may decide otherwise (the window of a CT).
-        codes: source code -> class code, where the labels' own are others; what is not in it is
-            background.
-        colours: source code -> ``#rrggbb``, where the source shows its classes in colours.
-        ignore_value: the labels' value of ignored pixels, where the source says it.
-        channels: that every case is read with, where the cases together decide.
-        split: where the source brings one.
-        parts: training, validation and test parts of a drawn split, where the papers draw others than
-            usual.
-        notes: what a person should know.
-        afterwards: notes on all cases' remarks (each with the files it is about, in the order of the
-            cases); called whenever a new remark appears, so that contradictions are refused early.
+        intensity: scaling of the intensities.
+        by_data: whether the data may change that scaling (the window of a CT).
+        codes: source code -> class code, if they differ; other source codes become background.
+        colours: source code -> ``#rrggbb``, if the source defines colours of its classes.
+        ignore_value: value of ignored pixels in the labels, if the source defines it.
+        channels: number of channels of every case, if it depends on all cases.
+        split: the split of the source, if it has one.
+        parts: fractions of training, validation and test of a drawn split.
+        notes: notes for the user.
+        afterwards: returns notes about the remarks of all cases; each remark comes with its files, in
+            the order of the cases. It is called for every new remark, so that contradictions raise an
+            error early.
     """
 
     name: str
@@ -144,12 +144,12 @@ class Scan:
 
 
 class Layout(Protocol):
-    """One way in which data sets lie in folders; a file each, listed in ``LAYOUTS``."""
+    """A folder structure of data sets. Each has its own file and a line in ``LAYOUTS``."""
 
     name: str
     summary: str
     where: str
-    """Where such data come from, and their terms."""
+    """Where to get such data, and their terms of use."""
 
     def detect(self, folder: Path) -> str | None:
         """The evidence that ``folder`` has this layout, or None."""
@@ -166,19 +166,19 @@ def patient_of(identifier: str, pattern: str | None) -> str:
     """The patient in an identifier: by ``pattern``, else without endings such as ``_frame01``.
 
     Raises:
-        UserError: where the pattern is none or does not fit.
+        UserError: if the pattern is invalid or does not match.
     """
     if pattern is not None:
         try:
             found = re.search(pattern, identifier)
         except re.error as error:
             raise UserError(
-                f"--patient-pattern '{pattern}' is no regular expression ({error}): correct it."
+                f"--patient-pattern '{pattern}' is not a regular expression ({error}): correct it."
             ) from None
         patient = (found.group(1) if found.re.groups else found.group(0)) if found else None
         if not patient:
             raise UserError(
-                f"--patient-pattern '{pattern}' finds no patient in '{identifier}': widen it."
+                f"--patient-pattern '{pattern}' finds no patient in '{identifier}': correct it."
             )
         return str(patient)
     while (shorter := ENDINGS.sub("", identifier)) != identifier and shorter:
@@ -187,24 +187,29 @@ def patient_of(identifier: str, pattern: str | None) -> str:
 
 
 def with_background(names: Sequence[str]) -> tuple[str, ...]:
-    """Class names with the background first, which may be named already."""
+    """Class names with the background first; it is added if missing.
+
+    Raises:
+        UserError: for missing, empty or duplicate names.
+    """
     foreground = [name.strip() for name in names]
     if foreground and foreground[0].lower() == "background":
         foreground = foreground[1:]
     if not foreground or not all(foreground) or len({"background", *foreground}) <= len(foreground):
         raise UserError(
-            f"--classes '{','.join(names)}' does not name each class once: for example RV,Myo,LV."
+            f"--classes '{','.join(names)}': name each class once, for example RV,Myo,LV."
         )
     return ("background", *foreground)
 
 
 def named_codes(words: Sequence[str]) -> tuple[tuple[str, ...], dict[int, int] | None]:
-    """``["3=liver", "7=tumour"]`` -> names with the background first, and source code -> own code.
+    """``["3=liver", "7=tumour"]`` -> names with the background first, and source code -> class code.
 
-    Codes of the same name become one class; plain names give no table: they are the codes 1, 2, ...
+    Codes of the same name become one class. For names without codes the table is None: they are the
+    codes 1, 2, ...
 
     Raises:
-        UserError: where some words have a code and others none, or a code stands twice.
+        UserError: if only some names have a code, or a code occurs twice.
     """
     if not any("=" in word for word in words):
         return with_background(words), None
@@ -214,8 +219,8 @@ def named_codes(words: Sequence[str]) -> tuple[tuple[str, ...], dict[int, int] |
         code, _, name = (part.strip() for part in word.partition("="))
         if not (code.isdecimal() and 0 < int(code) < 256 and name) or int(code) in table:
             raise UserError(
-                f"--classes '{word}': write every class as CODE=NAME with codes from 1 to 255, each "
-                "once, such as 3=liver,7=tumour."
+                f"--classes '{word}': write every class as CODE=NAME with unique codes from 1 to 255, "
+                "for example 3=liver,7=tumour."
             )
         if name not in names:
             names.append(name)
@@ -226,10 +231,10 @@ def named_codes(words: Sequence[str]) -> tuple[tuple[str, ...], dict[int, int] |
 def split_of_parts(
     cases: Sequence[SourceCase], origin: str
 ) -> tuple[Split | None, tuple[str, ...]]:
-    """The split that sub-folders such as ``train`` and ``test`` tell, and notes about it.
+    """The split by sub-folders such as ``train`` and ``test``, and notes about it.
 
-    A part other than ``train`` without a single label cannot be measured on: its images become
-    unlabelled training images.
+    A part other than ``train`` without labels cannot be evaluated: its images become unlabelled
+    training images.
     """
     patients: dict[Part, dict[str, None]] = {part: {} for part in PARTS}
     useful = {case.part for case in cases if case.has_label}

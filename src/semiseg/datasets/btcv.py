@@ -1,7 +1,7 @@
-"""Synapse / BTCV as downloaded: ``RawData/Training/img/img0001.nii.gz`` beside ``label/label0001.nii.gz``.
+"""Synapse / BTCV as downloaded: ``RawData/Training/`` with ``img/img0001.nii.gz`` and labels.
 
-Landman et al., MICCAI multi-atlas labeling beyond the cranial vault (2015): 30 abdominal CT scans with 13
-organs, of which the field's comparisons take eight, and 20 without labels.
+Landman et al., MICCAI multi-atlas labeling beyond the cranial vault (2015). 30 abdominal CT scans with
+labels of 13 organs, of which published comparisons use eight, and 20 scans without labels.
 """
 
 import functools
@@ -15,18 +15,18 @@ from semiseg.datasets.pairing import Pair
 from semiseg.datasets.volumes import read_pair
 from semiseg.formats import stem_of
 
-# name -> code in the files, in the order of the papers' own codes
+# name -> code in the files, in the order of the papers' class codes
 ORGANS = {
     "aorta": 8, "gallbladder": 4, "left kidney": 3, "right kidney": 2, "liver": 6, "pancreas": 11,
     "spleen": 1, "stomach": 7,
 }  # fmt: skip
-WINDOW = (-125.0, 275.0)  # HU, as the field's prepared form
+WINDOW = (-125.0, 275.0)  # HU, as in TransUNet's preprocessed data
 TRAIN = (5, 6, 7, 9, 10, 21, 23, 24, 26, 27, 28, 30, 31, 33, 34, 37, 39, 40)
 TEST = (1, 2, 3, 4, 8, 22, 25, 29, 32, 35, 36, 38)
 
 
 class Btcv:
-    """CT scans beside labels, numbered."""
+    """Numbered CT scans and labels."""
 
     name = "btcv"
     summary = (
@@ -35,12 +35,12 @@ class Btcv:
     where = "synapse.org, project syn3193805 (registration; its own terms of use)"
 
     def detect(self, folder: Path) -> str | None:
-        """``img0001`` beside ``label0001``."""
+        """Look for ``img0001`` with ``label0001``."""
         first = next((pair.image for pair in _pairs(folder) if pair.label), None)
         return f"it holds {first.relative_to(folder)} and its label" if first else None
 
     def scan(self, folder: Path, options: Options) -> Scan:
-        """The papers' eight organs and their split, where all thirty labelled scans are there."""
+        """List the scans; the split is that of the papers if all 30 labelled scans exist."""
         pairs = list(_pairs(folder))
         cases = tuple(
             SourceCase(
@@ -59,14 +59,14 @@ class Btcv:
         train, test = (tuple(f"case{n:04d}" for n in numbers) for numbers in (TRAIN, TEST))
         unlabelled = tuple(case.identifier for case in cases if not case.has_label)
         notes = [
-            "of the 13 organs the papers' eight are classes (--classes CODE=NAME takes others)."
+            "the classes are the papers' eight of the 13 organs (--classes CODE=NAME changes them)."
         ]
         if labelled == {*train, *test}:
             split = Split(train=(*train, *unlabelled), test=test, origin="the papers' 18 and 12")
             if unlabelled:
                 notes.append(
                     f"{len(unlabelled)} scans without labels serve as unlabelled training images, which "
-                    "the papers do not have (move them away to be as they)."
+                    "the papers do not use (move them away to match the papers)."
                 )
         return Scan(
             name="BTCV",

@@ -1,4 +1,4 @@
-"""What every source must be, whatever its layout."""
+"""Checks of the cases of a source, for all layouts."""
 
 import os
 from collections import Counter
@@ -11,11 +11,11 @@ from semiseg.text import plural
 
 
 def check_cases(scan: Scan, source: Path) -> None:
-    """Refuse cases that cannot become one data set.
+    """Check that the cases of a source can form a data set.
 
     Raises:
-        UserError: where there is none, none has a label, two have (or look as if they had) one
-            identifier, an identifier cannot name files, or a file lies outside of the source.
+        UserError: if there are no cases or no labels, if two identifiers are equal or look equal, if
+            an identifier cannot be a file name, or if a file is outside of the source.
     """
     if not scan.cases:
         raise UserError(f"{source} holds no image of this layout: check the path or --layout.")
@@ -25,7 +25,7 @@ def check_cases(scan: Scan, source: Path) -> None:
             _check_inside(path, folder_of(source))
     if not any(case.has_label for case in scan.cases):
         raise UserError(
-            f"{source} has {plural(len(scan.cases), 'image')} but no label at all: add at least one, "
+            f"{source} has {plural(len(scan.cases), 'image')} but no label: add at least one, "
             "named like its image, in a folder 'labels' (or 'masks')."
         )
 
@@ -36,8 +36,8 @@ def _check_names(scan: Scan, source: Path) -> None:
     for case in scan.cases:
         other = seen.setdefault(case.identifier, case.source)
         if other != case.source:
-            apart = Path(other).parent != Path(case.source).parent
-            mask = " (a mask belongs into a folder 'masks', beside 'images')" if apart else ""
+            two_folders = Path(other).parent != Path(case.source).parent
+            mask = " (put masks into a folder 'masks' next to 'images')" if two_folders else ""
             raise UserError(
                 f"{source}: {other} and {case.source} have the same identifier "
                 f"'{case.identifier}': rename one of them, or list the images in a CSV{mask}."
@@ -48,20 +48,20 @@ def _check_names(scan: Scan, source: Path) -> None:
         same = alike.setdefault(look(case.identifier), case.identifier)
         if same != case.identifier:
             raise UserError(
-                f"{source}: the names '{same}' and '{case.identifier}' are one and the same on some "
+                f"{source}: the names '{same}' and '{case.identifier}' are identical on some "
                 "systems: rename one of them."
             )
         if any("\ud800" <= c <= "\udfff" for c in f"{case.source}{case.patient}"):
-            raise UserError(f"{source}: the name of {_short(case.source)} is no UTF-8: rename it.")
+            raise UserError(f"{source}: the name of {_short(case.source)} is not UTF-8: rename it.")
     if len(seen) < len(scan.cases):
         twice = next(name for name, n in Counter(c.identifier for c in scan.cases).items() if n > 1)
         raise UserError(f"{source}: '{twice}' is listed twice: name each image once.")
 
 
 def _check_inside(path: Path, source: Path) -> None:
-    """By its name only: a file that somebody linked into the source is theirs to link."""
+    """Check the path without resolving links, because users may link files into the source."""
     if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(source)):
-        raise UserError(f"{path} lies outside of {source}: name files of the source only.")
+        raise UserError(f"{path} is outside of {source}: name only files of the source.")
 
 
 def _short(name: str) -> str:

@@ -1,7 +1,7 @@
-"""CRAG: ``train/Images/train_1.png`` beside ``train/Annotation/train_1.png``; ``valid`` alike.
+"""CRAG: ``train/Images/train_1.png`` with ``train/Annotation/train_1.png``, and the same in ``valid``.
 
 Graham et al., MILD-Net (Medical Image Analysis 2019). 173 + 40 histology pictures of colon glands. The
-annotations number the glands: every value above 0 is gland. ``Overlay`` shows both and is not read.
+annotations number the glands, so every value above 0 is gland. The folder ``Overlay`` is not read.
 """
 
 from pathlib import Path
@@ -18,19 +18,19 @@ class Crag:
     """Colon glands."""
 
     name = "crag"
-    summary = "CRAG: train/Images/*.png beside train/Annotation/*.png, valid alike"
+    summary = "CRAG: train/Images/*.png and train/Annotation/*.png, the same in valid"
     where = "warwick.ac.uk, TIA Centre, page of MILD-Net (research)"
 
     def detect(self, folder: Path) -> str | None:
-        """Folders Images and Annotation in train."""
-        there = all((folder / "train" / name).is_dir() for name in ("Images", "Annotation"))
-        return "train holds Images and Annotation" if there else None
+        """Look for the folders Images and Annotation in train."""
+        found = all((folder / "train" / name).is_dir() for name in ("Images", "Annotation"))
+        return "train holds Images and Annotation" if found else None
 
     def scan(self, folder: Path, options: Options) -> Scan:
-        """Pictures of both parts.
+        """List the pictures of both parts.
 
         Raises:
-            UserError: as any folder of pictures.
+            UserError: as in :func:`scan_pictures`.
         """
         pairs = []
         for word, part in PARTS.items():

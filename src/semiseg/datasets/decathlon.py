@@ -1,7 +1,7 @@
 """Medical Segmentation Decathlon: ``imagesTr``, ``labelsTr``, ``imagesTs`` and ``dataset.json``.
 
-Antonelli et al., Nature Communications 2022. Images of several modalities have four axes.
-``dataset.json`` names classes and pairs.
+Antonelli et al., Nature Communications 2022. Images with several modalities have four axes.
+``dataset.json`` lists the classes and the pairs.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from semiseg.formats import is_volume
 
 
 class Decathlon:
-    """Volumes that a dataset.json describes."""
+    """Volumes with a dataset.json."""
 
     name = "decathlon"
     summary = (
@@ -28,16 +28,16 @@ class Decathlon:
     where = "medicaldecathlon.com (CC BY-SA 4.0)"
 
     def detect(self, folder: Path) -> str | None:
-        """A dataset.json and a volume in ``imagesTr``."""
+        """Look for a dataset.json and a volume in ``imagesTr``."""
         images = folder / "imagesTr"
         first = any_of(images, is_volume) if (folder / NAME).is_file() else None
         return f"it holds {NAME} and {first.relative_to(folder)}" if first else None
 
     def scan(self, folder: Path, options: Options) -> Scan:
-        """Pair images with labels by dataset.json, and by their names.
+        """Pair images with labels by dataset.json and by their names.
 
         Raises:
-            UserError: for a dataset.json that is missing or contradicts the files, and as
+            UserError: for a dataset.json that is missing or contradicts the files, and as in
                 :func:`pair_files`.
         """
         described = read_description(folder)
@@ -52,7 +52,7 @@ class Decathlon:
 
 
 def _with_listed(found: Found, folder: Path, described: Mapping[str, Any]) -> Found:
-    """The pairs with the labels that dataset.json's ``training`` entries name."""
+    """The pairs with the labels of the ``training`` entries in dataset.json."""
     listed = described.get("training")
     if not isinstance(listed, list):
         return found
@@ -69,7 +69,7 @@ def _with_listed(found: Found, folder: Path, described: Mapping[str, Any]) -> Fo
             if not path.is_file():
                 raise UserError(
                     f"{folder / NAME} names {path.relative_to(folder)}, "
-                    "which is missing: copy it or take it off the list."
+                    "which is missing: copy it or remove it from the list."
                 )
     pairs = tuple(
         dataclasses.replace(pair, label=labels.get(pair.image, pair.label)) for pair in found.pairs

@@ -1,4 +1,4 @@
-"""``dataset.json``, as the Medical Segmentation Decathlon and nnU-Net write it."""
+"""Reading ``dataset.json`` of the Medical Segmentation Decathlon and nnU-Net."""
 
 import json
 from collections.abc import Mapping
@@ -11,26 +11,26 @@ NAME = "dataset.json"
 
 
 def read_description(folder: Path) -> Mapping[str, Any]:
-    """The entries of ``folder``'s dataset.json.
+    """The entries of dataset.json in ``folder``.
 
     Raises:
-        UserError: where it is no JSON of named entries.
+        UserError: if it is not a JSON object.
     """
     path = folder / NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        raise UserError(f"{path} is no readable JSON: repair it or remove it.") from None
+        raise UserError(f"{path} is not readable JSON: repair it or remove it.") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path} needs named entries such as labels: repair it or remove it.")
+        raise UserError(f"{path} has no named entries such as labels: repair it or remove it.")
     return content
 
 
 def channel_names(folder: Path, described: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the input channels in their order: ``{"0": "CT"}``, or a list; () where unsaid.
+    """Names of the input channels in order, from ``{"0": "CT"}`` or a list; () if not given.
 
     Raises:
-        UserError: where they are not numbered 0, 1, 2, ...
+        UserError: if they are not numbered 0, 1, 2, ...
     """
     named = described.get("channel_names", described.get("modality"))
     if named is None:
@@ -53,7 +53,7 @@ def channel_names(folder: Path, described: Mapping[str, Any]) -> tuple[str, ...]
 
 
 def class_names(folder: Path, described: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Names in the order of their codes, from ``{"0": "background", ...}`` or its reverse.
+    """Class names in the order of their codes, from ``{"0": "background", ...}`` or its inverse.
 
     Raises:
         UserError: for codes with gaps, regions (a name for several codes), or an ignored code.
@@ -71,7 +71,7 @@ def class_names(folder: Path, described: Mapping[str, Any]) -> tuple[str, ...] |
     if region is not None:
         raise UserError(
             f"{folder / NAME}: '{region}' is a region of several codes, but 'labels' must name the "
-            "codes 0, 1, 2, ... one by one: name single codes (--classes 1=NAME,2=NAME joins them)."
+            "codes 0, 1, 2, ... one by one: name single codes (--classes 1=NAME,2=NAME merges them)."
         )
     try:
         pairs = [(int(code), str(name)) for code, name in labels.items()]

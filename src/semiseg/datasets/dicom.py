@@ -1,7 +1,7 @@
-"""DICOM series of any file names, with DICOM-SEG or NIfTI labels beside them (the extra ``dicom``).
+"""DICOM series with labels as DICOM-SEG or other volumes (the extra ``dicom``).
 
-Nothing that names a person is kept: cases are called by a digest of their series' UID, patients are
-numbered, and no path below the source is ever said or stored.
+Nothing that identifies a person is kept: cases are named by a digest of their series' UID, patients
+are numbered, and paths below the source are neither shown nor stored.
 """
 
 import dataclasses
@@ -35,26 +35,24 @@ class Dicom:
     """A tree of DICOM files."""
 
     name = "dicom"
-    summary = (
-        "DICOM series in a tree, labels as DICOM-SEG or as SERIES.nii.gz beside a folder SERIES"
-    )
+    summary = "DICOM series in any folders, labels as DICOM-SEG or as SERIES.nii.gz next to a folder SERIES"
     where = "anybody's own images; needs pip install 'semiseg[dicom]'"
 
     def detect(self, folder: Path) -> str | None:
-        """Any DICOM file below the folder."""
+        """Look for any DICOM file below the folder."""
         return "it holds DICOM files" if holds_dicom(folder) else None
 
     def scan(self, folder: Path, options: Options) -> Scan:
-        """One case a series; reads headers only.
+        """List one case per series; reads headers only.
 
         Raises:
-            UserError: for series that are no volumes, labels that fit no series or come in both
-                ways, and without pydicom.
+            UserError: for series that are not volumes, labels that match no series or have both
+                forms, or if pydicom is missing.
         """
         if options.patient_pattern is not None:
             raise UserError(
-                "--patient-pattern does not apply to DICOM, whose headers say which series are of one "
-                "patient: leave it away."
+                "--patient-pattern does not apply to DICOM, because the headers contain the patients: "
+                "omit it."
             )
         found = series_below(folder)
         if not found.series:
@@ -65,7 +63,7 @@ class Dicom:
         names, codes = _classes(drawn, options)
         patients = _patients(found.series)
         if any(series.patient.startswith("study") for series in found.series):
-            notes.append("series without PatientID: each of their studies counts as a patient.")
+            notes.append("series without a PatientID: each of their studies counts as a patient.")
         cases = [
             SourceCase(
                 identifier=series.name,
@@ -94,8 +92,8 @@ class Dicom:
             by_data=True,
             colours={
                 codes[name]: colour
-                for own in drawn.values()
-                for segmentation in own
+                for segmentations in drawn.values()
+                for segmentation in segmentations
                 for name, colour in segmentation.colours
                 if name in codes
             },
@@ -106,10 +104,10 @@ class Dicom:
 def _labels(
     folder: Path, found: Found
 ) -> tuple[dict[str, list[Segmentation]], dict[str, Path], list[str]]:
-    """DICOM-SEG and label files by their series' UID, of which there is one kind alone; and notes.
+    """DICOM-SEG files and label files by their series' UID (one of the two is empty), and notes.
 
     Raises:
-        UserError: for labels of both kinds, and label files that fit no series.
+        UserError: for labels of both kinds, and if no label file matches a series.
     """
     drawn: dict[str, list[Segmentation]] = {}
     for segmentation in found.segmentations:
@@ -121,20 +119,22 @@ def _labels(
         )
     if unused and not (files or drawn):
         raise UserError(
-            f"{folder}: none of {unused:,} label files fits a series: give each the name of its "
-            "series' folder and put it beside that folder, or into a folder 'labels'."
+            f"{folder}: none of {unused:,} label files matches a series: name each like the folder of "
+            "its series and put it next to that folder, or into a folder 'labels'."
         )
     known = {series.uid for series in found.series}
-    strangers = sum(len(own) for uid, own in drawn.items() if uid not in known)
-    counts = ((strangers, "DICOM-SEG files"), (unused, "files of other formats"))
-    notes = [f"{n:,} {what} are of none of the series and left out." for n, what in counts if n]
+    unmatched = sum(len(found) for uid, found in drawn.items() if uid not in known)
+    counts = ((unmatched, "DICOM-SEG files"), (unused, "files of other formats"))
+    notes = [
+        f"{n:,} {what} belong to none of the series and are left out." for n, what in counts if n
+    ]
     return drawn, files, notes
 
 
 def _patients(series: Sequence[Series]) -> dict[str, str]:
     """Patient -> ``patient-001``, numbered in the order of the series' digests.
 
-    A digest of a PatientID would be undone by trying all of them, as they are short.
+    A digest of the PatientID is not safe: IDs are short, so it could be inverted by trying all.
     """
     order = dict.fromkeys(one.patient for one in sorted(series, key=lambda one: one.name))
     return {patient: f"patient-{number:03d}" for number, patient in enumerate(order, 1)}
@@ -143,11 +143,11 @@ def _patients(series: Sequence[Series]) -> dict[str, str]:
 def _classes(
     drawn: Mapping[str, Sequence[Segmentation]], options: Options
 ) -> tuple[tuple[str, ...] | None, dict[str, int]]:
-    """Classes, background first, and the code of each segment's name."""
+    """Class names, background first, and the class code of each segment's name."""
     segments = {
         (number, name)
-        for own in drawn.values()
-        for segmentation in own
+        for segmentations in drawn.values()
+        for segmentation in segmentations
         for number, name in segmentation.segments
     }
     chosen = with_background(options.classes) if options.classes else None
@@ -159,16 +159,16 @@ def _classes(
     codes = {name: lower[name.lower()] for name in found if name.lower() in lower}
     if not codes:
         raise UserError(
-            f"--classes {','.join(names[1:])} names none of the segments of the DICOM-SEG files "
-            f"({', '.join(found)}): name some of these."
+            f"--classes {','.join(names[1:])} matches no segment of the DICOM-SEG files "
+            f"({', '.join(found)}): use these names."
         )
     return names, codes
 
 
 def _label_files(folder: Path, series: Sequence[Series]) -> tuple[dict[str, Path], int]:
-    """Series' UID -> its label: beside or in the series' folder, or in a folder of labels.
+    """UID of a series -> its label, and the number of other volumes.
 
-    And how many volumes there are besides.
+    A label is in or next to the folder of its series, or in a folder of labels.
     """
     named: dict[str, list[Path]] = {}
     for path in files_of(folder, is_volume):
@@ -187,7 +187,7 @@ def _label_files(folder: Path, series: Sequence[Series]) -> tuple[dict[str, Path
         if len(near) > 1 or folders[place] > 1:
             several = "label files" if len(near) > 1 else "series in one folder for a label file"
             raise UserError(
-                f"{one.name} has several {several}: keep one label file and one folder a series."
+                f"{one.name} has several {several}: keep one label file and one folder per series."
             )
         labels[one.uid] = near[0]
     return labels, sum(map(len, named.values())) - len(set(labels.values()))
@@ -207,23 +207,23 @@ def _read(
         return volume
     try:
         return dataclasses.replace(volume, label=_read_label(label, series, volume))
-    except UserError as error:  # the file is often called after the patient
-        said = str(error).replace(str(label), f"The label of {series.name}")
-        raise UserError(said) from None
+    except UserError as error:  # the file's name often contains the patient's name
+        message = str(error).replace(str(label), f"The label of {series.name}")
+        raise UserError(message) from None
 
 
 def _files_of(label: Path, series: Series) -> tuple[Path, ...]:
     try:
         return volume_format_of(label).files(label)
-    except UserError:  # the file is often called after the patient
+    except UserError:  # the file's name often contains the patient's name
         raise UserError(
-            f"The label of {series.name} is a header whose voxels are missing or lie elsewhere: copy them "
-            "beside it."
+            f"The label of {series.name} is a header without its file of voxels: copy that file to the "
+            "same folder."
         ) from None
 
 
 def _read_label(path: Path, series: Series, like: Volume) -> NDArray[np.uint8]:
-    """A label whose axes may be turned or mirrored, as converters from DICOM do."""
+    """Read a label whose axes may be permuted or mirrored, as by converters from DICOM."""
     data, affine = volume_format_of(path).load(path)
     shape = np.moveaxis(like.image[:, 0], 0, like.slice_axis).shape
     if data.ndim == 3 and data.size == np.prod(shape):

@@ -1,8 +1,8 @@
-"""ISIC 2018, task 1: ``ISIC2018_Task1-2_Training_Input`` beside ``ISIC2018_Task1_Training_GroundTruth``.
+"""ISIC 2018, task 1: ``ISIC2018_Task1-2_Training_Input`` and ``ISIC2018_Task1_Training_GroundTruth``.
 
-Codella et al., Skin lesion analysis toward melanoma detection 2018. 2,594 pictures of skin lesions with a
-mask ``NAME_segmentation.png`` each; licence and attribution as text files among them; folders of the
-validation (100) and test (1,000) parts alike.
+Codella et al., Skin lesion analysis toward melanoma detection 2018. 2,594 pictures of skin lesions,
+each with a mask ``NAME_segmentation.png``, and text files of licence and attribution. The folders of
+the validation (100) and test (1,000) parts have the same structure.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ PARTS: dict[str, Part] = {"Training": "train", "Validation": "validation", "Test
 
 
 class Isic2018:
-    """Skin lesions; the training part alone is divided 60/20/20 as in the comparisons on this set."""
+    """Skin lesions. If only the training part exists, it is divided 60/20/20 as in the papers."""
 
     name = "isic2018"
     summary = (
@@ -25,15 +25,15 @@ class Isic2018:
     where = "challenge.isic-archive.com/data (CC BY-NC 4.0)"
 
     def detect(self, folder: Path) -> str | None:
-        """The folder of training pictures."""
-        there = [p for p in PARTS if (folder / f"ISIC2018_Task1-2_{p}_Input").is_dir()]
-        return f"it holds ISIC2018_Task1-2_{there[0]}_Input" if there else None
+        """Look for the folder of pictures of any part."""
+        found = [p for p in PARTS if (folder / f"ISIC2018_Task1-2_{p}_Input").is_dir()]
+        return f"it holds ISIC2018_Task1-2_{found[0]}_Input" if found else None
 
     def scan(self, folder: Path, options: Options) -> Scan:
-        """Pictures of all parts that are there.
+        """List the pictures of all existing parts.
 
         Raises:
-            UserError: as any folder of pictures.
+            UserError: as in :func:`scan_pictures`.
         """
         pairs = []
         for word, part in PARTS.items():

@@ -1,6 +1,6 @@
 """KiTS19: ``data/case_00000/imaging.nii.gz`` and, for 210 of 300 cases, ``segmentation.nii.gz``.
 
-Heller et al., The KiTS19 challenge data (2019). Axial slices are the first axis of the arrays.
+Heller et al., The KiTS19 challenge data (2019). The first axis of the arrays is that of axial slices.
 """
 
 import functools
@@ -17,19 +17,19 @@ WINDOW = (-79.0, 304.0)  # HU: Isensee and Maier-Hein, An attempt at beating the
 
 
 class Kits19:
-    """A folder a case."""
+    """CT scans in one folder per case."""
 
     name = "kits19"
     summary = "KiTS19: data/case_00000/imaging.nii.gz and segmentation.nii.gz"
     where = "github.com/neheller/kits19 (CC BY-NC-SA 4.0)"
 
     def detect(self, folder: Path) -> str | None:
-        """A case's folder with ``imaging``."""
+        """Look for a case's folder with ``imaging``."""
         first = next(_images(folder), None)
         return f"it holds {first.relative_to(folder)}" if first else None
 
     def scan(self, folder: Path, options: Options) -> Scan:
-        """Cases in the order of their numbers; those without a segmentation are unlabelled."""
+        """List the cases by number; those without a segmentation are unlabelled."""
         cases = []
         for image in _images(folder):
             case = image.parent.name

@@ -1,8 +1,8 @@
-"""A list of images and labels: a CSV or JSON file, or a folder that holds ``semiseg.csv``.
+"""A list of images and labels: a CSV or JSON file, or a folder that contains ``semiseg.csv``.
 
-Columns (or JSON's keys): ``image`` (further channels ``image_2``, ``image_3``, ...; in JSON a list),
-``label``, ``patient``, ``part``, ``identifier``; all but ``image`` may be left out or empty. Paths count
-from the list's folder and never leave it.
+Columns (or keys of JSON): ``image`` (further channels ``image_2``, ``image_3``, ...; in JSON a list),
+``label``, ``patient``, ``part``, ``identifier``. All except ``image`` are optional. Paths are relative
+to the list's folder and must stay inside it.
 """
 
 import csv
@@ -25,12 +25,12 @@ NAMES = ("semiseg.csv", "semiseg.json")
 SUFFIXES = (".csv", ".json")
 COLUMNS = ("image", "label", "patient", "part", "identifier")
 CHANNEL_COLUMN = re.compile(r"image_([2-9]|[1-9]\d+)$")
-SAFE = re.compile(r"\w[\w .+=@^-]{0,199}")  # identifiers become names of files
+SAFE = re.compile(r"\w[\w .+=@^-]{0,199}")  # identifiers become file names
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One image of a list, its paths checked; ``where`` says which line it is."""
+    """One image of a list with checked paths; ``where`` names its line in messages."""
 
     images: tuple[Path, ...]
     label: Path | None
@@ -41,36 +41,36 @@ class Row:
 
 
 class Listed:
-    """Images and labels that a file names."""
+    """Images and labels that are listed in a file."""
 
     name = "manifest"
     summary = "a list: LIST.csv or .json, or semiseg.csv in the folder (image,label,patient,part)"
-    where = "anybody's own images, wherever they lie below the list"
+    where = "anybody's own images, in any folders below the list"
 
     def detect(self, folder: Path) -> str | None:
-        """The list itself, or a folder that holds one of the name ``semiseg.csv``."""
+        """Look for the list itself, or ``semiseg.csv`` or ``semiseg.json`` in the folder."""
         path = _list_of(folder)
         if path is None:
             return None
         return "a list of images" if path == folder else f"it holds {path.name}"
 
     def scan(self, folder: Path, options: Options) -> Scan:
-        """The images that are listed, in the list's order.
+        """List the images in the order of the list.
 
         Raises:
-            UserError: for a list that cannot be read, names what is not there or lies elsewhere, or
-                mixes pictures and volumes.
+            UserError: for a list that cannot be read, names files that are missing or outside its
+                folder, or mixes pictures and volumes.
         """
         path = _list_of(folder)
         if path is None:
             raise UserError(f"{folder} holds neither {' nor '.join(NAMES)}: add a list.")
         rows = list(_rows(path))
         if not rows:
-            raise UserError(f"{path} lists no image: add a line for each.")
+            raise UserError(f"{path} lists no image: add a line per image.")
         base = path.parent
         kinds = {is_picture(image) for row in rows for image in row.images}
         if len(kinds) > 1:
-            raise UserError(f"{path} lists both pictures and volumes: make a list of each.")
+            raise UserError(f"{path} lists both pictures and volumes: make two lists.")
         pairs = tuple(Pair(row.identifier, row.images[0], row.label, row.part) for row in rows)
         found = Found(pairs, (), ())
         name = base.resolve().name if path.name in NAMES else path.stem
@@ -78,7 +78,7 @@ class Listed:
             several = next((row for row in rows if len(row.images) > 1), None)
             if several is not None:
                 raise UserError(
-                    f"{several.where} has several channel files, which are for volumes: join them "
+                    f"{several.where} has several channel files, which only volumes may have: merge them "
                     "to one picture."
                 )
             return _with_patients(scan_pictures(base, found, options, name), rows, options)
@@ -88,13 +88,13 @@ class Listed:
 
 
 def _with_patients(scan: Scan, rows: Sequence[Row], options: Options) -> Scan:
-    """The scan with the list's patients, and a split by its parts."""
+    """The scan with the patients of the list, and a split by its parts."""
     if not any(row.patient or row.part for row in rows):
         return scan
     cases: list[SourceCase] = []
     for case, row in zip(scan.cases, rows, strict=True):
-        own = row.patient and patient_of(row.patient, options.patient_pattern or ".+")
-        cases.append(dataclasses.replace(case, patient=own or case.patient))
+        patient = row.patient and patient_of(row.patient, options.patient_pattern or ".+")
+        cases.append(dataclasses.replace(case, patient=patient or case.patient))
     split, notes = split_of_parts(cases, "the parts of the list")
     _, replaced = split_of_parts(scan.cases, "")
     kept = tuple(note for note in scan.notes if note not in replaced)
@@ -113,42 +113,42 @@ def _rows(path: Path) -> Iterator[Row]:
     for (images, entry, where), stem in zip(entries, stems, strict=True):
         files = tuple(_file(path, name, where) for name in images)
         if len(set(files)) < len(files):
-            raise UserError(f"{where} names one file for two channels: correct it.")
+            raise UserError(f"{where} names the same file for two channels: correct it.")
         label = _file(path, entry["label"], where) if entry["label"] else None
         part = PART_NAMES.get(entry["part"].lower())
         if entry["part"] and part is None:
             raise UserError(
-                f"{where} has the part '{entry['part']}': write train, validation or test, or nothing."
+                f"{where} has the part '{entry['part']}': use train, validation, test or nothing."
             )
         identifier = entry["identifier"] or stem
-        if stems.count(stem) > 1 and not entry["identifier"]:  # as a/scan.nii and b/scan.nii
+        if stems.count(stem) > 1 and not entry["identifier"]:  # such as a/scan.nii and b/scan.nii
             place = files[0].relative_to(path.parent).parent.parts
             identifier = "_".join((*place, stem))
         if not SAFE.fullmatch(identifier):
             raise UserError(
-                f"{where} has the identifier '{identifier[:80]}', which names files: write letters, "
-                "digits, '-', '_' and '.', not more than 200 and a letter or digit first."
+                f"{where} has the identifier '{identifier[:80]}', which cannot be a file name: use at "
+                "most 200 letters, digits, '-', '_' and '.', with a letter or digit first."
             )
         yield Row(files, label, entry["patient"], part, identifier, where)
 
 
 def _file(path: Path, name: str, where: str) -> Path:
-    """A file that the list names, as a path below its folder.
+    """A file of the list, as a path below the list's folder.
 
     Raises:
-        UserError: where it is missing, lies elsewhere, or is no image.
+        UserError: if it is missing, outside the folder, or not an image.
     """
     base = path.parent
     file = inside(base, name, path)
-    if not file.is_relative_to(base):  # an absolute path that leads into the folder by a link
+    if not file.is_relative_to(base):  # an absolute path that leads into the folder through a link
         file = base / file.resolve().relative_to(base.resolve())
     if not (is_volume(file) or is_picture(file)):
         raise UserError(
-            f"{where} names {name}, which is no image: name files that end in "
+            f"{where} names {name}, which is not an image: use files that end in "
             f"{', '.join(suffixes_of('volume', 'picture'))}."
         )
     if not file.is_file():
-        raise UserError(f"{where} names {name}, which is missing: copy it or take the line out.")
+        raise UserError(f"{where} names {name}, which is missing: copy it or remove the line.")
     return file
 
 
@@ -156,11 +156,11 @@ Entry = tuple[tuple[str, ...], dict[str, str], str]
 
 
 def _csv(path: Path) -> Iterator[Entry]:
-    """Rows of text: image files in the order of their columns, and the other columns."""
+    """Rows of a CSV file: image files in the order of their columns, and the other columns."""
     try:
         text = path.read_text(encoding="utf-8-sig")
         first = text.split("\n", 1)[0]
-        delimiter = max(",;\t", key=first.count)  # spreadsheets of some countries write ;
+        delimiter = max(",;\t", key=first.count)  # spreadsheets in some languages write ;
         lines = list(csv.reader(text.splitlines(), delimiter=delimiter, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error):
         raise UserError(f"{path} cannot be read as CSV text: save it again as UTF-8.") from None
@@ -184,19 +184,19 @@ def _csv(path: Path) -> Iterator[Entry]:
 
 
 def _json(path: Path) -> Iterator[Entry]:
-    """A list of objects of text; ``image`` may be a list, one file a channel."""
+    """Rows of a JSON list of objects of strings; ``image`` may be a list, one file per channel."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         raise UserError(f"{path} cannot be read as JSON: save it again.") from None
     if not isinstance(content, list):
         raise UserError(
-            f'{path} is no list: write [{{"image": "a.nii.gz", "label": "b.nii.gz"}}, ...].'
+            f'{path} is not a list: write [{{"image": "a.nii.gz", "label": "b.nii.gz"}}, ...].'
         )
     for number, row in enumerate(content, 1):
         where = f"{path}, entry {number},"
         if not isinstance(row, Mapping):
-            raise UserError(f'{where} is no object: write {{"image": "a.nii.gz"}}.')
+            raise UserError(f'{where} is not an object: write {{"image": "a.nii.gz"}}.')
         _check_columns(path, list(row))
         row = {name: value for name, value in row.items() if value is not None}
         images = row.pop("image", None)
@@ -204,19 +204,19 @@ def _json(path: Path) -> Iterator[Entry]:
         more = sorted((n for n in row if CHANNEL_COLUMN.fullmatch(n)), key=lambda n: int(n[6:]))
         images += [row.pop(name) for name in more]
         if not all(isinstance(value, str) for value in (*images, *row.values())):
-            raise UserError(f"{where} holds something else than text: write it in quotes.")
+            raise UserError(f"{where} has a value that is not text: write it in quotes.")
         if not (images and all(images)):
             raise UserError(f"{where} has an empty image: name a file for every channel.")
         yield tuple(images), {name: row.get(name, "").strip() for name in COLUMNS[1:]}, where
 
 
 def _check_columns(path: Path, columns: Sequence[str]) -> None:
-    """A misspelt ``label`` must not make every image an unlabelled one."""
+    """Check the names: a misspelt ``label`` must not make every image unlabelled."""
     for name in columns:
         if name not in COLUMNS and not CHANNEL_COLUMN.fullmatch(name):
             near = str(unknown("column", name, (*COLUMNS, "image_2")))
             raise UserError(f"{path}: {near[0].lower()}{near[1:]}")
     if len(set(columns)) < len(columns):
-        raise UserError(f"{path} has a column twice: keep one of them.")
+        raise UserError(f"{path} has the same column twice: keep one of them.")
     if "image" not in columns:
-        raise UserError(f"{path} has no column 'image': name one so, with a file in each line.")
+        raise UserError(f"{path} has no column 'image': add one with a file in each line.")

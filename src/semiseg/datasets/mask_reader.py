@@ -1,4 +1,4 @@
-"""Pictures with their masks, and what a person should know of how these were written."""
+"""Reading pictures with their masks, and remarks on the encoding of the masks."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -17,13 +17,13 @@ from semiseg.formats.mask_values import MaskValues, PictureMask
 from semiseg.formats.masks import read_instances, read_picture_mask
 from semiseg.formats.pictures import read_picture
 
-# Remarks of which there may be several in one picture: a colour or class stands behind.
+# Prefixes of remarks that a picture may have several of: a colour or class follows.
 UNNAMED = "unnamed "
 LOSSY = "lossy"
 
 
 class MaskReader:
-    """Reads pictures and masks, and remarks how the masks were written."""
+    """Reads pictures and masks, with remarks on the encoding of the masks."""
 
     def __init__(
         self,
@@ -34,9 +34,15 @@ class MaskReader:
         naming: Naming = Naming(),  # noqa: B008 - frozen
         spacing: tuple[float, float, float] | None = None,
     ) -> None:
-        """``classes`` where they are known, background first; ``instances``: see `scan_pictures`.
+        """Set the options of the files.
 
-        ``spacing``: (slice, row, column) in mm of the files, of which larger pictures are reduced.
+        Args:
+            folder: the source.
+            classes: names, background first; None if unknown.
+            max_side: see `Options`.
+            instances: see `scan_pictures`.
+            naming: definition of the values in masks.
+            spacing: (slice, row, column) in mm of the files, before large pictures are reduced.
         """
         self.folder = folder
         self.classes = classes
@@ -48,10 +54,10 @@ class MaskReader:
         )
 
     def read(self, pair: Pair, header: Header, channels: int) -> Volume:
-        """The picture and its mask.
+        """Read a picture and its mask.
 
         Raises:
-            UserError: naming the file that does not fit.
+            UserError: for a file that is unreadable or does not match the other one.
         """
         volume = read_picture(pair.image, channels, self.max_side, header)
         shape = (header.height, header.width)
@@ -86,9 +92,9 @@ class MaskReader:
             remarks["two values"] = self._name(path)
             if self.classes is not None and len(self.classes) > 2:
                 raise UserError(
-                    f"{path} is black and white though {len(self.classes) - 1} classes are "
-                    "named: name one class, or save class codes 0, 1, 2, ... (of 0 and 255 alone: "
-                    "--ignore-value 255 where 255 is ignored)."
+                    f"{path} is black and white but {len(self.classes) - 1} classes are named: name one "
+                    "class, or save class codes 0, 1, 2, ... (if 255 marks ignored pixels: "
+                    "--ignore-value 255)."
                 )
         if mask.encoding == "codes" and mask.codes.max() > 1:
             remarks["many values"] = self._name(path)
@@ -99,7 +105,7 @@ class MaskReader:
     def _by_class(
         self, pair: Pair, shape: tuple[int, ...], remarks: dict[str, str]
     ) -> NDArray[np.uint8]:
-        """One mask a class; a later class covers an earlier one."""
+        """Merge one mask per class; later classes cover earlier ones."""
         masks = dict(pair.classes)
         names = self.classes or ()
         remarks |= {
@@ -112,33 +118,33 @@ class MaskReader:
             if name not in masks:
                 continue
             mask = read_picture_mask(masks[name], shape, self.max_side, self.values)
-            here = _foreground(mask, self.naming.ignore_value, masks[name])
+            foreground = _foreground(mask, self.naming.ignore_value, masks[name])
             if mask.encoding == "lossy":
                 remarks[f"{LOSSY} {name}"] = self._name(masks[name])
-            hidden = mask.codes == self.naming.ignore_value
-            codes = np.zeros(here.shape, np.uint8) if codes is None else codes
-            ignored = hidden if ignored is None else ignored | hidden
-            overlap |= bool((codes[here] > 0).any())
-            codes[here] = code
+            void = mask.codes == self.naming.ignore_value
+            codes = np.zeros(foreground.shape, np.uint8) if codes is None else codes
+            ignored = void if ignored is None else ignored | void
+            overlap |= bool((codes[foreground] > 0).any())
+            codes[foreground] = code
         if overlap:
             remarks["overlapping"] = self._name(pair.image)
-        if codes is None or ignored is None:  # its masks are of classes that nobody named
+        if codes is None or ignored is None:  # all of its masks are of classes without a name
             first = read_picture_mask(pair.classes[0][1], shape, self.max_side, self.values)
             return np.zeros(first.codes.shape, np.uint8)
         value = self.naming.ignore_value if self.naming.ignore_value is not None else IGNORE_INDEX
         return np.where(ignored & (codes == 0), np.uint8(value), codes)
 
     def notes(self, remarks: Mapping[str, Sequence[str]]) -> Sequence[str]:
-        """What reading has shown.
+        """Notes about the remarks of all pictures.
 
         Raises:
-            UserError: for two masks written in different ways.
+            UserError: if masks have contradictory encodings.
         """
         if "two values" in remarks and "many values" in remarks:
             raise UserError(
                 f"{self.folder / remarks['two values'][0]} is black and white but "
                 f"{self.folder / remarks['many values'][0]} holds class codes above 1: save all masks in "
-                "one way, or say --ignore-value 255 where 255 is ignored."
+                "the same way, or use --ignore-value 255 if 255 marks ignored pixels."
             )
         notes = []
         lossy = [
@@ -146,23 +152,24 @@ class MaskReader:
         ]
         if lossy:
             notes.append(
-                f"{len(lossy):,} masks have grey rims (such as {Path(lossy[0]).name}): "
-                "they were cut at half."
+                f"{len(lossy):,} masks have grey edges (such as {Path(lossy[0]).name}): "
+                "they were thresholded at 128."
             )
         if overlapping := remarks.get("overlapping"):
             order = " < ".join((self.classes or ())[1:])
             notes.append(
                 f"in {len(overlapping):,} pictures masks of several classes overlap (such as "
-                f"{Path(overlapping[0]).name}): the later class wins ({order}; --classes orders them)."
+                f"{Path(overlapping[0]).name}): later classes cover earlier ones ({order}; --classes "
+                "changes the order)."
             )
         unnamed = sorted(w.removeprefix(UNNAMED) for w in remarks if w.startswith(UNNAMED))
         if unnamed:
             what = "colours" if self.values.colours is not None else "masks"
-            notes.append(f"{what} that no class names count as background: {', '.join(unnamed)}.")
+            notes.append(f"{what} without a class count as background: {', '.join(unnamed)}.")
         if reduced := remarks.get("reduced"):
             notes.append(
-                f"{len(reduced):,} pictures were larger and are stored with a longer side of "
-                f"{self.max_side} pixels (--max-side)."
+                f"{len(reduced):,} pictures were reduced to a longer side of {self.max_side} pixels "
+                "(--max-side)."
             )
         return notes
 
@@ -171,16 +178,17 @@ class MaskReader:
 
 
 def _foreground(mask: PictureMask, ignore_value: int | None, path: Path) -> NDArray[np.bool_]:
-    """Where the mask of one class has it.
+    """The foreground pixels in the mask of one class.
 
     Raises:
         UserError: for a mask of several codes.
     """
-    here = mask.codes != 0
+    foreground = mask.codes != 0
     if ignore_value is not None:
-        here &= mask.codes != ignore_value
-    if len(np.unique(mask.codes[here])) > 1:
+        foreground &= mask.codes != ignore_value
+    if len(np.unique(mask.codes[foreground])) > 1:
         raise UserError(
-            f"{path} holds several class codes though there is one mask a class: save it in black and white."
+            f"{path} holds several class codes but there is one mask per class: save it in black "
+            "and white."
         )
-    return here
+    return foreground

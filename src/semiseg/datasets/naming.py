@@ -1,7 +1,7 @@
-"""What the values of labels mean: ``--classes`` with codes or colours, and ``--ignore-value``.
+"""Meaning of the values of labels: ``--classes`` with codes or colours, and ``--ignore-value``.
 
-Labels as layouts hand them over hold the source's codes; here they become the set's own, with
-``IGNORE_INDEX`` where a voxel is ignored.
+Layouts return labels in the source's codes. Here they are converted to class codes, with
+``IGNORE_INDEX`` for ignored voxels.
 """
 
 import re
@@ -20,15 +20,15 @@ COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 def read_naming(
     classes: Sequence[str] | None, ignore_value: str | int | None
 ) -> tuple[tuple[str, ...] | None, Naming]:
-    """Class names (background first, or None) and what the labels' values mean.
+    """Class names (background first, or None) and the meaning of the labels' values.
 
     Args:
-        classes: names, ``CODE=NAME`` each, or ``#rrggbb=NAME`` each.
-        ignore_value: a value from 1 to 255, a colour ``#rrggbb``, 'none', or None: 255, unless it is the
-            code of a class.
+        classes: each a name, ``CODE=NAME``, or ``#rrggbb=NAME``.
+        ignore_value: a value from 1 to 255, a colour ``#rrggbb``, 'none', or None, which means 255
+            unless it is the code of a class.
 
     Raises:
-        UserError: for words that are none of these, or contradict each other.
+        UserError: for other values, or values that contradict each other.
     """
     names: tuple[str, ...] | None = None
     codes: Mapping[int, int] | None = None
@@ -44,7 +44,7 @@ def read_naming(
         void = int(word[1:], 16)
         if colours and void in colours:
             raise UserError(
-                f"--ignore-value {word} is a class of --classes too: take one of them away."
+                f"--ignore-value {word} is also a class of --classes: remove one of them."
             )
         return names, Naming(codes, colours, void=void)
     if not word:
@@ -57,20 +57,18 @@ def read_naming(
             "(#rrggbb), or none."
         )
     if int(word) in (codes or {}):
-        raise UserError(
-            f"--ignore-value {word} is a class of --classes too: take one of them away."
-        )
+        raise UserError(f"--ignore-value {word} is also a class of --classes: remove one of them.")
     return names, Naming(codes, colours, int(word), certain=True)
 
 
 def named_colours(words: Sequence[str]) -> tuple[tuple[str, ...], dict[int, int]]:
     """``["#ff0000=polyp", "#00ff00=tool"]`` -> names with the background first, and colour -> code.
 
-    Colours of the same name become one class; the name ``background`` is the background. Black is
+    Colours of the same name become one class. The name ``background`` is the background. Black is
     background unless it is named.
 
     Raises:
-        UserError: where a word is no colour and name, or a colour stands twice.
+        UserError: if a class is not a colour with a name, or a colour occurs twice.
     """
     names: list[str] = []
     table: dict[int, int] = {}
@@ -78,7 +76,7 @@ def named_colours(words: Sequence[str]) -> tuple[tuple[str, ...], dict[int, int]
         colour, _, name = (part.strip() for part in word.partition("="))
         if not (COLOUR.fullmatch(colour) and name) or int(colour[1:], 16) in table:
             raise UserError(
-                f"--classes '{word}': write every class as #RRGGBB=NAME, each colour once, such as "
+                f"--classes '{word}': write every class as #RRGGBB=NAME, each colour once, for example "
                 "'#ff0000=polyp,#00ff00=tool'."
             )
         if name.lower() == "background":
@@ -94,16 +92,16 @@ def named_colours(words: Sequence[str]) -> tuple[tuple[str, ...], dict[int, int]
 def own_codes(
     label: NDArray[np.uint8], codes: Mapping[int, int] | None, ignore_value: int | None, source: str
 ) -> tuple[NDArray[np.uint8], set[int]]:
-    """A label in the set's own codes, and the source's codes that no class names.
+    """A label converted to class codes, and the source's codes without a class.
 
     Args:
         label: [D, H, W] in the source's codes.
-        codes: source code -> class code, or None where they are the same.
+        codes: source code -> class code; None if they are the same.
         ignore_value: the source's value of ignored pixels.
         source: the image, for messages.
 
     Raises:
-        UserError: where 255 would be a class code of the set.
+        UserError: if 255 would be a class code.
     """
     found = np.flatnonzero(np.bincount(label.ravel(), minlength=256)).tolist()
     if codes is None:
@@ -111,8 +109,8 @@ def own_codes(
             return label, set()
         if IGNORE_INDEX in found:
             raise UserError(
-                f"The label of {source} holds class code 255, which is kept for ignored pixels: name "
-                "it, such as --classes 255=NAME."
+                f"The label of {source} holds class code 255, which is reserved for ignored pixels: "
+                "name it, for example --classes 255=NAME."
             )
         return np.where(label == ignore_value, np.uint8(IGNORE_INDEX), label), set()
     table = np.zeros(256, np.uint8)
@@ -124,33 +122,33 @@ def own_codes(
 
 
 def without_empty_slices(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """[D, H, W] in which slices that hold no structure are ignored."""
+    """[D, H, W] in which slices without any structure are ignored."""
     empty = ~((label != 0) & (label != IGNORE_INDEX)).any(axis=(1, 2))
     return np.where(empty[:, None, None], np.uint8(IGNORE_INDEX), label)
 
 
 def slices_without_labels(label: NDArray[np.uint8]) -> tuple[int, ...]:
-    """The slices of [D, H, W] that are ignored everywhere."""
+    """Indices of the slices of [D, H, W] that are completely ignored."""
     return tuple(np.flatnonzero((label == IGNORE_INDEX).all(axis=(1, 2))).tolist())
 
 
 def notes_on_ignored(counts: NDArray[np.int64], slices: int, pictures: bool) -> list[str]:
-    """What a person should know of ignored pixels.
+    """Notes about ignored pixels.
 
     Args:
-        counts: [256] pixels of each code, over all labels.
-        slices: how many slices of labelled volumes hold no label.
+        counts: [256] number of pixels of each code, over all labels.
+        slices: number of slices of labelled volumes without a label.
         pictures: whether the images are pictures.
     """
     notes = []
     if counts[IGNORE_INDEX]:
         share = 100 * counts[IGNORE_INDEX] / counts.sum()
         notes.append(
-            f"{share:.3g}% of the labelled {'pixels' if pictures else 'voxels'} are ignored: they "
-            "count in no loss and no metric."
+            f"{share:.3g}% of the labelled {'pixels' if pictures else 'voxels'} are ignored: losses "
+            "and metrics exclude them."
         )
     if slices:
         notes.append(
-            f"{slices:,} slices of labelled volumes hold no label and serve as unlabelled images."
+            f"{slices:,} slices of labelled volumes have no label and serve as unlabelled images."
         )
     return notes

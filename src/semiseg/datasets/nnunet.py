@@ -1,6 +1,6 @@
-"""nnU-Net's raw form: ``imagesTr/case_0000.nii.gz``, a file a channel, and ``labelsTr/case.nii.gz``.
+"""nnU-Net's raw form: ``imagesTr/case_0000.nii.gz`` (one file per channel), ``labelsTr/case.nii.gz``.
 
-Isensee et al., Nature Methods 2021. ``dataset.json`` names channels, classes and the files' ending.
+Isensee et al., Nature Methods 2021. ``dataset.json`` lists channels, classes and the file ending.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ PARTS: dict[str, Part] = {"Tr": "train", "Ts": "test"}
 
 
 class NnUnet:
-    """A file a channel, numbered behind the case's name."""
+    """One file per channel, numbered after the case's name."""
 
     name = "nnunet"
     summary = (
@@ -30,7 +30,7 @@ class NnUnet:
     where = "anybody's own images; github.com/MIC-DKFZ/nnUNet describes the form"
 
     def detect(self, folder: Path) -> str | None:
-        """A dataset.json and images that end in ``_0000``."""
+        """Look for a dataset.json and images that end in ``_0000``."""
         if not (folder / NAME).is_file():
             return None
         folders = [folder / f"images{tail}" for tail in PARTS]
@@ -39,11 +39,11 @@ class NnUnet:
         return f"it holds {NAME} and {first.relative_to(folder)}" if first else None
 
     def scan(self, folder: Path, options: Options) -> Scan:
-        """One case a name, with as many channels as dataset.json names.
+        """List the cases with the channels of dataset.json.
 
         Raises:
-            UserError: for a dataset.json that is missing or contradicts the files, a missing or a
-                surplus channel, or regions instead of classes.
+            UserError: for a dataset.json that is missing or contradicts the files, a missing or an
+                additional channel, or regions instead of classes.
         """
         described, ignored = _ignored(folder, read_description(folder))
         ending, names = _ending(folder, described), channel_names(folder, described)
@@ -79,7 +79,7 @@ def _files(pair: Pair, channels: int) -> tuple[Path, ...]:
 
 
 def _ignored(folder: Path, described: Mapping[str, Any]) -> tuple[Mapping[str, Any], int | None]:
-    """The description without the label 'ignore', and that label's value, which is ignored."""
+    """The description without the label 'ignore', and the value of that label."""
     labels = described.get("labels")
     if not isinstance(labels, dict):
         return described, None
@@ -96,21 +96,21 @@ def _ignored(folder: Path, described: Mapping[str, Any]) -> tuple[Mapping[str, A
 
 
 def _ending(folder: Path, described: Mapping[str, Any]) -> str:
-    """How the files' names end; where dataset.json does not say so, as the first image's."""
+    """The suffix of the files: that of dataset.json, or else that of the first image."""
     ending = described.get("file_ending")
     if ending is None:
         first = next(iter(files_of(folder / "imagesTr", is_volume)), None)
         return suffix_of(first) if first else ".nii.gz"
     if not isinstance(ending, str) or ending.lower() not in suffixes_of("volume"):
         raise UserError(
-            f"{folder / NAME} has the file_ending '{ending}': those of volumes are read so, "
-            f"{', '.join(suffixes_of('volume'))} (--layout pictures for pictures)."
+            f"{folder / NAME} has the file_ending '{ending}': use one of "
+            f"{', '.join(suffixes_of('volume'))}, or --layout pictures for pictures."
         )
     return ending.lower()
 
 
 def _files_with(folder: Path, ending: str) -> list[Path]:
-    """The files of one ending: dataset.json says which of the formats the set has."""
+    """The files with the suffix ``ending``, sorted."""
     return files_of(folder, lambda path: suffix_of(path) == ending)
 
 
@@ -130,18 +130,18 @@ def _cases(folder: Path, ending: str) -> dict[str, list[Path]]:
 def _check_channels(
     files: list[Path], case: str, count: int, names: tuple[str, ...], description: Path
 ) -> None:
-    wanted = [f"{case}_{number:04d}" for number in range(count)]
-    there = {stem_of(path) for path in files}
-    missing = next((number for number, stem in enumerate(wanted) if stem not in there), None)
+    expected = [f"{case}_{number:04d}" for number in range(count)]
+    found = {stem_of(path) for path in files}
+    missing = next((number for number, stem in enumerate(expected) if stem not in found), None)
     if missing is not None:
         what = f" ({names[missing]})" if names else ""
         raise UserError(
-            f"{files[0].parent / wanted[missing]}{suffix_of(files[0])} is missing, channel "
+            f"{files[0].parent / expected[missing]}{suffix_of(files[0])} is missing, channel "
             f"{missing}{what} of {case}: copy it, or leave that case out."
         )
-    surplus = next((path for path in files if stem_of(path) not in wanted), None)
-    if surplus is not None:
+    additional = next((path for path in files if stem_of(path) not in expected), None)
+    if additional is not None:
         raise UserError(
-            f"{surplus} is one channel more than the {count} that {description} names: name it "
-            "there or leave it out."
+            f"{additional} is one channel more than the {count} in {description}: add it there or "
+            "leave it out."
         )

@@ -1,4 +1,4 @@
-"""Which file is the label of which image, by the names of folders and files."""
+"""Pairing of images and labels by the names of folders and files."""
 
 import dataclasses
 import os
@@ -28,15 +28,15 @@ CHANNEL = re.compile(r"_(\d{4})$")
 
 Role = Literal["image", "label"]
 OfKind = Callable[[Path], bool]
-"""Whether a file is one of those that are looked for, such as `semiseg.formats.is_volume`."""
+"""Whether a file is of a certain kind, such as `semiseg.formats.is_volume`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """An image, its label where there is one, and what its folders say of the split.
+    """An image, its label (if any), and the part of the split that its folders name.
 
-    ``classes``: name and mask of each class where every class has a mask of its own; ``label`` is then
-    one of these.
+    ``classes``: name and mask of each class, if there is one mask per class; ``label`` is then one of
+    these masks.
     """
 
     identifier: str
@@ -47,7 +47,7 @@ class Pair:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The image and, where there are some, its label or the masks of its classes."""
+        """The image and its label or the masks of its classes, if any."""
         if self.classes:
             return (self.image, *(mask for _, mask in self.classes))
         return (self.image,) if self.label is None else (self.image, self.label)
@@ -55,7 +55,7 @@ class Pair:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """A folder's pairs, what was left over, and the sub-folders' names."""
+    """The pairs of a folder, labels without an image, and files outside the image folders."""
 
     pairs: tuple[Pair, ...]
     orphans: tuple[Path, ...]
@@ -64,7 +64,7 @@ class Found:
 
 @dataclasses.dataclass(frozen=True)
 class PlacedFile:
-    """A file with what its folders say: role, part, and the rest of its place."""
+    """A file with its role and part by the names of its folders, and its other folders."""
 
     path: Path
     role: Role | None
@@ -73,30 +73,30 @@ class PlacedFile:
 
     @property
     def folder(self) -> str:
-        """The innermost folder that names neither role nor part; empty where there is none."""
+        """The innermost folder that names neither role nor part; empty if there is none."""
         return self.place[-1] if len(self.place) > 1 else ""
 
     @property
     def word(self) -> str:
-        """The file's name in small letters, without its ending."""
+        """The file's name in lower case, without its suffix."""
         return stem_of(self.path).lower()
 
 
 def files_of(folder: Path, of_kind: OfKind) -> list[Path]:
-    """Files for which ``of_kind`` holds below ``folder``, sorted, without hidden ones."""
+    """Files below ``folder`` for which ``of_kind`` is true, sorted, without hidden ones."""
     return list(_walk(folder, of_kind))
 
 
 def any_of(folder: Path, of_kind: OfKind) -> Path | None:
-    """The first file that :func:`files_of` would find; stops there."""
+    """The first file of :func:`files_of`, without listing the others."""
     return next(_walk(folder, of_kind), None)
 
 
 def _walk(folder: Path, of_kind: OfKind) -> Iterator[Path]:
-    """Linked files are files; linked folders are entered within the source, never in a circle.
+    """Walk the folder, following links to files and to folders inside the source, each once.
 
     Raises:
-        UserError: for a linked folder that leaves the source: what lies there may be anything.
+        UserError: for a link to a folder outside the source, which may contain anything.
     """
     source = Path(folder).resolve()
     entered: set[Path] = set()
@@ -107,7 +107,7 @@ def _walk(folder: Path, of_kind: OfKind) -> Iterator[Path]:
             continue
         entered.add(real)
         if not real.is_relative_to(source):
-            if source.is_relative_to(real):  # a way up: a circle
+            if source.is_relative_to(real):  # a link to a parent folder
                 folders[:] = []
                 continue
             raise UserError(
@@ -121,21 +121,21 @@ def _walk(folder: Path, of_kind: OfKind) -> Iterator[Path]:
 
 
 def role_of(name: str) -> tuple[Role | None, Part | None]:
-    """What the name of a folder says: ``imagesTr`` -> image, train; (None, None) where nothing."""
+    """Role and part in the name of a folder: ``imagesTr`` -> image, train; else (None, None)."""
     role: Role | None = None
     part: Part | None = None
     for token in re.split(r"[_\-. ]+", name.lower().replace("ground_truth", "groundtruth")):
-        bare, tail = token, ""
+        word, tail = token, ""
         if token not in IMAGES | LABELS | PART_NAMES.keys():
             for ending in sorted(PART_NAMES, key=len, reverse=True):
                 if token.endswith(ending) and token[: -len(ending)] in IMAGES | LABELS:
-                    bare, tail = token[: -len(ending)], ending
+                    word, tail = token[: -len(ending)], ending
                     break
             else:
-                return None, None  # a word of its own: an ordinary folder
-        if bare in PART_NAMES:
-            part = PART_NAMES[bare]
-        elif bare in LABELS:
+                return None, None  # any other word: an ordinary folder
+        if word in PART_NAMES:
+            part = PART_NAMES[word]
+        elif word in LABELS:
             role = "label"
         elif role is None:
             role = "image"
@@ -146,13 +146,12 @@ def role_of(name: str) -> tuple[Role | None, Part | None]:
 def pair_files(folder: Path, of_kind: OfKind) -> Found:
     """Pair images with labels below ``folder``.
 
-    Folders called ``images`` and ``labels`` (and their kin) decide; where no folder is for labels,
-    endings such as ``_gt`` and ``_mask`` do. ``train``, ``val`` and ``test`` in a folder's name
-    give the part. Where every case has a folder of its own (``P01/image``, ``P01/label``), that folder
-    names it.
+    Labels are the files in folders such as ``labels`` or, if there are none, the files with endings
+    such as ``_gt`` and ``_mask``. ``train``, ``val`` and ``test`` in a folder's name give the part. If
+    every case has its own folder (``P01/image``, ``P01/label``), the folder's name identifies it.
 
     Raises:
-        UserError: where labels exist and none fits, identifiers repeat, or an image comes in
+        UserError: if no label matches an image, two labels belong to one image, or an image has
             several channel files.
     """
     files = placed_files(folder, of_kind)
@@ -169,7 +168,7 @@ def pair_files(folder: Path, of_kind: OfKind) -> Found:
             images.append(file)
     names = _names(images, labels)
     exact = {(file.place, names[file.path]): file for file in labels}
-    # A label folder may name no part where the image folder does (imagesTr beside labels).
+    # The image folder may name a part and the label folder not (imagesTr, labels).
     exact |= {(("", *file.place[1:]), names[file.path]): file for file in labels} | exact
     stripped = {
         (file.place, LABEL_ENDING.sub("", names[file.path])): file
@@ -181,9 +180,9 @@ def pair_files(folder: Path, of_kind: OfKind) -> Found:
     pairs, used = [], set()
     for image in images:
         stem = names[image.path]
-        bare = IMAGE_ENDING.sub("", stem)
+        shortened = IMAGE_ENDING.sub("", stem)
         places = dict.fromkeys((image.place, ("", *image.place[1:])))
-        keys = [(place, name) for place in places for name in (stem, bare)]
+        keys = [(place, name) for place in places for name in (stem, shortened)]
         label = next(
             (index[key] for key in keys for index in (exact, stripped) if key in index), None
         )
@@ -192,17 +191,18 @@ def pair_files(folder: Path, of_kind: OfKind) -> Found:
             without = (image.place, stem[: channel.start()])
             if without in exact:
                 raise UserError(
-                    f"{image.path} is a further channel of one image: name the channels in "
+                    f"{image.path} is an additional channel of an image: name the channels in "
                     "nnU-Net's dataset.json, or list the files in semiseg.csv."
                 )
         if label is not None:
             used.add(label.path)
-        identifier = bare if channelled or (label and bare == names[label.path]) else stem
+        use_shortened = channelled or (label and shortened == names[label.path])
+        identifier = shortened if use_shortened else stem
         pairs.append(Pair(identifier, image.path, label.path if label else None, image.part))
     orphans = tuple(file.path for file in labels if file.path not in used)
     if orphans and not used:
         raise UserError(
-            f"{folder}: none of its labels ({len(orphans):,}, for example {orphans[0].name}) fits an "
+            f"{folder}: none of its labels ({len(orphans):,}, for example {orphans[0].name}) matches an "
             "image: give image and label the same name, end the label's name in _mask, _seg or _gt, or "
             "list the pairs in a CSV."
         )
@@ -210,12 +210,12 @@ def pair_files(folder: Path, of_kind: OfKind) -> Found:
 
 
 def placed_files(folder: Path, of_kind: OfKind) -> list[PlacedFile]:
-    """The files of `files_of` and what their folders say."""
+    """The files of `files_of` with their roles and parts."""
     return [_place(folder, path) for path in files_of(folder, of_kind)]
 
 
 def _place(folder: Path, path: Path) -> PlacedFile:
-    """Role and part from the folders; the place is what images and labels have in common."""
+    """Role and part by the folders' names; the other folders are the place of the file."""
     role: Role | None = None
     part: Part | None = None
     place = []
@@ -246,19 +246,19 @@ def left_over(folder: Path, found: Found, pairs: Sequence[Pair]) -> list[str]:
 
 
 def _names(images: Sequence[PlacedFile], labels: Sequence[PlacedFile]) -> dict[Path, str]:
-    """What each file is called: as it is, or as its case's own folder.
+    """The name of each file for pairing: its own, or that of its case's folder.
 
-    The folder's name is taken where the file's says nothing (``P01/image``), and where every image has
-    a folder of its own and the same names come again in each (``P01/t1``, ``P02/t1``).
+    The folder's name is used if the file's name is generic (``P01/image``), or if every image has its
+    own folder and file names repeat (``P01/t1``, ``P02/t1``).
     """
     places = [image.place for image in images]
-    apart = len(set(places)) == len(places) and all(image.folder for image in images)
-    again = len({image.word for image in images}) < len(images)
-    own = set(places) if apart and again else set()
+    separate = len(set(places)) == len(places) and all(image.folder for image in images)
+    repeated = len({image.word for image in images}) < len(images)
+    case_folders = set(places) if separate and repeated else set()
     names = {}
     for file in (*images, *labels):
-        says = file.place not in own and file.word not in IMAGES | LABELS
-        names[file.path] = stem_of(file.path) if says or not file.folder else file.folder
+        specific = file.place not in case_folders and file.word not in IMAGES | LABELS
+        names[file.path] = stem_of(file.path) if specific or not file.folder else file.folder
     return names
 
 
@@ -268,5 +268,5 @@ def _one_label_each(labels: Sequence[PlacedFile], names: Mapping[Path, str]) -> 
         other = seen.setdefault((file.place, names[file.path]), file.path)
         if other != file.path:
             raise UserError(
-                f"{other} and {file.path} are labels of one image: join them in one file, or remove one."
+                f"{other} and {file.path} are labels of the same image: merge them, or remove one."
             )

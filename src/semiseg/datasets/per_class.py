@@ -1,7 +1,7 @@
-"""One mask a class: ``NAME_liver.png`` and ``NAME_tumour.png`` of ``NAME.png``, or folders
-``masks/liver/NAME.png`` and ``masks/tumour/NAME.png``.
+"""Pairing of pictures with one mask per class.
 
-Looked for only where the rules of `semiseg.datasets.pairing` find no mask at all.
+The masks of ``NAME.png`` are ``NAME_liver.png`` and ``NAME_tumour.png``, or ``masks/liver/NAME.png``
+and ``masks/tumour/NAME.png``. Used only if `semiseg.datasets.pairing` finds no mask.
 """
 
 import re
@@ -27,10 +27,10 @@ Key = tuple[tuple[str, ...], str]
 
 
 def pair_pictures(folder: Path, of_kind: OfKind) -> Found:
-    """As `pair_files`; where that finds no mask, masks of one class each.
+    """Pair by `pair_files` or, if that finds no mask, by `pair_class_files`.
 
     Raises:
-        UserError: as `pair_files`, where there are no masks of one class either.
+        UserError: as in `pair_files`, if there is no mask per class either.
     """
     try:
         found = pair_files(folder, of_kind)
@@ -45,11 +45,11 @@ def pair_pictures(folder: Path, of_kind: OfKind) -> Found:
 
 
 def pair_class_files(folder: Path, of_kind: OfKind) -> Found | None:
-    """Images with a mask for each class; None where the names do not say so.
+    """Pair images with one mask per class; None if the names do not match this form.
 
-    A class is named by what its masks' names add to their image's, or by the folder that they lie in.
-    In a tree without a folder for masks no class may be a number (``scan_2.png`` is another scan), and
-    each must come with at least half of the images that have masks.
+    The class is the part that the mask's name adds to the image's name, or the folder of the mask.
+    Without a folder for masks, no class may be a number (``scan_2.png`` is another scan), and at least
+    half of the images with masks must have each class.
     """
     files = placed_files(folder, of_kind)
     by_folder = any(file.role == "label" for file in files)
@@ -63,11 +63,11 @@ def pair_class_files(folder: Path, of_kind: OfKind) -> Found | None:
     masks: dict[Path, dict[str, Path]] = {}
     orphans = []
     for label in labels:
-        meant = _meant(label, images)
-        if meant is None:
+        match = _image_and_class(label, images)
+        if match is None:
             orphans.append(label.path)
         else:
-            image, name = meant
+            image, name = match
             masks.setdefault(image, {}).setdefault(name, label.path)
     taken = {path for of_image in masks.values() for path in of_image.values()}
     if not by_folder:
@@ -84,27 +84,26 @@ def pair_class_files(folder: Path, of_kind: OfKind) -> Found | None:
     for file in dict.fromkeys(images.values()):
         if file.path in taken:
             continue
-        own = masks.get(file.path, {})
-        classes = tuple(sorted(own.items()))
+        classes = tuple(sorted(masks.get(file.path, {}).items()))
         label_path = classes[0][1] if classes else None
         pairs.append(Pair(stem_of(file.path), file.path, label_path, file.part, classes))
     return Found(tuple(pairs), tuple(orphans), ())
 
 
-def _meant(label: PlacedFile, images: dict[Key, PlacedFile]) -> tuple[Path, str] | None:
-    """The image of a mask and its class."""
+def _image_and_class(label: PlacedFile, images: dict[Key, PlacedFile]) -> tuple[Path, str] | None:
+    """The image of a mask and its class; None if no image matches."""
     stem = stem_of(label.path)
-    bare = LABEL_ENDING.sub("", stem)
+    shortened = LABEL_ENDING.sub("", stem)
     if len(label.place) > 1:
-        for name in dict.fromkeys((stem, bare)):
+        for name in dict.fromkeys((stem, shortened)):
             image = images.get((label.place[:-1], name))
             if image is not None:
                 return image.path, label.place[-1]
-    for end in range(len(bare) - 1, 0, -1):
-        if bare[end] not in SEPARATORS:
+    for end in range(len(shortened) - 1, 0, -1):
+        if shortened[end] not in SEPARATORS:
             continue
-        image = images.get((label.place, bare[:end]))
-        name = WORD.sub("", bare[end + 1 :])
+        image = images.get((label.place, shortened[:end]))
+        name = WORD.sub("", shortened[end + 1 :])
         if image is not None and image.path != label.path and name:
             return image.path, name
     return None

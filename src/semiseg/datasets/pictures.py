@@ -1,8 +1,8 @@
 """A folder of pictures (photographs, endoscopy, histology, microscopy) and masks.
 
-Sub-folders ``images`` and ``masks`` (and their kin) with the same names, or one tree in which masks
-end in _mask, _seg, _segmentation or _label; or one mask a class (`semiseg.datasets.per_class`).
-Where every file is a TIFF of several pages, each is a volume of slices.
+Images and masks have the same names in sub-folders such as ``images`` and ``masks``, or the names of
+masks end in _mask, _seg, _segmentation or _label, or there is one mask per class
+(`semiseg.datasets.per_class`). If every file is a TIFF of several pages, each is a volume.
 """
 
 import dataclasses
@@ -31,24 +31,22 @@ from semiseg.formats.masks import colours_of, palette_of
 
 
 class PictureFolder:
-    """Pictures beside masks."""
+    """Pictures and masks."""
 
     name = "pictures"
-    summary = (
-        "pictures: images/*.jpg beside masks/*.png, or NAME.jpg beside NAME_mask.png; TIFF stacks"
-    )
+    summary = "pictures: images/*.jpg and masks/*.png, or NAME.jpg and NAME_mask.png; TIFF stacks"
     where = "anybody's own pictures"
 
     def detect(self, folder: Path) -> str | None:
-        """Any picture below the folder."""
+        """Look for any picture below the folder."""
         first = any_of(folder, is_picture)
         return f"it holds pictures such as {first.relative_to(folder)}" if first else None
 
     def scan(self, folder: Path, options: Options) -> Scan:
-        """Pair pictures with masks by their names; reads headers, and pixels of coloured masks alone.
+        """Pair pictures with masks by their names; reads headers, and pixels of coloured masks.
 
         Raises:
-            UserError: for an unreadable picture, and as :func:`pair_files`.
+            UserError: for an unreadable picture, and as in :func:`pair_pictures`.
         """
         found = pair_pictures(folder, is_picture)
         return scan_pictures(folder, found, options, folder.resolve().name)
@@ -63,20 +61,20 @@ def scan_pictures(
     parts: tuple[float, float, float] = (0.7, 0.1, 0.2),
     instances: bool = False,
 ) -> Scan:
-    """The cases of pictures and masks that have been paired.
+    """The scan of paired pictures and masks.
 
     Args:
         folder: the source.
         found: pictures and masks.
-        options: as a person gives them; their classes come before ``classes``.
-        name: of the data set.
+        options: the user's options; their classes replace ``classes``.
+        name: name of the data set.
         classes: names, without the background.
-        parts: of a drawn split.
-        instances: masks number single objects: every value above 0 is the one class.
+        parts: fractions of a drawn split.
+        instances: masks are numbered objects of one class: every value above 0 is that class.
 
     Raises:
-        UserError: for an unreadable picture, pictures of 8 bits beside deeper ones, stacks beside
-            single pictures, or masks whose classes cannot be told.
+        UserError: for an unreadable picture, a mix of 8 bits and more or of stacks and single
+            pictures, or masks whose classes are ambiguous.
     """
     if options.max_side < 1:
         raise UserError(f"--max-side {options.max_side}: give a number of pixels such as 512.")
@@ -99,7 +97,7 @@ def scan_pictures(
     cases = tuple(
         SourceCase(
             identifier=pair.identifier,
-            # A name tells a picture's patient only where somebody says how.
+            # By default every picture counts as its own patient.
             patient=patient_of(pair.identifier, options.patient_pattern or ".+"),
             has_label=pair.label is not None,
             part=pair.part,
@@ -132,7 +130,7 @@ def _alike(headers: Mapping[Path, Header]) -> tuple[bool, bool]:
     """Whether the pictures have more than 8 bits, and whether they are stacks.
 
     Raises:
-        UserError: where some are and some are not, naming two.
+        UserError: if that differs between pictures.
     """
 
     def both(kinds: Mapping[Path, bool]) -> tuple[Path, Path] | None:
@@ -143,14 +141,14 @@ def _alike(headers: Mapping[Path, Header]) -> tuple[bool, bool]:
     depths = {path: header.deep for path, header in headers.items()}
     if pair := both(depths):
         raise UserError(
-            f"{pair[0]} has more than 8 bits a pixel but {pair[1]} has 8: their intensities have no common "
-            "scale, so convert all pictures to one depth."
+            f"{pair[0]} has more than 8 bits per pixel but {pair[1]} has 8: convert all pictures to the "
+            "same depth, because their intensities have no common scale."
         )
     pages = {path: header.pages > 1 for path, header in headers.items()}
     if pair := both(pages):
         raise UserError(
             f"{pair[0]} is a stack of {headers[pair[0]].pages} pages but {pair[1]} is a single picture: "
-            "prepare stacks and pictures apart."
+            "prepare stacks and pictures separately."
         )
     return any(depths.values()), any(pages.values())
 
@@ -158,11 +156,11 @@ def _alike(headers: Mapping[Path, Header]) -> tuple[bool, bool]:
 def _class_names(
     found: Found, named: tuple[str, ...] | None, naming: Naming, given: bool, folder: Path
 ) -> tuple[str, ...]:
-    """Names of classes that have a mask each: as given, which is also their order, else sorted."""
+    """Class names for one mask per class: those given, in their order, or else sorted."""
     names = sorted({name for pair in found.pairs for name, _ in pair.classes})
     if naming.codes is not None or naming.colours is not None:
         raise UserError(
-            f"{folder} has one mask a class ({', '.join(names)}): give --classes the names alone, in the "
+            f"{folder} has one mask per class ({', '.join(names)}): give --classes only names, in the "
             "order in which later ones cover earlier ones."
         )
     if not given or named is None:
@@ -170,14 +168,14 @@ def _class_names(
     unknown = [name for name in named[1:] if name not in names]
     if unknown:
         raise UserError(
-            f"--classes names '{unknown[0]}', but the masks of {folder} are of {', '.join(names)}: take "
+            f"--classes names '{unknown[0]}', but the masks of {folder} are of {', '.join(names)}: use "
             "these names."
         )
     return named
 
 
 def _shown_colours(found: Found, naming: Naming) -> dict[int, str]:
-    """Code -> colour, of coloured masks or by the first mask's palette."""
+    """Class code -> colour, from coloured masks or from the palette of the first mask."""
     if naming.colours is not None:
         of_code: dict[int, str] = {}
         for colour, code in naming.colours.items():
@@ -191,10 +189,10 @@ def _shown_colours(found: Found, naming: Naming) -> dict[int, str]:
 def _coloured_classes(
     found: Found, named: tuple[str, ...] | None, naming: Naming
 ) -> tuple[tuple[str, ...] | None, Naming]:
-    """Classes and colours where the masks are coloured: as named, else all colours, sorted.
+    """Classes and colours of coloured masks: those given, or else all colours, sorted.
 
     Raises:
-        UserError: where names are given that say nothing of several colours.
+        UserError: if the given names do not define which colour is which.
     """
     if naming.codes is not None:
         return named, naming
@@ -212,8 +210,8 @@ def _coloured_classes(
     if named is not None and (len(named) > 2 or len(words) > 1):
         example = f"'{words[0]}={named[1]}{',...' if len(words) > 1 else ''}'"
         raise UserError(
-            f"{labels[0].parent} holds masks with the colours {', '.join(words)}: say which is which, "
-            f"such as --classes {example}."
+            f"{labels[0].parent} holds masks with the colours {', '.join(words)}: name each colour, "
+            f"for example --classes {example}."
         )
     table = {colour: code for code, colour in enumerate(listed, start=1)}
     return named or with_background(words), dataclasses.replace(

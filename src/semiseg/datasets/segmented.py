@@ -1,7 +1,7 @@
-"""Labels that name their segments (``NAME.seg.nrrd``): classes are matched by name, not by code.
+"""Labels with named segments (``NAME.seg.nrrd``): classes are matched by name, not by code.
 
-3D Slicer numbers the segments of every file in the order in which they were made, so that one organ may
-have another code in each.
+3D Slicer numbers the segments of each file in the order of their creation, so the code of an organ may
+differ between files.
 """
 
 import dataclasses
@@ -19,12 +19,12 @@ from semiseg.formats.segments import read_segments
 
 @dataclasses.dataclass(frozen=True)
 class Segmented:
-    """What labels with named segments say together.
+    """The classes of labels with named segments.
 
     Attributes:
-        classes: background first.
+        classes: names, background first.
         colours: class code -> ``#rrggbb``.
-        tables: label -> (code in the file, class code) each; segments that no class names are background.
+        tables: label -> pairs (code in the file, class code); segments without a class are background.
     """
 
     classes: tuple[str, ...]
@@ -33,14 +33,14 @@ class Segmented:
 
 
 def named_segments(labels: Sequence[Path], options: Options) -> Segmented | None:
-    """The classes of labels that all name their segments; None where one does not, or codes are given.
+    """The classes of labels with named segments; None if no label names any, or codes are given.
 
     Args:
         labels: their files.
-        options: names of classes choose segments, whatever the case of their letters.
+        options: class names select segments, ignoring case.
 
     Raises:
-        UserError: where some labels name segments and others none, or no class is a segment's name.
+        UserError: if only some labels name their segments, or no class is the name of a segment.
     """
     if not labels or options.naming.codes is not None:
         return None
@@ -48,19 +48,19 @@ def named_segments(labels: Sequence[Path], options: Options) -> Segmented | None
     named = [label for label, segments in of_file.items() if segments]
     if not named:
         return None
-    bare = next((label for label, segments in of_file.items() if not segments), None)
-    if bare is not None:
+    unnamed = next((label for label, segments in of_file.items() if not segments), None)
+    if unnamed is not None:
         raise UserError(
-            f"{named[0]} names its segments but {bare} does not: export both in one way, or say what the "
-            "codes are, such as --classes 1=liver,2=tumour."
+            f"{named[0]} names its segments but {unnamed} does not: export both in the same way, or "
+            "name the codes, for example --classes 1=liver,2=tumour."
         )
     found = dict.fromkeys(one.name for segments in of_file.values() for one in segments)
     classes = with_background(options.classes or sorted(found))
     lower = {name.lower(): code for code, name in enumerate(classes) if code}
     if not {name.lower() for name in found} & lower.keys():
         raise UserError(
-            f"--classes {','.join(classes[1:])} names none of the segments ({', '.join(sorted(found))}): "
-            "name some of these, or give codes, such as 1=liver."
+            f"--classes {','.join(classes[1:])} matches no segment ({', '.join(sorted(found))}): "
+            "use these names, or give codes, for example 1=liver."
         )
     colours: dict[int, str] = {}
     tables = {}
@@ -73,20 +73,20 @@ def named_segments(labels: Sequence[Path], options: Options) -> Segmented | None
 
 
 def by_name(volume: Volume, table: Sequence[tuple[int, int]], path: Path) -> Volume:
-    """The volume with class codes in place of those of its label, which is read from ``path``.
+    """The volume with its label, which was read from ``path``, converted to class codes.
 
     Raises:
-        UserError: for a code that no segment has; ignored voxels have none.
+        UserError: for a code without a segment, except that of ignored voxels.
     """
     if volume.label is None:
         return volume
     known = {0: 0, IGNORE_INDEX: IGNORE_INDEX} | dict(table)
     codes = np.zeros(256, np.uint8)
     codes[list(known)] = list(known.values())
-    strange = np.setdiff1d(volume.label, list(known))
-    if len(strange):
+    unknown = np.setdiff1d(volume.label, list(known))
+    if len(unknown):
         raise UserError(
-            f"{path} holds code {strange[0]}, which none of its segments has: export it again, or say what "
-            "the codes are, such as --classes 1=liver,2=tumour."
+            f"{path} holds code {unknown[0]}, which none of its segments has: export it again, or name "
+            "the codes, for example --classes 1=liver,2=tumour."
         )
     return dataclasses.replace(volume, label=codes[volume.label])

@@ -1,8 +1,8 @@
-"""Synapse in the field's prepared form: slices in ``train_npz``, whole test volumes in ``test_vol_h5``.
+"""Synapse as preprocessed for TransUNet: slices in ``train_npz``, test volumes in ``test_vol_h5``.
 
-``train_npz/case0005_slice000.npz`` and ``test_vol_h5/case0001.npy.h5`` with arrays ``image`` (clipped
-to [-125, 275] HU and scaled to [0, 1]) and ``label`` (the papers' eight organs as 1 to 8), without
-spacing; lists ``train.txt`` and ``test_vol.txt`` of names somewhere near.
+``train_npz/case0005_slice000.npz`` and ``test_vol_h5/case0001.npy.h5`` contain the arrays ``image``
+(clipped to [-125, 275] HU and scaled to [0, 1]) and ``label`` (the papers' eight organs as 1 to 8),
+without spacing. The lists ``train.txt`` and ``test_vol.txt`` may be in the folder or near it.
 """
 
 import functools
@@ -27,17 +27,17 @@ LISTS = "lists_Synapse"
 
 
 class SynapsePrepared:
-    """Slices in .npz, volumes in HDF5."""
+    """Slices in .npz and volumes in HDF5."""
 
     name = "synapse-prepared"
     summary = (
-        "Synapse/BTCV in the field's form: train_npz/case0005_slice000.npz, "
+        "Synapse/BTCV as preprocessed for TransUNet: train_npz/case0005_slice000.npz, "
         "test_vol_h5/case0001.npy.h5"
     )
-    where = "made of Synapse by the field's benchmark code; Synapse's terms hold"
+    where = "github.com/Beckschen/TransUNet; the terms of Synapse apply"
 
     def detect(self, folder: Path) -> str | None:
-        """Slices in .npz, or a volume that ends in .npy.h5."""
+        """Look for slices in .npz, or volumes in .npy.h5."""
         slices, volumes = _slices(folder), _volumes(folder)
         first = next(iter(slices.values()), None) or next(iter(volumes.values()), None)
         if first is None:
@@ -46,7 +46,7 @@ class SynapsePrepared:
         return f"it holds {first.relative_to(folder)}; lists: {', '.join(lists) or 'none'}"
 
     def scan(self, folder: Path, options: Options) -> Scan:
-        """Training slices stacked to volumes, and test volumes, where lists say so those they name.
+        """List training volumes, stacked from slices, and test volumes; lists select the files.
 
         Raises:
             UserError: for a listed file or a slice that is missing.
@@ -74,7 +74,7 @@ class SynapsePrepared:
             cases=tuple(cases),
             classes=with_background(options.classes or tuple(ORGANS)),
             kind="volumes",
-            intensity=Intensity(kind="window", low=0.0, high=1.0),  # as they are scaled already
+            intensity=Intensity(kind="window", low=0.0, high=1.0),  # already scaled
             split=split,
             notes=(*notes, *unnamed, *unnamed_volumes),
         )
@@ -114,7 +114,7 @@ def _volumes(folder: Path) -> dict[str, Path]:
 
 
 def _list(folder: Path, name: str) -> Path | None:
-    """The list ``name``, in the folder or where the field's code keeps it."""
+    """The list ``name``, in the folder or where TransUNet's code keeps it."""
     within = [folder / place for place in ("", "lists", LISTS, f"lists/{LISTS}")]
     around = [
         up / place for up in folder.resolve().parents[:2] for place in (LISTS, f"lists/{LISTS}")
@@ -123,20 +123,20 @@ def _list(folder: Path, name: str) -> Path | None:
 
 
 def _listed(
-    there: Mapping[str, Path], folder: Path, name: str
+    files: Mapping[str, Path], folder: Path, name: str
 ) -> tuple[Mapping[str, Path], list[str]]:
-    """Those files that a list names, all where there is no list; and what to say of it."""
+    """The files that a list names (all if there is no list), and notes about others."""
     path = _list(folder, name)
-    if path is None or not there:
-        return there, []
+    if path is None or not files:
+        return files, []
     names = [line.removesuffix(".npz").removesuffix(".npy") for line in listed_names(path)]
-    missing = next((name for name in names if name not in there), None)
+    missing = next((name for name in names if name not in files), None)
     if missing is not None:
-        place = next(iter(there.values())).parent
+        place = next(iter(files.values())).parent
         raise UserError(
-            f"{path} names {missing}, but it is not in {place}: copy it there or take it off "
+            f"{path} names {missing}, but it is not in {place}: copy it there or remove it from "
             "the list."
         )
-    others = len(there) - len(names)
+    others = len(files) - len(names)
     notes = [f"{others:,} files that {path} does not name are left out."] if others else []
-    return {name: there[name] for name in names}, notes
+    return {name: files[name] for name in names}, notes

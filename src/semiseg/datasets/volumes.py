@@ -1,7 +1,8 @@
-"""A folder of volumes (NIfTI, NRRD, MetaImage), with labels for all, some or (for now) none of them.
+"""A folder of volumes (NIfTI, NRRD, MetaImage), of which all or some have labels.
 
-Sub-folders ``images`` and ``labels`` (imagesTr/labelsTr, img/masks, train/images, ...), or one tree
-in which labels end in _gt, _seg, _label or _mask. A ``dataset.json`` may name classes and channels.
+Images and labels are in sub-folders such as ``images`` and ``labels`` (imagesTr/labelsTr, img/masks,
+train/images, ...), or the names of labels end in _gt, _seg, _label or _mask. A ``dataset.json`` may
+name classes and channels.
 """
 
 import dataclasses
@@ -27,17 +28,17 @@ from semiseg.formats.channels import read_channels
 
 
 class VolumeFolder:
-    """Volumes beside labels."""
+    """Volumes and labels."""
 
     name = "volumes"
     summary = (
-        "volumes (NIfTI, NRRD, MHA): images/*.nii.gz beside labels/*.nii.gz, "
-        "or NAME.nii.gz beside NAME_seg.nii.gz"
+        "volumes (NIfTI, NRRD, MHA): images/*.nii.gz and labels/*.nii.gz, "
+        "or NAME.nii.gz and NAME_seg.nii.gz"
     )
     where = "anybody's own images"
 
     def detect(self, folder: Path) -> str | None:
-        """Any volume below the folder."""
+        """Look for any volume below the folder."""
         first = any_of(folder, is_volume)
         return f"it holds volumes such as {first.relative_to(folder)}" if first else None
 
@@ -45,7 +46,7 @@ class VolumeFolder:
         """Pair images with labels by their names.
 
         Raises:
-            UserError: for a dataset.json that names no classes, and as :func:`pair_files`.
+            UserError: for an invalid dataset.json, and as in :func:`pair_files`.
         """
         described = read_description(folder) if (folder / NAME).is_file() else {}
         return scan_volumes(
@@ -67,16 +68,16 @@ def scan_volumes(
     channels: int = 1,
     images: Callable[[Pair], tuple[Path, ...]] | None = None,
 ) -> Scan:
-    """The cases of volumes and labels that have been paired.
+    """The scan of paired volumes and labels.
 
     Args:
         folder: the source.
         found: images and labels.
-        options: as a person gives them; their classes come before ``classes``.
-        name: of the data set; default: the folder's.
+        options: the user's options; their classes replace ``classes``.
+        name: name of the data set; default: that of the folder.
         classes: names, background first.
-        channels: of each image.
-        images: the files of a pair's channels, where each lies in its own.
+        channels: number of channels of each image.
+        images: returns the files of a pair's channels, if there is one file per channel.
     """
     labels = [pair.label for pair in found.pairs if pair.label is not None]
     segmented = named_segments(labels, options)
@@ -125,7 +126,7 @@ def scan_volumes(
 def _read(
     images: Sequence[Path], label: Path | None, channels: int, table: Sequence[tuple[int, int]]
 ) -> Volume:
-    """A case, its label in the codes of the set's classes."""
+    """Read a case, with its label in class codes."""
     if len(images) > 1:
         image = read_channels(images)
     else:
@@ -135,19 +136,19 @@ def _read(
 
 
 def read_pair(pair: Pair, channels: int) -> Volume:
-    """The image and its label on one grid.
+    """Read an image and its label, which must be on the same grid.
 
     Raises:
-        UserError: naming the file that does not fit.
+        UserError: for an unreadable file or another grid.
     """
     return labelled(volume_format_of(pair.image).read_image(pair.image, channels), pair.label)
 
 
 def labelled(volume: Volume, label: Path | None) -> Volume:
-    """``volume`` with the label of a file, where there is one.
+    """``volume`` with the label in a file, if there is one.
 
     Raises:
-        UserError: where the label does not fit.
+        UserError: if the label is unreadable or on another grid.
     """
     if label is None:
         return volume

@@ -1,1 +1,1 @@
-"""Metrics and protocols: a functional core without files; reading and writing lie above it."""
+"""Metrics and protocols as pure functions; other layers read and write files."""

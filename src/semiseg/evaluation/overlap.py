@@ -1,7 +1,7 @@
 """Overlap of two masks and the mean absolute error of a picture.
 
-Definitions where a mask is empty are no business of these functions: they return ``None`` where
-the ratio is 0 / 0, and :mod:`semiseg.evaluation.protocols` decides what that means.
+These functions return ``None`` if the ratio is 0 / 0. :mod:`semiseg.evaluation.protocols` defines the
+scores of empty masks.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from semiseg.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Overlap:
-    """Voxel counts of one class: all that Dice and IoU are made of."""
+    """Voxel counts of one class, from which Dice and IoU are computed."""
 
     intersection: int
     predicted: int
@@ -22,13 +22,13 @@ class Overlap:
 
     @property
     def dice(self) -> float | None:
-        """``2 |P and R| / (|P| + |R|)`` in [0, 1]; None where both masks are empty."""
+        """``2 |P and R| / (|P| + |R|)`` in [0, 1]; None if both masks are empty."""
         total = self.predicted + self.reference
         return 2 * self.intersection / total if total else None
 
     @property
     def iou(self) -> float | None:
-        """``|P and R| / |P or R|`` in [0, 1]; None where both masks are empty."""
+        """``|P and R| / |P or R|`` in [0, 1]; None if both masks are empty."""
         union = self.predicted + self.reference - self.intersection
         return self.intersection / union if union else None
 
@@ -37,7 +37,7 @@ def overlap(prediction: NDArray[np.generic], reference: NDArray[np.generic]) -> 
     """Count voxels of two masks of one shape (any number of axes); nonzero is foreground.
 
     Raises:
-        UserError: where the shapes differ.
+        UserError: if the shapes differ.
     """
     same_shape(prediction, reference)
     p, r = prediction.astype(bool, copy=False), reference.astype(bool, copy=False)
@@ -45,12 +45,12 @@ def overlap(prediction: NDArray[np.generic], reference: NDArray[np.generic]) -> 
 
 
 def dice(prediction: NDArray[np.generic], reference: NDArray[np.generic]) -> float | None:
-    """Dice (DSC) of two masks in [0, 1]; None where both are empty."""
+    """Dice (DSC) of two masks in [0, 1]; None if both are empty."""
     return overlap(prediction, reference).dice
 
 
 def iou(prediction: NDArray[np.generic], reference: NDArray[np.generic]) -> float | None:
-    """Intersection over union of two masks in [0, 1]; None where both are empty."""
+    """Intersection over union of two masks in [0, 1]; None if both are empty."""
     return overlap(prediction, reference).iou
 
 
@@ -60,11 +60,11 @@ def mae(probability: NDArray[np.generic], reference: NDArray[np.generic]) -> flo
     Source: Zhao et al., ISBI 2022 (cross-level contrast and consistency), the column "MAE".
 
     Args:
-        probability: of the foreground in [0, 1], or a hard mask; any shape.
+        probability: foreground probability in [0, 1], or a hard mask; any shape.
         reference: mask of the same shape; nonzero is foreground.
 
     Raises:
-        UserError: where the shapes differ or a value is no probability.
+        UserError: if the shapes differ or a value is not a probability.
     """
     same_shape(probability, reference)
     p = probability.astype(np.float64)
@@ -74,13 +74,13 @@ def mae(probability: NDArray[np.generic], reference: NDArray[np.generic]) -> flo
 
 
 def same_shape(prediction: NDArray[np.generic], reference: NDArray[np.generic]) -> None:
-    """Refuse two arrays of different shapes.
+    """Check that two arrays have the same shape.
 
     Raises:
-        UserError: naming both shapes.
+        UserError: if not; the message names both shapes.
     """
     if prediction.shape != reference.shape:
         raise UserError(
             f"The prediction has shape {list(prediction.shape)} but the reference "
-            f"{list(reference.shape)}: bring the prediction back to the reference's grid first."
+            f"{list(reference.shape)}: resample the prediction to the reference's grid first."
         )

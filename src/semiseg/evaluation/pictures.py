@@ -1,4 +1,4 @@
-"""Scores of photographs: per image, with the mean absolute error beside Dice and IoU."""
+"""Scores of pictures, with the mean absolute error in addition to Dice and IoU."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -27,25 +27,24 @@ def score_picture(
 ) -> list[CaseScore]:
     """Score one picture: all of :func:`semiseg.evaluation.protocols.score_case`, and MAE.
 
-    MAE is defined for every status (an empty mask is one more picture to be right or wrong on), over
-    the pixels that are not ignored.
-    Under a protocol with a ``picture_size`` everything is brought to that side first: masks by
-    nearest neighbour, probabilities linearly; they may then differ in size before, and the largest
-    of the probabilities of all codes, where given, takes the prediction's place.
+    MAE is defined for every status, also for empty masks, over the pixels that are not ignored.
+    Under a protocol with a ``picture_size`` everything is resized to that side first, masks by nearest
+    neighbour and probabilities linearly. The original sizes may then differ, and if the probabilities
+    of all codes are given, their argmax replaces the prediction.
 
     Args:
         prediction: [H, W] or [1, H, W] class codes.
         reference: the same shape; pixels that are ``IGNORE_INDEX`` do not count.
         classes: names by position, background first, or code -> name.
-        spacing: (slice, row, column) in mm, mostly None.
+        spacing: (slice, row, column) in mm, usually None.
         protocol: definitions.
         missing: the rule for missing structures.
         case: identifier.
         probability: [H, W] of the only foreground class, or [K, H, W] by code; without it MAE is
-            taken of the hard mask.
+            computed from the hard mask.
 
     Raises:
-        UserError: as ``score_case``, or where ``probability`` does not fit.
+        UserError: as ``score_case``, or if ``probability`` does not fit.
     """
     pair = [array.reshape(1, *array.shape[-2:]) for array in (prediction, reference)]
     named = foreground(classes)
@@ -75,7 +74,7 @@ def score_picture(
 def _of_class(
     prediction: NDArray[np.generic], probability: NDArray[np.generic] | None, code: int
 ) -> NDArray[np.generic]:
-    """[1, H, W]: what is believed of one class."""
+    """Return the probability or the hard mask of one class, [1, H, W]."""
     if probability is None:
         return prediction == code
     return (probability if probability.ndim == 2 else probability[code])[None]

@@ -1,20 +1,20 @@
-"""What is measured on one case, under which definitions, and what an empty mask scores.
+"""Scores of one case: protocols, their definitions, and the scores of empty masks.
 
-Four things can happen to a class of one case; the status says which:
+A class of one case has one of four statuses:
 
 ===========  ==========  =========  ====================  =========================
 status       prediction  reference  Dice, IoU             HD95, ASD
 ===========  ==========  =========  ====================  =========================
 ``ok``       yes         yes        measured              measured
-``missing``  no          yes        0                     by the rule for missing
-``spurious`` yes         no         0                     ``strict``: by the same rule;
+``missing``  no          yes        0                     rule for missing structures
+``spurious`` yes         no         0                     ``strict``: the same rule;
                                                           ``paper``: undefined, left out
 ``absent``   no          no         left out, counted     left out, counted
 ===========  ==========  =========  ====================  =========================
 
 The rule for missing structures is ``worst`` (the image's diagonal), ``exclude`` (left out of the
-distances' means, and counted) or ``zero``. The field's evaluation code writes 0 for them, so that
-a missed organ improves the mean HD95: the ``paper`` protocols keep that, to be comparable.
+mean distances, and counted) or ``zero``. The papers' evaluation code uses 0, so a missed organ
+improves the mean HD95. The ``paper`` protocols do the same, to be comparable.
 """
 
 import dataclasses
@@ -45,17 +45,17 @@ MISSING: tuple[Missing, ...] = ("worst", "exclude", "zero")
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """The definitions behind a table of numbers.
+    """The definitions of an evaluation.
 
     Attributes:
-        name: printed with every number.
-        physical: distances in mm with the image's own spacing, else in voxels that ignore it.
-        hd95: which of the three definitions (:mod:`semiseg.evaluation.surfaces`).
-        symmetric_asd: mean of the two directed means, else from prediction to reference only.
-        missing: the rule for missing structures where the protocol fixes one, else the caller's.
-        score_spurious: whether distances of a spurious structure follow that rule too.
-        restore: what a caller resizes on the way back to the reference's grid.
-        picture_size: pictures are scored at this side instead of on the reference's own grid.
+        name: printed with the results.
+        physical: whether distances are in mm with the image's spacing, or in voxels.
+        hd95: one of the three definitions in :mod:`semiseg.evaluation.surfaces`.
+        symmetric_asd: whether ASD is the mean of both directions or from prediction to reference.
+        missing: the rule for missing structures; None: the caller chooses.
+        score_spurious: whether the rule also applies to distances of spurious structures.
+        restore: what callers resample to the reference's grid.
+        picture_size: side at which pictures are scored; None: on the reference's grid.
     """
 
     name: str
@@ -68,11 +68,11 @@ class Protocol:
     picture_size: int | None = None
 
     def rule(self, asked: Missing) -> Missing:
-        """The rule for missing structures that holds when the caller asks for ``asked``."""
+        """Return the rule for missing structures: the protocol's, or else ``asked``."""
         return self.missing or asked
 
     def units(self, spacing: Sequence[float] | None) -> Units:
-        """``mm``, or ``voxels`` where the protocol or the format ignores spacing."""
+        """Return ``mm``, or ``voxels`` if the protocol ignores spacing or there is none."""
         return "mm" if self.physical and spacing is not None else "voxels"
 
 
@@ -87,7 +87,7 @@ PAPER = Protocol(
 )
 PROTOCOLS = {
     "strict": STRICT,
-    "paper": PAPER,  # MCSC and its kin
+    "paper": PAPER,  # MCSC and related papers
     "paper-plgcl": dataclasses.replace(PAPER, name="paper-plgcl", symmetric_asd=True),
     "paper-cross-level": dataclasses.replace(
         PAPER, name="paper-cross-level", picture_size=320, restore="probabilities"
@@ -96,7 +96,7 @@ PROTOCOLS = {
 
 
 def find_protocol(name: str, hd95: str | None = None) -> Protocol:
-    """A protocol by name, with another definition of HD95 where asked.
+    """Return a protocol by name, optionally with another definition of HD95.
 
     Raises:
         UserError: for an unknown name or definition, with the nearest known one.
@@ -110,10 +110,10 @@ def find_protocol(name: str, hd95: str | None = None) -> Protocol:
 
 
 def check_missing(missing: str) -> Missing:
-    """``missing`` as a rule for missing structures.
+    """Validate ``missing`` as a rule for missing structures.
 
     Raises:
-        UserError: for an unknown one.
+        UserError: if it is unknown.
     """
     for known in MISSING:
         if missing == known:
@@ -123,16 +123,16 @@ def check_missing(missing: str) -> Missing:
 
 @dataclasses.dataclass(frozen=True)
 class CaseScore:
-    """One class of one case. None: not defined here, or left out by the rule for missing ones.
+    """The scores of one class of one case. None: undefined, or left out by the rule for missing.
 
     Attributes:
         case: identifier.
         code: the class's code in the labels.
         name: the class's name.
         status: see the table above.
-        predicted_voxels: size of the prediction's structure.
-        reference_voxels: size of the reference's.
-        units: of ``hd95`` and ``asd``.
+        predicted_voxels: voxels of the class in the prediction.
+        reference_voxels: voxels of the class in the reference.
+        units: unit of ``hd95`` and ``asd``.
         dice: in [0, 1].
         iou: in [0, 1].
         hd95: 95th-percentile Hausdorff distance.
@@ -163,23 +163,23 @@ def score_case(
     missing: Missing = "worst",
     case: str = "",
 ) -> list[CaseScore]:
-    """Score every foreground class of one case on the reference's own grid.
+    """Score every foreground class of one case on the reference's grid.
 
-    An axis of a single voxel is left out of distances: through a single slice there is no
-    neighbour to measure to, and every voxel of it would be surface.
+    Distances ignore an axis with a single voxel, because otherwise every voxel of a single slice would
+    be a surface voxel.
 
     Args:
-        prediction: [D, H, W] class codes, restored to the reference's grid.
+        prediction: [D, H, W] class codes on the reference's grid.
         reference: [D, H, W] class codes; voxels that are ``IGNORE_INDEX`` are excluded from both masks
             (unless 255 is one of ``classes``).
         classes: names by position, background first, or code -> name.
-        spacing: (slice, row, column) in mm; None where the format carries none.
+        spacing: (slice, row, column) in mm; None if unknown.
         protocol: definitions.
-        missing: the rule for missing structures; a protocol may fix its own.
-        case: identifier, for the result and for messages.
+        missing: the rule for missing structures, unless the protocol has its own.
+        case: identifier, for the result and messages.
 
     Raises:
-        UserError: where shapes differ, a code is no class or ``spacing`` does not fit.
+        UserError: if shapes differ, a code is not a class or ``spacing`` does not fit.
     """
     same_shape(prediction, reference)
     named = foreground(classes)
@@ -206,9 +206,9 @@ def score_case(
 
 
 def diagonal(shape: Sequence[int], spacing: Sequence[float] | None) -> float:
-    """Length of the image's diagonal in mm (voxels without ``spacing``), axes of one voxel out.
+    """Return the image's diagonal in mm (voxels without ``spacing``), without axes of one voxel.
 
-    Voxels count in full, so that no distance between two voxels' centres exceeds it.
+    It includes whole voxels, so no distance between two voxels' centres exceeds it.
     """
     steps = [1.0] * len(shape) if spacing is None else spacing
     sides = [size * step for size, step in zip(shape, steps, strict=True) if size > 1]
@@ -216,10 +216,10 @@ def diagonal(shape: Sequence[int], spacing: Sequence[float] | None) -> float:
 
 
 def check_spacing(spacing: Sequence[float] | None, axes: int = 3) -> None:
-    """Refuse a spacing that is not one positive number per axis.
+    """Check that a spacing has one positive number per axis.
 
     Raises:
-        UserError: saying what is needed.
+        UserError: if not.
     """
     if spacing is not None and not (
         len(spacing) == axes and all(np.isfinite(step) and step > 0 for step in spacing)

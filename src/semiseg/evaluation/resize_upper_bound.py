@@ -1,6 +1,6 @@
-"""What resizing alone costs: the best Dice that a network of a given input size can reach.
+"""The upper bound of Dice for a network with a given input size, which is due to resizing.
 
-Print it beside every table that was made at a small size.
+Report it with every result at a small input size.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,11 +14,11 @@ from semiseg.errors import UserError
 from semiseg.evaluation.classes import Classes, foreground, without_ignored
 from semiseg.evaluation.overlap import dice
 
-MOST_VOXELS = 200_000_000  # of a set: half a minute; more would hardly change a digit
+MOST_VOXELS = 200_000_000  # about half a minute; more voxels hardly change the result
 
 
 def resize_nearest(label: NDArray[np.generic], size: tuple[int, int]) -> NDArray[np.generic]:
-    """Slices of [D, H, W] by nearest neighbour to [D, *size] (pixel centres at half steps)."""
+    """Resize slices of [D, H, W] to [D, *size] by nearest neighbour, with aligned pixel centres."""
     rows, columns = (
         ((np.arange(new) + 0.5) * old / new).astype(np.intp)
         for new, old in zip(size, label.shape[-2:], strict=True)
@@ -29,19 +29,19 @@ def resize_nearest(label: NDArray[np.generic], size: tuple[int, int]) -> NDArray
 def resize_upper_bound(
     labels: Iterable[NDArray[np.generic]], size: int, classes: Classes
 ) -> dict[str, float | None]:
-    """Mean 3D Dice of true masks against themselves after a way down to ``size`` and back.
+    """Return the mean 3D Dice of true masks against themselves, resized to ``size`` and back.
 
     Args:
-        labels: [D, H, W] class codes of each volume (a picture is one slice); ignored pixels do
-            not count.
+        labels: [D, H, W] class codes of each volume (a picture is one slice); ignored pixels are
+            left out.
         size: side of the network's square input in pixels.
         classes: names by position, background first, or code -> name.
 
     Returns:
-        Name -> mean over the volumes that hold the class; None where none does.
+        Name -> mean over the volumes with the class; None if there is none.
 
     Raises:
-        UserError: where ``size`` is not positive.
+        UserError: if ``size`` is not positive.
     """
     if size < 1:
         raise UserError(f"The size of a network's input must be at least 1, got {size}.")
@@ -50,7 +50,7 @@ def resize_upper_bound(
     for label in labels:
         restored = resize_nearest(resize_nearest(label, (size, size)), label.shape[-2:])
         restored, label = without_ignored(restored, label)
-        box = _filled(label, restored)  # the rest, often most of a volume, adds nothing to a Dice
+        box = _filled(label, restored)  # the rest, often most of a volume, does not affect Dice
         label, restored = label[box], restored[box]
         for code, name in named.items():
             score = dice(restored == code, label == code)
@@ -60,7 +60,7 @@ def resize_upper_bound(
 
 
 def sample_of(cases: Sequence[Case]) -> list[Case]:
-    """The cases by which `resize_upper_bound_of_set` measures a set: all of a small one."""
+    """Return the cases that `resize_upper_bound_of_set` uses: all cases of a small set."""
     if not cases:
         return []
     voxels = sum(c.shape[0] * c.shape[2] * c.shape[3] for c in cases)
@@ -71,13 +71,13 @@ def sample_of(cases: Sequence[Case]) -> list[Case]:
 def resize_upper_bound_of_set(
     data: PreparedData, cases: Sequence[Case], size: int
 ) -> dict[str, float | None]:
-    """`resize_upper_bound` of labelled cases of a prepared set, over a sample of a large one."""
+    """Compute `resize_upper_bound` for labelled cases of a prepared set, or a sample of a large set."""
     labels = (np.asarray(data.label(case.identifier)) for case in sample_of(cases))
     return resize_upper_bound(labels, size, data.task.classes)
 
 
 def _filled(one: NDArray[np.generic], other: NDArray[np.generic]) -> tuple[slice, slice, slice]:
-    """The box of [D, H, W] outside which both are 0."""
+    """Return the box of [D, H, W] outside which both arrays are 0."""
     either = (one != 0) | (other != 0)
     planes = either.any(axis=(1, 2)), either.any(axis=(0, 2)), either.any(axis=(0, 1))
     ends = [np.flatnonzero(plane)[[0, -1]] if plane.any() else (0, -1) for plane in planes]

@@ -1,8 +1,8 @@
-"""From scores of cases to means with counts, and to CSV and JSON files that explain themselves.
+"""Summaries of scores: means with counts, written to CSV and JSON files.
 
-A class's mean is taken over the cases that have a value; how many those are, and how many were
-left out and why, stands beside it. **The mean over classes is the mean of the class means**: a
-class that few cases hold weighs as much as the others.
+A class's mean is over the cases with a value. The summary also counts these cases and those left
+out, by reason. **The mean over classes is the mean of the class means**: a class that occurs in few
+cases has the same weight as the others.
 """
 
 import csv
@@ -24,13 +24,13 @@ STATUSES: tuple[Status, ...] = ("ok", "missing", "spurious", "absent")
 
 @dataclasses.dataclass(frozen=True)
 class Mean:
-    """A mean and what it rests on.
+    """A mean with its standard deviation and counts.
 
     Attributes:
-        mean: None where nothing was counted.
-        deviation: sample standard deviation (n - 1) over cases; None below two values.
-        count: values behind the mean.
-        left_out: cases without a value (absent, or excluded by a rule).
+        mean: None without values.
+        deviation: sample standard deviation (n - 1) over cases; None for fewer than two values.
+        count: number of values.
+        left_out: number of cases without a value (absent, or excluded by a rule).
     """
 
     mean: float | None
@@ -54,10 +54,10 @@ class ClassMean:
     """Mean over classes of the class means.
 
     Attributes:
-        mean: None where no class has a value.
-        deviation: sample standard deviation over cases of each case's own mean over its classes.
-        classes: classes behind the mean.
-        count: values of single cases behind it.
+        mean: None if no class has a value.
+        deviation: sample standard deviation over cases of each case's mean over its classes.
+        classes: number of classes with a value.
+        count: number of values of single cases.
     """
 
     mean: float | None
@@ -72,15 +72,15 @@ class Summary:
 
     Attributes:
         protocol: the definitions.
-        missing: the rule for missing structures that was in force.
-        units: of HD95 and ASD.
-        cases: how many were scored.
-        classes: per class, in the order of their codes.
-        overall: per metric, the mean over classes.
-        scores: every case and class, as in the CSV.
-        failed: file or case -> why it was not scored (a sentence).
+        missing: the rule for missing structures.
+        units: unit of HD95 and ASD.
+        cases: number of scored cases.
+        classes: one summary per class, ordered by code.
+        overall: mean over classes of each metric.
+        scores: the scores of every case and class, as in the CSV file.
+        failed: file or case -> reason why it was not scored (a sentence).
         unpaired_predictions: predictions without a reference.
-        unpaired_references: references without a prediction; not in any mean.
+        unpaired_references: references without a prediction, which are not in any mean.
     """
 
     protocol: Protocol
@@ -106,16 +106,16 @@ class Summary:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics that were measured: MAE only of pictures."""
+        """The metrics that were measured; MAE only for pictures."""
         return tuple(self.overall)
 
     @property
     def complete(self) -> bool:
-        """Whether every file that was found is in the means."""
+        """Whether the means include every file that was found."""
         return not (self.failed or self.unpaired_predictions or self.unpaired_references)
 
     def to_json(self) -> dict[str, Any]:
-        """All but the scores of single cases, as plain values."""
+        """Return everything except the scores of single cases as plain values."""
         return {
             **definitions(self),
             "cases": self.cases,
@@ -140,13 +140,13 @@ class Summary:
         }
 
     def column(self, metric: str) -> str:
-        """A metric's name with its unit: ``hd95_mm``, ``mae_percent``, ``dice``."""
+        """Return a metric's name with its unit: ``hd95_mm``, ``mae_percent``, ``dice``."""
         suffix = {"hd95": f"_{self.units}", "asd": f"_{self.units}", "mae": "_percent"}
         return metric + suffix.get(metric, "")
 
 
 def definitions(summary: Summary) -> dict[str, str]:
-    """The words that must stand beside the numbers."""
+    """Return the definitions that are written with the numbers."""
     protocol = summary.protocol
     return {
         "protocol": protocol.name,
@@ -172,20 +172,20 @@ def summarise(
     unpaired_predictions: Sequence[str] = (),
     unpaired_references: Sequence[str] = (),
 ) -> Summary:
-    """Means with counts of the scores of :func:`semiseg.evaluation.protocols.score_case`.
+    """Summarise the scores of :func:`semiseg.evaluation.protocols.score_case`.
 
-    Cases that were scored with fewer classes than others count as ``absent`` in the rest.
+    A case that was scored with fewer classes than others is ``absent`` in the remaining classes.
 
     Raises:
-        UserError: where there are no scores, a case and class stands twice, or some distances are
-            in mm and others in voxels.
+        UserError: if there are no scores, a case and class occurs twice, or some distances are in
+            mm and others in voxels.
     """
     rows = _completed(list(scores))
     units = {row.units for row in rows}
     if len(units) > 1:
         raise UserError(
-            "Some cases carry a spacing and others do not, so their distances have no common "
-            "unit: give one with --spacing, or score them apart."
+            "Some cases have a spacing and others do not, so their distances have no common "
+            "unit: give a spacing with --spacing, or score them separately."
         )
     used = [m for m in METRICS if m != "mae" or any(row.mae is not None for row in rows)]
     classes: list[ClassSummary] = []
@@ -209,12 +209,12 @@ def summarise(
 
 
 def write_csv(path: Path, summary: Summary) -> None:
-    """One row per case and class; units in the header, definitions in the last columns.
+    """Write one row per case and class, with units in the header and definitions in columns.
 
-    An empty field is a value that is not defined or was left out; ``status`` says why.
+    A field is empty if the value is undefined or left out; ``status`` gives the reason.
 
     Raises:
-        UserError: where the file cannot be written.
+        UserError: if the file cannot be written.
     """
     counted = ("predicted_voxels", "reference_voxels")
     fixed = {k: v for k, v in definitions(summary).items() if k != "mean_over_classes_is"}
@@ -233,10 +233,10 @@ def write_csv(path: Path, summary: Summary) -> None:
 def write_json(
     path: Path, summary: Summary, origin: Mapping[str, str | bool] | None = None
 ) -> None:
-    """Means with counts, definitions, what was not scored, and ``of``: whose scores these are.
+    """Write means with counts, definitions, unscored cases and, as ``of``, the ``origin``.
 
     Raises:
-        UserError: where the file cannot be written.
+        UserError: if the file cannot be written.
     """
     content = ({"of": dict(origin)} if origin else {}) | summary.to_json()
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
@@ -245,9 +245,9 @@ def write_json(
 
 
 def _completed(rows: list[CaseScore]) -> list[CaseScore]:
-    """Rows of every case and class, in the order of cases, then codes."""
+    """Return a row for every case and class, ordered by case, then code."""
     if not rows:
-        raise UserError("Nothing was scored: check that the folders hold readable masks.")
+        raise UserError("Nothing was scored: check that the folders contain readable masks.")
     by_key = {(row.case, row.code): row for row in rows}
     if len(by_key) < len(rows):
         raise UserError("A case and class was scored twice: give every case its own identifier.")
@@ -256,7 +256,7 @@ def _completed(rows: list[CaseScore]) -> list[CaseScore]:
     out: list[CaseScore] = []
     for case in dict.fromkeys(row.case for row in rows):
         first = firsts[case]
-        # In neither mask, so a picture's error is 0 there.
+        # In neither mask, so the MAE of a picture is 0.
         error = None if first.mae is None else 0.0
         for code, name in sorted(names.items()):
             blank = CaseScore(case, code, name, "absent", 0, 0, first.units, mae=error)

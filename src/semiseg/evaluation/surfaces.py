@@ -1,9 +1,9 @@
 """Distances between the surfaces of two masks: HD95 and average surface distance (ASD).
 
-A surface voxel is a foreground voxel with a background neighbour (connectivity 1); what lies
-outside the array is background, so a voxel at its border is one too. Distances are between the
-centres of surface voxels. Three definitions of HD95 are in use and give three numbers for the
-same masks, so a table must name its own:
+A surface voxel is a foreground voxel with a background neighbour (connectivity 1). Voxels outside the
+array are background, so foreground voxels at its border are surface voxels. Distances are between
+the centres of surface voxels. There are three definitions of HD95, with different values for the
+same masks, so results must name theirs:
 
 ``pooled``
     95th percentile of both directed sets together (the default here).
@@ -29,7 +29,7 @@ DEFINITIONS: tuple[HD95, ...] = ("pooled", "larger-direction", "surfel-weighted"
 
 
 def surface(mask: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """The surface voxels of ``mask`` (any number of axes), same shape, bool."""
+    """Return the surface voxels of ``mask`` (any number of axes), same shape, bool."""
     solid = mask.astype(bool, copy=False)
     inner = solid.copy()
     for axis in range(solid.ndim):
@@ -46,19 +46,19 @@ def surface_distances(
     reference: NDArray[np.generic],
     spacing: Sequence[float] | None = None,
 ) -> tuple[Distances, Distances]:
-    """Distance of each surface voxel of one mask to the nearest of the other.
+    """Return the distance of each surface voxel of one mask to the nearest of the other.
 
     Args:
         prediction: mask of any shape; nonzero is foreground.
         reference: mask of the same shape.
-        spacing: mm along each axis; None measures in voxels.
+        spacing: mm along each axis; None: distances in voxels.
 
     Returns:
         (prediction to reference, reference to prediction), each [number of surface voxels], in mm
         or voxels, in the order of ``np.nonzero``.
 
     Raises:
-        UserError: where shapes differ, a mask is empty or ``spacing`` does not fit.
+        UserError: if shapes differ, a mask is empty or ``spacing`` does not fit.
     """
     steps = _steps(prediction, reference, spacing)
     p, r = crop_to_pair(prediction, reference)
@@ -91,7 +91,7 @@ def asd(
 ) -> float:
     """Average surface distance in mm, or voxels without ``spacing``.
 
-    Symmetric: the mean of the two directed means; else from prediction to reference only.
+    If ``symmetric``, the mean of the two directed means, otherwise from prediction to reference.
 
     Raises:
         UserError: as :func:`surface_distances`.
@@ -100,23 +100,23 @@ def asd(
 
 
 def hd95_of(distances: tuple[Distances, Distances], definition: HD95 = "pooled") -> float:
-    """HD95 of directed distances that are there already (not for ``surfel-weighted``)."""
+    """HD95 from directed distances (not for ``surfel-weighted``)."""
     if definition == "pooled":
         return float(np.percentile(np.concatenate(distances), 95))
     return float(max(np.percentile(directed, 95) for directed in distances))
 
 
 def asd_of(distances: tuple[Distances, Distances], symmetric: bool = True) -> float:
-    """ASD of directed distances that are there already."""
+    """ASD from directed distances."""
     forward, backward = (float(directed.mean()) for directed in distances)
     return (forward + backward) / 2 if symmetric else forward
 
 
 def check_definition(definition: str) -> HD95:
-    """``definition`` as one of HD95's.
+    """Validate ``definition`` as a definition of HD95.
 
     Raises:
-        UserError: for an unknown one, with the nearest known.
+        UserError: if it is unknown, with the nearest known one.
     """
     for known in DEFINITIONS:
         if definition == known:
@@ -127,14 +127,14 @@ def check_definition(definition: str) -> HD95:
 def crop_to_pair(
     prediction: NDArray[np.generic], reference: NDArray[np.generic]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Both masks in the smallest box that holds both: no surface voxel is made or lost by it.
+    """Crop both masks to the smallest box that contains both, which preserves surface voxels.
 
-    A voxel at the box's side is foreground with nothing beyond it, a surface voxel either way.
+    Foreground voxels at the border of the box are surface voxels with and without the crop.
     """
     p, r = prediction.astype(bool, copy=False), reference.astype(bool, copy=False)
     either = p | r
     box: list[slice] = []
-    for axis in range(either.ndim):  # shrink axis by axis: later axes look at less
+    for axis in range(either.ndim):  # axis by axis, so later axes process less
         others = tuple(other for other in range(either.ndim) if other != axis)
         found = np.flatnonzero(either.any(axis=others))
         span = slice(int(found[0]), int(found[-1]) + 1)
@@ -151,7 +151,7 @@ def _steps(
     same_shape(prediction, reference)
     if not (prediction.any() and reference.any()):
         raise UserError(
-            "A surface distance needs two masks with foreground: score empty ones with "
+            "A surface distance needs two masks with foreground: score empty masks with "
             "semiseg.evaluation.protocols.score_case, which has a rule for them."
         )
     if spacing is None:

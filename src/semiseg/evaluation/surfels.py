@@ -1,9 +1,9 @@
-"""HD95 by surface area: the third definition in use ("surfel-weighted").
+"""HD95 weighted by surface area: the definition "surfel-weighted".
 
-Surface elements sit at the corners of voxels, where a neighbourhood of 2x2 (2x2x2) voxels holds
-both foreground and background; what lies outside the array is background. Each weighs the length
-(area) of the marching-cubes contour in its neighbourhood, vertices halfway along the edges. The
-distance below which 95% of the area of one surface lies is taken per direction; HD95 is the larger.
+Surface elements (surfels) are the corners of voxels whose neighbourhood of 2x2 (2x2x2) voxels
+contains both foreground and background; voxels outside the array are background. The weight of a
+surfel is the length (area) of the marching-cubes contour in its neighbourhood, with vertices halfway
+along the edges. For each direction, the distance is the weighted 95th percentile. HD95 is the larger.
 
 Source: Nikolov et al., "Deep learning to achieve clinically applicable segmentation of head and
 neck anatomy for radiotherapy", 2018 (the public package "surface-distance" has this definition).
@@ -24,15 +24,15 @@ Corner = tuple[int, ...]
 def surfel_hd95(
     prediction: NDArray[np.bool_], reference: NDArray[np.bool_], steps: NDArray[np.float64]
 ) -> float:
-    """The surfel-weighted HD95 of two masks with foreground, of one shape with 2 or 3 axes.
+    """Surfel-weighted HD95 of two masks with foreground, of the same shape with 2 or 3 axes.
 
     Args:
         prediction: bool mask.
         reference: bool mask.
-        steps: [axes] mm (or 1 for voxels) along each axis; the result has this unit.
+        steps: [axes] spacing in mm, or 1 for voxels; the result has the same unit.
 
     Raises:
-        UserError: for masks of other than 2 or 3 axes.
+        UserError: if the masks do not have 2 or 3 axes.
     """
     if prediction.ndim not in (2, 3):
         raise UserError(
@@ -52,7 +52,7 @@ def surfel_hd95(
 
 
 def neighbour_codes(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """[n + 1 along each axis]: bit ``i`` says whether the ``i``-th voxel around a corner is set."""
+    """Return codes [n + 1 along each axis]; bit ``i`` is the ``i``-th voxel around a corner."""
     padded = np.pad(mask, 1)
     codes = np.zeros([size + 1 for size in mask.shape], np.intp)
     for bit, corner in enumerate(_corners(mask.ndim)):
@@ -63,8 +63,8 @@ def neighbour_codes(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 @functools.lru_cache(maxsize=64)
 def surfel_areas(steps: tuple[float, ...]) -> NDArray[np.float64]:
-    """[2^(2^axes)] contour length (2 axes) or area (3 axes) of each neighbour code."""
-    # A piece with normal n (its length is its area) stretches to the norm of n_i prod(s) / s_i.
+    """Return the contour length (2 axes) or area (3 axes) of each code, [2^(2^axes)]."""
+    # With spacing s, the area of a piece with normal n is the norm of n_i prod(s) / s_i.
     scale = np.prod(steps) / np.asarray(steps)
     axes = len(steps)
     areas = [
@@ -77,7 +77,7 @@ def surfel_areas(steps: tuple[float, ...]) -> NDArray[np.float64]:
 def _weighted_percentile(distances: Distances, weights: NDArray[np.float64], part: float) -> float:
     order = np.argsort(distances, kind="stable")
     covered = np.cumsum(weights[order]) / weights.sum()
-    # Rounding must neither push an exact 95% to the next element nor leave the last sum below 1.
+    # Rounding must not move an exact 95% to the next element or leave the last sum below 1.
     last = min(int(np.searchsorted(covered, part - 1e-12)), len(order) - 1)
     return float(distances[order[last]])
 
@@ -88,15 +88,15 @@ def _corners(axes: int) -> tuple[Corner, ...]:
 
 
 def _pieces(code: int, axes: int) -> list[tuple[float, ...]]:
-    """Absolute normals of the planar pieces of the contour in one neighbourhood."""
+    """Return absolute normals of the planar pieces of the contour in one neighbourhood."""
     corners = _corners(axes)
     inside = [corner for bit, corner in enumerate(corners) if code >> bit & 1]
-    if len(inside) > len(corners) // 2:  # a mask and its complement share their contour
+    if len(inside) > len(corners) // 2:  # a mask and its complement have the same contour
         inside = [corner for corner in corners if corner not in inside]
     pieces: list[tuple[float, ...]] = []
     while inside:
         part = [inside.pop()]
-        for corner in part:  # grows while it is walked: everything that hangs together by edges
+        for corner in part:  # grows during iteration to all corners connected by edges
             joined = [other for other in inside if _apart(corner, other) == 1]
             part += joined
             inside = [other for other in inside if other not in joined]
@@ -111,7 +111,7 @@ def _contour_2d(part: list[Corner]) -> list[tuple[float, ...]]:
 
 
 def _contour_3d(part: list[Corner]) -> list[tuple[float, ...]]:
-    """The contour around corners that hang together, in planar pieces."""
+    """Return the planar pieces of the contour around connected corners."""
     shared = _shared_axes(part)
     if len(part) == 1:  # a triangle
         return [(1 / 8, 1 / 8, 1 / 8)]

@@ -1,4 +1,4 @@
-"""A summary as lines of text for the terminal."""
+"""A summary as text for the terminal."""
 
 from semiseg.evaluation.summary import ClassMean, Mean, Summary
 
@@ -6,9 +6,9 @@ _TITLES = {"dice": "Dice", "iou": "IoU", "hd95": "HD95", "asd": "ASD", "mae": "M
 
 
 def table_lines(summary: Summary) -> list[str]:
-    """Definitions, then one line a class and one for the mean over classes.
+    """Return the definitions, one line per class and one for the mean over classes.
 
-    A number in brackets is the count of cases behind the mean before it.
+    The number in brackets after a mean is its number of cases.
     """
     protocol = summary.protocol
     asd = "symmetric" if protocol.symmetric_asd else "from prediction to reference"

@@ -1,7 +1,7 @@
-"""File formats of images and masks. To add one: a file here and a line in ``FORMATS``.
+"""File formats of images and masks. To add one, add a file here and a line to ``FORMATS``.
 
-``prepare``, ``predict`` and ``evaluate`` all read with these objects, so that a network sees an image in
-one and the same form.
+``prepare``, ``predict`` and ``evaluate`` all read through these objects, so that a network always
+receives an image in the same form.
 """
 
 from pathlib import Path
@@ -9,19 +9,21 @@ from pathlib import Path
 from semiseg.errors import UserError
 from semiseg.formats.base import Format, Kind
 from semiseg.formats.dicom_format import DICOM
-from semiseg.formats.hdf5 import HDF5
-from semiseg.formats.itk import ITK
-from semiseg.formats.nifti import NIFTI
-from semiseg.formats.npz import NPZ
-from semiseg.formats.picture_format import PICTURES, TIFF
+from semiseg.formats.hdf5 import HDF5 as HDF5
+from semiseg.formats.itk import ITK as ITK
+from semiseg.formats.named import NAMED
+from semiseg.formats.nifti import NIFTI as NIFTI
+from semiseg.formats.npz import NPZ as NPZ
+from semiseg.formats.picture_format import PICTURES as PICTURES
+from semiseg.formats.picture_format import TIFF as TIFF
 from semiseg.formats.volume_format import VolumeFormat
 
-# Formats that are recognised by name come first: DICOM opens the file.
-FORMATS: tuple[Format, ...] = (NIFTI, ITK, PICTURES, TIFF, HDF5, NPZ, DICOM)
+# DICOM comes last because it opens the file; the others check only the name.
+FORMATS: tuple[Format, ...] = (*NAMED, DICOM)
 
 
 def find_format(path: Path) -> Format | None:
-    """The format of ``path``; None where it has none that can be read."""
+    """The format of ``path``; None if it is not supported."""
     return next((one for one in FORMATS if one.recognises(path)), None)
 
 
@@ -29,11 +31,11 @@ def format_of(path: Path) -> Format:
     """The format of ``path``.
 
     Raises:
-        UserError: where it has none that can be read.
+        UserError: if it is not supported.
     """
     found = find_format(path)
     if found is None:
-        raise UserError(f"{path} is no image that can be read ({', '.join(suffixes_of())}).")
+        raise UserError(f"{path} is not a supported image: use one of {', '.join(suffixes_of())}.")
     return found
 
 
@@ -41,31 +43,31 @@ def volume_format_of(path: Path) -> VolumeFormat:
     """The format of a file of voxels with an affine.
 
     Raises:
-        UserError: where it has another one, or none.
+        UserError: if it is not a volume.
     """
     for one in FORMATS:
         if isinstance(one, VolumeFormat) and one.recognises(path):
             return one
-    raise UserError(f"{path} is no volume: use one of {', '.join(suffixes_of('volume'))}.")
+    raise UserError(f"{path} is not a volume: use one of {', '.join(suffixes_of('volume'))}.")
 
 
 def suffixes_of(*kinds: Kind) -> tuple[str, ...]:
-    """How files of these kinds (default: of all) end."""
+    """The suffixes of files of these kinds (default: all)."""
     return tuple(end for one in FORMATS if not kinds or one.kind in kinds for end in one.suffixes)
 
 
 def is_image(path: Path) -> bool:
-    """Whether ``path`` is, by its name, a file of any format."""
+    """Whether the name of ``path`` has the suffix of any format."""
     return bool(suffix_of(path))
 
 
 def is_volume(path: Path) -> bool:
-    """Whether ``path`` is, by its name, a file of voxels with an affine."""
+    """Whether the name of ``path`` has the suffix of a volume (voxels with an affine)."""
     return _is(path, "volume")
 
 
 def is_picture(path: Path) -> bool:
-    """Whether ``path`` is, by its name, a picture or a stack of pictures."""
+    """Whether the name of ``path`` has the suffix of a picture or a stack of pictures."""
     return _is(path, "picture")
 
 
@@ -74,7 +76,7 @@ def _is(path: Path, kind: Kind) -> bool:
 
 
 def suffix_of(path: Path) -> str:
-    """The suffix of an image in lower case (``.nii.gz`` as a whole); empty where the name says no format."""
+    """The suffix of an image in lower case, such as ``.nii.gz``; empty if no format has it."""
     return next((end for one in FORMATS if (end := one.suffix(path))), "")
 
 

@@ -1,4 +1,4 @@
-"""What formats of named arrays have in common: ``image`` and ``label`` without geometry."""
+"""Base class of formats of named arrays: ``image`` and ``label`` without geometry."""
 
 from abc import abstractmethod
 from pathlib import Path
@@ -20,26 +20,25 @@ KEYS = ("image", "label")
 
 
 class ArrayFormat(Format):
-    """A format of named arrays, as this field's own data sets come."""
+    """A format of named arrays, as in the preprocessed data sets of benchmarks."""
 
     kind = "arrays"
     multichannel = False
 
     @abstractmethod
     def load(self, path: Path) -> dict[str, NDArray[Any]]:
-        """The arrays ``image`` and ``label``, those of them that are there.
+        """The arrays ``image`` and ``label``, as far as they exist.
 
         Raises:
-            UserError: for an unreadable file, and arrays that would take absurdly more memory than
-                the file's size.
+            UserError: for an unreadable file, and for arrays that the file is too small to contain.
         """
 
     @abstractmethod
     def has_label(self, path: Path) -> bool:
-        """Whether a file holds ``label``; no array is read.
+        """Whether a file contains ``label``; reads no array.
 
         Raises:
-            UserError: where it cannot be read.
+            UserError: if it cannot be read.
         """
 
     @abstractmethod
@@ -47,15 +46,15 @@ class ArrayFormat(Format):
         """Write one compressed array to ``path``."""
 
     def read_slices(self, path: Path) -> Volume:
-        """Read ``image`` and, where there, ``label``, of two or three axes: image [D, 1, H, W] as stored.
+        """Read ``image`` and any ``label``, of two or three axes: image [D, 1, H, W] as stored.
 
         Raises:
-            UserError: as :meth:`load` and :func:`semiseg.formats.arrays.as_slices`.
+            UserError: as in :meth:`load` and :func:`semiseg.formats.arrays.as_slices`.
         """
         return as_slices(self.load(path), path)
 
     def read_image(self, path: Path, channels: int = 1) -> Volume:
-        """Read ``image``, without the label that may lie beside it: [D, 1, H, W]."""
+        """Read ``image`` without its label: [D, 1, H, W]."""
         arrays = {name: array for name, array in self.load(path).items() if name == "image"}
         return stack([as_slices(arrays, path)], [path], path.name)
 
@@ -63,7 +62,9 @@ class ArrayFormat(Format):
         """Read ``label`` of two or three axes."""
         label = self.load(path).get("label")
         if label is None or label.ndim not in (2, 3) or label.size == 0:
-            raise UserError(f"{path} holds no array 'label' of two or three axes: is it a mask?")
+            raise UserError(
+                f"{path} has no array 'label' of two or three axes: check that it is a mask."
+            )
         codes = as_codes(label, path)
         return Mask(codes.reshape(-1, *codes.shape[-2:]), codes.shape)
 
@@ -75,13 +76,13 @@ class ArrayFormat(Format):
     def write_probabilities(
         self, path: Path, probabilities: NDArray[np.floating[Any]], like: Reference
     ) -> None:
-        """Write ``probabilities``: the classes, then the axes of the image's array."""
+        """Write ``probabilities``: the axis of classes, then the axes of the image's array."""
         shape = self._shape(path, probabilities.shape[1:], like)
         values = np.asarray(probabilities, np.float32).reshape(-1, *shape)
         self._write(path, "probabilities", values)
 
     def _shape(self, path: Path, result: tuple[int, ...], like: Reference) -> tuple[int, ...]:
-        """The shape of the image's array, which a result of [D, H, W] must fit."""
+        """The shape of the image's array; checks that a result [D, H, W] fits it."""
         source = file_of(like)
         shape = self.load(source)["image"].shape
         check_result(result, (1, *shape)[-3:], path, source)

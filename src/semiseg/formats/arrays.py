@@ -1,4 +1,4 @@
-"""Arrays ``image`` and ``label`` without geometry, as this field's own files hold them."""
+"""Arrays ``image`` and ``label`` without geometry, as in preprocessed data sets."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,23 +14,25 @@ from semiseg.text import times
 
 
 def as_slices(arrays: Mapping[str, NDArray[Any]], path: Path) -> Volume:
-    """``image`` and, where there, ``label``, of two or three axes: image [D, 1, H, W] as stored.
+    """``image`` and any ``label``, of two or three axes: image [D, 1, H, W] as stored.
 
-    Without :func:`compact`'s checks: a black slice is allowed.
+    The checks of :func:`compact` do not apply: a slice may be constant.
 
     Raises:
-        UserError: for a missing ``image``, other axes, unequal shapes, or a label of no codes.
+        UserError: for a missing ``image``, other axes, different shapes, or a label without codes.
     """
     if "image" not in arrays:
-        raise UserError(f"{path} holds no array 'image': is it a file of this set?")
+        raise UserError(
+            f"{path} has no array 'image': check that the file belongs to this data set."
+        )
     image, label = arrays["image"], arrays.get("label")
     if image.ndim not in (2, 3) or image.size == 0:
         raise UserError(
-            f"{path} holds an image of shape {times(image.shape)}: two or three axes are meant."
+            f"{path} contains an image of shape {times(image.shape)}: export two or three axes."
         )
     if label is not None and label.shape != image.shape:
         raise UserError(
-            f"{path} holds a label of shape {times(label.shape)} for an image of "
+            f"{path} contains a label of shape {times(label.shape)} for an image of shape "
             f"{times(image.shape)}: export it again."
         )
     slices = (-1, *image.shape[-2:])
@@ -39,10 +41,10 @@ def as_slices(arrays: Mapping[str, NDArray[Any]], path: Path) -> Volume:
 
 
 def stack(parts: Sequence[Volume], paths: Sequence[Path], identifier: str) -> Volume:
-    """One volume of its slices' arrays, in their order; ``paths`` are where they come from.
+    """Stack slices, in the given order, to one volume; ``paths`` are their files.
 
     Raises:
-        UserError: for slices of different shapes, some of them without label, or nonsense values.
+        UserError: for slices of different shapes, some slices without a label, or invalid values.
     """
     shapes = {part.image.shape[2:] for part in parts}
     if len(shapes) > 1:
@@ -55,7 +57,7 @@ def stack(parts: Sequence[Volume], paths: Sequence[Path], identifier: str) -> Vo
     if labels and len(labels) < len(parts):
         missing = next(p for p, part in zip(paths, parts, strict=True) if part.label is None)
         raise UserError(
-            f"{missing} has no label though other slices of {identifier} have one: add it."
+            f"{missing} has no label but other slices of {identifier} have one: add it."
         )
     image = np.concatenate([part.image for part in parts])
     return Volume(compact(image, paths[0]), np.concatenate(labels) if labels else None)

@@ -1,4 +1,4 @@
-"""What a file format is: how a file is recognised, read and written."""
+"""The interface of file formats: recognising, reading and writing files."""
 
 import dataclasses
 from abc import ABC, abstractmethod
@@ -22,9 +22,9 @@ class Mask:
 
     Attributes:
         codes: [D, H, W] class codes.
-        shape: of the array in the file.
-        spacing: (slice, row, column) in mm; None where the format carries none.
-        affine: voxel of the file to RAS in mm; None where the format carries none.
+        shape: shape of the array in the file.
+        spacing: (slice, row, column) in mm; None if the format stores none.
+        affine: voxel of the file to RAS in mm; None if the format stores none.
     """
 
     codes: NDArray[np.uint8]
@@ -35,12 +35,12 @@ class Mask:
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """The image that a result was predicted from: a result lies on its grid.
+    """The image that a result was predicted from. The result is written on its grid.
 
     Attributes:
-        volume: the image as it was read; its geometry counts.
-        path: its file, whose header and axes a result of the same format takes over; None where the
-            geometry of ``volume`` is all there is (a DICOM series, slices stacked by a layout).
+        volume: the image as it was read; only its geometry is used.
+        path: its file; a result of the same format takes over its header and axes. None if there is
+            no such file (a DICOM series, slices stacked by a layout).
         classes: names of the result's classes, background first.
     """
 
@@ -50,17 +50,17 @@ class Reference:
 
 
 class Format(ABC):
-    """One file format. To add one: a file in this folder and a line in ``FORMATS``.
+    """A file format. To add one, add a file to this folder and a line to ``FORMATS``.
 
-    An instance holds no state. Libraries that take long to import are imported by the methods that
-    need them.
+    Instances have no state. Libraries that are slow to import are imported in the methods that use
+    them.
 
     Attributes:
-        name: what people call it.
-        suffixes: how names of its files end, in lower case; the first is the usual one.
+        name: its common name.
+        suffixes: suffixes of its files in lower case; the most common one first.
         kind: ``volume``: voxels with an affine; ``picture``: pixels, or pages of them; ``arrays``:
             named arrays without geometry.
-        multichannel: whether an image of several channels can be read from it.
+        multichannel: whether it supports images of several channels.
     """
 
     name: ClassVar[str]
@@ -69,53 +69,53 @@ class Format(ABC):
     multichannel: ClassVar[bool] = True
 
     def recognises(self, path: Path) -> bool:
-        """Whether ``path`` is of this format, by its name. Reading refuses a file that is not."""
+        """Whether the name of ``path`` is of this format. Reading checks the content."""
         return path.name.lower().endswith(self.suffixes)
 
     def suffix(self, path: Path) -> str:
-        """The part of the name of ``path`` that says the format, in lower case: ``.nii.gz`` as a whole."""
+        """The suffix of ``path`` in lower case, such as ``.nii.gz``; empty for other formats."""
         name = path.name.lower()
         return max((end for end in self.suffixes if name.endswith(end)), key=len, default="")
 
     def files(self, path: Path) -> tuple[Path, ...]:
-        """All files that ``path`` is read from: itself, and the voxels of a header that lie beside it.
+        """All files that ``path`` is read from: itself and, for a header, the files of its voxels.
 
         Raises:
-            UserError: for voxels that are missing or lie outside the header's folder.
+            UserError: if a file of voxels is missing or is outside the header's folder.
         """
         return (path,)
 
     @abstractmethod
     def read_image(self, path: Path, channels: int = 1) -> Volume:
-        """Read an image (no label) with its geometry: image [D, C, H, W].
+        """Read an image with its geometry, without a label: image [D, C, H, W].
 
         Args:
             path: its file.
-            channels: that the image must have, or (pictures) is converted to.
+            channels: number of channels; pictures are converted to it, other images must have it.
 
         Raises:
-            UserError: for a file that is unreadable, truncated, empty, constant, holds NaN, or has
-                other axes.
+            UserError: for a file that is unreadable, truncated, empty, constant, contains NaN, or
+                has other axes.
         """
 
     @abstractmethod
     def read_mask(self, path: Path, values: MaskValues = USUAL) -> Mask:
-        """Read class codes without knowing their image.
+        """Read class codes without their image.
 
         Args:
             path: the mask's file.
-            values: what its values mean, where the format leaves that open (pictures).
+            values: the meaning of its values, for formats that do not define it (pictures).
 
         Raises:
-            UserError: for a file that is unreadable or holds no class codes.
+            UserError: for a file that is unreadable or does not contain class codes.
         """
 
     def read_label(self, path: Path, like: Volume) -> NDArray[np.uint8]:
         """Read the label of the image ``like``, with the same slices: [D, H, W].
 
         Raises:
-            UserError: for an unreadable file, another shape or grid than the image's, or values that
-                are no class codes.
+            UserError: for an unreadable file, a shape or grid that differs from the image's, or
+                values that are not class codes.
         """
         codes = self.read_mask(path).codes
         depth, _, height, width = like.image.shape
@@ -127,15 +127,15 @@ class Format(ABC):
         return codes
 
     def mask_suffix(self, path: Path) -> str:
-        """The suffix of a mask whose image is ``path``: the same format, in one file."""
+        """The suffix of a mask for the image ``path``: the same format, in a single file."""
         return self.suffix(path)
 
     @abstractmethod
     def write_mask(self, path: Path, mask: NDArray[np.integer[Any]], like: Reference) -> None:
-        """Write class codes [D, H, W] on the grid of their image; never seen half-written.
+        """Write class codes [D, H, W] on the grid of their image, atomically.
 
         Raises:
-            UserError: where the shapes differ or the file cannot be written.
+            UserError: if the shapes differ or the file cannot be written.
         """
 
     @abstractmethod
@@ -145,15 +145,15 @@ class Format(ABC):
         """Write probabilities [K, D, H, W] of K classes on the grid of their image.
 
         Raises:
-            UserError: where the shapes differ or the file cannot be written.
+            UserError: if the shapes differ or the file cannot be written.
         """
 
 
 def file_of(like: Reference) -> Path:
-    """The image's file, for a format that writes a result only beside a file of its own.
+    """The image's file, for formats that need it to write a result.
 
     Raises:
-        ValueError: where there is none, which is a fault of the caller.
+        ValueError: if there is none, which is an error of the caller.
     """
     if like.path is None:
         raise ValueError("this format takes the grid of a result from the image's file")

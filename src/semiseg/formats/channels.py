@@ -1,4 +1,4 @@
-"""Images whose channels lie in a file each."""
+"""Images with one file per channel."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from semiseg.text import times
 
 
 def read_channels(paths: Sequence[Path]) -> Volume:
-    """Read an image whose channels lie in a file each, on one grid.
+    """Read an image with one file per channel, all on the same grid.
 
     Raises:
-        UserError: where a file is not readable as a volume, or they differ in grid.
+        UserError: if a file cannot be read as a volume, or the grids differ.
     """
     first, *others = (volume_format_of(path).read_image(path) for path in paths)
     for path, other in zip(paths[1:], others, strict=True):
@@ -30,7 +30,7 @@ def _check_grid(path: Path, other: Volume, first_path: Path, first: Volume) -> N
     if (other.image.shape, other.slice_axis) != (first.image.shape, first.slice_axis):
         raise UserError(
             f"{path} has {times(_size(other))} voxels (slices first) but {first_path} has "
-            f"{times(_size(first))}: resample the channels of an image to one grid."
+            f"{times(_size(first))}: resample all channels to the same grid."
         )
     if first.affine is None or other.affine is None:
         return
@@ -38,8 +38,8 @@ def _check_grid(path: Path, other: Volume, first_path: Path, first: Volume) -> N
     away = apart(other.affine, first.affine, stored)
     if not away <= GRID_TOLERANCE * min(first.spacing or (1.0,)):
         raise UserError(
-            f"{path} lies up to {away:.3g} mm away from {first_path} (their affines differ): "
-            "resample the channels of an image to one grid."
+            f"{path} is up to {away:.3g} mm away from {first_path} (their affines differ): "
+            "resample all channels to the same grid."
         )
 
 

@@ -1,8 +1,8 @@
 """Series of DICOM files as volumes (the extra ``dicom``).
 
-A series is grouped by its UID, sorted along its normal and placed by its headers, whatever its files
-are called. Names of people never leave this module: neither files nor folders, which are often
-named after patients, occur in what it says; a series is called by a digest of its UID.
+Files are grouped by the UID of their series and sorted along its normal; their names do not matter.
+Messages contain neither file nor folder names, because these often contain patients' names. A series
+is named by a digest of its UID.
 """
 
 import dataclasses
@@ -27,22 +27,23 @@ from semiseg.formats.dicom_header import (
     slices_of,
 )
 from semiseg.formats.grid import Affine, as_volume
+from semiseg.formats.named import suffix_by_name
 from semiseg.formats.sizes import check_announced
 from semiseg.formats.stack import Slice, Stack, stacked
 
-MAGIC = b"DICM"  # behind 128 bytes of any content
+MAGIC = b"DICM"  # after 128 bytes of any content
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclasses.dataclass(frozen=True)
 class Series:
-    """One volume: where its slices lie, in what order, and on what grid.
+    """A series as one volume: its files, the order of its slices, and its grid.
 
     Attributes:
         name: ``series-1a2b3c4d``, the start of the SHA-256 of its UID.
         uid: the SeriesInstanceUID.
-        patient: what says that two series are of one person; never shown.
-        folder: that holds its files; never shown.
+        patient: key that is equal for series of one patient; never shown.
+        folder: the folder of its files; never shown.
         stack: its slices.
     """
 
@@ -54,7 +55,7 @@ class Series:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Its slices' files, each once."""
+        """The files of its slices, without duplicates."""
         return tuple(dict.fromkeys(one.path for one in self.stack.slices))
 
     @property
@@ -65,7 +66,7 @@ class Series:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What lies in a folder: series, segmentations, and what was left out, as sentences."""
+    """The content of a folder: series, segmentations, and notes about files that were ignored."""
 
     series: tuple[Series, ...]
     segmentations: tuple[Segmentation, ...]
@@ -78,7 +79,7 @@ def holds_dicom(folder: Path) -> bool:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file begins as DICOM files do."""
+    """Whether a file has the DICOM prefix."""
     try:
         with open(path, "rb") as file:
             return file.read(132)[128:] == MAGIC
@@ -92,13 +93,12 @@ def series_name(uid: str) -> str:
 
 
 def series_below(folder: Path) -> Found:
-    """All series below ``folder``, by their headers; no voxel is read.
+    """All series below ``folder``; reads headers only.
 
-    Localisers, and series that are no stacks of grey slices in space, are left out with a note.
+    Localisers, coloured series and series without positions are left out with a note.
 
     Raises:
-        UserError: for a file that is damaged, and slices that do not make a volume; and without
-            pydicom.
+        UserError: for a damaged file, slices that do not form a volume, or if pydicom is missing.
     """
     groups: dict[str, list[tuple[Path, Any]]] = {}
     segmentations, other = [], 0
@@ -127,9 +127,9 @@ def series_below(folder: Path) -> Found:
         localisers += len(series) - len(stacks)
         series = stacks
     counts = (
-        (localisers, "localisers (or series of a single slice beside stacks)"),
+        (localisers, "localisers (or single slices among series of several slices)"),
         (no_stack, "series that are coloured or have no position in space"),
-        (other, "DICOM files that are no images"),
+        (other, "DICOM files that are not images"),
     )
     notes = [f"left out: {count:,} {what}." for count, what in counts if count]
     notes += [note for one in series for note in one.stack.notes]
@@ -142,11 +142,11 @@ def read_series(series: Series) -> Volume:
     """The voxels of a series with its geometry, rescaled (to HU for CT).
 
     Returns:
-        image [D, 1, H, W] as :func:`semiseg.formats.grid.as_volume` makes it of the axes
-        (column, row, slice), which SimpleITK and common converters to NIfTI have too.
+        image [D, 1, H, W], made by :func:`semiseg.formats.grid.as_volume` from the axes
+        (column, row, slice), which SimpleITK and common converters to NIfTI use too.
 
     Raises:
-        UserError: for pixels that are missing, damaged, or compressed in a way unknown to pydicom.
+        UserError: for pixels that are missing, damaged, or in a compression unknown to pydicom.
     """
     slices = series.stack.slices
     planes: list[NDArray[Any] | None] = [None] * len(slices)
@@ -161,19 +161,17 @@ def read_series(series: Series) -> Volume:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Files below ``folder`` of any name but those of other images, sorted."""
-    from semiseg.formats import suffix_of  # which knows all formats, this one too
-
+    """Files below ``folder``, sorted, without those that have the suffix of another format."""
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            other = suffix_of(Path(name)) or name.upper() == "DICOMDIR"
+            other = suffix_by_name(Path(name)) or name.upper() == "DICOMDIR"
             if not (name.startswith(".") or other):
                 yield Path(root, name)
 
 
 def _series(uid: str, files: Sequence[tuple[Path, Any]]) -> Series:
-    """Raises UserError where the slices make no volume."""
+    """A series of its files and headers; raises UserError if the slices do not form a volume."""
     name = series_name(uid)
     slices: dict[tuple[str, int], Slice] = {}
     for path, header in files:
@@ -186,7 +184,9 @@ def _series(uid: str, files: Sequence[tuple[Path, Any]]) -> Series:
                 "whose position, orientation or spacing is missing or damaged: export it again."
             ) from None
         if "ModalityLUTSequence" in header:
-            raise UserError(f"{name} has intensities by table (Modality LUT): export it rescaled.")
+            raise UserError(
+                f"{name} stores its intensities with a Modality LUT: export it rescaled."
+            )
     header = files[0][1]
     patient = str(header.get("PatientID") or "").strip()
     study = str(header.get("StudyInstanceUID") or uid)
@@ -206,19 +206,19 @@ def _pixels(pydicom: Any, path: Path, name: str) -> NDArray[Any]:
         compressed = data.file_meta.TransferSyntaxUID.is_compressed
         frames = int(data.get("NumberOfFrames") or 1)
         shape, itemsize = (frames, data.Rows, data.Columns), max(data.BitsAllocated // 8, 1)
-    except Exception:  # a parser of foreign files fails in any way
+    except Exception:  # damaged files can raise any exception
         raise _unreadable(name) from None
     try:
         check_announced(path, shape, itemsize, compressed=True)
-    except UserError:  # would name the file
+    except UserError:  # its message contains the file's name
         raise _unreadable(name) from None
     try:
         pixels = np.asarray(data.pixel_array)
     except Exception:
         if compressed:
             raise UserError(
-                f"{name} is compressed as '{syntax}', which pydicom cannot read here: install "
-                "pylibjpeg (pip install 'pylibjpeg[all]'), or decompress it with gdcmconv --raw."
+                f"{name} is compressed as '{syntax}', which pydicom cannot read without a plugin: "
+                "run pip install 'pylibjpeg[all]', or decompress it with gdcmconv --raw."
             ) from None
         raise _unreadable(name) from None
     return pixels.reshape(-1, *pixels.shape[-2:])

@@ -1,4 +1,4 @@
-"""DICOM as a format: a folder with one series, labels as DICOM-SEG, results as NIfTI."""
+"""The DICOM format: a folder with one series, labels as DICOM-SEG, results as NIfTI."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from semiseg.formats.nifti import NIFTI
 class Dicom(Format):
     """DICOM files through pydicom and highdicom (the extra ``dicom``), recognised by their content.
 
-    The methods that read take the folder of one series. Folders of several series are read by
+    The methods that read take a folder with one series. For several series, use
     :func:`semiseg.formats.dicom.series_below` and :func:`semiseg.formats.dicom.read_series`.
     """
 
@@ -28,7 +28,7 @@ class Dicom(Format):
     multichannel = False
 
     def recognises(self, path: Path) -> bool:
-        """Whether ``path`` is a DICOM file, or a folder that holds any."""
+        """Whether ``path`` is a DICOM file, or a folder that contains one."""
         return holds_dicom(path) if path.is_dir() else is_dicom(path)
 
     def files(self, path: Path) -> tuple[Path, ...]:
@@ -44,12 +44,14 @@ class Dicom(Format):
         series, found = _only_series(path)
         drawn = [one for one in found.segmentations if one.series_uid == series.uid]
         if not drawn:
-            raise UserError(f"{path} holds no DICOM-SEG of its series: is it a folder of labels?")
+            raise UserError(
+                f"{path} contains no DICOM-SEG of its series: add one, or check the path."
+            )
         codes = {name: number for one in drawn for number, name in one.segments}
         return read_segmentations(drawn, codes, series, like)
 
     def read_mask(self, path: Path, values: MaskValues = USUAL) -> Mask:
-        """Read the DICOM-SEG files below ``path`` on the grid of the series that they lie beside."""
+        """Read the DICOM-SEG files below ``path`` on the grid of their series."""
         image = self.read_image(path)
         codes = self.read_label(path, image)
         shape = np.moveaxis(codes, 0, image.slice_axis).shape
@@ -66,7 +68,7 @@ class Dicom(Format):
     def write_probabilities(
         self, path: Path, probabilities: NDArray[np.floating[Any]], like: Reference
     ) -> None:
-        """Write NIfTI on the grid of the series, the classes last."""
+        """Write NIfTI on the grid of the series, with the classes as the last axis."""
         NIFTI.write_probabilities(path, probabilities, like)
 
 
@@ -77,7 +79,7 @@ def _only_series(folder: Path) -> tuple[Series, Found]:
     found = series_below(folder)
     if len(found.series) != 1:
         raise UserError(
-            f"{folder} holds {len(found.series)} series of slices where one is meant: give the folder "
+            f"{folder} contains {len(found.series)} series of slices instead of one: give the folder "
             "of one series."
         )
     return found.series[0], found

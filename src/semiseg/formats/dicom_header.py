@@ -1,4 +1,4 @@
-"""Headers of DICOM files: read without pixels, and what they say of slices and segments."""
+"""Reading of DICOM headers, and of the slices and segments that they describe."""
 
 import contextlib
 import dataclasses
@@ -27,9 +27,9 @@ TAGS = [
 
 @dataclasses.dataclass(frozen=True)
 class Segmentation:
-    """A DICOM-SEG: the series it is of, and its segments' names by number.
+    """A DICOM-SEG: the UID of its series, and the number and name of each segment.
 
-    ``colours``: segment's name -> ``#rrggbb``, where the file recommends one.
+    ``colours``: name of a segment -> ``#rrggbb``, if the file recommends one.
     """
 
     path: Path
@@ -40,17 +40,17 @@ class Segmentation:
 
 @contextlib.contextmanager
 def quiet(folder: Path) -> Iterator[Any]:
-    """pydicom, which must not repeat values of headers in warnings.
+    """Yield pydicom without its warnings, which may contain patients' data from headers.
 
     Raises:
-        UserError: where it is not installed.
+        UserError: if pydicom is not installed.
     """
     try:
         import pydicom
     except ImportError:
         raise UserError(
-            f"{folder} holds DICOM files, for which packages are missing: "
-            "pip install 'semiseg[dicom]'."
+            f"{folder} contains DICOM files, for which packages are missing: "
+            "run pip install 'semiseg[dicom]'."
         ) from None
     for name in ("pydicom", "highdicom"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -60,15 +60,15 @@ def quiet(folder: Path) -> Iterator[Any]:
 
 
 def read_header(pydicom: Any, path: Path, called: str) -> Any:
-    """The header of a file without its pixels; ``called`` is what people are told of the file.
+    """The header of a file, without its pixels; ``called`` is the file's name in messages.
 
     Raises:
-        UserError: for a damaged file, and one that is deflated as a whole.
+        UserError: for a damaged file, and for one that is deflated as a whole.
     """
     damaged = UserError(f"{called} cannot be read (damaged): copy it again or leave it out.")
     try:
         meta = pydicom.filereader.read_file_meta_info(path)
-    except Exception:  # a parser of foreign files fails in any way
+    except Exception:  # damaged files can raise any exception
         raise damaged from None
     if meta.get("TransferSyntaxUID") == DEFLATED:
         raise UserError(
@@ -76,7 +76,7 @@ def read_header(pydicom: Any, path: Path, called: str) -> Any:
         )
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
-        for element in header:  # values are parsed when they are asked for
+        for element in header:  # access parses the value
             header[element.tag]
     except Exception:
         raise damaged from None
@@ -86,17 +86,17 @@ def read_header(pydicom: Any, path: Path, called: str) -> Any:
 
 
 def is_placed(header: Any) -> bool:
-    """Whether a header says where its slices lie in space."""
+    """Whether a header gives the position of its slices in space."""
     return bool(header.get("ImagePositionPatient") and header.get("ImageOrientationPatient")) or (
         "PerFrameFunctionalGroupsSequence" in header
     )
 
 
 def slices_of(path: Path, header: Any) -> Iterator[Slice]:
-    """The slices that one file holds: one, or the frames of an enhanced object.
+    """The slices of one file: one, or the frames of an enhanced object.
 
     Raises:
-        Exception: of many kinds, where entries are missing or damaged.
+        Exception: of various types, if entries are missing or damaged.
     """
     frames = header.get("PerFrameFunctionalGroupsSequence")
     size = (int(header.Rows), int(header.Columns))
@@ -135,7 +135,7 @@ def slices_of(path: Path, header: Any) -> Iterator[Slice]:
 def _numbers(values: Any, count: int) -> tuple[float, ...]:
     numbers = tuple(float(value) for value in values)
     if len(numbers) != count or not np.isfinite(numbers).all():
-        raise ValueError("not the numbers that are meant")
+        raise ValueError(f"not {count} finite numbers")
     return numbers
 
 
@@ -144,7 +144,7 @@ def _name_of(segment: Any) -> str:
 
 
 def _colour_of(segment: Any) -> str | None:
-    """``#rrggbb`` of what a segment recommends to be shown in."""
+    """The recommended display colour of a segment as ``#rrggbb``."""
     value = segment.get("RecommendedDisplayCIELabValue")
     if value is None:
         return None
@@ -152,13 +152,13 @@ def _colour_of(segment: Any) -> str | None:
         from highdicom.color import CIELabColor
 
         red, green, blue = CIELabColor.from_dicom_value(tuple(map(int, value))).to_rgb()
-    except Exception:  # an older highdicom, or nonsense: nothing depends on a colour
+    except Exception:  # an older highdicom or an invalid value: the colour is optional
         return None
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def segmentations_of(path: Path, header: Any) -> list[Segmentation]:
-    """The DICOM-SEG of the file, where it says of which series it is."""
+    """The DICOM-SEG of the file, if it refers to a series; else an empty list."""
     segments = header.get("SegmentSequence") or ()
     return [
         Segmentation(

@@ -1,4 +1,4 @@
-"""DICOM-SEG: segmentations of a series, by highdicom (the extra ``dicom``)."""
+"""Reading of DICOM-SEG, segmentations of a series, through highdicom (the extra ``dicom``)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,14 +19,14 @@ def read_segmentations(
     """The label of a series from its segmentations, with the slices of ``like``: [D, H, W].
 
     Args:
-        segmentations: of the series; each may hold some of the classes.
-        codes: segment's name -> class code; others are background.
-        series: that they are of.
-        like: its image.
+        segmentations: segmentations of the series; each may contain some of the classes.
+        codes: name of a segment -> class code; other segments are background.
+        series: their series.
+        like: the image of the series.
 
     Raises:
-        UserError: for a damaged file, fractions in place of masks, a grid that is not the series',
-            or overlapping segments; and without highdicom.
+        UserError: for a damaged file, fractional segments, another grid than that of the series,
+            or overlapping segments, or if highdicom is missing.
     """
     with quiet(series.folder):
         try:
@@ -34,7 +34,7 @@ def read_segmentations(
         except ImportError:
             raise UserError(
                 f"{series.name} has a DICOM-SEG, for which highdicom is missing: "
-                "pip install 'semiseg[dicom]'."
+                "run pip install 'semiseg[dicom]'."
             ) from None
         slices = series.stack.slices
         height, width = slices[0].size
@@ -54,28 +54,28 @@ def read_segmentations(
 def _numbers(
     segread: Any, segmentation: Segmentation, series: Series, shape: tuple[int, ...]
 ) -> NDArray[np.integer[Any]]:
-    """Segments' numbers on the series' grid of (column, row, slice)."""
+    """Numbers of the segments on the series' grid of (column, row, slice)."""
     try:
         found = segread(segmentation.path)
         if found.SegmentationType == "FRACTIONAL":
             raise UserError(
-                f"The DICOM-SEG of {series.name} holds fractions: save it as binary masks."
+                f"The DICOM-SEG of {series.name} is fractional: save it as binary masks."
             )
         volume = found.get_volume(combine_segments=True)
         affine = np.asarray(volume.affine, np.float64)
     except UserError:
         raise
-    except Exception as error:  # a parser of foreign files fails in any way
+    except Exception as error:  # damaged files can raise any exception
         if "overlap" in str(error).lower():
             raise _overlapping(series) from None
         raise UserError(
-            f"The DICOM-SEG of {series.name} cannot be read (damaged, or of uneven slices): "
+            f"The DICOM-SEG of {series.name} cannot be read (damaged, or its slices are uneven): "
             "export it again."
         ) from None
     placed = onto_grid(np.asarray(volume.array), affine, series.stack.affine, shape)
     if placed is None:
         raise UserError(
-            f"The DICOM-SEG of {series.name} lies on another grid than the series: "
+            f"The DICOM-SEG of {series.name} is not on the grid of the series: "
             "resample it to the series."
         )
     return placed
@@ -83,6 +83,5 @@ def _numbers(
 
 def _overlapping(series: Series) -> UserError:
     return UserError(
-        f"The DICOM-SEG of {series.name} has segments that overlap: "
-        "save segments that exclude each other."
+        f"The DICOM-SEG of {series.name} has overlapping segments: save segments without overlap."
     )

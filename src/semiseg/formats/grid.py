@@ -1,4 +1,4 @@
-"""Voxel arrays with an affine, of whatever format: slices first, labels on their image's grid."""
+"""Voxel arrays with an affine, independent of the format: axes, spacing and grids."""
 
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,17 @@ from semiseg.errors import UserError
 from semiseg.formats.values import as_codes, compact
 from semiseg.text import times
 
-CLEARLY_LARGER = 1.2  # a slice distance, as a multiple of the spacing within slices
-GRID_TOLERANCE = 0.1  # how far two grids may lie apart, as a part of the smallest spacing
+CLEARLY_LARGER = 1.2  # distance of slices, as a multiple of the spacing within slices
+GRID_TOLERANCE = 0.1  # largest distance of two equal grids, as a fraction of the smallest spacing
 
 Affine = NDArray[np.float64]
 
 
 def slice_axis_of(shape: tuple[int, ...], spacing: tuple[float, ...]) -> int:
-    """Which of three axes counts the slices.
+    """Which of the three axes is that of the slices.
 
-    The one of a single voxel; else the one whose spacing is more than 1.2 times the others';
-    else the last.
+    The axis with a single voxel; else the one whose spacing is more than 1.2 times that of the
+    others; else the last.
     """
     single = [axis for axis in range(3) if shape[axis] == 1]
     if len(single) == 1:
@@ -32,19 +32,19 @@ def slice_axis_of(shape: tuple[int, ...], spacing: tuple[float, ...]) -> int:
 
 
 def as_volume(data: NDArray[Any], affine: Affine, path: Path, channels: int = 1) -> Volume:
-    """An image of the axes X, Y, Z and (for channels) a fourth, as every reader hands it over.
+    """Convert an image with the axes X, Y, Z and (for channels) a fourth to a volume.
 
     Args:
         data: [X, Y], [X, Y, Z] or [X, Y, Z, C].
         affine: voxel to RAS in mm.
-        path: named in errors.
-        channels: what the fourth axis must count; with 1 it may be absent.
+        path: the file, for errors.
+        channels: length of the fourth axis; with 1 it may be absent.
 
     Returns:
-        image [D, C, H, W] int16 where exact, else float32; slices along :func:`slice_axis_of`.
+        image [D, C, H, W] int16 if exact, else float32; slices along :func:`slice_axis_of`.
 
     Raises:
-        UserError: for other axes, no valid spacing, and as :func:`compact`.
+        UserError: for other axes, an invalid spacing, and as in :func:`compact`.
     """
     data = four_axes(data, path, channels)
     source = spacing_of(affine, path)
@@ -57,7 +57,8 @@ def as_label(data: NDArray[Any], affine: Affine, path: Path, like: Volume) -> ND
     """The label of the image ``like``, with the same slice axis: [D, H, W].
 
     Raises:
-        UserError: for another shape or grid than the image's, or values that are no class codes.
+        UserError: for a shape or grid that differs from the image's, or values that are not class
+            codes.
     """
     data = four_axes(data, path, 1)[..., 0]
     label = np.moveaxis(data, like.slice_axis, 0)
@@ -73,22 +74,22 @@ def as_label(data: NDArray[Any], affine: Affine, path: Path, like: Volume) -> ND
         smallest = min(like.spacing) if like.spacing else 1.0
         if not away <= GRID_TOLERANCE * smallest:
             raise UserError(
-                f"{path} lies up to {away:.3g} mm away from its image (their affines differ): "
+                f"{path} is up to {away:.3g} mm away from its image (their affines differ): "
                 "resample the label to the image's grid."
             )
     return as_codes(label, path)
 
 
 def stored_order(data: NDArray[Any], axis: int) -> NDArray[Any]:
-    """[K, D, H, W] with the slices of ``axis`` first as [X, Y, Z, K]."""
+    """[K, D, H, W], whose slices are those of ``axis``, as [X, Y, Z, K]."""
     return np.moveaxis(np.moveaxis(data, 0, -1), 0, axis)
 
 
 def check_result(shape: tuple[int, ...], image: tuple[int, ...], path: Path, source: Path) -> None:
-    """A result must have the three axes of the image that it was predicted from.
+    """Check that a result has the shape of the image that it was predicted from.
 
     Raises:
-        UserError: where they differ.
+        UserError: if the shapes differ.
     """
     if shape != image:
         raise UserError(
@@ -114,10 +115,10 @@ def four_axes(data: NDArray[Any], path: Path, channels: int) -> NDArray[Any]:
         return data
     if data.ndim < 3 or channels > 1:
         raise UserError(
-            f"{path} has shape {times(shape)}, not 3 axes and {channels} channels: export it so."
+            f"{path} has shape {times(shape)}: export 3 axes and, as a fourth, {channels} channels."
         )
     raise UserError(
-        f"{path} has {data.ndim} axes ({times(shape)}) where a 3D image is meant: "
+        f"{path} has {data.ndim} axes ({times(shape)}) instead of 3: "
         "save each time point or channel as its own 3D file."
     )
 
@@ -126,12 +127,12 @@ def spacing_of(affine: Affine, path: Path) -> tuple[float, float, float]:
     """The spacing of the source's three axes in mm.
 
     Raises:
-        UserError: where the affine is singular or not finite.
+        UserError: if the affine is singular or not finite.
     """
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     if not (np.isfinite(affine).all() and (spacing > 0).all()):
         raise UserError(f"{path} has no valid spacing in its header: repair the affine.")
-    # Headers are float32: 0.7 stays 0.7 in what people read.
+    # Headers are float32: round so that 0.7 is shown as 0.7.
     first, second, third = (float(f"{value:.6g}") for value in spacing)
     return first, second, third
 
@@ -143,7 +144,7 @@ def slices_first(spacing: tuple[float, float, float], axis: int) -> tuple[float,
 
 
 def apart(one: Affine, other: Affine, shape: tuple[int, ...]) -> float:
-    """The largest distance in mm between equal corners of two grids."""
+    """The largest distance in mm between corresponding corners of two grids."""
     corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape[:3]) - 1)
     homogeneous = np.concatenate([corners, np.ones((8, 1))], axis=1)
     return float(np.linalg.norm(homogeneous @ (one - other)[:3].T, axis=1).max())
@@ -152,19 +153,19 @@ def apart(one: Affine, other: Affine, shape: tuple[int, ...]) -> float:
 def onto_grid(
     data: NDArray[Any], affine: Affine, target: Affine, shape: tuple[int, ...]
 ) -> NDArray[Any] | None:
-    """Voxels of a grid that is ``target``'s but for turned or mirrored axes, or a part of it.
+    """Move voxels to the grid ``target`` by permuting, mirroring, cropping and padding axes.
 
-    Nothing is interpolated; what ``data`` does not cover is 0.
+    Nothing is interpolated; voxels that ``data`` does not cover are 0.
 
     Args:
         data: [I, J, K] values with ``affine``.
-        affine: of ``data``, voxel to mm.
-        target: the other grid's.
-        shape: of the other grid.
+        affine: affine of ``data``, voxel to mm.
+        target: affine of the other grid.
+        shape: shape of the other grid.
 
     Returns:
-        An array of ``shape``, or None where the voxels of the two grids do not coincide, or values
-        other than 0 lie outside.
+        An array of ``shape``, or None if the voxels of the two grids do not coincide, or if values
+        other than 0 are outside the other grid.
     """
     step = np.linalg.inv(target) @ affine
     whole = np.rint(step)
@@ -181,13 +182,13 @@ def onto_grid(
         if turn[axis, source] < 0:
             turned = np.flip(turned, axis)
             start[axis] -= data.shape[source] - 1
-    here, there = [], []
-    for first, size, room in zip(start, turned.shape, shape, strict=True):
-        low, high = max(int(first), 0), min(int(first) + size, room)
-        here.append(slice(low, max(high, low)))
-        there.append(slice(low - int(first), max(high, low) - int(first)))
+    to, source_slices = [], []
+    for first, size, length in zip(start, turned.shape, shape, strict=True):
+        low, high = max(int(first), 0), min(int(first) + size, length)
+        to.append(slice(low, max(high, low)))
+        source_slices.append(slice(low - int(first), max(high, low) - int(first)))
     result = np.zeros(shape, data.dtype)
-    result[tuple(here)] = turned[tuple(there)]
+    result[tuple(to)] = turned[tuple(source_slices)]
     if np.count_nonzero(result) < np.count_nonzero(data):
         return None
     return result

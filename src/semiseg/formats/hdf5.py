@@ -1,4 +1,4 @@
-"""This field's HDF5: ``image`` and ``label`` without geometry."""
+"""HDF5 files with the arrays ``image`` and ``label``, without geometry."""
 
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,17 @@ from semiseg.formats.values import damaged
 
 
 class Hdf5(ArrayFormat):
-    """HDF5 through h5py; Synapse's volumes end in ``.npy.h5``."""
+    """HDF5 through h5py; volumes of Synapse have the suffix ``.npy.h5``."""
 
     name = "HDF5"
     suffixes = (".h5", ".npy.h5")
 
     def load(self, path: Path) -> dict[str, NDArray[Any]]:
-        """The arrays; one that lies in another file is refused."""
+        """The arrays; raises UserError for an array that is stored in another file."""
         import h5py
 
         if not path.is_file():
-            raise UserError(f"{path} does not exist: copy it or take it off its list.")
+            raise UserError(f"{path} does not exist: copy it or remove it from the list.")
         try:
             with h5py.File(path, "r") as file:
                 for key in KEYS:
@@ -33,7 +33,7 @@ class Hdf5(ArrayFormat):
             raise damaged(path, "HDF5") from None
 
     def has_label(self, path: Path) -> bool:
-        """Whether a file holds ``label``."""
+        """Whether a file contains ``label``."""
         import h5py
 
         try:
@@ -43,7 +43,7 @@ class Hdf5(ArrayFormat):
             raise damaged(path, "HDF5") from None
 
     def save(self, path: Path, name: str, array: NDArray[Any]) -> None:
-        """Write one array, packed by gzip."""
+        """Write one array, compressed with gzip."""
         import h5py
 
         with h5py.File(path, "w") as file:
@@ -54,14 +54,14 @@ HDF5 = Hdf5()
 
 
 def _check(file: Any, key: str, path: Path) -> None:
-    """An array of HDF5 may lie in any other file of the machine, and be empty at any size."""
+    """Refuse links to other files, which may be any file of the machine, and implausible sizes."""
     import h5py
 
     link = file.get(key, getlink=True)
     if link is None:
         return
     array: Any = None if isinstance(link, h5py.ExternalLink) else file.get(key)
-    own = isinstance(array, h5py.Dataset) and array.file.filename == file.filename
-    if not own or array.external or array.is_virtual:
-        raise UserError(f"{path} does not hold its array '{key}' itself: copy it into the file.")
+    same_file = isinstance(array, h5py.Dataset) and array.file.filename == file.filename
+    if not same_file or array.external or array.is_virtual:
+        raise UserError(f"{path} only links to its array '{key}': copy the array into the file.")
     check_announced(path, array.shape or (), array.dtype.itemsize, compressed=True)

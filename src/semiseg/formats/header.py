@@ -1,4 +1,4 @@
-"""What a picture's header says: size, colours, depth, pages. No pixel is read for it."""
+"""Headers of pictures: size, colours, depth and pages, read without the pixels."""
 
 import dataclasses
 import struct
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 GREY = ("1", "L", "LA", "I", "F")
-MOST_PIXELS = 2**27  # of one page: 134 million, 11,585 x 11,585
+MOST_PIXELS = 2**27  # per page: 134 million, or 11,585 x 11,585
 
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """A picture before it is read.
+    """The header of a picture.
 
     Attributes:
-        height, width: in pixels, after the turn that its EXIF entry asks for.
+        height, width: in pixels, after the rotation by the EXIF orientation.
         channels: 1 grey, 3 coloured.
-        deep: more than 8 bits a channel.
-        pages: 1, or the slices of a stack (TIFF).
-        turned: whether that turn swaps height and width.
-        coloured: pixels hold colours.
-        palette: pixels hold numbers of colours.
+        deep: more than 8 bits per channel.
+        pages: 1, or the number of slices of a stack (TIFF).
+        turned: whether that rotation swaps height and width.
+        coloured: pixels are colours.
+        palette: pixels are indices of a palette.
         lossy: JPEG.
-        tiff: the TIFF's own header where `tiff.read_tiff` reads it; else Pillow does.
+        tiff: the TIFF header if `tiff.read_tiff` reads the file; None if Pillow does.
     """
 
     height: int
@@ -53,7 +53,7 @@ def read_header(path: Path | str) -> Header:
     """The header of a picture.
 
     Raises:
-        UserError: for a file that is missing, no picture, animated, or larger than can be.
+        UserError: for a file that is missing, not a picture, animated, or implausibly large.
     """
     path = Path(path)
     if path.name.lower().endswith(TIFF_SUFFIXES):
@@ -80,10 +80,10 @@ def read_header(path: Path | str) -> Header:
 
 @contextmanager
 def opened(path: Path) -> Iterator["ImageFile"]:
-    """A picture opened by Pillow, checked before a pixel of it is read.
+    """Open a picture with Pillow and check it before its pixels are read.
 
     Raises:
-        UserError: for a file that is missing, damaged, animated, or larger than can be.
+        UserError: for a file that is missing, damaged, animated, or implausibly large.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -108,7 +108,7 @@ def opened(path: Path) -> Iterator["ImageFile"]:
 
 def _check(file: "ImageFile", path: Path) -> None:
     width, height = file.size
-    # not check_announced: a pixel may be a bit, which deflate packs as tightly as bytes
+    # not check_announced: a pixel may be one bit, which deflate compresses as well as a byte
     if width * height > min(MOST_PIXELS, 8 * DEFLATE * path.stat().st_size):
         raise _too_large(path, f"{height:,} x {width:,} pixels")
     pages = getattr(file, "n_frames", 1) if file.format != "MPO" else 1
@@ -120,24 +120,24 @@ def _check(file: "ImageFile", path: Path) -> None:
 
 def _too_large(path: Path, what: str) -> UserError:
     return UserError(
-        f"{path} ({path.stat().st_size:,} bytes) says that it holds {what}, which is more than can be "
+        f"{path} ({path.stat().st_size:,} bytes) claims {what}, which is too large to be "
         "read: copy it again, reduce it or cut it into tiles."
     )
 
 
 def _orientation(file: "ImageFile", path: Path) -> int:
-    """What EXIF says, 1 where it says nothing."""
+    """The EXIF orientation; 1 if there is none."""
     from PIL import Image
 
-    if file.format == "PNG" and not _speaks_behind_its_pixels(path):
-        exif = Image.Image.getexif(file)  # PNG's own method would read all pixels first
+    if file.format == "PNG" and not _has_metadata_after_pixels(path):
+        exif = Image.Image.getexif(file)  # the method of PNG files reads all pixels first
     else:
         exif = file.getexif()
     return int(exif.get(0x0112, 1))
 
 
-def _speaks_behind_its_pixels(path: Path) -> bool:
-    """Whether a PNG has EXIF or text behind its pixels, where opening it does not look."""
+def _has_metadata_after_pixels(path: Path) -> bool:
+    """Whether a PNG has EXIF or text after its pixels, which opening it does not read."""
     pixels = False
     with path.open("rb") as file:
         file.seek(8)

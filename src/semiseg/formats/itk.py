@@ -1,6 +1,7 @@
-"""NRRD and MetaImage through SimpleITK (the extra ``itk``), masks out in the same format.
+"""NRRD and MetaImage through SimpleITK (the extra ``itk``).
 
-SimpleITK counts x, y, z and speaks of LPS; here arrays have the file's axes and affines are RAS.
+SimpleITK uses LPS coordinates and reverses the axes of arrays. Here, arrays have the axes of the
+file, and affines are RAS.
 """
 
 import re
@@ -27,10 +28,10 @@ from semiseg.formats.volume_format import VolumeFormat
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 DETACHED = re.compile(r"^(?:ElementDataFile\s*=|data ?file:)\s*(.+?)\s*$", re.IGNORECASE)
-HEADER = 2**16  # bytes, far more than a header has
-WORKING = 8  # bytes a voxel: the image, its array, and a compact copy
-WHAT = "an image that SimpleITK knows"
-ONE_FILE = {".mhd": ".mha", ".nhdr": ".nrrd"}  # where header and voxels are two files
+HEADER = 2**16  # bytes, far more than a header needs
+WORKING = 8  # bytes per voxel: the image, its array, and a compact copy
+WHAT = "an image that SimpleITK supports"
+ONE_FILE = {".mhd": ".mha", ".nhdr": ".nrrd"}  # for formats with header and voxels in two files
 
 
 class Itk(VolumeFormat):
@@ -44,11 +45,11 @@ class Itk(VolumeFormat):
         return load_itk(path)
 
     def files(self, path: Path) -> tuple[Path, ...]:
-        """The file itself and, where it is a header alone, those that hold its voxels."""
+        """The file itself and, if it is only a header, the files of its voxels."""
         return itk_files(path)
 
     def mask_suffix(self, path: Path) -> str:
-        """A mask is one file, also where header and voxels of its image are two."""
+        """The suffix of a single file, even if the image has separate files for its voxels."""
         suffix = self.suffix(path)
         return ONE_FILE.get(suffix, suffix)
 
@@ -59,7 +60,7 @@ class Itk(VolumeFormat):
     def write_probabilities(
         self, path: Path, probabilities: NDArray[np.floating[Any]], like: Reference
     ) -> None:
-        """Write an image with one component for each class."""
+        """Write an image with one component per class."""
         _write(path, np.asarray(probabilities, np.float32), file_of(like))
 
 
@@ -69,11 +70,11 @@ ITK = Itk()
 def load_itk(path: Path) -> tuple[NDArray[Any], Affine]:
     """The voxels as [X, Y], [X, Y, Z] or [X, Y, Z, C], and the affine (RAS, mm).
 
-    A vector of components and a fourth axis are both channels.
+    Components of a voxel and a fourth axis are both read as channels.
 
     Raises:
-        UserError: for a file that is unreadable, keeps its voxels outside its folder, or would
-            take absurdly more memory than its size; and without SimpleITK.
+        UserError: for a file that is unreadable, refers to voxels outside its folder, or is too
+            small for its announced size, or if SimpleITK is missing.
     """
     reader = _opened(path)
     shape = (*reader.GetSize(), reader.GetNumberOfComponents())
@@ -86,7 +87,7 @@ def load_itk(path: Path) -> tuple[NDArray[Any], Affine]:
     components = image.GetNumberOfComponentsPerPixel() > 1
     axes = list(range(image.GetDimension()))[::-1] + ([image.GetDimension()] if components else [])
     data = data.transpose(axes)
-    if components and data.ndim == 3:  # a flat image of several components
+    if components and data.ndim == 3:  # a 2D image of several components
         data = data[:, :, None]
     return data, _affine(reader)
 
@@ -114,7 +115,7 @@ def _write(path: Path, data: NDArray[Any], reference_path: Path) -> None:
 
 
 def _affine(reader: Any) -> Affine:
-    """Voxel to RAS in mm; a flat image lies at z = 0."""
+    """Voxel to RAS in mm; a 2D image has z = 0."""
     affine = np.eye(4)
     count = min(reader.GetDimension(), 3)
     affine[:count, :count] = _direction(reader)[:count, :count]
@@ -129,7 +130,7 @@ def _direction(reader: Any) -> NDArray[np.float64]:
 
 
 def _opened(path: Path) -> Any:
-    """A reader that knows the header."""
+    """A reader that has read the header."""
     if not path.is_file():
         raise UserError(f"{path} does not exist: check the path.")
     itk = _simple_itk(path)
@@ -146,23 +147,23 @@ def _opened(path: Path) -> Any:
 
 
 def itk_files(path: Path) -> tuple[Path, ...]:
-    """The file itself and, where it is a header alone, those that hold its voxels.
+    """The file itself and, if it is only a header, the files of its voxels.
 
     Raises:
-        UserError: for one that is missing or lies outside the header's folder.
+        UserError: if one is missing or is outside the header's folder.
     """
     others = _data_files(path)
     missing = next((file for file in others if not file.is_file()), None)
     if missing is not None:
-        raise UserError(f"{path} keeps its voxels in {missing.name}, which is missing: copy it.")
+        raise UserError(f"{path} refers to voxels in {missing.name}, which is missing: copy it.")
     return path, *others
 
 
 def _data_files(path: Path) -> list[Path]:
-    """Other files that hold the voxels; a header could name any file of the machine.
+    """Other files that contain the voxels.
 
     Raises:
-        UserError: for one outside the header's folder.
+        UserError: for one outside the header's folder, as a header may name any file.
     """
     return [inside(path.parent, name, path) for name in _named(path)]
 
@@ -171,11 +172,11 @@ def _named(path: Path) -> Iterator[str]:
     try:
         with open(path, "rb") as file:
             lines = file.read(HEADER).decode("latin-1").splitlines()
-    except OSError:  # which is said when its turn comes
+    except OSError:  # reported when the file is read
         return
     for number, line in enumerate(lines):
         if not line.strip() and lines[0].startswith("NRRD"):
-            return  # the header's end
+            return  # end of the header
         found = DETACHED.match(line)
         if not found or found.group(1).upper() == "LOCAL":
             continue
@@ -183,7 +184,7 @@ def _named(path: Path) -> Iterator[str]:
         if name.upper().startswith("LIST"):
             yield from (other.strip() for other in lines[number + 1 :] if other.strip())
         elif "%" in name:
-            raise UserError(f"{path} keeps each slice in a file of its own: save it as one file.")
+            raise UserError(f"{path} stores each slice in its own file: save it as one file.")
         else:
             yield name
         return
@@ -194,7 +195,7 @@ def _simple_itk(path: Path) -> Any:
         import SimpleITK
     except ImportError:
         raise UserError(
-            f"{path} is read by SimpleITK, which is not installed: pip install 'semiseg[itk]'."
+            f"{path} needs SimpleITK, which is not installed: run pip install 'semiseg[itk]'."
         ) from None
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     return SimpleITK

@@ -1,4 +1,4 @@
-"""What the values of masks mean: class codes, black and white, or colours."""
+"""Interpretation of the values of masks: class codes, black and white, or colours."""
 
 import dataclasses
 from collections.abc import Collection, Mapping
@@ -17,14 +17,13 @@ LARGEST_CODE = 63  # larger values are grey levels, not class codes
 
 @dataclasses.dataclass(frozen=True)
 class PictureMask:
-    """A mask and how its file wrote it.
+    """A mask and its encoding in the file.
 
     Attributes:
-        codes: [H, W] (of a stack [D, H, W]) uint8 class codes, as the file has them, or those of the
-            colours.
-        encoding: ``codes`` as they stood; ``binary`` two values; ``lossy`` two values with grey
-            rims, cut at half; ``colours``; ``empty`` nothing marked.
-        unnamed: colours (#rrggbb) that are no class and became background.
+        codes: [H, W] (stacks: [D, H, W]) uint8 class codes of the file, or those of its colours.
+        encoding: ``codes``: class codes; ``binary``: two values; ``lossy``: two values with grey
+            edges, thresholded at 128; ``colours``; ``empty``: background only.
+        unnamed: colours (#rrggbb) without a class, which became background.
     """
 
     codes: NDArray[np.uint8]
@@ -34,16 +33,16 @@ class PictureMask:
 
 @dataclasses.dataclass(frozen=True)
 class MaskValues:
-    """What the values of masks mean.
+    """The meaning of the values of masks.
 
-    255 in a mask that also holds class codes is ignored; in a mask of 0 and 255 alone it is the
-    foreground, unless ``certain``, or codes are ``known``.
+    255 is ignored in a mask that also contains class codes. In a mask of only 0 and 255 it is the
+    foreground, unless ``certain`` is set or ``known`` is not empty.
 
     Attributes:
-        known: values that a person has named, so that masks hold codes.
+        known: values that the user has named as class codes.
         ignore_value: the value of ignored pixels, or None.
-        certain: a person has said so: it is that in a mask of two values too.
-        colours: 0xRRGGBB -> class code (or ``IGNORE_INDEX``): masks are coloured.
+        certain: the user has given ``ignore_value``: it also applies to masks of two values.
+        colours: 0xRRGGBB -> class code (or ``IGNORE_INDEX``), for coloured masks.
     """
 
     known: Collection[int] = ()
@@ -66,13 +65,13 @@ def codes_of_colours(
     """The class codes of pixels [H, W, 3]; colours without a class become background.
 
     Raises:
-        UserError: for a JPEG that is not black, whose colours are no longer exact.
+        UserError: for a JPEG that is not black, because its colours are not exact.
     """
     wide = pixels.astype(np.int64)
     packed = (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
     if lossy and packed.any():
         raise UserError(
-            f"{path} is a coloured JPEG, whose colours are no longer exact: save masks as PNG."
+            f"{path} is a coloured JPEG, whose colours are not exact: save masks as PNG."
         )
     keys = np.array(sorted(colours), np.int64)
     codes = np.array([colours[int(key)] for key in keys], np.uint8)
@@ -89,7 +88,7 @@ def codes_of_greys(grey: NDArray[Any], path: Path, lossy: bool, values: MaskValu
     """The class codes of grey values [H, W] or [D, H, W].
 
     Raises:
-        UserError: for grey levels that are neither codes nor two values.
+        UserError: for grey levels that are neither class codes nor two values.
     """
     if grey.size == 0:
         raise UserError(f"{path} is empty: export it again.")
@@ -99,13 +98,13 @@ def codes_of_greys(grey: NDArray[Any], path: Path, lossy: bool, values: MaskValu
         return PictureMask(np.zeros(grey.shape, np.uint8), "empty")
     present = found[found != values.ignore_value] if values.ignore_value is not None else found
     others = [value for value in present.tolist() if value not in values.known]
-    # 0 and 255 alone (or 255 alone) are black and white, unless a person says what 255 is
+    # 0 and 255 alone (or 255 alone) are black and white, unless the user defines 255
     marked = bool((present != 0).any()) or values.certain or bool(values.known)
     if marked and not lossy and found[0] >= 0 and max(others, default=0) <= LARGEST_CODE:
         return PictureMask(as_codes(grey, path), "codes")
     if not lossy and top == 255 and len(found) > 1 and 0 < found[-2] <= LARGEST_CODE:
         raise UserError(
-            f"{path} holds 255 beside class codes: say what it is, with --classes 255=NAME or "
+            f"{path} contains 255 in addition to class codes: define it with --classes 255=NAME or "
             "--ignore-value 255."
         )
     if top >= 128 and found[0] >= 0 and set(found.tolist()) <= {0, top}:
@@ -118,8 +117,8 @@ def codes_of_greys(grey: NDArray[Any], path: Path, lossy: bool, values: MaskValu
     near = distance <= 32
     if top > 255 or near.mean() < 0.9:
         raise UserError(
-            f"{path} holds {len(found)} grey levels up to {top:g} and is neither class codes nor "
-            "black and white: save class codes 0, 1, 2, ... as PNG, or name the levels, such as "
+            f"{path} has {len(found)} grey levels up to {top:g}, which are neither class codes nor "
+            "black and white: save class codes 0, 1, 2, ... as PNG, or name the levels, for example "
             "--classes 128=liver,255=tumour."
         )
     codes = (grey >= 128).astype(np.uint8)

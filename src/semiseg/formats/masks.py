@@ -1,4 +1,4 @@
-"""Reading masks of pictures: class codes, black and white (with lossy rims), or colours."""
+"""Reading masks of pictures: class codes, black and white (also lossy), or colours."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 MOST_COLOURS = 64
-SPREAD = 16  # JPEG moves the channels of a grey pixel apart by a little
+SPREAD = 16  # largest difference of channels that still counts as grey: JPEG is not exact
 
 
 def read_picture_mask(
@@ -35,18 +35,18 @@ def read_picture_mask(
     max_side: int | None = None,
     values: MaskValues = USUAL,
 ) -> PictureMask:
-    """Read a mask of class codes, of black and white (with lossy rims), or of colours.
+    """Read a mask of class codes, of black and white (also lossy), or of colours.
 
     Args:
         path: the mask's file.
-        shape: (height, width) that the whole mask must have: its picture's; of a stack (pages,
-            height, width).
-        max_side: a larger mask is reduced to this longer side by nearest neighbour; a stack never is.
-        values: what its values mean.
+        shape: the shape of its picture, which the mask must have: (height, width), or (pages,
+            height, width) for a stack.
+        max_side: a larger mask is reduced to this longer side by nearest neighbour; stacks are not.
+        values: the meaning of its values.
 
     Raises:
-        UserError: for an unreadable mask, another shape, colours that are no classes, or grey levels
-            that are neither codes nor two values.
+        UserError: for an unreadable mask, another shape, colours that are not classes, or grey
+            levels that are neither class codes nor two values.
     """
     path = Path(path)
     header = read_header(path)
@@ -64,22 +64,22 @@ def read_picture_mask(
 def read_instances(
     path: Path | str, shape: tuple[int, int], max_side: int | None = None
 ) -> NDArray[np.uint8]:
-    """A mask that numbers single objects (of 8 or 16 bits) as 0 and 1: [H, W] uint8.
+    """Read a mask of numbered objects (8 or 16 bits) as 0 and 1: [H, W] uint8.
 
     Raises:
-        UserError: for an unreadable or coloured mask, or another shape than the picture's.
+        UserError: for an unreadable or coloured mask, or a shape that differs from the picture's.
     """
     path = Path(path)
     header = read_header(path)
     check_size(header, shape, path)
     values = _plane(path, header)
     if values.ndim != 2:
-        raise UserError(f"{path} is coloured: a mask of numbered objects has one value a pixel.")
+        raise UserError(f"{path} is coloured: save one object number per pixel.")
     return shrunk((values > 0).astype(np.uint8), max_side)
 
 
 def shrunk(codes: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:
-    """[H, W] by nearest neighbour to a longer side of at most ``max_side``."""
+    """Reduce [H, W] by nearest neighbour to a longer side of at most ``max_side``."""
     from PIL import Image
 
     height, width = codes.shape
@@ -90,10 +90,10 @@ def shrunk(codes: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:
 
 
 def check_size(header: Header, shape: Sequence[int], path: Path) -> None:
-    """Refuse a mask of another size than its picture's.
+    """Check that a mask has the size of its picture.
 
     Raises:
-        UserError: naming both sizes.
+        UserError: if the sizes differ.
     """
     *pages, height, width = shape
     depth = pages[0] if pages else 1
@@ -104,15 +104,15 @@ def check_size(header: Header, shape: Sequence[int], path: Path) -> None:
         )
     if header.pages != depth:
         raise UserError(
-            f"{path} has {header.pages} pages but its image has {depth}: save one mask a page."
+            f"{path} has {header.pages} pages but its image has {depth}: save one mask per page."
         )
 
 
 def colours_of(paths: Sequence[Path]) -> tuple[int, ...] | None:
-    """The colours (0xRRGGBB) of all masks, sorted; None where every mask is grey.
+    """The colours (0xRRGGBB) of all masks, sorted; None if every mask is grey.
 
-    Palettes are not colours here: their indices are class codes. JPEG masks have no exact colours
-    and are passed over. Pixels are read only where some header promises colours.
+    Palettes do not count as colours, because their indices are class codes. JPEG masks are skipped,
+    because their colours are not exact. Pixels are read only if a header indicates colours.
 
     Raises:
         UserError: for a mask with more than 64 colours.
@@ -130,23 +130,23 @@ def colours_of(paths: Sequence[Path]) -> tuple[int, ...] | None:
             found.add((red << 16) | (green << 8) | blue)
         if colours is None or len(found) > MOST_COLOURS:
             raise UserError(
-                f"{path} is a coloured mask with more colours than classes can be ({MOST_COLOURS}): save "
-                "masks as PNG without smoothing (anti-aliasing)."
+                f"{path} is a coloured mask with more colours than the {MOST_COLOURS} possible classes: "
+                "save masks as PNG without smoothing (anti-aliasing)."
             )
     return tuple(sorted(found))
 
 
 def palette_of(path: Path) -> dict[int, str]:
-    """Index -> ``#rrggbb`` of a mask whose palette colours its class codes; {} where it has none.
+    """Class code -> ``#rrggbb`` from the palette of a mask; {} if it has none.
 
     Raises:
         UserError: for an unreadable mask.
     """
     if not read_header(path).palette:
         return {}
-    picture = load(path)  # which a palette alone makes necessary
+    picture = load(path)
     colours = np.array(picture.getpalette("RGB") or [], np.int64).reshape(-1, 3)[: LARGEST_CODE + 1]
-    if (colours == colours[:, :1]).all():  # of greys: black and white, say
+    if (colours == colours[:, :1]).all():  # a palette of greys, such as black and white
         return {}
     packed = (colours << np.array([16, 8, 0])).sum(axis=1).tolist()
     return {index: hexadecimal(colour) for index, colour in enumerate(packed) if index and colour}
@@ -169,8 +169,8 @@ def _rgb(path: Path, header: Header) -> NDArray[np.uint8]:
     """[H, W, 3] of a mask of colours."""
     if header.tiff is not None:
         raise UserError(
-            f"{path} is a stack or has more than 8 bits, so its values are no colours: save each mask as "
-            "an 8-bit picture."
+            f"{path} is a stack or has more than 8 bits, so its values are not colours: save each mask "
+            "as an 8-bit picture."
         )
     picture = load(path)
     _check_opaque(np.asarray(picture), picture, path)
@@ -178,7 +178,7 @@ def _rgb(path: Path, header: Header) -> NDArray[np.uint8]:
 
 
 def _grey(path: Path, header: Header) -> NDArray[Any]:
-    """[H, W] or [D, H, W] of a mask whose channels say the same; palettes give their indices."""
+    """[H, W] or [D, H, W] of a mask with equal channels; for a palette, its indices."""
     if header.tiff is not None:
         if header.channels > 1:
             raise _coloured(path)
@@ -186,7 +186,7 @@ def _grey(path: Path, header: Header) -> NDArray[Any]:
         return pages if header.pages > 1 else pages[0]
     picture = load(path)
     if picture.mode == "P":
-        # Two greys are black and white in any order; other palettes only colour the codes.
+        # A palette of two greys is black and white in any order; others only colour the codes.
         indices = np.asarray(picture)
         colours = np.asarray(picture.convert("RGB"))
         two = len(np.unique(indices)) <= 2
@@ -201,7 +201,7 @@ def _grey(path: Path, header: Header) -> NDArray[Any]:
     if spread.max() > SPREAD:
         if header.lossy:
             raise UserError(
-                f"{path} is a coloured JPEG, whose colours are no longer exact: save masks as PNG."
+                f"{path} is a coloured JPEG, whose colours are not exact: save masks as PNG."
             )
         raise _coloured(path)
     first: NDArray[Any] = array[..., 0]
@@ -210,13 +210,13 @@ def _grey(path: Path, header: Header) -> NDArray[Any]:
 
 def _coloured(path: Path) -> UserError:
     return UserError(
-        f"{path} is a coloured mask (its channels differ): name its colours, such as --classes "
+        f"{path} is a coloured mask (its channels differ): name its colours, for example --classes "
         "'#ff0000=polyp,#00ff00=tool', or save class codes 0, 1, 2, ... in one channel."
     )
 
 
 def _check_opaque(array: NDArray[Any], picture: "Picture", path: Path) -> NDArray[Any]:
-    """The channels without transparency."""
+    """The channels without transparency, which must be constant."""
     if picture.getbands()[-1] not in ("A", "a"):
         return array
     if array[..., -1].min() != array[..., -1].max():

@@ -1,4 +1,4 @@
-"""NIfTI images and labels in, masks out on the grid of their image."""
+"""Reading NIfTI images and labels, and writing masks on the grid of their image."""
 
 import zlib
 from pathlib import Path
@@ -24,7 +24,7 @@ from semiseg.formats.values import damaged
 from semiseg.formats.volume_format import VolumeFormat
 
 UNREADABLE = (OSError, EOFError, ValueError, OverflowError, zlib.error)
-WORKING = 8  # bytes a voxel: scaled values, or a compact copy
+WORKING = 8  # bytes per voxel: scaled values, or a compact copy
 
 
 class Nifti(VolumeFormat):
@@ -38,11 +38,11 @@ class Nifti(VolumeFormat):
         return load_nifti(path)
 
     def mask_suffix(self, path: Path) -> str:
-        """Masks are compressed, also where their image is not."""
+        """Masks are always compressed."""
         return ".nii.gz"
 
     def write_mask(self, path: Path, mask: NDArray[np.integer[Any]], like: Reference) -> None:
-        """Write with the header of the image's NIfTI file; else by the geometry of the volume."""
+        """Write with the header of the image's NIfTI file, or with the geometry of the volume."""
         if like.path is not None and self.recognises(like.path):
             return write_nifti_mask(path, mask, like.path)
         axis, affine = _geometry(like)
@@ -63,30 +63,32 @@ NIFTI = Nifti()
 
 
 def time_points(path: Path | str) -> int:
-    """How many 3D images a 4D file holds; reads the header only.
+    """The number of 3D images in a 4D file; reads only the header.
 
     Raises:
-        UserError: for a file that is unreadable, or has no fourth axis.
+        UserError: for a file that is unreadable or does not have four axes.
     """
     shape = _open_nifti(Path(path)).shape
     if len(shape) != 4:
-        raise UserError(f"{path} has {len(shape)} axes where a series of 3D images is meant.")
+        raise UserError(
+            f"{path} has {len(shape)} axes: copy the 4D file of the series, which has 4."
+        )
     return int(shape[3])
 
 
 def read_nifti(path: Path | str, channels: int = 1, time_point: int | None = None) -> Volume:
-    """Read an image (no label) with its geometry.
+    """Read an image with its geometry, without a label.
 
     Args:
-        path: a .nii or .nii.gz file; two axes (one slice) or three, and a fourth for channels.
-        channels: what the fourth axis must count; with 1 it may be absent.
-        time_point: this one (from 0) of a series, whose fourth axis is time; no other is read.
+        path: a .nii or .nii.gz file with two axes (one slice) or three, and a fourth for channels.
+        channels: length of the fourth axis; with 1 it may be absent.
+        time_point: index in a series whose fourth axis is time; only this image is read.
 
     Returns:
-        image [D, C, H, W] as :func:`semiseg.formats.grid.as_volume` makes it.
+        image [D, C, H, W], made by :func:`semiseg.formats.grid.as_volume`.
 
     Raises:
-        UserError: for a file that is unreadable, truncated, empty, constant, holds NaN, or has
+        UserError: for a file that is unreadable, truncated, empty, constant, contains NaN, or has
             other axes.
     """
     path = Path(path)
@@ -97,7 +99,7 @@ def load_nifti(path: Path, time_point: int | None = None) -> tuple[NDArray[Any],
     """The voxels in the file's axes, and the affine (RAS, mm).
 
     Raises:
-        UserError: for a file that is unreadable, or would take absurdly more memory than its size.
+        UserError: for a file that is unreadable, or too small for its announced size.
     """
     header = _open_nifti(path)
     announced = header.shape if time_point is None else (*header.shape[:3], time_point + 1)
@@ -114,7 +116,7 @@ def load_nifti(path: Path, time_point: int | None = None) -> tuple[NDArray[Any],
 
 
 def orientation(affine: NDArray[np.float64]) -> str:
-    """Where the source's axes point, such as ``RAS``."""
+    """Directions of the source's axes, such as ``RAS``."""
     import nibabel
 
     return "".join(code or "?" for code in nibabel.aff2axcodes(affine))
@@ -123,15 +125,15 @@ def orientation(affine: NDArray[np.float64]) -> str:
 def write_nifti_mask(
     path: Path | str, mask: NDArray[np.integer[Any]], reference_path: Path | str
 ) -> None:
-    """Write class codes on the grid, affine and header of the image they were predicted from.
+    """Write class codes with the grid, affine and header of the image they were predicted from.
 
     Args:
-        path: the .nii or .nii.gz file to write; never seen half-written.
+        path: the .nii or .nii.gz file to write (atomically).
         mask: [D, H, W] with the slices of :func:`read_nifti`.
         reference_path: the image.
 
     Raises:
-        UserError: where the shapes differ or the file cannot be written.
+        UserError: if the shapes differ or the file cannot be written.
     """
     _write_nifti(Path(path), np.asarray(mask, np.uint8)[None], Path(reference_path), np.uint8)
 
@@ -139,25 +141,25 @@ def write_nifti_mask(
 def write_nifti_probabilities(
     path: Path | str, probabilities: NDArray[np.floating[Any]], reference_path: Path | str
 ) -> None:
-    """Write [K, D, H, W] probabilities as a float32 file of four axes, the classes last.
+    """Write probabilities [K, D, H, W] as a float32 file with four axes, the classes last.
 
     Raises:
-        UserError: where the shapes differ or the file cannot be written.
+        UserError: if the shapes differ or the file cannot be written.
     """
     data = np.asarray(probabilities, np.float32)
     _write_nifti(Path(path), data, Path(reference_path), np.float32)
 
 
 def write_nifti(path: Path | str, data: NDArray[Any], affine: Affine) -> None:
-    """Write an array of a file's own axes that had no NIfTI file before.
+    """Write an array as a new NIfTI file.
 
     Args:
-        path: the .nii or .nii.gz file to write; never seen half-written.
+        path: the .nii or .nii.gz file to write (atomically).
         data: [X, Y, Z] or [X, Y, Z, K], written in its dtype.
         affine: voxel to RAS in mm.
 
     Raises:
-        UserError: where the file cannot be written.
+        UserError: if the file cannot be written.
     """
     import nibabel
 
@@ -168,10 +170,10 @@ def write_nifti(path: Path | str, data: NDArray[Any], affine: Affine) -> None:
 
 
 def _geometry(like: Reference) -> tuple[int, Affine]:
-    """The axis of the slices and the affine of an image that has no NIfTI file."""
+    """The slice axis and the affine of an image that is not from a NIfTI file."""
     if like.volume.affine is not None:
         return like.volume.slice_axis, like.volume.affine
-    # HDF5 and pictures carry no affine: the spacing is all that is known
+    # HDF5 and pictures have no affine: only the spacing is known
     between, row, column = like.volume.spacing or (1.0, 1.0, 1.0)
     return 2, np.diag([row, column, between, 1.0])
 
@@ -202,7 +204,7 @@ def _open_nifti(path: Path) -> Any:
 
     if not path.is_file():
         raise UserError(f"{path} does not exist: check the path.")
-    # It would tell of every repaired header field, without the file's name.
+    # nibabel would log every repaired header field, without the file's name.
     nibabel.imageglobals.logger.setLevel("CRITICAL")
     try:
         return nibabel.load(path)

@@ -1,4 +1,4 @@
-"""This field's .npz slices: ``image`` and ``label``; what is pickled in them is never opened."""
+""".npz files with the arrays ``image`` and ``label``; pickled objects are never loaded."""
 
 import math
 import zipfile
@@ -18,29 +18,29 @@ MAGIC = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_hea
 
 
 class Npz(ArrayFormat):
-    """NumPy's archive of arrays."""
+    """NumPy's archives of arrays."""
 
     name = "npz"
     suffixes = (".npz",)
 
     def load(self, path: Path) -> dict[str, NDArray[Any]]:
-        """The arrays; pickled objects, and arrays larger than the archive could hold, are refused."""
+        """The arrays; raises UserError for pickled objects and implausibly large arrays."""
         if not path.is_file():
-            raise UserError(f"{path} does not exist: copy it or take it off its list.")
+            raise UserError(f"{path} does not exist: copy it or remove it from the list.")
         try:
             with zipfile.ZipFile(path) as archive:
-                inside = {info.filename: info for info in archive.infolist()}
+                members = {info.filename: info for info in archive.infolist()}
                 return {
-                    key: _array(archive, inside[f"{key}.npy"], path)
+                    key: _array(archive, members[f"{key}.npy"], path)
                     for key in KEYS
-                    if f"{key}.npy" in inside
+                    if f"{key}.npy" in members
                 }
         except (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile,
                 NotImplementedError):  # fmt: skip
             raise damaged(path, "a .npz file") from None
 
     def has_label(self, path: Path) -> bool:
-        """Whether a file holds ``label``."""
+        """Whether a file contains ``label``."""
         try:
             with zipfile.ZipFile(path) as archive:
                 return "label.npy" in archive.namelist()
@@ -62,8 +62,8 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> NDArr
         shape, _, dtype = MAGIC[min(version, 2)](file)
     if dtype.hasobject:
         raise UserError(
-            f"{path} holds pickled objects, which could run any program and are never opened: "
-            "export plain arrays."
+            f"{path} contains pickled objects, which are not loaded because they can run any "
+            "program: export plain arrays."
         )
     check_announced(path, shape, dtype.itemsize, compressed=True)
     if math.prod(shape) * dtype.itemsize > info.file_size:

@@ -1,4 +1,4 @@
-"""Pictures and stacks of pictures (TIFF) as formats."""
+"""The formats of pictures and of stacks of pictures (TIFF)."""
 
 import contextlib
 import re
@@ -26,7 +26,7 @@ class PictureFormat(Format):
     kind = "picture"
 
     def read_image(self, path: Path, channels: int | None = None) -> Volume:
-        """Read a picture; ``channels`` are 1 (grey) or 3 (RGB), None keeps what the file has."""
+        """Read a picture; ``channels`` is 1 (grey), 3 (RGB), or None to keep those of the file."""
         return read_picture(path, channels)
 
     def read_mask(self, path: Path, values: MaskValues = USUAL) -> Mask:
@@ -35,20 +35,20 @@ class PictureFormat(Format):
         return Mask(codes.reshape(-1, *codes.shape[-2:]), codes.shape)
 
     def mask_suffix(self, path: Path) -> str:
-        """PNG: a mask must keep its values exactly."""
+        """PNG, which stores values exactly."""
         return ".png"
 
     def write_mask(self, path: Path, mask: NDArray[np.integer[Any]], like: Reference) -> None:
-        """Write a PNG: 0 and 255 where there are two classes, else the codes themselves."""
+        """Write a PNG: 0 and 255 if there are two classes, else the class codes."""
         write_picture_mask(path, mask, len(like.classes))
 
     def write_probabilities(
         self, path: Path, probabilities: NDArray[np.floating[Any]], like: Reference
     ) -> None:
-        """Write one grey file ``NAME_CLASS`` for each foreground class: 255 is a probability of 1."""
+        """Write a grey file ``NAME_CLASS`` per foreground class; 255 is a probability of 1."""
         suffix = self.suffix(path)
         for name, values in zip(like.classes[1:], probabilities[1:], strict=True):
-            safe = re.sub(r"[^\w#.-]+", "-", name)  # a class may be called anything
+            safe = re.sub(r"[^\w#.-]+", "-", name)  # a class name may contain any character
             file = path.with_name(f"{path.name.removesuffix(suffix)}_{safe}{suffix}")
             self._write_grey(file, np.rint(255 * values).astype(np.uint8))
 
@@ -58,20 +58,20 @@ class PictureFormat(Format):
 
 
 class TiffFormat(PictureFormat):
-    """TIFF: one page is a picture; several pages are the slices of a volume, and so is their mask."""
+    """TIFF: one page is a picture; several pages are slices of a volume. Masks have equal pages."""
 
     name = "TIFF"
     suffixes = TIFF_SUFFIXES
 
     def mask_suffix(self, path: Path) -> str:
-        """TIFF where ``path`` has several pages, PNG where it is a single picture."""
+        """The suffix of TIFF if ``path`` has several pages, else that of PNG."""
         with contextlib.suppress(UserError):  # a bad file is reported when it is read
             if read_header(path).pages > 1:
                 return self.suffixes[0]
         return super().mask_suffix(path)
 
     def write_mask(self, path: Path, mask: NDArray[np.integer[Any]], like: Reference) -> None:
-        """Write the class codes on one page for each slice."""
+        """Write the class codes, one page per slice."""
         write_tiff_stack(path, np.asarray(mask, np.uint8))
 
     def _write_grey(self, path: Path, values: NDArray[np.uint8]) -> None:

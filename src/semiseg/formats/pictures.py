@@ -1,4 +1,4 @@
-"""Pictures (photographs, endoscopy, histology, microscopy), and stacks of them."""
+"""Reading and writing pictures (photographs, endoscopy, histology, microscopy) and stacks."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,18 +23,18 @@ def read_picture(
     max_side: int | None = None,
     header: Header | None = None,
 ) -> Volume:
-    """Read a picture or a stack: image [D, C, H, W], turned as its EXIF entry says.
+    """Read a picture or a stack: image [D, C, H, W], rotated by the EXIF orientation.
 
-    8 bits stay uint8; more (16 bits, floating point) become int16 where that is exact, else float32.
+    8 bits stay uint8; more (16 bits, floating point) become int16 if that is exact, else float32.
 
     Args:
         path: a PNG, JPEG, BMP or TIFF file.
-        channels: 1 (grey) or 3 (RGB); None keeps what the file has. Transparency is dropped.
-        max_side: a larger picture is reduced to this longer side, antialiased; a stack never is.
-        header: of the file, where it was read already.
+        channels: 1 (grey), 3 (RGB), or None to keep those of the file. Transparency is dropped.
+        max_side: a larger picture is reduced to this longer side, antialiased; stacks are not.
+        header: header of the file, if it was already read.
 
     Raises:
-        UserError: for a file that is unreadable, constant, animated, or larger than can be.
+        UserError: for a file that is unreadable, constant, animated, or implausibly large.
     """
     path = Path(path)
     header = header or read_header(path)
@@ -54,16 +54,16 @@ def read_picture(
 
 
 def picture_shape(path: Path | str) -> tuple[int, int]:
-    """(height, width) of a picture after its EXIF turn; reads the header only."""
+    """(height, width) of a picture after the rotation by EXIF; reads only the header."""
     header = read_header(path)
     return header.height, header.width
 
 
 def load(path: Path) -> "Picture":
-    """The picture, turned as EXIF says and loaded by Pillow.
+    """The picture, loaded by Pillow and rotated by the EXIF orientation.
 
     Raises:
-        UserError: as `semiseg.formats.header.opened`.
+        UserError: as in `semiseg.formats.header.opened`.
     """
     from PIL import ImageOps
 
@@ -82,15 +82,15 @@ def reduced(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:
 
 
 def write_picture_mask(path: Path | str, mask: NDArray[np.integer[Any]], classes: int) -> None:
-    """Write a mask as PNG: 0 and 255 where there are two classes, else the codes themselves.
+    """Write a mask as PNG: 0 and 255 if there are two classes, else the class codes.
 
     Args:
-        path: the file to write; never seen half-written.
+        path: the file to write (atomically).
         mask: [H, W] or [1, H, W] class codes.
-        classes: how many classes there are, with the background.
+        classes: number of classes, including the background.
 
     Raises:
-        UserError: where the file cannot be written.
+        UserError: if the file cannot be written.
     """
     codes = np.asarray(mask, np.uint8).reshape(mask.shape[-2:])
     values = np.where(codes > 0, 255, 0).astype(np.uint8) if classes == 2 else codes
@@ -98,10 +98,10 @@ def write_picture_mask(path: Path | str, mask: NDArray[np.integer[Any]], classes
 
 
 def write_png(path: Path, values: NDArray[np.uint8]) -> None:
-    """Write [H, W] as a grey PNG; never seen half-written.
+    """Write [H, W] as a grey PNG, atomically.
 
     Raises:
-        UserError: where the file cannot be written.
+        UserError: if the file cannot be written.
     """
     from PIL import Image
 
@@ -127,17 +127,19 @@ def _by_pillow(path: Path, header: Header, channels: int, max_side: int | None) 
 
 
 def _with_channels(array: NDArray[Any], channels: int) -> NDArray[Any]:
-    """[..., S] with 1 or 3 samples as the other number of them."""
+    """Convert [..., S] between 1 and 3 samples."""
     if array.shape[-1] == channels:
         return array
     if channels == 3:
         return np.repeat(array, 3, axis=-1)
-    grey = array.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)  # as Pillow's "L"
+    grey = array.astype(np.float32) @ np.array(
+        [0.299, 0.587, 0.114], np.float32
+    )  # as in Pillow's "L"
     return _as(grey[..., None], array.dtype)
 
 
 def _shrunk(array: NDArray[Any], max_side: int | None) -> NDArray[Any]:
-    """[H, W, S] of any depth, antialiased; its own values stay within its own range."""
+    """[H, W, S] of any depth, reduced with antialiasing and clipped to the original range."""
     from PIL import Image
 
     size = reduced((array.shape[1], array.shape[0]), max_side)

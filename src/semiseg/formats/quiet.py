@@ -1,6 +1,6 @@
-"""What libraries say while they read files: heard where it matters, and never printed.
+"""Capturing or silencing the messages of libraries that read files.
 
-Several threads read at a time, so nothing that is common to them is switched off and on again.
+Several threads read at the same time, so no global setting may be changed and restored.
 """
 
 import logging
@@ -13,14 +13,14 @@ _HERE = threading.local()
 
 
 class _Listener(logging.Filter):
-    """Takes what the thread's own reading says out of the log."""
+    """Moves log records of a thread that listens to its list of messages."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is logged."""
-        said = getattr(_HERE, "said", None)
-        if said is None:
+        messages = getattr(_HERE, "messages", None)
+        if messages is None:
             return True
-        said.append(record.getMessage())
+        messages.append(record.getMessage())
         return False
 
 
@@ -29,19 +29,19 @@ _LISTENER = _Listener()
 
 @contextmanager
 def hearing_tifffile() -> Iterator[list[str]]:
-    """What tifffile logs meanwhile in this thread."""
-    logging.getLogger("tifffile").addFilter(_LISTENER)  # a second time does nothing
-    before = getattr(_HERE, "said", None)
-    said: list[str] = []
-    _HERE.said = said
+    """Yield the list of messages that tifffile logs in this thread."""
+    logging.getLogger("tifffile").addFilter(_LISTENER)  # adding it again has no effect
+    before = getattr(_HERE, "messages", None)
+    messages: list[str] = []
+    _HERE.messages = messages
     try:
-        yield said
+        yield messages
     finally:
-        _HERE.said = before
+        _HERE.messages = before
 
 
 def quiet_pillow() -> None:
-    """Silence Pillow's warnings: what it would warn of is refused."""
+    """Silence Pillow's warnings; we raise errors for these files."""
     from PIL import Image
 
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)

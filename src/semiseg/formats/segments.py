@@ -1,16 +1,16 @@
-"""Names and colours of segments, as 3D Slicer writes them into the header of a ``.seg.nrrd``."""
+"""Names and colours of segments in the header of a ``.seg.nrrd`` by 3D Slicer."""
 
 import dataclasses
 import re
 from pathlib import Path
 
-HEADER = 2**20  # bytes: of a hundred segments, with all that Slicer notes of each
+HEADER = 2**20  # bytes: enough for a hundred segments with all fields of Slicer
 ENTRY = re.compile(r"^Segment(\d+)_(Name|LabelValue|Color|Layer):=(.*)$")
 
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-    """One segment: its code in the file's voxels, its name, and ``#rrggbb`` where it has a colour."""
+    """A segment: its code in the file's voxels, its name, and its colour (``#rrggbb``) if any."""
 
     code: int
     name: str
@@ -18,13 +18,13 @@ class Segment:
 
 
 def read_segments(path: Path) -> tuple[Segment, ...]:
-    """The segments of a NRRD file in their order; () for files that name none, or of another format."""
+    """The segments of an NRRD file in their order; () if it names none or has another format."""
     if not path.name.lower().endswith((".nrrd", ".nhdr")):
         return ()
     try:
         with open(path, "rb") as file:
             lines = file.read(HEADER).split(b"\n\n", 1)[0].decode("utf-8", "replace").splitlines()
-    except OSError:  # which is said when its turn comes
+    except OSError:  # reported when the file is read
         return ()
     entries: dict[int, dict[str, str]] = {}
     for line in lines:

@@ -1,4 +1,4 @@
-"""How large an array a file may announce, asked before memory is taken for it."""
+"""Checks of the announced size of an array before memory is allocated."""
 
 import math
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 from semiseg.errors import UserError
 from semiseg.text import times
 
-DEFLATE = 1100  # no gzip or HDF5 chunk holds more than 1,032 bytes a byte
-HEADERS = 2**20  # what a small file may hold beyond that
+DEFLATE = 1100  # above the largest ratio of gzip and HDF5 chunks, 1,032
+HEADERS = 2**20  # bytes that a small file may have beyond that ratio
 
 
 def check_announced(
@@ -21,18 +21,18 @@ def check_announced(
     working: int = 0,
     others: Sequence[Path] = (),
 ) -> None:
-    """Refuse an array that its file cannot hold, or that memory cannot.
+    """Check that an array is not too large for its file or for the free memory.
 
     Args:
         path: the file.
-        shape: as its header says.
-        itemsize: bytes a value in the file.
+        shape: shape in the header.
+        itemsize: bytes per value in the file.
         compressed: whether the file may be smaller than the array.
-        working: bytes a value that reading takes in addition.
-        others: files that hold the values where ``path`` holds the header alone.
+        working: additional bytes per value that reading needs.
+        others: files of the values if ``path`` is only a header.
 
     Raises:
-        UserError: for sizes below 0, more values than the file holds, or too many for this machine.
+        UserError: for negative sizes, or more values than the file or the memory can hold.
     """
     sizes = [int(size) for size in shape]
     count = math.prod(sizes)
@@ -45,13 +45,13 @@ def check_announced(
     needed, free = count * (itemsize + working), free_memory()
     if free is not None and needed > free:
         raise UserError(
-            f"{path} needs {needed / 1e9:,.1f} GB of memory ({times(tuple(sizes))} values) and "
+            f"{path} needs {needed / 1e9:,.1f} GB of memory ({times(tuple(sizes))} values) but only "
             f"{free / 1e9:,.1f} GB are free: crop it, or use a larger machine."
         )
 
 
 def free_memory() -> int | None:
-    """Bytes that this process may still take, as far as the system tells."""
+    """Available memory in bytes; None if unknown."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable"):

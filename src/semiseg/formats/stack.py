@@ -1,4 +1,4 @@
-"""Slices that have positions in space, put together to a volume."""
+"""Stacking of slices with positions in space to a volume."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,17 +11,17 @@ from semiseg.errors import UserError
 from semiseg.formats.grid import Affine
 from semiseg.text import times
 
-PARALLEL = 1e-3  # how far two direction cosines may differ
-SILENT = 0.01  # how far a slice may lie from its even place, as a part of the distance of slices
-TOLERATED = 0.1  # likewise, with a note
+PARALLEL = 1e-3  # largest difference of two direction cosines
+SILENT = 0.01  # largest deviation from even positions, as a fraction of the distance of slices
+TOLERATED = 0.1  # largest deviation that only causes a note
 
 
 @dataclasses.dataclass(frozen=True)
 class Slice:
     """One slice of a file. LPS in mm; spacing is (between rows, between columns).
 
-    ``orientation`` holds the directions of growing column and of growing row. A stored value ``v`` means
-    ``slope * v + intercept``.
+    ``orientation`` contains the directions of increasing column and of increasing row. The intensity
+    of a stored value ``v`` is ``slope * v + intercept``.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class Slice:
 
 @dataclasses.dataclass(frozen=True)
 class Stack:
-    """Slices in the order of their normal, and the affine of (column, row, slice) to LPS in mm."""
+    """Slices sorted along their normal, and the affine of (column, row, slice) to LPS in mm."""
 
     slices: tuple[Slice, ...]
     affine: Affine
@@ -45,14 +45,14 @@ class Stack:
 
 
 def stacked(slices: Sequence[Slice], name: str) -> Stack:
-    """Sort slices along their normal and check that they fill a grid.
+    """Sort slices along their normal and check that they form a grid.
 
-    The step from slice to slice is taken from the positions, so that a tilted gantry shears the grid
-    as it sheared the image.
+    The step between slices is computed from the positions, so the grid is sheared if the gantry was
+    tilted.
 
     Raises:
-        UserError: for slices of different sizes, directions or spacing, several at one place, or a
-            gap; ``name`` says of which series.
+        UserError: for slices of different sizes, directions or spacing, several slices at one
+            position, or a gap; ``name`` is the series in messages.
     """
     first = slices[0]
     sizes = sorted({one.size for one in slices})
@@ -67,7 +67,7 @@ def stacked(slices: Sequence[Slice], name: str) -> Stack:
     ):
         if np.ptp(np.array(values), axis=0).max() > PARALLEL:
             raise UserError(
-                f"{name} has slices of different {what}: export each as its own series."
+                f"{name} has slices with different {what}: export each group as its own series."
             )
     right, down = np.array(first.orientation).reshape(2, 3)
     normal = np.cross(right, down)
@@ -90,7 +90,7 @@ def stacked(slices: Sequence[Slice], name: str) -> Stack:
 def _step(
     places: NDArray[np.float64], normal: NDArray[np.float64], thickness: float, name: str
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """From one slice to the next, and a note where they are not quite even."""
+    """The step from one slice to the next, and a note if the slices are slightly uneven."""
     if len(places) == 1:
         return normal * thickness, ()
     distances = np.diff(places @ normal)
@@ -98,14 +98,14 @@ def _step(
     if distances.min() < SILENT * max(usual, thickness):
         count = int((distances < SILENT * max(usual, thickness)).sum())
         raise UserError(
-            f"{name} has {count:,} slices at the place of another one (a series in time, or several "
+            f"{name} has {count:,} slices at the position of another slice (several time points or "
             "contrasts): export each as its own series."
         )
     widest = int(np.argmax(distances))
     if distances[widest] > (1 + 2 * TOLERATED) * usual:
         raise UserError(
-            f"{name} has a gap of {distances[widest]:.4g} mm behind slice {widest + 1} of "
-            f"{len(places)}, where slices are {usual:.4g} mm apart: copy the missing slices, or "
+            f"{name} has a gap of {distances[widest]:.4g} mm after slice {widest + 1} of "
+            f"{len(places)}, but other slices are {usual:.4g} mm apart: copy the missing slices, or "
             "leave the series out."
         )
     step = (places[-1] - places[0]) / (len(places) - 1)
@@ -113,9 +113,11 @@ def _step(
     away = float(np.linalg.norm(places - even, axis=1).max())
     if away > TOLERATED * usual:
         raise UserError(
-            f"{name} has slices that lie up to {away:.3g} mm from even places {usual:.4g} mm apart: "
+            f"{name} has slices up to {away:.3g} mm away from even positions {usual:.4g} mm apart: "
             "resample it to even slices."
         )
     if away > SILENT * usual + 1e-3:
-        return step, (f"{name}: slices lie up to {away:.2g} mm from even places; taken as even.",)
+        return step, (
+            f"{name}: slices are up to {away:.2g} mm away from even positions; treated as even.",
+        )
     return step, ()

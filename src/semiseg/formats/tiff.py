@@ -1,4 +1,4 @@
-"""TIFF files that Pillow does not read as they are: several pages, 16 bits, floating point."""
+"""TIFF files that Pillow does not read without changes: several pages, 16 bits, floating point."""
 
 import dataclasses
 import math
@@ -20,7 +20,7 @@ from semiseg.formats.values import damaged
 from semiseg.text import times
 
 TIFF_SUFFIXES = (".tif", ".tiff")
-MOST_BYTES = 2**32  # of one image in memory
+MOST_BYTES = 2**32  # per image in memory
 MILLIMETRES = {
     "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0,
     "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "\\u00b5m": 1e-3, "micron": 1e-3, "microns": 1e-3,
@@ -32,17 +32,17 @@ READING = (ValueError, OSError, KeyError, IndexError, TypeError, AttributeError,
 
 @dataclasses.dataclass(frozen=True)
 class Tiff:
-    """What a TIFF's header says.
+    """The header of a TIFF.
 
     Attributes:
-        pages: D, how many equally sized pages there are.
-        height: of a page, turned as the orientation entry says.
-        width: alike.
-        channels: samples a pixel, without transparency.
-        dtype: of the samples.
-        palette: samples are numbers of colours.
-        spacing: (slice, row, column) in mm of a stack that says all three beyond doubt (ImageJ's
-            metadata with a unit of length); a printer's resolution is none.
+        pages: D, number of pages, which have the same size.
+        height: height of a page after the rotation by the orientation tag.
+        width: width of a page, likewise.
+        channels: samples per pixel, without transparency.
+        dtype: type of the samples.
+        palette: samples are indices of a palette.
+        spacing: (slice, row, column) in mm of a stack with ImageJ metadata and a unit of length;
+            else None, because the resolution alone may be that of a printer.
     """
 
     pages: int
@@ -55,26 +55,26 @@ class Tiff:
 
     @property
     def plain(self) -> bool:
-        """One page of 8 bits or less: Pillow reads all kinds of it."""
+        """Whether the file has one page of at most 8 bits, which Pillow reads completely."""
         return self.pages == 1 and self.dtype.kind in "bu" and self.dtype.itemsize == 1
 
 
 def tiff_header(path: Path) -> Tiff | None:
-    """The header of a TIFF; None where the file is none, whatever its name says.
+    """The header of a TIFF; None if the file has another format in spite of its name.
 
     Raises:
-        UserError: for pages of different sizes, several channels that are no colours, or a size that
-            no memory holds.
+        UserError: for pages of different sizes, several channels that are not colours, or an
+            implausible size.
     """
     with _opened(path) as file:
         return None if file is None else _header(file, path)
 
 
 def read_tiff(path: Path) -> NDArray[Any]:
-    """All pages, turned as the orientation entry says: [D, H, W, S] with the samples a pixel last.
+    """All pages, rotated by the orientation tag: [D, H, W, S] with S samples per pixel.
 
     Raises:
-        UserError: as `tiff_header`, and for a file that is damaged or packed in an unknown way.
+        UserError: as in `tiff_header`, and for a file that is damaged or has an unknown compression.
     """
     with _opened(path) as file:
         if file is None:
@@ -83,7 +83,7 @@ def read_tiff(path: Path) -> NDArray[Any]:
         page, axes = file.pages[0], file.series[0].axes
         try:
             try:
-                pixels = file.series[0].asarray(maxworkers=1)  # several files are read at a time
+                pixels = file.series[0].asarray(maxworkers=1)  # files are read in parallel
             except ValueError as error:
                 if "imagecodecs" not in str(error) or _orientation(page) != 1:
                     raise
@@ -100,10 +100,10 @@ def read_tiff(path: Path) -> NDArray[Any]:
 
 
 def write_tiff_stack(path: Path, codes: NDArray[np.uint8]) -> None:
-    """Write class codes (or grey values) [D, H, W] as a TIFF of D pages; never seen half-written.
+    """Write class codes or grey values [D, H, W] as a TIFF of D pages, atomically.
 
     Raises:
-        UserError: where the file cannot be written.
+        UserError: if the file cannot be written.
     """
     import tifffile
 
@@ -115,22 +115,22 @@ def write_tiff_stack(path: Path, codes: NDArray[np.uint8]) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """The open file; None where it is no TIFF."""
+    """Yield the open file; None if it is not a TIFF."""
     import tifffile
 
     if not path.is_file():
         raise UserError(f"{path} does not exist: check the path.")
     file = None
-    with hearing_tifffile() as said:  # what it would say of a damaged file, we say
+    with hearing_tifffile() as messages:
         try:
             try:
                 file = tifffile.TiffFile(path)
-                whole = file.series is not None and not _breaks_off(said)
+                complete = file.series is not None and not _is_truncated(messages)
             except tifffile.TiffFileError:
-                whole = True  # another format under this name
+                complete = True  # another format with this suffix
             except READING:
-                whole = False
-            if not whole:
+                complete = False
+            if not complete:
                 raise damaged(path, "a TIFF image")
             yield file
         finally:
@@ -138,9 +138,9 @@ def _opened(path: Path) -> Iterator[Any]:
                 file.close()
 
 
-def _breaks_off(said: Sequence[str]) -> bool:
-    """Whether tifffile has complained of a chain of pages that ends early; it goes on with fewer."""
-    return any("page offset" in words or "failed to reshape" in words for words in said)
+def _is_truncated(messages: Sequence[str]) -> bool:
+    """Whether tifffile has logged that pages are missing; it returns the others without an error."""
+    return any("page offset" in text or "failed to reshape" in text for text in messages)
 
 
 def _header(file: Any, path: Path) -> Tiff:
@@ -158,22 +158,22 @@ def _header(file: Any, path: Path) -> Tiff:
     sizes = {axis: size for axis, size in zip(axes, shape, strict=True) if size > 1 or axis in "YX"}
     others = [axis for axis in sizes if axis not in "YXS"]
     if dtype is None or dtype.kind not in "buif" or not {"Y", "X"} <= sizes.keys():
-        raise UserError(f"{path} holds {dtype} values: save plain grey or RGB.")
+        raise UserError(f"{path} has {dtype} values: save plain grey or RGB.")
     if len(others) > 1 or "C" in others:
         raise UserError(
-            f"{path} has the axes {axes} ({times(shape)}): save slices as pages and colours as RGB, "
-            "one file for each channel or time point."
+            f"{path} has the axes {axes} ({times(shape)}): save slices as pages, colours as RGB, and "
+            "other channels or time points as separate files."
         )
     if math.prod(shape) * dtype.itemsize > MOST_BYTES:
         raise UserError(
-            f"{path} ({path.stat().st_size:,} bytes) says that it holds {times(shape)} values, which is "
-            "more than can be read: copy it again, reduce it or cut it into tiles."
+            f"{path} ({path.stat().st_size:,} bytes) claims {times(shape)} values, which is too large "
+            "to be read: copy it again, reduce it or cut it into tiles."
         )
     check_announced(path, shape, dtype.itemsize, compressed=packed)
     samples = sizes.get("S", 1)
     channels = 3 if samples >= 3 and photometric in ("RGB", "YCBCR") else 1
     if samples > 2 and channels == 1 and not (dtype.itemsize == 1 and not others):
-        raise UserError(f"{path} has {samples} values a pixel that are no RGB: save grey or RGB.")
+        raise UserError(f"{path} has {samples} values per pixel but is not RGB: save grey or RGB.")
     height, width = sizes["Y"], sizes["X"]
     if orientation in (5, 6, 7, 8):
         height, width = width, height
@@ -211,7 +211,7 @@ def _orientation(page: Any) -> int:
 
 
 def _by_pillow(path: Path) -> NDArray[Any]:
-    """[D, H, W, S], for packings that tifffile leaves to another library."""
+    """[D, H, W, S], for compressions that tifffile does not support by itself."""
     from PIL import Image, ImageSequence
 
     quiet_pillow()
@@ -222,7 +222,7 @@ def _by_pillow(path: Path) -> NDArray[Any]:
 
 
 def _ordered(pixels: NDArray[Any], axes: str) -> NDArray[Any]:
-    """Any order of axes as [D, H, W, S]."""
+    """Reorder axes to [D, H, W, S]."""
     for position in reversed(range(len(axes))):
         if axes[position] not in "YXS" and pixels.shape[position] == 1:
             pixels, axes = pixels.squeeze(position), axes[:position] + axes[position + 1 :]
@@ -235,7 +235,7 @@ def _ordered(pixels: NDArray[Any], axes: str) -> NDArray[Any]:
 
 
 def _turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """[D, H, W, S] as the orientation entry (1 to 8) says it is shown."""
+    """Rotate [D, H, W, S] by the orientation tag (1 to 8)."""
     if orientation in (5, 6, 7, 8):
         pixels = np.swapaxes(pixels, 1, 2)
     if orientation in (3, 4, 7, 8):

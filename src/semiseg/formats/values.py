@@ -1,4 +1,4 @@
-"""What stored values must be to serve as intensities or class codes."""
+"""Conversion of stored values to intensities or class codes, with checks."""
 
 from pathlib import Path
 from typing import Any
@@ -9,24 +9,24 @@ from numpy.typing import NDArray
 from semiseg.errors import UserError
 from semiseg.text import times
 
-LABEL_TOLERANCE = 1e-3  # how far from an integer a stored class code may lie
+LABEL_TOLERANCE = 1e-3  # largest distance of a stored class code from an integer
 
 
 def compact(image: NDArray[Any], name: str | Path) -> NDArray[np.generic]:
-    """The image as int16 where that is exact, else float32.
+    """The image as int16 if that is exact, else float32.
 
     Raises:
-        UserError: for an image that is empty, constant, or holds NaN or infinity.
+        UserError: for an image that is empty, constant, or contains NaN or infinity.
     """
     if image.size == 0:
         raise UserError(
             f"{name} is empty (shape {times(image.shape)}): leave it out or export it again."
         )
     if image.dtype.kind not in "biuf":
-        raise UserError(f"{name} holds {image.dtype} values: export it with plain intensities.")
+        raise UserError(f"{name} has {image.dtype} values: export it with plain intensities.")
     low, high = image.min(), image.max()
-    if not (np.isfinite(low) and np.isfinite(high)):  # NaN survives min and max
-        raise UserError(f"{name} holds NaN or infinite values: repair it or leave it out.")
+    if not (np.isfinite(low) and np.isfinite(high)):  # min and max propagate NaN
+        raise UserError(f"{name} contains NaN or infinite values: repair it or leave it out.")
     if low == high:
         raise UserError(f"{name} is constant (every value is {low:g}): repair it or leave it out.")
     bounds = np.iinfo(np.int16)
@@ -34,7 +34,7 @@ def compact(image: NDArray[Any], name: str | Path) -> NDArray[np.generic]:
     if whole and low >= bounds.min and high <= bounds.max:
         return np.ascontiguousarray(image, np.int16)
     if max(abs(float(low)), abs(float(high))) > np.finfo(np.float32).max:
-        raise UserError(f"{name} holds values beyond 3e38: repair it or leave it out.")
+        raise UserError(f"{name} contains values beyond 3e38: repair it or leave it out.")
     return np.ascontiguousarray(image, np.float32)
 
 
@@ -42,27 +42,27 @@ def as_codes(label: NDArray[Any], name: str | Path) -> NDArray[np.uint8]:
     """Class codes as uint8.
 
     Raises:
-        UserError: for values that are no integers (tolerance 1e-3) or lie outside 0..255.
+        UserError: for values that are not integers (tolerance 1e-3) or are outside 0..255.
     """
     if label.dtype.kind not in "biuf":
-        raise UserError(f"{name} holds {label.dtype} values: a label needs one class code a voxel.")
+        raise UserError(f"{name} has {label.dtype} values: save one class code per voxel.")
     if label.dtype.kind == "f":
         rounded = np.rint(label)
         if not bool((np.abs(label - rounded) <= LABEL_TOLERANCE).all()):  # False for NaN
             raise UserError(
-                f"{name} is no label (it holds values that are not whole numbers): "
+                f"{name} is not a label (it contains values that are not whole numbers): "
                 "export class codes 0, 1, 2, ... without interpolation."
             )
         label = rounded
     if label.size and (label.min() < 0 or label.max() > 255):
         raise UserError(
-            f"{name} holds class codes from {label.min():g} to {label.max():g}: use 0 to 255."
+            f"{name} has class codes from {label.min():g} to {label.max():g}: use 0 to 255."
         )
     return np.ascontiguousarray(label, np.uint8)
 
 
 def damaged(path: Path, what: str) -> UserError:
-    """The error for a file that is not what its name says."""
+    """The error for a file that cannot be read as its format."""
     return UserError(
         f"{path} cannot be read as {what} (truncated or damaged): copy it again or leave it out."
     )

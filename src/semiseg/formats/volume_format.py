@@ -1,4 +1,4 @@
-"""What formats of volumes have in common: an affine, and labels on the grid of their image."""
+"""Base class of formats of volumes: an affine, and labels on the grid of their image."""
 
 from abc import abstractmethod
 from pathlib import Path
@@ -25,7 +25,7 @@ from semiseg.text import times
 
 
 class VolumeFormat(Format):
-    """A format of voxels with an affine; one that can be loaded can be read."""
+    """A format of voxels with an affine. All methods that read use :meth:`load`."""
 
     kind = "volume"
 
@@ -34,22 +34,23 @@ class VolumeFormat(Format):
         """The voxels in the file's axes, and the affine (RAS, mm).
 
         Raises:
-            UserError: for a file that is unreadable, or would take absurdly more memory than its size.
+            UserError: for a file that is unreadable, or too small for its announced size.
         """
 
     def read_image(self, path: Path, channels: int = 1) -> Volume:
-        """Read an image as :func:`semiseg.formats.grid.as_volume` makes it.
+        """Read an image and convert it by :func:`semiseg.formats.grid.as_volume`.
 
-        ``channels`` is what a fourth axis (or each voxel's components) must count; with 1 it may be absent.
+        ``channels`` is the length of the fourth axis (or of a voxel's components); with 1 it may be
+        absent.
         """
         return as_volume(*self.load(path), path, channels)
 
     def read_label(self, path: Path, like: Volume) -> NDArray[np.uint8]:
-        """Read a label, which must lie where its image does."""
+        """Read a label, which must be on the grid of its image."""
         return as_label(*self.load(path), path, like)
 
     def read_mask(self, path: Path, values: MaskValues = USUAL) -> Mask:
-        """Read a mask; in contrast to an image it may be constant."""
+        """Read a mask; unlike an image, it may be constant."""
         data, affine = self.load(path)
         data = four_axes(data, path, 1)[..., 0]
         source = spacing_of(affine, path)

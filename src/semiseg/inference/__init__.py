@@ -1,1 +1,1 @@
-"""From networks and a volume to masks on the volume's own grid."""
+"""Prediction of masks on the original grid of an image."""

@@ -1,14 +1,14 @@
-"""What may be taken off a predicted mask."""
+"""Postprocessing of predicted masks."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def keep_largest(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Of each class the largest connected piece; the others become background.
+    """Keep the largest connected component of each class; the others become background.
 
-    Pieces hang together by faces. Of equally large ones the first is kept. For structures that are one
-    piece by nature; never for lesions.
+    Voxels are connected by faces. The first of equally large components is kept. Use it only for
+    structures that are connected by nature, not for lesions.
 
     Args:
         mask: [D, H, W] class codes.

@@ -1,4 +1,4 @@
-"""Slices through a network, probabilities back onto the volume's own grid."""
+"""Prediction slice by slice, resampled to the original grid."""
 
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -18,23 +18,24 @@ FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 
 def check_channels(image: NDArray[np.generic], task: Task) -> None:
-    """Refuse an image [D, C, H, W] of another number of channels than the task's.
+    """Check that an image [D, C, H, W] has the task's number of channels.
 
     Raises:
-        UserError: saying both.
+        UserError: if not; the message names both numbers.
     """
     if image.shape[1] != task.channels:
         raise UserError(
-            f"The image has {image.shape[1]} channels, the network was trained on {task.channels}."
+            f"The image has {image.shape[1]} channels, but the network was trained on {task.channels}: give "
+            "an image with the same channels."
         )
 
 
 class Predictor:
-    """Masks of whole volumes by one network.
+    """Predict masks of whole volumes with one network.
 
-    ``resampling``: ``probabilities`` go back to the original grid bilinearly and the largest wins
-    (the default); ``labels`` go back by nearest neighbour (what the papers' tables do, see
-    docs/evaluation.md).
+    ``resampling``: ``probabilities`` (default) resamples probabilities to the original grid bilinearly,
+    then takes the largest; ``labels`` resamples class codes by nearest neighbour, as in the papers'
+    tables (see docs/evaluation.md).
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Predictor:
     ) -> None:
         """Args: logits: [B, C, size, size] -> [B, K, size, size], in evaluation mode.
 
-        flips: average over mirrored copies.
+        flips: whether to average over mirrored copies.
         """
         self.logits, self.task, self.size, self.device = logits, task, size, torch.device(device)
         self.flips = FLIPS if flips else FLIPS[:1]
@@ -63,10 +64,10 @@ class Predictor:
     ) -> NDArray[np.uint8]:
         """[D, C, H, W] -> class codes [D, H, W]; ``bounds`` default to those of the image itself.
 
-        ``spacing`` is for volumes (`VolumePredictor`): slices are resized whatever it is.
+        ``spacing`` is ignored; it is for `VolumePredictor`.
         """
         parts = [
-            # on a CPU max() is ten times faster than argmax() over a strided dimension
+            # on a CPU max() is ten times faster than argmax() along a strided dimension
             probabilities.max(1).indices.to(torch.uint8).cpu().numpy()
             for probabilities in self._batches(image, bounds)
         ]
@@ -79,7 +80,7 @@ class Predictor:
         restored: bool = True,
         spacing: tuple[float, float, float] | None = None,
     ) -> NDArray[np.float32]:
-        """[D, C, H, W] -> class probabilities [D, K, H, W]; not ``restored``: [D, K, size, size]."""
+        """[D, C, H, W] -> class probabilities [D, K, H, W], or [D, K, size, size] if not ``restored``."""
         parts = [p.float().cpu().numpy() for p in self._batches(image, bounds, restored)]
         return np.concatenate(parts)
 

@@ -1,6 +1,6 @@
-"""A network over a volume that is larger than its input: overlapping windows, weighted by a Gaussian.
+"""Sliding windows with overlap over a volume, weighted by a Gaussian.
 
-As in nnU-Net (Isensee et al. 2021): what a network says near the border of its window counts little.
+As in nnU-Net (Isensee et al. 2021): predictions near the border of a window have small weights.
 """
 
 import itertools
@@ -11,12 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SIGMA = 1 / 8  # of a window's side
-FLOOR = 1e-3  # of the largest weight, so that corners of the volume keep their digits
+SIGMA = 1 / 8  # as a fraction of a window's side
+FLOOR = (
+    1e-3  # lowest weight, as a fraction of the largest; keeps precision at corners of the volume
+)
 
 
 def window_starts(length: int, side: int, overlap: float) -> list[int]:
-    """First voxels of the fewest windows that cover ``length`` and share at least ``overlap``."""
+    """Return the starts of the fewest windows that cover ``length`` with at least ``overlap``."""
     if length <= side:
         return [0]
     step = max(int(side * (1 - overlap)), 1)
@@ -25,7 +27,7 @@ def window_starts(length: int, side: int, overlap: float) -> list[int]:
 
 
 def window_weights(sides: Sequence[int]) -> Tensor:
-    """[*sides], largest in the middle: the product of a Gaussian along each axis."""
+    """Return weights [*sides]: the product of a Gaussian along each axis, largest in the middle."""
     weights = torch.ones(())
     for side in sides:
         away = (torch.arange(side) - (side - 1) / 2) / (side * SIGMA)
@@ -42,15 +44,15 @@ def slide(
     device: torch.device | str = "cpu",
     batch_size: int = 4,
 ) -> Tensor:
-    """[C, D, H, W] -> [K, D, H, W] float32, both on the CPU: the windows' weighted mean.
+    """Average the windows' predictions: [C, D, H, W] -> [K, D, H, W] float32, both on the CPU.
 
-    Where the volume is smaller than a window it lies in its middle, zero around it.
+    A volume smaller than a window is centred and padded with zeros.
 
     Args:
         predict: [B, C, *sides] -> [B, K, *sides], such as probabilities.
-        sides: of a window.
-        overlap: the part of a window that the next one shares.
-        batch_size: windows at a time.
+        sides: sides of a window.
+        overlap: fraction of a window that the next one shares.
+        batch_size: windows per batch.
     """
     shape = image.shape[1:]
     missing = [max(s - n, 0) for s, n in zip(sides, shape, strict=True)]

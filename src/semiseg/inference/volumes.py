@@ -1,4 +1,4 @@
-"""Whole volumes through a network of volumes, probabilities back onto the volume's own grid."""
+"""Prediction of volumes with sliding windows, resampled to the original grid."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -22,10 +22,10 @@ FLIPS = tuple(
 
 
 class VolumePredictor:
-    """Masks of volumes by one network of 3D patches; what `Predictor` is for slices.
+    """Predict masks of volumes with one network of 3D patches; for slices see `Predictor`.
 
-    The volume is resampled to ``data.spacing`` where that is set, windows slide over it, and the
-    probabilities go back to its own grid linearly, class by class; the largest wins.
+    The volume is resampled to ``data.spacing`` if that is set. The probabilities of sliding windows are
+    resampled linearly to the original grid, class by class, and the largest is taken.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class VolumePredictor:
     ) -> None:
         """Args: logits: [B, C, *patch] -> [B, K, *patch], in evaluation mode.
 
-        flips: average over the eight mirrored copies; batch_size: windows at a time.
+        flips: whether to average over the eight mirrored copies; batch_size: windows per batch.
         """
         self.logits, self.task, self.config = logits, task, config
         self.device, self.batch_size = torch.device(device), batch_size
@@ -56,7 +56,7 @@ class VolumePredictor:
         """[D, C, H, W] -> class codes [D, H, W]; ``bounds`` default to those of the image itself.
 
         Args:
-            spacing: of the image, (slice, row, column) in mm.
+            spacing: spacing of the image, (slice, row, column) in mm.
         """
         own = (image.shape[0], *image.shape[2:])
         values = self._slide(image, bounds, spacing)
@@ -78,7 +78,7 @@ class VolumePredictor:
         restored: bool = True,
         spacing: tuple[float, float, float] | None = None,
     ) -> NDArray[np.float32]:
-        """[D, C, H, W] -> class probabilities [D, K, H, W]; not ``restored``: on the network's grid."""
+        """[D, C, H, W] -> class probabilities [D, K, H, W], on the network's grid if not ``restored``."""
         values = self._slide(image, bounds, spacing)
         own = (image.shape[0], *image.shape[2:])
         if restored and values.shape[1:] != own:
@@ -96,14 +96,14 @@ class VolumePredictor:
         bounds: Bounds | None,
         spacing: tuple[float, float, float] | None,
     ) -> Tensor:
-        """[K, d, h, w] on the grid of training."""
+        """Return probabilities [K, d, h, w] on the grid of the training."""
         check_channels(image, self.task)
         bounds = bounds or bounds_of(image, self.task.intensity)
         pixels = torch.from_numpy(normalise(image, self.task.intensity, bounds)).movedim(1, 0)
         if self.config.spacing is not None:
             if spacing is None:
                 raise UserError(
-                    "The image carries no spacing, which a run with data.spacing needs: give it one."
+                    "The image has no spacing, which a run with data.spacing needs: give it a spacing."
                 )
             own = (image.shape[0], *image.shape[2:])
             pixels = resample(pixels, new_shape(own, spacing, self.config.spacing))
@@ -121,7 +121,7 @@ class VolumePredictor:
         return total / len(self.flips)
 
     def _restored(self, values: Tensor, shape: tuple[int, ...]) -> Iterator[Tensor]:
-        """The classes' maps on the volume's own grid, one after the other: memory stays small."""
+        """Yield the classes' maps on the original grid, one at a time to save memory."""
         for value in values:
             yield resample(value[None], shape, antialias=False)[0]
 
@@ -142,7 +142,7 @@ def build_predictor(
     flips: bool = False,
     resampling: Resampling = "probabilities",
 ) -> AnyPredictor:
-    """A predictor of slices or of volumes, as a run's ``data`` section says."""
+    """Build a predictor for slices or volumes from a run's ``data`` section."""
     if config.dimensions == 3:
         return VolumePredictor(logits, task, config, device, flips, resampling)
     return Predictor(logits, task, config.size, device, flips, resampling)

@@ -1,1 +1,1 @@
-"""Pure functions of tensors, one file a loss."""
+"""Losses: pure functions of tensors, one file per loss."""

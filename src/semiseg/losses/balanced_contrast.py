@@ -1,9 +1,10 @@
 """The balanced supervised local contrastive loss of MCSC (BMVC 2023), equation 2.
 
-Exact, with memory linear in the number of embeddings: the gradient is computed in the forward pass,
-one problem (or, on a GPU, one group of problems) at a time, and nothing of size N x N outlives it.
+The result is exact, and saved memory is linear in the number of embeddings: the gradient is computed
+in the forward pass, for one problem (on a GPU, one group of problems) at a time, so no matrix of size
+N x N is kept for the backward pass.
 
-With S_c the sum and n_c the number of the embeddings of class c, the positive part of anchor i is
+Let S_c be the sum and n_c the number of embeddings of class c. The positive part of anchor i is
 a_i . (S_y - a_i) / (tau (n_y - 1)). With w_k = 1/n_{y_k} the denominator is
 Z_i = sum_k w_k exp(a_i . a_k / tau). E = exp(A A^T / tau) is symmetric, so with the anchors' weights
 c_i and u_i = c_i / Z_i the gradient of sum_i c_i log Z_i is one product with the matrix
@@ -21,22 +22,22 @@ from torch.autograd.function import once_differentiable
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.losses.precision import at_least_single
 
-CPU_ROWS = 512  # rows of E that are worked on at a time: they stay in the core's cache
-GPU_ELEMENTS = 1 << 28  # elements of E held at a time on an accelerator
+CPU_ROWS = 512  # rows of E per block: small enough for the core's cache
+GPU_ELEMENTS = 1 << 28  # most elements of E at a time on an accelerator
 LOWEST_TEMPERATURE = 0.025
-"""In single precision and without the anchor in the denominator: exp((a_i . a_k - 1) / tau) of keys
-that are all far from an anchor would be 0 below it."""
+"""Lowest temperature in single precision without the anchor in the denominator. Below it,
+exp((a_i . a_k - 1) / tau) can be 0 for all keys of an anchor."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """What of equation 2 is changed for an ablation; the defaults are the equation as printed.
+    """Variants of equation 2 for ablations. The defaults are the equation as printed.
 
     Attributes:
-        balanced: keys are weighted by 1/n of their class; otherwise by 1 (Khosla et al. 2020).
+        balanced: weight keys by 1/n of their class, otherwise by 1 (Khosla et al. 2020).
         anchor_in_denominator: the sum over A_j includes the anchor itself, as printed.
         drop_background: embeddings of class 0 are keys but not anchors ("DB" of table 3).
-        skip_single_class: problems with one class only leave the mean over problems.
+        skip_single_class: leave problems with a single class out of the mean over problems.
     """
 
     balanced: bool = True
@@ -58,12 +59,12 @@ def balanced_contrast(
 ) -> Tensor:
     """Equation 2 of MCSC, mean over problems.
 
-    A lone member of its class adds 0 to a problem's sum; |A| counts every unmasked embedding (with
-    ``drop_background``: every anchor). A problem without anchors leaves the mean.
+    An anchor that is the only member of its class contributes 0. |A| counts every unmasked embedding
+    (with ``drop_background``: every anchor). Problems without anchors are left out of the mean.
 
     Args:
-        embeddings: [P, N, D], not normalised: the loss does it, and the gradient goes through it;
-            P independent problems of N embeddings.
+        embeddings: [P, N, D], P independent problems of N embeddings. The loss normalises them,
+            and the gradient includes the normalisation.
         labels: [P, N] int64 in [0, classes); ``IGNORE_INDEX`` is padding: neither anchor nor key.
         classes: K.
         temperature: tau.
@@ -71,10 +72,10 @@ def balanced_contrast(
         variant: see `Variant`.
 
     Returns:
-        A scalar of the embeddings' dtype (float32 where that is narrower).
+        A scalar of the embeddings' dtype, or float32 if that is narrower.
 
     Raises:
-        ValueError: for a temperature below `LOWEST_TEMPERATURE` where it would underflow.
+        ValueError: if the temperature is below `LOWEST_TEMPERATURE` and would underflow.
     """
     embeddings = at_least_single(embeddings)
     if (
@@ -84,7 +85,7 @@ def balanced_contrast(
     ):
         raise ValueError(
             f"a temperature of {temperature} underflows in single precision without the anchor in the "
-            f"denominator: take {LOWEST_TEMPERATURE} or more"
+            f"denominator: use {LOWEST_TEMPERATURE} or more"
         )
     labelled = labels != IGNORE_INDEX
     labels, mask = labels.masked_fill(~labelled, 0), labelled if mask is None else mask & labelled
@@ -98,7 +99,7 @@ def balanced_contrast(
 def _anchor_weights(
     labels: Tensor, classes: int, mask: Tensor, variant: Variant, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Per embedding: c_i (its share of the loss), w_k (its weight as a key), 1/(n_y - 1)."""
+    """Return per embedding c_i (weight as an anchor), w_k (weight as a key) and 1/(n_y - 1)."""
     valid = mask.to(dtype)
     count = torch.zeros(labels.shape[0], classes, dtype=dtype, device=labels.device)
     count.scatter_add_(1, labels, valid)
@@ -170,7 +171,7 @@ def _solve(
     rows: int,
     needs_gradient: bool,
 ) -> tuple[Tensor, Tensor | None]:
-    """Loss and gradient of a group of problems. raw: [p, N, D]; c, w, inverse: [p, N]."""
+    """Return loss and gradient of a group of problems. raw: [p, N, D]; c, w, inverse: [p, N]."""
     group, size, _ = raw.shape
     norm = torch.linalg.vector_norm(raw, dim=-1, keepdim=True).clamp_(min=1e-12)
     A = raw / norm
@@ -204,9 +205,9 @@ def _solve(
         E[:, block].mul_(r[:, block, None] + r[:, None, :])
         torch.bmm(E[:, block], weighted, out=gradient[:, block])
     gradient.mul_((w / temperature)[..., None])
-    # c is the same for all anchors of a class, so the positive part's two sides add up to twice one
+    # c is equal for all anchors of a class, so the two terms of the positive part are equal
     gradient.sub_(others.mul_(2 * positive[..., None]))
-    # through a = raw / |raw|: what lies along a is lost
+    # through a = raw / |raw|: remove the component along a
     gradient.sub_(A.mul_((gradient * A).sum(-1, keepdim=True))).div_(norm)
     return loss, gradient
 
@@ -214,13 +215,13 @@ def _solve(
 def _fill_symmetric(
     E: Tensor, scaled: Tensor, keys: Tensor, bound: float, blocks: Sequence[slice]
 ) -> None:
-    """E = exp(scaled keys - bound), computed from the diagonal on and mirrored below it.
+    """Compute E = exp(scaled keys - bound) on and above the diagonal and mirror it.
 
     Args:
-        E: [N, N], written.
+        E: [N, N], the output.
         scaled: [N, D], A / tau.
         keys: [D, N], A^T.
-        blocks: of rows.
+        blocks: blocks of rows.
     """
     for block in blocks:
         upper = E[block, block.start :]

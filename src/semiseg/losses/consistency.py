@@ -1,8 +1,8 @@
-"""How far two predictions of the same pixels are apart: squared error and divergences of softmaxes.
+"""Consistency losses: squared error and divergences of two predictions of the same pixels.
 
-All functions take probabilities [B, K, ...], not logits, since a target often is a mean or a mixture of
-softmaxes. The gradient reaches both arguments: detach the one that is the target. ``mask`` is a boolean
-mask or weights [B, ...] (see `semiseg.losses.masked_mean`).
+All functions take probabilities [B, K, ...], not logits, because a target is often a mean or a mixture of
+probabilities. Both arguments receive a gradient: detach the target. ``mask`` is a boolean mask or weights
+[B, ...] (see `semiseg.losses.masked_mean`).
 """
 
 import torch
@@ -13,12 +13,12 @@ from semiseg.losses.precision import at_least_single
 
 
 def softmax_mse(p: Tensor, q: Tensor, mask: Tensor | None = None) -> Tensor:
-    """``1/K sum_k (p_k - q_k)^2``, mean over pixels (Tarvainen and Valpola 2017).
+    """Return ``1/K sum_k (p_k - q_k)^2``, mean over pixels (Tarvainen and Valpola 2017).
 
     Args:
         p: [B, K, ...] probabilities.
         q: as ``p``.
-        mask: [B, ...] of the pixels that count.
+        mask: [B, ...], pixels or weights to average over; None: all pixels.
 
     Returns:
         A scalar.
@@ -27,22 +27,22 @@ def softmax_mse(p: Tensor, q: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def kl_per_pixel(p: Tensor, q: Tensor) -> Tensor:
-    """``KL(p || q) = sum_k p_k (ln p_k - ln q_k)``: [B, K, ...] -> [B, ...], in nats.
+    """Return ``KL(p || q) = sum_k p_k (ln p_k - ln q_k)`` in nats: [B, K, ...] -> [B, ...].
 
-    Logarithms are taken of the smallest positive number at least, so that 0 ln 0 is 0 and a q_k of 0 costs
-    a finite amount. The variance of URPC (Luo et al. 2021) with p the mean prediction.
+    Arguments of logarithms are clamped to the smallest positive number, so 0 ln 0 is 0 and the result is
+    finite for q_k = 0. If p is the mean prediction, this is the variance of URPC (Luo et al. 2021).
     """
     p, q = at_least_single(p), at_least_single(q)
     return (p * (_log(p) - _log(q))).sum(1)
 
 
 def kl_divergence(p: Tensor, q: Tensor, mask: Tensor | None = None) -> Tensor:
-    """`kl_per_pixel`, mean over the pixels of ``mask``.
+    """Return the mean of `kl_per_pixel` over the pixels of ``mask``.
 
     Args:
         p: [B, K, ...] probabilities, the target.
         q: [B, K, ...] probabilities, the approximation.
-        mask: [B, ...] of the pixels that count.
+        mask: [B, ...], pixels or weights to average over; None: all pixels.
 
     Returns:
         A scalar.
@@ -51,14 +51,14 @@ def kl_divergence(p: Tensor, q: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def js_divergence(p: Tensor, q: Tensor, mask: Tensor | None = None) -> Tensor:
-    """``JS(p, q) = (KL(p || m) + KL(q || m)) / 2`` with m = (p + q) / 2, mean over pixels.
+    """Return ``JS(p, q) = (KL(p || m) + KL(q || m)) / 2`` with m = (p + q) / 2, mean over pixels.
 
-    Between 0 and ln 2. Deep co-training (Qiao et al. 2018): H(m) - (H(p) + H(q)) / 2.
+    Between 0 and ln 2. Equal to H(m) - (H(p) + H(q)) / 2 of deep co-training (Qiao et al. 2018).
 
     Args:
         p: [B, K, ...] probabilities.
         q: as ``p``.
-        mask: [B, ...] of the pixels that count.
+        mask: [B, ...], pixels or weights to average over; None: all pixels.
 
     Returns:
         A scalar.

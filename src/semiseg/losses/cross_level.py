@@ -1,5 +1,7 @@
-"""The two losses between an image and its patches: Zhao et al., Cross-level contrastive learning and
-consistency constraint for semi-supervised medical image segmentation (ISBI 2022).
+"""Contrast and consistency between an image and its patches.
+
+Zhao et al., Cross-level contrastive learning and consistency constraint for
+semi-supervised medical image segmentation (ISBI 2022).
 """
 
 from typing import Literal
@@ -19,19 +21,19 @@ def cross_level_contrast(
 ) -> Tensor:
     """Equation 1, mean over cells and images.
 
-    ``-log exp(q_i.k_i/tau) / (exp(q_i.k_i/tau) + sum_{j != i} exp(q_i.q_j/tau))``: the query is the
-    full image's cell, the positive the patch at the same place, the negatives are other cells of the
-    same full image.
+    ``-log exp(q_i.k_i/tau) / (exp(q_i.k_i/tau) + sum_{j != i} exp(q_i.q_j/tau))``: the query is
+    a cell of the full image, the positive is the patch at the same position, and the negatives are
+    other cells of the same full image.
 
     Args:
-        full: [B, N, D] embeddings q of the full images' N cells, of length 1.
-        patches: [B, N, D] embeddings k of the N patches, of length 1.
+        full: [B, N, D] embeddings q of the full images' N cells, of unit length.
+        patches: [B, N, D] embeddings k of the N patches, of unit length.
         temperature: tau.
-        negatives: that many for each query, drawn anew (the text's "randomly selected"); default: all.
-        negatives_from: ``patches`` takes q_i.k_j for them.
+        negatives: number of negatives drawn for each query ("randomly selected"); default: all.
+        negatives_from: ``patches`` uses q_i.k_j instead of q_i.q_j.
 
     Returns:
-        A scalar; 0 where there is one cell alone.
+        A scalar; 0 if there is only one cell.
     """
     with torch.autocast(full.device.type, enabled=False):
         full, patches = at_least_single(full), at_least_single(patches)
@@ -50,7 +52,7 @@ def cross_level_contrast(
 
 
 def cross_level_consistency(full: Tensor, patches: Tensor) -> Tensor:
-    """Equation 2: ``sum_i MSE(h(z_i), h(Z)_i)``, the sum over an image's N cells, mean over images.
+    """Equation 2: ``sum_i MSE(h(z_i), h(Z)_i)``, sum over an image's N cells, mean over images.
 
     Args:
         full: [B, N, K, h, w] probabilities of the full image, cut into its cells.

@@ -1,4 +1,4 @@
-"""Soft Dice, and the supervised loss of the field: half cross entropy, half Dice."""
+"""Soft Dice, and the usual supervised loss: half cross entropy, half Dice."""
 
 from torch import Tensor
 
@@ -10,16 +10,17 @@ from semiseg.losses.precision import at_least_single
 def dice_loss(
     probabilities: Tensor, target: Tensor, smooth: float = 1e-5, background: bool = True
 ) -> Tensor:
-    """Soft Dice with squared denominators, mean over all classes (``background``: with class 0).
+    """Soft Dice with squared denominators, mean over classes.
 
     ``1/K sum_k [1 - (2 sum p_k t_k + s) / (sum p_k^2 + sum t_k^2 + s)]``, where the inner sums run
-    over batch and pixels (MCSC, equation 1's ``L_dice``; Milletari et al. 2016 for the squares);
-    pixels that are ignored are in none of them.
+    over batch and pixels (MCSC, ``L_dice`` of equation 1; Milletari et al. 2016 for the squares).
+    Ignored pixels are left out.
 
     Args:
         probabilities: [B, K, ...] after the softmax.
         target: [B, ...] int64 class codes or ``IGNORE_INDEX``.
         smooth: s.
+        background: whether the mean includes class 0.
 
     Returns:
         A scalar.
@@ -35,13 +36,13 @@ def dice_loss(
 
 
 def supervised_loss(logits: Tensor, target: Tensor, background: bool = True) -> Tensor:
-    """``0.5 (CE + Dice)``: MCSC, section 3.1; Zhao et al. 2022, equation 4.
+    """Return ``0.5 (CE + Dice)``: MCSC, section 3.1; Zhao et al. 2022, equation 4.
 
     Args:
         logits: [B, K, ...].
         target: [B, ...] int64 class codes or ``IGNORE_INDEX``.
-        background: whether class 0 has a part in the Dice loss. A network with one sigmoid channel
-            (Zhao et al.) has no background to be scored.
+        background: whether the Dice loss includes class 0. A network with one sigmoid channel
+            (Zhao et al.) has no background channel.
     """
     logits = at_least_single(logits)
     dice = dice_loss(logits.softmax(1), target, background=background)

@@ -1,4 +1,4 @@
-"""Labels in which ``IGNORE_INDEX`` marks ignored pixels: they have no class and no loss."""
+"""Labels with ignored pixels: ``IGNORE_INDEX`` marks pixels without a class and without a loss."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from semiseg.data.task import IGNORE_INDEX
 
 
 def one_hot(target: Tensor, classes: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """[B, ...] int64 -> [B, K, ...] of 0 and 1; nothing but 0 where ``target`` is ignored."""
+    """[B, ...] int64 -> [B, K, ...] of 0 and 1; all 0 where ``target`` is ignored."""
     labelled = (target != IGNORE_INDEX)[:, None]
     codes = torch.zeros(
         (len(target), classes, *target.shape[1:]), dtype=dtype, device=target.device
@@ -17,7 +17,7 @@ def one_hot(target: Tensor, classes: int, dtype: torch.dtype = torch.float32) ->
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross entropy, mean over the pixels that are not ignored; 0 (with a graph) where there is none.
+    """Cross entropy, mean over pixels that are not ignored; 0 (with a graph) without such pixels.
 
     Args:
         logits: [B, K, ...].

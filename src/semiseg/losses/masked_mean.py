@@ -1,14 +1,14 @@
-"""The mean of a map over the pixels that count."""
+"""The mean of a map over a mask."""
 
 from torch import Tensor
 
 
 def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
-    """``sum m v / sum m``; 0 (with a graph) where the mask is 0 everywhere.
+    """Return ``sum m v / sum m``; 0 (with a graph) if the mask is 0 everywhere.
 
     Args:
-        values: [B, ...] for each pixel, or [B, K, ...], of which the mean over K is taken first.
-        mask: [B, ...] bool, or weights that are not negative; None: all pixels, with equal weights.
+        values: [B, ...], or [B, K, ...], which is first averaged over K.
+        mask: [B, ...] bool or non-negative weights; None: all pixels with equal weights.
 
     Returns:
         A scalar.

@@ -10,17 +10,17 @@ from semiseg.losses.precision import at_least_single
 
 
 def binary_entropy(x: Tensor) -> Tensor:
-    """Equation 3: ``-x log x - (1 - x) log(1 - x)``, with 0 log 0 = 0, for x in [0, 1]."""
+    """Return equation 3: ``-x log x - (1 - x) log(1 - x)``, with 0 log 0 = 0, for x in [0, 1]."""
     return torch.special.entr(x) + torch.special.entr(1 - x)
 
 
 def nearest(distance: Tensor, classes: Tensor, count: int) -> Tensor:
-    """The positives of each anchor: the ``count`` nearest of its own class, itself excepted.
+    """Return the positives of each anchor: the ``count`` nearest others of its class.
 
     Args:
-        distance: [V, V] between patches, such as the difference of their entropies (equation 2).
+        distance: [V, V] between patches, such as differences of entropies (equation 2).
         classes: [V].
-        count: n; a class of m patches gives min(n, m - 1).
+        count: n; an anchor of a class with m patches has min(n, m - 1) positives.
 
     Returns:
         [V, V] bool: row u marks the positives of anchor u.
@@ -41,27 +41,27 @@ def gaussian_contrast(
     scale: float,
     rest_is_negative: bool = False,
 ) -> Tensor:
-    """Equation 5, the closed upper bound of the expected InfoNCE loss (equation 4), mean over anchors.
+    """Equation 5, the closed-form upper bound of the expected InfoNCE loss, mean over anchors.
 
     ``log[exp(f.mu+/tau + s/(2 tau^2) f.sigma+ f) + sum_c zeta_c exp(f.mu_c/tau + s/(2 tau^2)
     f.sigma_c f)] - f.mu+/tau``, where mu and sigma are the mean and the covariance of the anchor's
-    positives and of the keys of every other class c, and zeta_c is the number of those keys. With
-    x_v = f.f_v the forms f.mu and f.sigma f are the mean and the (population) variance of x_v over
-    the keys: no covariance matrix is made.
+    positives and of the keys of every other class c, and zeta_c is the number of those keys. The
+    expected InfoNCE loss is equation 4. With x_v = f.f_v, f.mu and f.sigma f are the mean and the
+    (population) variance of x_v over the keys, so no covariance matrix is computed.
 
     Args:
-        embeddings: [V, D], of length 1.
+        embeddings: [V, D], of unit length.
         classes: [V] int64 below ``number_of_classes``.
-        positives: [V, V] bool (see `nearest`); an anchor without any is left out.
+        positives: [V, V] bool (see `nearest`); anchors without positives are left out.
         number_of_classes: K.
         temperature: tau.
         scale: lambda, the weight of the covariances.
-        rest_is_negative: patches of the anchor's class that are no positives are one more class of
-            negatives ("the rest as negative", section 3.1); otherwise they take no part ("a class
-            different from k", section 3.2).
+        rest_is_negative: whether the other patches of the anchor's class form one more class of
+            negatives ("the rest as negative", section 3.1) or are left out ("a class different from
+            k", section 3.2).
 
     Returns:
-        A scalar; 0 (with a graph) where no anchor has a positive.
+        A scalar; 0 (with a graph) if no anchor has a positive.
     """
     with torch.autocast(embeddings.device.type, enabled=False):
         f = at_least_single(embeddings)
@@ -94,7 +94,7 @@ def gaussian_contrast(
 
 
 def _moments(similarity: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean, variance and number of each row's chosen entries; 0 of none."""
+    """Return mean, variance and number of each row's chosen entries; 0 without any."""
     weights = chosen.to(similarity.dtype)
     count = weights.sum(1)
     divisor = count.clamp(min=1)

@@ -1,4 +1,4 @@
-"""The table of methods. It imports no torch; a class is loaded where it is used.
+"""The table of methods. It imports no torch; a class is imported when it is used.
 
 A method in another package appears here through the entry point group ``semiseg.methods``, whose
 value is an `Entry`.
@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One line of the table; ``target`` is ``module:Class``, ``dimensions`` what it can train on."""
+    """One method.
+
+    Attributes:
+        name: used in commands and in configuration files.
+        year: of publication.
+        summary: one line.
+        citation: of the paper.
+        target: ``module:Class`` of the `Method`.
+        dimensions: 2 for slices and pictures, 3 for volumes.
+    """
 
     name: str
     year: int
@@ -33,7 +42,7 @@ class Entry:
 
 BUILT_IN = (
     Entry(
-        "supervised", 2015, "U-Net on the labelled images alone: the baseline of every table",
+        "supervised", 2015, "U-Net on the labelled images only: the baseline",
         "Ronneberger, Fischer, Brox. U-Net: convolutional networks for biomedical image "
         "segmentation. MICCAI 2015.", "semiseg.methods.supervised:Supervised", (2, 3),
     ),
@@ -62,12 +71,12 @@ BUILT_IN = (
 
 
 def table() -> dict[str, Entry]:
-    """All methods by name, built-in ones first."""
+    """Return all methods by name, built-in ones first."""
     return with_plugins(BUILT_IN, "semiseg.methods")
 
 
 def entry(name: str) -> Entry:
-    """The line of ``name``; raises `UserError` with the nearest name where there is none."""
+    """Return the entry of ``name``; raises `UserError` with the nearest name if it is unknown."""
     entries = table()
     if name not in entries:
         raise unknown("method", name, entries)

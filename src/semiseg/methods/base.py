@@ -1,4 +1,4 @@
-"""The contract of a method."""
+"""The base class of all methods."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from semiseg.networks.segmenter import Segmenter
 
 
 class Options(BaseModel):
-    """A method's own section of the configuration; an unknown name is an error."""
+    """A method's section of the configuration. An unknown name is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -25,12 +25,12 @@ class Options(BaseModel):
 class NetworkOptions(Options):
     """Options of a method that trains one kind of network."""
 
-    network: str = Field("unet", description="a network of 'semiseg networks'")
+    network: str = Field("unet", description="network, one of 'semiseg networks'")
 
 
 @dataclasses.dataclass  # not frozen: mixed precision in Fabric rebuilds it field by field
 class Step:
-    """Where a training is. ``index`` counts from 0 to ``total - 1``."""
+    """The current training step. ``index`` counts from 0 to ``total - 1``."""
 
     index: int
     total: int
@@ -43,15 +43,15 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters that share a learning rate, and where asked an optimiser of their own.
+    """Parameters that share a learning rate and, optionally, their own optimiser.
 
     Attributes:
-        name: of the group in logs.
-        parameters: each parameter belongs to one group.
-        lr_scale: times ``training.learning_rate``.
-        warmup: a linear warm-up, as a part of the run.
+        name: name of the group in logs.
+        parameters: parameters of the group; no parameter belongs to two groups.
+        lr_scale: factor of the learning rate.
+        warmup: linear warm-up, as a fraction of the run.
         optimiser: default: ``training.optimiser``.
-        learning_rate: in place of ``training.learning_rate``.
+        learning_rate: default: ``training.learning_rate``.
         settings: other arguments of the optimiser, such as ``{"betas": (0.9, 0.99)}``.
     """
 
@@ -66,7 +66,7 @@ class ParameterGroup:
 
 @dataclasses.dataclass(frozen=True)
 class Derived:
-    """A value that follows from the input and is not set by anybody, with its reason."""
+    """A value that is derived from the input instead of set by an option, and the reason."""
 
     option: str
     value: Any
@@ -76,47 +76,50 @@ class Derived:
 class Method(nn.Module):
     """A method builds its networks and returns the loss terms of one batch.
 
-    It knows nothing of files, devices, logging or the training loop. A subclass defines at least
+    It does not depend on files, devices, logging or the training loop. A subclass defines at least
     ``Options``, ``networks``, ``__init__`` and ``forward``.
     """
 
     Options: ClassVar[type[Options]] = NetworkOptions
     uses_unlabelled: ClassVar[bool] = True
     fills_batch: bool = True
-    """Of a method without unlabelled images: whether labelled images take their places in a batch."""
+    """Whether labelled images fill the whole batch. Only read if ``uses_unlabelled`` is False."""
     networks: ClassVar[tuple[str, ...]] = ()
-    """Names of the attributes that can predict; the first is the one used for inference. Empty: the
-    one network that `add_network` builds."""
+    """Attributes that hold networks; the first is used for inference. Empty: the network that
+    `add_network` builds."""
     needs_distance_maps: ClassVar[bool] = False
     """Whether ``batch.distance_maps`` holds signed distance maps of the labels."""
     settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Values of other sections that the method needs; data, presets and ``--set`` overrule them."""
+    """Defaults for other sections. The data, a preset and ``--set`` take precedence."""
 
     @classmethod
     def size_step(cls, options: Mapping[str, Any]) -> int:
-        """Sides of the input that fit are multiples of it; ``options``: the method's that are given."""
+        """Return the number that the input's sides must be multiples of.
+
+        ``options`` holds the method's options that are set explicitly.
+        """
         return 32
 
     @classmethod
     def uses(cls, options: BaseModel, dimensions: int) -> tuple[str, ...]:
-        """The entries of the table of networks that the method builds."""
+        """Return the names of the networks that the method builds."""
         return (getattr(options, "network", "unet"),)
 
     @classmethod
     def networks_of(cls, config: RunConfig) -> tuple[str, ...]:
-        """``networks`` of a configuration; by default the option ``network`` where none are named."""
+        """Return ``networks`` or, if it is empty, the option ``network``."""
         return cls.networks or (config.options.get("network", "unet"),)
 
     @classmethod
     def derived(cls, config: RunConfig) -> Sequence[Derived]:
-        """Values that the method takes from the input's size, for the person."""
+        """Return the values that the method derives from the input's size, to show them to the user."""
         return ()
 
     def __init__(self, task: Task, config: RunConfig) -> None:
         """Validate the options. A subclass builds its networks for ``task``.
 
         Raises:
-            UserError: where the input's size does not fit.
+            UserError: if the input's size does not fit.
         """
         super().__init__()
         self.task, self.config = task, config
@@ -124,7 +127,7 @@ class Method(nn.Module):
         self.network_names = self.networks_of(config)
 
     def add_network(self) -> Segmenter:
-        """Build the network that the option ``network`` names; it is `network` from then on."""
+        """Build the network that the option ``network`` names and register it as `network`."""
         name: str = self.options.network
         network = build_network(self.task, self.config, name)
         self.add_module(name, network)
@@ -132,41 +135,43 @@ class Method(nn.Module):
 
     @property
     def network(self) -> Segmenter:
-        """The network that is used for inference."""
+        """The network used for inference."""
         network: Segmenter = getattr(self, self.network_names[0])
         return network
 
     @property
     def notes(self) -> list[str]:
-        """Sentences for the person, such as which weights the networks start from."""
+        """Sentences for the user, such as which weights the networks start from."""
         found = (note for m in self.modules() if isinstance(m, Segmenter) for note in m.notes)
         return list(dict.fromkeys(found))
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """The weighted loss terms of one step; the loss is their sum."""
+        """Return the weighted loss terms of one step. The loss is their sum."""
         raise NotImplementedError
 
     def features(self, network: Segmenter, images: Tensor, labelled: int) -> dict[int, Tensor]:
-        """A network's maps by reduction, of images of which the first ``labelled`` have labels.
+        """Return a network's maps by reduction. The first ``labelled`` images have labels.
 
-        ``training.batch_norm`` decides whether labelled and unlabelled images share the statistics
-        of batch norm. Take this, and not ``network.features``, for the images of a batch.
+        Use this for the images of a batch instead of ``network.features``: it respects
+        ``training.batch_norm``, which decides whether labelled and unlabelled images share batch
+        norm statistics.
         """
         return features_of(network, images, labelled, self.config.training.batch_norm)
 
     def logits(self, images: Tensor, network: str) -> Tensor:
-        """[B, C, S, S] -> [B, K, S, S] (or with D, H, W) of one of the networks."""
+        """Return the logits of one network: [B, C, S, S] -> [B, K, S, S], or with D, H, W."""
         out: Tensor = getattr(self, network)(images)
         return out
 
     def embeddings(self, images: Tensor, labels: Tensor) -> dict[str, Points]:
-        """Named spaces with points and their true classes, for figures and for measuring.
+        """Return points of feature spaces with their true classes, for figures and measurements.
 
-        Here: pixels of each network's last decoder map. A method adds the spaces that it contrasts.
+        By default these are pixels of each network's last decoder map. A contrastive method adds its
+        embedding spaces.
 
         Args:
             images: [B, C, S, S], or [B, C, D, H, W].
-            labels: [B, S, S] int64, or [B, D, H, W]; ignored pixels give no point.
+            labels: [B, S, S] int64, or [B, D, H, W]; ignored pixels are left out.
         """
         return {
             f"{name}, decoder": sample_pixels(getattr(self, name).features(images)[1], labels)
@@ -174,7 +179,10 @@ class Method(nn.Module):
         }
 
     def group(self, name: str) -> ParameterGroup:
-        """The trainable parameters of the attribute ``name``; a network's section sets their rate."""
+        """Return the trainable parameters of the attribute ``name``.
+
+        The learning rate and warm-up of a network are those of its section.
+        """
         module: nn.Module = getattr(self, name)
         parameters = [p for p in module.parameters() if p.requires_grad]
         if not isinstance(module, Segmenter):
@@ -183,10 +191,10 @@ class Method(nn.Module):
         return ParameterGroup(name, parameters, own.learning_rate_scale, own.warmup)
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """All trainable parameters, each once.
+        """Return all trainable parameters, each once.
 
-        By default they are one group, beside one group for each network whose section sets a rate or
-        a warm-up of its own.
+        By default they form one group. A network whose section sets a learning rate scale or a
+        warm-up has its own group.
         """
         found = [self.group(name) for name, _ in self.named_children()]
         own = [g for g in found if g.parameters and (g.lr_scale, g.warmup) != (1.0, 0.0)]
@@ -195,13 +203,13 @@ class Method(nn.Module):
         return [*([ParameterGroup("networks", rest)] if rest else []), *own]
 
     def active_from(self, iterations: int) -> dict[str, int]:
-        """For terms that start late: the iteration at which each begins, in a run of this length."""
+        """Return the first iteration of each term that starts late, in a run of ``iterations``."""
         return {}
 
     def after_step(self, step: Step) -> None:
-        """Called after the optimiser's step (for the average of a teacher)."""
+        """Called after the optimiser's step, for example to update a teacher."""
 
 
 def start_of(value: float, iterations: int) -> int:
-    """A point of a run given as a part of it (below 1) or as a number of iterations."""
+    """Convert a fraction of the run (below 1) or a number of iterations to iterations."""
     return round(value * iterations) if value < 1 else int(value)

@@ -1,10 +1,11 @@
 """`cross-level`: Zhao, Fang, Fan, Lin, Gao, Li. Cross-level contrastive learning and consistency
 constraint for semi-supervised medical image segmentation (ISBI 2022).
 
-An image is cut into n x n patches that go through the same network. What the network finds in a
-patch alone must agree with what it finds there in the whole image: its features first (contrast,
-equation 1), then its predictions (consistency, equation 2). L = L_sup + alpha L_contrast +
-beta L_consist (equation 3), with (alpha, beta) = (1, 0) in the first stage and (0, 1) in the second.
+An image is cut into n x n patches, which pass through the same network. The network's output for a
+patch must agree with its output for the same region of the whole image: first the features
+(contrast, equation 1), then the predictions (consistency, equation 2). L = L_sup +
+alpha L_contrast + beta L_consist (equation 3), with (alpha, beta) = (1, 0) in the first stage and
+(0, 1) in the second.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from semiseg.methods.base import Derived, Method, Step, start_of
 from semiseg.methods.common.batch_norm import batch_statistics
 from semiseg.methods.common.points import Points
 from semiseg.networks.build import check_patch
+from semiseg.text import joined
 
 Width = Annotated[int, Field(ge=1)]
 
@@ -32,33 +34,37 @@ Width = Annotated[int, Field(ge=1)]
 class CrossLevelOptions(base.NetworkOptions):
     """Options of ``cross-level``."""
 
-    patches: int = Field(5, ge=2, description="n: an image is cut into n x n patches")
-    contrast_weight: float = Field(1.0, ge=0, description="alpha, of equation 1")
-    consistency_weight: float = Field(1.0, ge=0, description="beta, of equation 2")
+    patches: int = Field(5, ge=2, description="n, the number of patches along each side")
+    contrast_weight: float = Field(1.0, ge=0, description="alpha, weight of the contrastive loss")
+    consistency_weight: float = Field(1.0, ge=0, description="beta, weight of the consistency loss")
     stages: Literal["two", "joint"] = Field(
-        "two", description="'joint': both terms all the time, without stages"
+        "two", description="schedule; two: contrast, then consistency; joint: both throughout"
     )
     first_stage: float = Field(
         1 / 3,
         gt=0,
-        description="its end: part of the run, or iteration if >= 1 (100 of 300 epochs)",
+        description="end of the first stage: fraction of the run, or iteration if >= 1",
     )
-    temperature: float = Field(0.07, gt=0, description="tau")
-    projector_widths: tuple[Width, Width, Width] = (64, 64, 128)
-    negatives: int | None = Field(None, ge=1, description="drawn for each query; default: all")
+    temperature: float = Field(0.07, gt=0, description="tau of equation 1")
+    projector_widths: tuple[Width, Width, Width] = Field(
+        (64, 64, 128), description="output channels of the projector's convolutions"
+    )
+    negatives: int | None = Field(
+        None, ge=1, description="negatives drawn for each query; default: all"
+    )
     negatives_from: Literal["full", "patches"] = Field(
-        "full", description="whose cells are negatives"
+        "full", description="source of the negatives: the full image or its patches"
     )
     gradient: Literal["both", "patches", "full"] = Field(
-        "patches", description="the side that learns from the consistency"
+        "patches", description="predictions that receive the gradient of the consistency loss"
     )
 
 
 class Projector(nn.Sequential):
-    """p: three convolutions whose cells do not overlap, [B, C, S, S] -> [B, D, n, n]."""
+    """p: three convolutions with stride equal to the kernel, [B, C, S, S] -> [B, D, n, n]."""
 
     def __init__(self, channels: int, widths: tuple[int, int, int], cell: int) -> None:
-        """Args: cell: S/n, the pixels that one embedding sees, a multiple of 16."""
+        """Args: cell: S/n, the side of the region that one embedding covers; a multiple of 16."""
         first, second, third = widths
         super().__init__(
             nn.Conv2d(channels, first, 4, stride=4),
@@ -71,22 +77,22 @@ class Projector(nn.Sequential):
         )
 
     def embed(self, features: Tensor) -> Tensor:
-        """[B, C, S, S] -> [B, n^2, D] of length 1, row by row."""
+        """[B, C, S, S] -> [B, n^2, D] of unit length, row by row."""
         return F.normalize(self(features).flatten(2).mT.float(), dim=-1)
 
 
 def cut(x: Tensor, n: int) -> Tensor:
-    """[B, C, S, S] -> its n x n cells, row by row: [B, n^2, C, S/n, S/n]."""
+    """Cut [B, C, S, S] into n x n cells, row by row: [B, n^2, C, S/n, S/n]."""
     batch, channels, side, _ = x.shape
     cells = x.reshape(batch, channels, n, side // n, n, side // n)
     return cells.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
 
 
 class CrossLevel(Method):
-    """One U-Net, on images and on their patches."""
+    """One network, applied to images and to their patches."""
 
     Options: ClassVar[type[base.Options]] = CrossLevelOptions
-    # two passes would draw their own, and the terms would punish the difference
+    # no dropout: each pass has its own mask, and the loss terms would penalise the difference
     settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "unet": {"dropout": [0.0] * 5},
         "training": {"batch_norm": "apart"},
@@ -94,39 +100,39 @@ class CrossLevel(Method):
 
     @classmethod
     def size_step(cls, options: Mapping[str, Any]) -> int:
-        """See `Method`: n patches of a multiple of 16 pixels."""
+        """See `Method`. A patch's side is a multiple of 16."""
         n = options.get("patches", CrossLevelOptions().patches)
-        return 16 * n if isinstance(n, int) and n > 0 else 32  # any other is refused elsewhere
+        return 16 * n if isinstance(n, int) and n > 0 else 32  # other values raise in validation
 
     @classmethod
     def derived(cls, config: RunConfig) -> Sequence[Derived]:
-        """See `Method`: the cells."""
+        """See `Method`."""
         n = cls.Options.model_validate(config.options).patches  # type: ignore[attr-defined]
         size = config.data.size
         reason = f"{n} x {n} cells of {size // n} pixels in {size} x {size}"
         return (Derived("cross-level.patches", n, reason),)
 
     def __init__(self, task: Task, config: RunConfig) -> None:
-        """See `Method`. Raises `UserError` for a size that n does not divide into whole cells."""
+        """See `Method`. Raises `UserError` if the size cannot be divided into n x n patches."""
         super().__init__(task, config)
         o: CrossLevelOptions = self.options
         self.add_network()
         check_size(config.data.size, o.patches, self.network.encoder.reductions[-1])
         cell = config.data.size // o.patches
         check_patch(self.network, cell, o.network)
-        # of two classes the foreground alone is scored and compared, as a sigmoid has no other
+        # with two classes only the foreground is compared, as with one sigmoid channel
         self.binary = len(task.classes) == 2
         self.projector = Projector(self.network.out_channels[1], o.projector_widths, cell)
         if not o.contrast_weight:
             self.projector.requires_grad_(False)
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
-        """Terms: ``supervised``, ``contrast`` and ``consistency`` where they are at work."""
+        """Terms: ``supervised``, and ``contrast`` and ``consistency`` while they are active."""
         o, labelled = self.options, batch.labelled
         first = step.index < start_of(o.first_stage, step.total)
         contrast = o.contrast_weight if first or o.stages == "joint" else 0.0
         consistency = o.consistency_weight if not first or o.stages == "joint" else 0.0
-        # without a term unlabelled images matter only where they are normalised with the others
+        # if no term uses the unlabelled images, they still change shared batch norm statistics
         needed = contrast or consistency or self.config.training.batch_norm == "together"
         images = batch.images if needed else batch.images[:labelled]
         features = self.features(self.network, images, labelled)
@@ -159,9 +165,9 @@ class CrossLevel(Method):
         return probabilities[:, 1:] if self.binary else probabilities
 
     def embeddings(self, images: Tensor, labels: Tensor) -> dict[str, Points]:
-        """See `Method`: also the projected cells, by the class that most of a cell's pixels have.
+        """See `Method`. Adds the projected cells, each with its most frequent class.
 
-        A cell of which most is ignored is left out.
+        Cells that are mostly ignored are left out.
         """
         spaces = super().embeddings(images, labels)
         cells = self.projector.embed(self.network.features(images)[1]).flatten(0, 1)
@@ -177,13 +183,13 @@ class CrossLevel(Method):
 
 
 def check_size(size: int, n: int, coarsest: int = 16) -> None:
-    """Refuse a size that n x n patches do not fill.
+    """Check that ``size`` can be divided into n x n patches.
 
     A patch's side is a multiple of 16, for the projector, and of ``coarsest``, the reduction of the
     network's coarsest map.
 
     Raises:
-        UserError: naming sizes, and numbers of patches, that fit.
+        UserError: if not; the message names sizes and numbers of patches that fit.
     """
     cell = max(16, coarsest)
     unit = cell * n
@@ -192,10 +198,8 @@ def check_size(size: int, n: int, coarsest: int = 16) -> None:
     lower = size // unit * unit
     sizes = " or ".join(str(s) for s in (lower, lower + unit) if s)
     fitting = [str(k) for k in range(2, size // cell + 1) if size % (cell * k) == 0]
-    also = (
-        f"; at size {size}, cross-level.patches {', '.join(fitting)} would fit" if fitting else ""
-    )
+    also = f", or cross-level.patches={joined(fitting, 'or')}" if fitting else ""
     raise UserError(
-        f"data.size {size} cannot be cut into {n} x {n} patches of a multiple of {cell} pixels: "
-        f"take {sizes}{also}."
+        f"data.size {size} cannot be cut into {n} x {n} patches whose side is a multiple of {cell} "
+        f"pixels: use data.size={sizes}{also}."
     )

@@ -4,8 +4,8 @@ between CNN and Transformer (MIDL 2022), as MCSC's section 3.1 states it.
 For each network: 0.5 (CE + Dice) on the labelled images + w(t) Dice between its probabilities and
 the other network's argmax on the unlabelled ones (MCSC, equation 1), w(t) = 0.1 exp(-5 (1 - t/T)^2).
 
-On volumes (``data.dimensions=3``) a 3D U-Net and a V-Net take their places: ours, the papers train
-slices. ``cross-teaching.networks`` takes any two networks.
+On volumes (``data.dimensions=3``) the default is a 3D U-Net and a V-Net. This is our choice: the
+papers train on slices. ``cross-teaching.networks`` takes any two networks.
 """
 
 from typing import ClassVar
@@ -27,11 +27,11 @@ class CrossTeachingOptions(base.Options):
     """Options of ``cross-teaching``."""
 
     networks: tuple[str, str] | None = Field(
-        None, description="two networks; default: unet and swin, in 3D unet and vnet"
+        None, description="names of the two networks; default: unet and swin, in 3D unet and vnet"
     )
-    consistency_weight: float = Field(0.1, ge=0, description="largest weight of the cross loss")
+    consistency_weight: float = Field(0.1, ge=0, description="final weight of the cross loss")
     consistency_from: float = Field(
-        0.0, ge=0, description="no cross loss before this part of the run, or iteration if >= 1"
+        0.0, ge=0, description="start of the cross loss: fraction of the run, or iteration if >= 1"
     )
 
 
@@ -39,8 +39,8 @@ def cross_loss(logits: Tensor, pseudo_label: Tensor) -> Tensor:
     """Equation 1 of MCSC: Dice of one network's probabilities with the other's argmax.
 
     Args:
-        logits: [U, K, ...] of the network that learns.
-        pseudo_label: [U, ...] int64 of the other, without gradient.
+        logits: [U, K, ...] of the network that is trained.
+        pseudo_label: [U, ...] int64 of the other network, without gradient.
     """
     return dice_loss(logits.float().softmax(1), pseudo_label)
 
@@ -55,7 +55,7 @@ def consistency_weight(options: CrossTeachingOptions, step: Step) -> float:
 def pair_terms(
     logits: dict[str, Tensor], batch: Batch, options: CrossTeachingOptions, step: Step
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The terms of cross teaching, and each network's argmax on the unlabelled images.
+    """Return the terms of cross teaching and each network's argmax on the unlabelled images.
 
     Args:
         logits: [B, K, ...] of each of the two networks.
@@ -74,7 +74,7 @@ def pair_terms(
 
 
 class CrossTeaching(Method):
-    """Two networks, each the other's teacher. The first is used for inference."""
+    """Two networks that teach each other. The first is used for inference."""
 
     Options: ClassVar[type[base.Options]] = CrossTeachingOptions
     networks: ClassVar[tuple[str, ...]] = ("unet", "swin")
@@ -86,7 +86,7 @@ class CrossTeaching(Method):
 
     @classmethod
     def networks_of(cls, config: RunConfig) -> tuple[str, ...]:
-        """See `Method`: named after their entries in the table."""
+        """See `Method`."""
         return pair_names(pair_of(config.options.get("networks"), config.data.dimensions))
 
     def __init__(self, task: Task, config: RunConfig) -> None:
@@ -98,11 +98,11 @@ class CrossTeaching(Method):
 
     @property
     def scales(self) -> tuple[int, ...]:
-        """Reductions of the maps that are used beside the full resolution."""
+        """Reductions of the maps that the loss uses besides the full resolution."""
         return ()
 
     def pair_features(self, batch: Batch) -> dict[str, dict[int, Tensor]]:
-        """Each network's maps of all images."""
+        """Return each network's maps of all images."""
         return {
             name: self.features(getattr(self, name), batch.images, batch.labelled)
             for name in self.network_names

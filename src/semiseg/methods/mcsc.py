@@ -2,13 +2,14 @@
 medical image segmentation (BMVC 2023).
 
 A U-Net and a Swin-Unet teach each other (section 3.1, equation 1). Their features at several scales
-are projected into one space and contrasted pixel by pixel (section 3.2, equation 2), guided by the
-truth on labelled images and by crossed pseudo-labels on unlabelled ones: the CNN's features take the
-Transformer's argmax and the reverse. Section 3.3: each network minimises
-L_sup + w_cps L_cps + w_cl L_cl with w_cl = 0.001, so that in their sum the contrast weighs 0.002.
+are projected into one space and contrasted pixel by pixel (section 3.2, equation 2). Classes are
+the labels on labelled images and crossed pseudo-labels on unlabelled ones: the CNN's features use
+the Transformer's argmax and vice versa. Section 3.3: each network minimises
+L_sup + w_cps L_cps + w_cl L_cl with w_cl = 0.001, so the contrast has weight 0.002 in the sum of
+both losses.
 
-On volumes (``data.dimensions=3``; ours) a 3D U-Net and a V-Net take their places, and the tiles that are
-dealt are cubes: the loss sees embeddings and classes and knows no dimensions.
+On volumes (``data.dimensions=3``) the default is a 3D U-Net and a V-Net, and patches are cubes. This
+is our choice. The loss does not depend on the dimensions.
 """
 
 import math
@@ -36,39 +37,58 @@ from semiseg.networks.segmenter import Segmenter
 
 
 class MCSCOptions(CrossTeachingOptions):
-    """Options of ``mcsc``; every row of the paper's tables 3 and 4 is a choice of them."""
+    """Options of ``mcsc``. They cover every row of the paper's tables 3 and 4."""
 
-    contrast_weight: float = Field(0.002, ge=0, description="of the sum over scales")
-    scales: tuple[int, ...] = Field(
-        USUAL_SCALES, description="1 full resolution, 2 half (3D), 4, 8"
+    contrast_weight: float = Field(
+        0.002, ge=0, description="weight of the contrastive loss, summed over scales"
     )
-    patch_sides: dict[int, int] | None = Field(None, description="side h' per scale")
-    remainder: Remainder = "pad"
-    temperature: float = Field(0.1, gt=0)
-    projector_hidden: int = Field(256, ge=1)
-    projector_width: int = Field(128, ge=1)
-    cross_labels: bool = Field(True, description="'CroLab' of table 3; false: each its own argmax")
-    balanced: bool = Field(True, description="'Balanced' of table 3")
-    anchor_in_denominator: bool = True
-    drop_background: bool = Field(False, description="'DB' of table 3")
-    skip_single_class: bool = False
+    scales: tuple[int, ...] = Field(
+        USUAL_SCALES,
+        description="reductions of the contrasted maps, of 1 (full resolution), 2 (3D only), 4, 8",
+    )
+    patch_sides: dict[int, int] | None = Field(
+        None, description="side h' of a patch in pixels of the map, per scale"
+    )
+    remainder: Remainder = Field(
+        "pad", description="treatment of a map whose side is not a multiple of h'"
+    )
+    temperature: float = Field(0.1, gt=0, description="tau of equation 2")
+    projector_hidden: int = Field(256, ge=1, description="hidden channels of a projector")
+    projector_width: int = Field(128, ge=1, description="dimension of an embedding")
+    cross_labels: bool = Field(
+        True, description="'CroLab' of table 3; false: each network uses its own pseudo-labels"
+    )
+    balanced: bool = Field(
+        True, description="'Balanced' of table 3: class-balanced weights of keys"
+    )
+    anchor_in_denominator: bool = Field(
+        True, description="whether equation 2's denominator includes the anchor"
+    )
+    drop_background: bool = Field(
+        False, description="'DB' of table 3: background pixels are not anchors"
+    )
+    skip_single_class: bool = Field(
+        False, description="whether batches of patches with a single class are left out"
+    )
     labelled_contrast_until: float = Field(
-        0.075, ge=0, description="contrast on labelled images alone: part of the run, or iterations"
+        0.075,
+        ge=0,
+        description="end of contrast on labelled images only: fraction of the run, or iteration if >= 1",
     )
 
     @field_validator("scales")
     @classmethod
     def _known_scales(cls, scales: tuple[int, ...]) -> tuple[int, ...]:
         if not scales or len(set(scales)) < len(scales) or not set(scales) <= set(SCALES):
-            raise ValueError(f"scales are one or more of {SCALES}, each once")
+            raise ValueError(f"scales must be distinct values of {SCALES}, at least one")
         return scales
 
     @model_validator(mode="after")
     def _no_underflow(self) -> "MCSCOptions":
         if not self.anchor_in_denominator and self.temperature < LOWEST_TEMPERATURE:
             raise ValueError(
-                f"temperature {self.temperature} needs anchor_in_denominator=true: without it single "
-                f"precision underflows below {LOWEST_TEMPERATURE}"
+                f"temperature {self.temperature} underflows in single precision: set it to "
+                f"{LOWEST_TEMPERATURE} or more, or set anchor_in_denominator=true"
             )
         return self
 
@@ -78,15 +98,15 @@ class MCSCOptions(CrossTeachingOptions):
         if sides is not None and (
             not set(sides) <= set(SCALES) or min(sides.values(), default=1) < 1
         ):
-            raise ValueError(f"patch_sides maps scales of {SCALES} to sides of at least 1")
+            raise ValueError(f"patch_sides must map scales of {SCALES} to sides of at least 1")
         return sides
 
 
 def tile(side: int, shape: Sequence[int]) -> tuple[int, ...]:
-    """The sides of a tile of a map of ``shape``: h' in 2D, in 3D about that.
+    """Return the sides of a patch of a map of ``shape``: h' in 2D, about h' in 3D.
 
-    A 3D map is but a few tiles long, and what completes the last one would be half of all voxels: as
-    many tiles as of ``side``, but of the smallest sides that cover the map.
+    A 3D map is only a few patches long, so padding could make up half of all voxels. In 3D the number
+    of patches is that for ``side``, and their sides are the smallest that cover the map.
     """
     if len(shape) == 2:
         return side, side
@@ -100,23 +120,23 @@ class MCSC(CrossTeaching):
 
     @classmethod
     def derived(cls, config: RunConfig) -> Sequence[Derived]:
-        """See `Method`: scales and sides of patches."""
+        """See `Method`."""
         flat, shown = config.data.dimensions == 2, config.data.input_size
         sides = default_sides(config.data.size) if flat else CUBES
         return (
             Derived(
                 "mcsc.scales", list(USUAL_SCALES),
-                f"full resolution and an eighth of {shown}, where the paper contrasts",
+                f"full resolution and an eighth of {shown}, as in the paper",
             ),
             Derived(
                 "mcsc.patch_sides", str({scale: sides[scale] for scale in USUAL_SCALES}),
-                "19/224 of the side and half of the map at 1/8, as in the paper" if flat
-                else "cubes of about as many voxels as the paper's squares have pixels",
+                "19/224 of the side, and half of the map at 1/8, as in the paper" if flat
+                else "cubes with about as many voxels as the paper's squares have pixels",
             ),
         )  # fmt: skip
 
     def __init__(self, task: Task, config: RunConfig) -> None:
-        """See `Method`. Raises `UserError` for a scale of which a network has no map."""
+        """See `Method`. Raises `UserError` if a network has no map at a scale."""
         super().__init__(task, config)
         o: MCSCOptions = self.options
         self.classes = len(task.classes)
@@ -126,7 +146,10 @@ class MCSC(CrossTeaching):
         for scale in o.scales:
             for name, network in networks.items():
                 if scale not in network.out_channels:
-                    raise UserError(f"mcsc.scales: {name} has no map at 1/{scale} here.")
+                    fitting = sorted(set(network.out_channels) & set(SCALES))
+                    raise UserError(
+                        f"mcsc.scales: {name} has no map at 1/{scale}: use scales of {fitting}."
+                    )
         self.projectors = nn.ModuleDict(
             {
                 str(scale): SharedProjector(
@@ -162,7 +185,7 @@ class MCSC(CrossTeaching):
             y_first = y_second = batch.labels[:0]
         else:
             images = batch.images.shape[0]
-        # f_1..N from the CNN, f_N+1..2N from the other network, with the labels that guide each
+        # f_1..N from the CNN, f_N+1..2N from the other network, with the labels of each
         guides = torch.cat([batch.labels, y_first, batch.labels, y_second])
         for scale in options.scales:
             maps = {name: of[scale][:images] for name, of in features.items()}
@@ -172,22 +195,22 @@ class MCSC(CrossTeaching):
         return terms
 
     def _contrast(self, features: Mapping[str, Tensor], guides: Tensor, scale: int) -> Tensor:
-        """L_cl of one scale: equation 2, mean over M batches of 2N patches.
+        """Compute L_cl of one scale: equation 2, mean over M batches of 2N patches.
 
         Args:
             features: [N, C, (d,) h, w] of each network.
             guides: [2N, (D,) H, W] labels (or ``IGNORE_INDEX``) at full resolution, the CNN's N first.
         """
-        # the argmax of coarse logits would be another label
+        # not the argmax of coarse logits, which would differ from the resized labels
         shape = next(iter(features.values())).shape[2:]
         guides = shrink_labels(guides, shape)
         side, remainder = tile(self.sides[scale], shape), self.options.remainder
-        origin = draw_origin(side, remainder)  # one grid for both networks: as many problems
+        origin = draw_origin(side, remainder)  # one grid for both networks, so that M is the same
         dealt = [
             (name, *shuffle_patches(x, y, side, remainder, origin))
             for (name, x), y in zip(features.items(), guides.chunk(len(features)), strict=True)
         ]
-        # pixels are projected after the deal: the narrow features travel, not the embeddings
+        # shuffle before projecting: features have fewer channels than embeddings
         projector = self.projectors[str(scale)]
         embeddings = torch.cat([projector(pixels, name) for name, pixels, _, _ in dealt], 1)
         labels = torch.cat([labels for _, _, labels, _ in dealt], 1)
@@ -198,7 +221,7 @@ class MCSC(CrossTeaching):
         )  # fmt: skip
 
     def embeddings(self, images: Tensor, labels: Tensor) -> dict[str, Points]:
-        """See `Method`: also the projected pixels of each scale and network."""
+        """See `Method`. Adds the projected pixels of each scale and network."""
         spaces = super().embeddings(images, labels)
         for name in self.network_names:
             features = getattr(self, name).features(images)

@@ -1,13 +1,14 @@
 """`plgcl`: Basak and Yin. Pseudo-label guided contrastive learning for semi-supervised medical image
 segmentation (CVPR 2023).
 
-A student and its average, the teacher, agree on weak and strong views of unlabelled images
-(equation 6). Guided by the truth or by the student's pseudo-labels, patches of class-attended images
-(section 3.1) are embedded by the student's encoder and a head and contrasted by the Gaussian bound
-of equation 5: nearest in entropy are positives, patches of other classes negatives.
-L = L_sup + beta L_reg + gamma L_plgcl (equation 8), the last after a warm-up (section 3.4).
+The student's predictions on strong views of unlabelled images are trained towards those of its
+average, the teacher, on weak views (equation 6). Labels or the student's pseudo-labels select
+patches of class-attended images (section 3.1). The student's encoder and a head embed the patches,
+and equation 5 contrasts them: positives are the patches of the same class with the nearest entropy,
+negatives are patches of other classes. L = L_sup + beta L_reg + gamma L_plgcl (equation 8); the last
+term starts after a warm-up (section 3.4).
 
-The public code does not run; this reading, step by step, is argued in docs/plgcl.md.
+The public code does not run. docs/plgcl.md explains how we read the paper.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,32 +41,41 @@ Similarity = Literal["entropy", "confidence", "cosine", "class"]
 
 
 class PLGCLOptions(base.NetworkOptions):
-    """Options of ``plgcl``; every row of the paper's tables 2 and 3 is a choice of them."""
+    """Options of ``plgcl``. They cover every row of the paper's tables 2 and 3."""
 
-    regularisation_weight: float = Field(0.25, ge=0, description="beta, of equation 6")
-    weight: float = Field(0.2, ge=0, description="gamma, of equation 5")
+    regularisation_weight: float = Field(0.25, ge=0, description="beta, weight of equation 6")
+    weight: float = Field(0.2, ge=0, description="gamma, weight of equation 5")
     warmup: float = Field(
-        1 / 6, ge=0, description="equation 5 begins: part of the run, or iteration if >= 1"
+        1 / 6, ge=0, description="start of equation 5: fraction of the run, or iteration if >= 1"
     )
-    refine: bool = Field(True, description="false: pseudo-labels of the warm-up's last student")
-    ema_decay: float = Field(0.999, ge=0, lt=1, description="alpha, of equations 9 and 10")
-    temperature: float = Field(0.2, gt=0, description="tau")
+    refine: bool = Field(
+        True,
+        description="pseudo-labels of the current student; false: of the student after warm-up",
+    )
+    ema_decay: float = Field(0.999, ge=0, lt=1, description="alpha of equations 9 and 10")
+    temperature: float = Field(0.2, gt=0, description="tau of equation 5")
     lambda_weight: float = Field(4.0, ge=0, description="lambda of equation 5")
-    lambda_ramp: bool = Field(False, description="lambda grows with t/T")
-    similarity: Similarity = Field("entropy", description="of positives; 'class': all of it")
-    neighbours: int = Field(20, ge=1, description="n, the positives of an anchor")
-    rest: Literal["ignored", "negative"] = Field("ignored", description="farther ones of the class")
-    patches: int = Field(64, ge=2, description="drawn from the batch for each class")
-    least_confidence: float = Field(0.01, ge=0, le=1, description="of a patch, equation 1")
-    head_hidden: int = Field(256, ge=1)
-    head_width: int = Field(128, ge=1)
+    lambda_ramp: bool = Field(False, description="whether lambda grows with t/T")
+    similarity: Similarity = Field(
+        "entropy", description="ranking of positives; class: all patches of the class"
+    )
+    neighbours: int = Field(20, ge=1, description="n, positives of each anchor")
+    rest: Literal["ignored", "negative"] = Field(
+        "ignored", description="role of the other patches of the anchor's class"
+    )
+    patches: int = Field(64, ge=2, description="patches per class, drawn from the batch")
+    least_confidence: float = Field(
+        0.01, ge=0, le=1, description="lowest confidence of a patch, equation 1"
+    )
+    head_hidden: int = Field(256, ge=1, description="hidden units of the head")
+    head_width: int = Field(128, ge=1, description="dimension of an embedding")
 
 
 class Windows(NamedTuple):
-    """The patches of one step: V of them, with what equations 1 to 3 say of each."""
+    """The V patches of one step, with their values of equations 1 and 2."""
 
     pixels: Tensor
-    """[V, C, w, w] of the attended images."""
+    """[V, C, w, w], patches of the attended images."""
     classes: Tensor
     """[V] int64."""
     confidence: Tensor
@@ -83,7 +93,7 @@ class Head(nn.Sequential):
         )
 
     def embed(self, pooled: Tensor) -> Tensor:
-        """[V, C] -> [V, D] of length 1."""
+        """[V, C] -> [V, D] of unit length."""
         return F.normalize(self(pooled).float(), dim=1)
 
 
@@ -96,30 +106,30 @@ class PLGCL(Method):
 
     @classmethod
     def derived(cls, config: RunConfig) -> Sequence[Derived]:
-        """See `Method`: the windows."""
+        """See `Method`."""
         size = config.data.size
         return (
             Derived(
                 "plgcl's windows", f"{size // 4} pixels, every {size // 8}",
-                "a quarter of the side, half of it apart; no setting",
+                "a quarter of the side, with half a window's stride; cannot be set",
             ),
         )  # fmt: skip
 
     def __init__(self, task: Task, config: RunConfig) -> None:
-        """See `Method`. Raises `UserError` for z-scores, and for a size whose windows cannot be pooled."""
+        """See `Method`. Raises `UserError` for z-scores and for a size that does not fit."""
         super().__init__(task, config)
         o: PLGCLOptions = self.options
         if task.intensity.kind == "zscore":
             raise UserError(
-                "plgcl multiplies images by class confidence and takes their entropy, for which they must "
-                "lie within 0 and 1, and these are z-scores: prepare them with --intensity percentile."
+                "plgcl computes the entropy of images and needs intensities in [0, 1], not z-scores: prepare "
+                "them with --intensity percentile."
             )
         self.classes = len(task.classes)
         self.student = build_network(task, config, o.network)
         check_size(config.data.size, self.student.encoder.reductions[-1])
         check_patch(self.student, config.data.size // 4, o.network)
         self.teacher = frozen_copy(self.student)
-        # the network whose pseudo-labels guide the patches, where they are no longer refined
+        # the network whose pseudo-labels select the patches if they are not refined
         self.guide: Segmenter | None = None if o.refine else frozen_copy(self.student)
         self.head = Head(self.student.encoder.out_channels[-1], o.head_hidden, o.head_width)
         if not o.weight:
@@ -138,7 +148,7 @@ class PLGCL(Method):
         terms = {"supervised": cross_entropy(logits[:labelled], batch.labels)}
         if regularised:
             target = predict_probabilities(self.teacher, weak)
-            # soft targets; the student sees the strong view (page 5's sentence swaps the two)
+            # soft targets; the student sees the strong view (a sentence on page 5 swaps the two)
             loss = F.cross_entropy(logits[labelled:], target)
             terms["regularisation"] = o.regularisation_weight * loss
         start = start_of(o.warmup, step.total)
@@ -150,9 +160,9 @@ class PLGCL(Method):
         return terms
 
     def _windows(self, batch: Batch) -> Windows:
-        """Section 3.1: candidates of every class over the whole batch, and up to P of each."""
+        """Draw up to P patches of every class from the whole batch (section 3.1)."""
         o, labelled = self.options, batch.labelled
-        # where pixels are ignored no class is certain: nothing of it is attended
+        # ignored pixels have confidence 0 for every class
         confidence = one_hot(batch.labels, self.classes)
         if batch.unlabelled:
             guide = self.guide if self.guide is not None else self.student
@@ -183,7 +193,7 @@ class PLGCL(Method):
         )  # fmt: skip
 
     def _contrast(self, windows: Windows, step: Step) -> Tensor:
-        """Equation 5 for patches of one step; 0 where there are too few to be normalised."""
+        """Equation 5 for the patches of one step; 0 for fewer than two, which batch norm needs."""
         o = self.options
         if len(windows.classes) < 2:
             return 0.0 * torch.stack([p.sum() for p in self.head.parameters()]).sum()
@@ -198,13 +208,13 @@ class PLGCL(Method):
         )  # fmt: skip
 
     def embed(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Patches [V, C, w, w] -> the encoder's pooled maps [V, E] and f = H(E(patch)), [V, D]."""
+        """Patches [V, C, w, w] -> the encoder's pooled maps [V, E] and f = H(E(patch)) [V, D]."""
         with batch_statistics(self.student):
             pooled = self.student.encode(pixels)[-1].float().mean((2, 3))
         return pooled, self.head.embed(pooled)
 
     def embeddings(self, images: Tensor, labels: Tensor) -> dict[str, Points]:
-        """See `Method`: also patches of the truth's attended images, as figure 3 has them."""
+        """See `Method`. Adds patches attended by the true labels, as in figure 3."""
         windows = self._windows(Batch(images, labels))
         pooled, embedded = self.embed(windows.pixels)
         return super().embeddings(images, labels) | {
@@ -222,7 +232,7 @@ class PLGCL(Method):
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """See `Method`."""
-        # apart in the logs, since the contrast reaches the encoder alone
+        # separate groups in the logs: the contrast has a gradient in the encoder only
         own = self.student.config
         rate = (own.learning_rate_scale, own.warmup)
         encoder = list(self.student.encoder.parameters())
@@ -236,15 +246,15 @@ class PLGCL(Method):
 
 
 def tiles(x: Tensor, side: int, stride: int) -> Tensor:
-    """[B, C, S, S] -> a view of its windows, [B, C, W, W, side, side]."""
+    """Return a view of the windows of [B, C, S, S]: [B, C, W, W, side, side]."""
     return x.unfold(2, side, stride).unfold(3, side, stride)
 
 
 def distances(windows: Windows, similarity: Similarity) -> Tensor:
-    """[V, V], smaller is more alike: what ranks the patches of a class (table 3)."""
-    if similarity == "cosine":  # of vectorised patches, pixel by pixel
+    """Return the distances [V, V] that rank the patches of a class (table 3)."""
+    if similarity == "cosine":  # of the flattened patches
         vectors = F.normalize(at_least_single(windows.pixels).flatten(1), dim=1)
-        # crops are so alike that half of the precision would make most of them equally near
+        # patches are so similar that in half precision most distances would be equal
         with torch.autocast(vectors.device.type, enabled=False):
             return 1 - vectors @ vectors.T
     if similarity == "class":
@@ -254,19 +264,20 @@ def distances(windows: Windows, similarity: Similarity) -> Tensor:
 
 
 def check_size(size: int, coarsest: int) -> None:
-    """Refuse a size that has no windows of a quarter of it in steps of an eighth.
+    """Check that windows of a quarter of ``size`` fit with a stride of an eighth.
 
     Args:
         size: the input's side.
         coarsest: the reduction of the network's coarsest map.
 
     Raises:
-        UserError: naming sizes that fit.
+        UserError: if not; the message names sizes that fit.
     """
     unit, least = max(8, coarsest), 4 * coarsest
     if size % unit or size < least:
         lower = max(size // unit * unit, least)
         raise UserError(
-            f"data.size {size} does not fit plgcl, whose patches are a quarter of the image in steps of "
-            f"an eighth: take a multiple of {unit} from {least} on, such as {lower} or {lower + unit}."
+            f"data.size {size} does not fit plgcl, whose patches are a quarter of the side with a stride "
+            f"of an eighth: use a multiple of {unit} of at least {least}, such as {lower} or "
+            f"{lower + unit}."
         )

@@ -1,8 +1,7 @@
-"""`supervised`: a U-Net on the labelled images alone ("UNet-LS"; "UNet-FS" with all labels).
+"""`supervised`: a U-Net on the labelled images only ("UNet-LS"; "UNet-FS" with all labels).
 
-L = 0.5 (CE + Dice). Every image of a batch is labelled; an option leaves as many as other methods
-have. Compared with a method that trains by cross entropy alone (PLGCL), or that has no background
-channel (cross-level), so does the baseline.
+L = 0.5 (CE + Dice). Options match the baseline to other methods: as many labelled images per step,
+cross entropy only (PLGCL), or a Dice loss without the background (cross-level).
 """
 
 from typing import ClassVar, Literal
@@ -22,17 +21,17 @@ from semiseg.methods.base import Method, Step
 class SupervisedOptions(base.NetworkOptions):
     """Options of ``supervised``."""
 
-    dice: bool = Field(True, description="false: cross entropy alone")
+    dice: bool = Field(True, description="whether the loss includes Dice besides cross entropy")
     background: bool = Field(
-        True, description="false: of two classes the Dice loss scores the foreground alone"
+        True, description="whether the Dice loss of two classes includes the background"
     )
     batch: Literal["whole", "labelled"] = Field(
-        "whole", description="images a step: batch_size, or labelled_batch_size of them"
+        "whole", description="labelled images per step: batch_size or labelled_batch_size"
     )
 
 
 class Supervised(Method):
-    """The baseline of every table."""
+    """The supervised baseline."""
 
     Options: ClassVar[type[base.Options]] = SupervisedOptions
     uses_unlabelled = False

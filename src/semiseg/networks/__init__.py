@@ -1,4 +1,4 @@
-"""The table of networks. It imports no torch; a network is loaded where it is used.
+"""The table of networks. It imports no torch; a class is imported when it is used.
 
 A network in another package appears here through the entry point group ``semiseg.networks``, whose
 value is an `Entry`. `semiseg.networks.backbone` states what a network must provide.
@@ -19,7 +19,7 @@ class Entry:
     """One network.
 
     Attributes:
-        name: also the name of its section of the configuration.
+        name: name of the network and of its section of the configuration.
         summary: one line.
         target: ``module:Class`` of the `Backbone`.
         dimensions: 2 for slices and pictures, 3 for volumes.
@@ -42,20 +42,20 @@ class Entry:
 
 BUILT_IN = (
     Entry(
-        "unet", "U-Net, the thin one of the field's benchmarks", "semiseg.networks.unet:UNet", (2, 3)
+        "unet", "U-Net with the channels of the SSL4MIS benchmark", "semiseg.networks.unet:UNet", (2, 3)
     ),
     Entry("swin", "Swin-Unet, a Transformer", "semiseg.networks.swin_unet:SwinUnet"),
-    Entry("vnet", "V-Net, a residual network of volumes", "semiseg.networks.vnet:VNet", (3,)),
+    Entry("vnet", "V-Net, a residual network for volumes", "semiseg.networks.vnet:VNet", (3,)),
 )  # fmt: skip
 
 
 def table() -> dict[str, Entry]:
-    """All networks by name, built-in ones first."""
+    """Return all networks by name, built-in ones first."""
     return with_plugins(BUILT_IN, "semiseg.networks")
 
 
 def entry(name: str) -> Entry:
-    """The entry of ``name``; raises `UserError` with the nearest name where there is none."""
+    """Return the entry of ``name``; raises `UserError` with the nearest name if it is unknown."""
     entries = table()
     if name not in entries:
         raise unknown("network", name, entries)

@@ -10,21 +10,21 @@ from semiseg.config import Strict
 
 
 class NetworkConfig(Strict):
-    """The options that every network has; a network's own configuration inherits them."""
+    """The options of every network. A network's configuration inherits them."""
 
-    head_kernel: Literal[1, 3] = Field(3, description="side of the head's convolution")
-    sigmoid: bool = Field(False, description="two classes share one channel of the head")
-    learning_rate_scale: float = Field(1.0, gt=0, description="times training.learning_rate")
-    warmup: float = Field(0.0, ge=0, lt=1, description="linear, as a part of the run")
+    head_kernel: Literal[1, 3] = Field(3, description="kernel size of the head's convolution")
+    sigmoid: bool = Field(False, description="whether two classes share one channel of the head")
+    learning_rate_scale: float = Field(1.0, gt=0, description="factor of training.learning_rate")
+    warmup: float = Field(0.0, ge=0, lt=1, description="linear warm-up, as a fraction of the run")
 
 
 class Stages(nn.Module):
-    """An encoder or a decoder. It announces the maps that it returns.
+    """An encoder or a decoder, with attributes that describe its maps.
 
     Attributes:
         out_channels: the number of channels of each map.
-        reductions: how many times smaller each map is than the input (1: full resolution; in 3D
-            along the axes of the shortest voxels).
+        reductions: the factor by which each map is smaller than the input (1: full resolution; in
+            3D along the axes with the shortest voxel sides).
     """
 
     out_channels: tuple[int, ...]
@@ -40,7 +40,7 @@ class Backbone(nn.Module):
     Attributes:
         Config: the type of the network's section of the configuration.
         dims: 2 or 3.
-        notes: sentences for the person, such as which weights were loaded.
+        notes: sentences for the user, such as which weights were loaded.
     """
 
     Config: ClassVar[type[NetworkConfig]]
@@ -56,32 +56,32 @@ class Backbone(nn.Module):
         """Check that an input of ``sides`` fits.
 
         Args:
-            config: of the class's own type.
-            sides: of the input in pixels or voxels, one per axis.
-            spacing: the sides of a pixel or voxel, one per axis.
+            config: an instance of ``Config``.
+            sides: sides of the input in pixels or voxels, one per axis.
+            spacing: sides of a pixel or voxel, one per axis.
 
         Raises:
-            UserError: naming sides that fit.
+            UserError: if it does not fit; the message names sides that fit.
         """
 
     @classmethod
     def depth(cls, config: NetworkConfig, sides: Sequence[int]) -> tuple[str, object, str] | None:
-        """What the person is told of the network's depth: option, value and reason; None: nothing."""
+        """Return option, value and reason of the depth, to show them to the user, or None."""
         return None
 
     @classmethod
     def create(
         cls, channels: int, config: NetworkConfig, sides: Sequence[int], spacing: Sequence[float]
     ) -> Self:
-        """Build the network for inputs with ``channels``; other arguments as of `check_sides`.
+        """Build the network for inputs with ``channels``; other arguments: see `check_sides`.
 
         Raises:
-            UserError: where an option does not fit the input.
+            UserError: if an option does not fit the input.
         """
         raise NotImplementedError
 
     def new_decoder(self, **changes: object) -> Stages:
-        """Another decoder for the same encoder, with weights of its own.
+        """Build another decoder for the same encoder, with its own weights.
 
         Args:
             changes: options of the network's configuration that differ for this decoder.
@@ -89,7 +89,7 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def use_scales(self, scales: Sequence[int]) -> None:
-        """Freeze the parameters that no map of ``scales`` (reductions) depends on."""
+        """Freeze parameters that do not affect any map of ``scales`` (reductions)."""
 
     @property
     def out_channels(self) -> tuple[int, ...]:
@@ -98,7 +98,7 @@ class Backbone(nn.Module):
 
     @property
     def reductions(self) -> tuple[int, ...]:
-        """How many times smaller the decoder's maps are than the input, coarse to fine."""
+        """The factors by which the decoder's maps are smaller than the input, coarse to fine."""
         return self.decoder.reductions
 
     def features(self, x: Tensor) -> list[Tensor]:

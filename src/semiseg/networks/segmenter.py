@@ -12,12 +12,12 @@ from semiseg.networks.stages import CONVOLUTIONS
 class Segmenter(nn.Module):
     """A backbone and one convolution on its full-resolution map.
 
-    A method that needs more than one output takes the parts: `encode`, `decode` with a decoder of
-    `new_decoder`, and heads of `new_head`.
+    A method that needs several outputs combines `encode`, `decode` with decoders from `new_decoder`,
+    and heads from `new_head`.
     """
 
     def __init__(self, backbone: Backbone, classes: int, config: NetworkConfig) -> None:
-        """Args: config: of the backbone; its options of the head are read."""
+        """Args: config: configuration of the backbone, for the options of the head."""
         super().__init__()
         self.backbone = backbone
         self.config = config
@@ -37,16 +37,16 @@ class Segmenter(nn.Module):
         return self.backbone.decoder
 
     def new_decoder(self, **changes: object) -> Stages:
-        """Another decoder for the same encoder (see `Backbone.new_decoder`)."""
+        """Build another decoder for the same encoder (see `Backbone.new_decoder`)."""
         return self.backbone.new_decoder(**changes)
 
     def new_head(self, outputs: int, scale: int = 1, kernel: int | None = None) -> nn.Module:
-        """A convolution on a decoder's map: [B, out_channels[scale], ...] -> [B, outputs, ...].
+        """Build a convolution on a decoder's map: [B, out_channels[scale], ...] -> [B, outputs, ...].
 
         Args:
-            outputs: output channels.
-            scale: the reduction of the map, 1 for full resolution.
-            kernel: default: that of the configuration.
+            outputs: number of output channels.
+            scale: reduction of the map; 1: full resolution.
+            kernel: kernel size; default: ``head_kernel`` of the configuration.
         """
         side = kernel or self.config.head_kernel
         convolution = CONVOLUTIONS[self.backbone.dims]
@@ -67,9 +67,9 @@ class Segmenter(nn.Module):
         return self.decode(self.encode(x))
 
     def classify(self, features: dict[int, Tensor]) -> Tensor:
-        """The logits [B, K, (D,) H, W] of a forward pass's features.
+        """Return the logits [B, K, (D,) H, W] for the features of a forward pass.
 
-        With one sigmoid channel the logit z becomes (0, z), whose softmax is that sigmoid.
+        With one sigmoid channel the logits are (0, z); their softmax equals the sigmoid of z.
         """
         logits: Tensor = self.head(features[1])
         return torch.cat([torch.zeros_like(logits), logits], 1) if self.sigmoid else logits

@@ -1,7 +1,7 @@
-"""What each stage of an encoder-decoder does along each axis, in two or three dimensions.
+"""Strides and kernels of the stages of an encoder-decoder, in two or three dimensions.
 
-An axis whose voxels are long (the slices of a stack) is left alone, with kernels of 1, until the
-others have been pooled to voxels of that length: as in nnU-Net (Isensee et al. 2021).
+As in nnU-Net (Isensee et al. 2021), an axis with long voxel sides (the slices of a stack) has stride 1
+and kernel 1 until the other axes are pooled to voxels of that length.
 """
 
 import dataclasses
@@ -28,19 +28,19 @@ LONG = 2.0  # times the shortest side of a voxel
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """One stage. ``stride``: from the stage above to it; ``kernel``: of its convolutions."""
+    """One stage: ``stride`` from the next finer stage, ``kernel`` of its convolutions."""
 
     stride: tuple[int, ...]
     kernel: tuple[int, ...]
 
     @property
     def padding(self) -> tuple[int, ...]:
-        """What keeps a map's sides."""
+        """The padding that preserves a map's sides."""
         return tuple(k // 2 for k in self.kernel)
 
 
 def plan_stages(count: int, spacing: Sequence[float]) -> list[Stage]:
-    """``count`` stages for voxels of ``spacing`` (one length an axis; equal ones for pictures)."""
+    """Plan ``count`` stages for voxels of ``spacing`` (one length per axis, equal for pictures)."""
     lengths = list(spacing)
     stages = []
     for number in range(count):
@@ -53,23 +53,23 @@ def plan_stages(count: int, spacing: Sequence[float]) -> list[Stage]:
 
 
 def normalisation(kind: str, dims: int, channels: int) -> nn.Module:
-    """Batch norm, or instance norm with a scale and a shift of its own."""
+    """Build batch norm, or instance norm with a learned scale and shift."""
     norm = NORMS[kind, dims]
     return norm(channels) if kind == "batch" else norm(channels, affine=True)
 
 
 def check_patch_sides(stages: Sequence[Stage], sides: Sequence[int], name: str) -> None:
-    """Refuse sides of a 3D patch that cannot be halved as often as ``stages`` do.
+    """Check that the sides of a 3D patch can be halved by all ``stages``.
 
     Raises:
-        UserError: naming a patch that fits.
+        UserError: if not; the message names a patch that fits.
     """
     factors = [math.prod(stage.stride[axis] for stage in stages) for axis in range(len(sides))]
     fitting = [max(round(s / f), 1) * f for s, f in zip(sides, factors, strict=True)]
-    if fitting == factors:  # one voxel has no deviation to be normalised by
+    if fitting == factors:  # a single voxel cannot be normalised
         fitting[-1] *= 2
     if list(sides) != fitting:
         raise UserError(
-            f"data.patch {list(sides)} does not fit a {name} of {len(stages)} stages: take multiples "
+            f"data.patch {list(sides)} does not fit a {name} of {len(stages)} stages: use multiples "
             f"of {factors} that leave more than one voxel at the bottom, such as {fitting}."
         )

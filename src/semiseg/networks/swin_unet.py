@@ -1,7 +1,7 @@
 """Swin-Unet "tiny" (Cao et al. 2021) on the Swin Transformer (Liu et al. 2021).
 
-Parameters of the encoder carry the names of the official Swin release, so that its ImageNet weights
-load by name (`semiseg.networks.swin_weights`).
+The encoder's parameters have the names of the official Swin release, so its ImageNet weights load
+by name (`semiseg.networks.swin_weights`).
 """
 
 from collections.abc import Sequence
@@ -20,25 +20,30 @@ PATCH = 4
 
 
 class SwinConfig(NetworkConfig):
-    """The section ``swin``: Swin-Unet "tiny" and how it is optimised beside a CNN."""
+    """The section ``swin``. The learning rate scale is for training together with a CNN."""
 
-    embed_dim: int = Field(96, ge=8)
-    depths: tuple[int, ...] = (2, 2, 2, 2)
-    head_dim: int = Field(32, ge=1, description="width of one attention head")
-    window: int | None = Field(None, ge=1, description="default: the largest that fits the size")
-    drop_path: float = Field(0.2, ge=0, lt=1)
-    pretrained: str = Field("none", description="'none', 'hub' or a file of Swin-T weights")
-    learning_rate_scale: float = Field(0.2, gt=0, description="times training.learning_rate")
-    warmup: float = Field(0.05, ge=0, lt=1, description="linear, as a part of the run")
+    embed_dim: int = Field(96, ge=8, description="channels of the first stage")
+    depths: tuple[int, ...] = Field((2, 2, 2, 2), description="blocks per stage")
+    head_dim: int = Field(32, ge=1, description="channels of an attention head")
+    window: int | None = Field(
+        None,
+        ge=1,
+        description="side of an attention window in tokens; default: chosen for the size",
+    )
+    drop_path: float = Field(0.2, ge=0, lt=1, description="largest rate of stochastic depth")
+    pretrained: str = Field("none", description="initial weights: 'none', 'hub' or a Swin-T file")
+    learning_rate_scale: float = Field(0.2, gt=0, description="factor of training.learning_rate")
+    warmup: float = Field(0.05, ge=0, lt=1, description="linear warm-up, as a fraction of the run")
 
 
 def default_window(size: int, stages: int = 4) -> int:
-    """The largest window of at most 12 that tiles every stage of a ``size`` x ``size`` input.
+    """Return a window of at most 12 that tiles every stage of a ``size`` x ``size`` input.
 
-    7 at 224, 8 at 256 and 128, 6 at 96; a stage smaller than the window uses its own side.
+    The first that fits of 8 to 4, 12 to 9 and 3 to 1: 7 at 224, 8 at 256 and 128, 6 at 96. A stage
+    smaller than the window uses its own side.
 
     Raises:
-        UserError: naming sizes that fit.
+        UserError: if ``size`` does not fit; the message names sizes that do.
     """
     factor = PATCH * 2 ** (stages - 1)
     if size % factor == 0:
@@ -49,13 +54,13 @@ def default_window(size: int, stages: int = 4) -> int:
                     return window
     lower = size // factor * factor
     raise UserError(
-        f"data.size {size} does not fit Swin-Unet: take a multiple of {factor}, "
+        f"data.size {size} does not fit Swin-Unet: use a multiple of {factor}, "
         f"such as {max(lower, factor)} or {lower + factor}."
     )
 
 
 class DropPath(nn.Module):
-    """Stochastic depth: a sample's residual branch is dropped with probability ``rate``."""
+    """Stochastic depth: drop a sample's residual branch with probability ``rate``."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -117,7 +122,7 @@ class Mlp(nn.Module):
 
 
 class SwinBlock(nn.Module):
-    """One (shifted) window attention block on a map of fixed side."""
+    """One block of (shifted) window attention on a map with a fixed side."""
 
     mask: Tensor | None
 
@@ -135,7 +140,7 @@ class SwinBlock(nn.Module):
         self.register_buffer("mask", self._mask(side) if self.shift else None, persistent=False)
 
     def _mask(self, side: int) -> Tensor:
-        """Tokens that the cyclic shift brought together from opposite borders do not attend."""
+        """Build the mask between tokens that are adjacent only because of the cyclic shift."""
         cuts = (slice(0, -self.window), slice(-self.window, -self.shift), slice(-self.shift, None))
         region = torch.zeros(1, side, side, 1)
         for i, rows in enumerate(cuts):
@@ -180,7 +185,7 @@ class PatchMerging(nn.Module):
         self.reduction = nn.Linear(4 * width, 2 * width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Neighbours are concatenated in the official order, which the weights expect."""
+        """Concatenate neighbours in the order of the official weights."""
         x = torch.cat([x[:, 0::2, 0::2], x[:, 1::2, 0::2], x[:, 0::2, 1::2], x[:, 1::2, 1::2]], -1)
         out: Tensor = self.reduction(self.norm(x))
         return out
@@ -205,7 +210,7 @@ class PatchExpanding(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """A 4x4 convolution of stride 4 and layer norm."""
+    """A 4x4 convolution with stride 4, then layer norm."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
@@ -219,7 +224,7 @@ class PatchEmbed(nn.Module):
 
 
 class Stage(nn.Module):
-    """The blocks of one resolution, and on the way down what follows them."""
+    """The blocks of one resolution and, in the encoder, the patch merging after them."""
 
     def __init__(
         self,
@@ -233,7 +238,8 @@ class Stage(nn.Module):
         super().__init__()
         if width % config.head_dim:
             raise UserError(
-                f"swin.embed_dim {config.embed_dim} is no multiple of swin.head_dim {config.head_dim}."
+                f"swin.embed_dim {config.embed_dim} must be a multiple of swin.head_dim "
+                f"{config.head_dim}: change one of them."
             )
         self.blocks = nn.ModuleList(
             SwinBlock(width, side, width // config.head_dim, window, bool(i % 2), rate)
@@ -242,17 +248,17 @@ class Stage(nn.Module):
         self.downsample = PatchMerging(width) if merge else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, H, W, C] -> the same shape (merging is called apart: the skip is taken before it)."""
+        """[B, H, W, C] -> the same shape, before ``downsample``, as the skip connection needs."""
         for block in self.blocks:
             x = block(x)
         return x
 
 
 class Plan:
-    """Sizes that encoder and decoder have in common."""
+    """Sizes shared by encoder and decoder."""
 
     def __init__(self, config: SwinConfig, size: int, window: int) -> None:
-        """Args: size: the input's side."""
+        """Args: size: side of the input."""
         stages, total = len(config.depths), sum(config.depths)
         self.widths = [config.embed_dim * 2**i for i in range(stages)]
         self.sides = [size // PATCH // 2**i for i in range(stages)]
@@ -262,14 +268,14 @@ class Plan:
         self.config, self.window = config, window
 
     def stage(self, i: int, merge: bool) -> Stage:
-        """The blocks at the i-th resolution."""
+        """Build the blocks of the i-th resolution."""
         return Stage(
             self.widths[i], self.sides[i], self.config, self.window, self.rates[i], merge
         )  # fmt: skip
 
 
 class SwinEncoder(Stages):
-    """Swin Transformer. Its parameters carry the official names."""
+    """Swin Transformer, with the parameter names of the official release."""
 
     def __init__(self, channels: int, plan: Plan) -> None:
         super().__init__()
@@ -296,10 +302,10 @@ class SwinEncoder(Stages):
 
 
 class SwinDecoder(Stages):
-    """The mirrored decoder: patch expanding, skips, blocks.
+    """The mirrored decoder: patch expanding, skip connections, blocks.
 
-    Its maps: after the stage at 1/8 (with a layer norm of its own), before the final 4x expansion
-    (1/4), after it (full resolution).
+    It returns maps after the stage at 1/8 (with its own layer norm), before the final 4x expansion
+    (1/4) and after it (full resolution).
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -335,10 +341,10 @@ class SwinUnet(Backbone):
     dims = 2
 
     def __init__(self, channels: int, size: int, config: SwinConfig) -> None:
-        """Args: channels: of the input, a grey image is repeated to three; size: the input's side.
+        """Args: channels: channels of the input (one channel is repeated to three); size: its side.
 
         Raises:
-            UserError: for a size, or a window, that does not fit.
+            UserError: if the size or the window does not fit.
         """
         super().__init__()
         self.plan = Plan(config, size, find_window(size, config))
@@ -357,7 +363,7 @@ class SwinUnet(Backbone):
         return decoder
 
     def use_scales(self, scales: Sequence[int]) -> None:
-        """See `Backbone`: several processes would wait for the gradient of the norm at 1/8."""
+        """See `Backbone`. An unused layer norm at 1/8 would make several processes wait for it."""
         if self.decoder.norm_eighth is not None and 2 * PATCH not in scales:
             self.decoder.norm_eighth.requires_grad_(False)
 
@@ -380,10 +386,10 @@ class SwinUnet(Backbone):
 
 
 def find_window(size: int, config: SwinConfig) -> int:
-    """The window in use.
+    """Return the configured window, or the default for ``size``.
 
     Raises:
-        UserError: for a size, or a window, that does not fit; naming those that do.
+        UserError: if the size or the window does not fit; the message names values that do.
     """
     stages = len(config.depths)
     window = config.window or default_window(size, stages)
@@ -392,7 +398,7 @@ def find_window(size: int, config: SwinConfig) -> int:
     if any(side > window and side % window for side in sides):
         raise UserError(
             f"swin.window {window} does not tile the stages of data.size {size} "
-            f"(sides {sides}): --set swin.window={default_window(size, stages)} does."
+            f"(sides {sides}): use --set swin.window={default_window(size, stages)}."
         )
     return window
 

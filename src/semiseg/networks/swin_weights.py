@@ -1,4 +1,4 @@
-"""ImageNet Swin-T weights into Swin-Unet, by name, from a file or the official release."""
+"""Load ImageNet weights of Swin-T into Swin-Unet, from a file or the official release."""
 
 import dataclasses
 import re
@@ -23,7 +23,7 @@ OFFICIAL = (
 
 @dataclasses.dataclass(frozen=True)
 class LoadReport:
-    """What came of the weights: how many tensors were taken, and a sentence for the person."""
+    """The number of tensors that were loaded, and a sentence for the user."""
 
     loaded: int
     message: str
@@ -32,12 +32,12 @@ class LoadReport:
 def load_pretrained(network: "SwinUnet", source: str) -> LoadReport:
     """Load ``source`` into ``network``: 'none', 'hub' (the official file) or a path.
 
-    The encoder takes every tensor of its name and shape; the decoder's blocks mirror those of the
-    encoder stage of the same resolution. Position tables of another window are resized bicubically.
-    Where the hub cannot be reached the network stays as it is, and the report says so.
+    The encoder loads tensors with the same name and shape. The decoder's blocks load those of the
+    encoder stage with the same resolution. Position tables of another window are resized bicubically.
+    If the hub cannot be reached, the network does not change, and the report says so.
 
     Raises:
-        UserError: where a named file is missing, unreadable or fits nowhere.
+        UserError: if a file is missing or unreadable, or none of its tensors fits.
     """
     if source == "none":
         return LoadReport(0, "Swin-Unet starts from random weights (swin.pretrained=none).")
@@ -46,11 +46,11 @@ def load_pretrained(network: "SwinUnet", source: str) -> LoadReport:
             state = torch.hub.load_state_dict_from_url(
                 OFFICIAL, map_location="cpu", progress=False, weights_only=True
             )
-        except Exception as error:  # any network failure: offline use must go on
+        except Exception as error:  # any network failure: training must work offline
             return LoadReport(
                 0,
-                f"ImageNet weights could not be fetched ({type(error).__name__}): Swin-Unet starts "
-                f"from random weights. Download {OFFICIAL} and give --set swin.pretrained=FILE.",
+                f"ImageNet weights could not be downloaded ({type(error).__name__}): Swin-Unet starts "
+                f"from random weights. Download {OFFICIAL} and use --set swin.pretrained=FILE.",
             )
         name = "the official Swin-T release"
     else:
@@ -60,20 +60,19 @@ def load_pretrained(network: "SwinUnet", source: str) -> LoadReport:
     if loaded == 0 and source == "hub":
         return LoadReport(
             0,
-            f"{name} does not fit swin.embed_dim {width} (it has 96): "
-            "Swin-Unet starts from random weights.",
+            f"{name} needs swin.embed_dim 96, not {width}: Swin-Unet starts from random weights.",
         )
     if loaded == 0:
         raise UserError(
-            f"{name}: no tensor has a name and shape of this Swin-Unet; "
-            "give Swin-T weights with swin.embed_dim 96, or swin.pretrained=none."
+            f"{name}: no tensor has a name and shape of this Swin-Unet: "
+            "use Swin-T weights with swin.embed_dim 96, or swin.pretrained=none."
         )
     return LoadReport(loaded, f"{loaded} tensors of Swin-Unet were loaded from {name}.")
 
 
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise UserError(f"swin.pretrained: {path} does not exist; give a file, 'hub' or 'none'.")
+        raise UserError(f"swin.pretrained: {path} does not exist: give a file, 'hub' or 'none'.")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -81,13 +80,15 @@ def _read(path: Path) -> dict[str, Tensor]:
             return load_file(str(path))
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception:
-        raise UserError(f"swin.pretrained: {path} cannot be read as a file of weights.") from None
+        raise UserError(
+            f"swin.pretrained: {path} is not a readable file of weights: give another."
+        ) from None
 
 
 def _encoder_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Official names, whether the file is wrapped in 'model' or comes from timm.
+    """Return the tensors under the official names, also for files from timm.
 
-    timm keeps the merging that follows stage i in stage i + 1.
+    The official file wraps them in 'model'. timm stores the patch merging after stage i in stage i + 1.
     """
     inner = state.get("model", state.get("state_dict", state))
     tensors = {str(k): v for k, v in dict(inner).items() if isinstance(v, Tensor)}
@@ -105,7 +106,7 @@ def _copy(network: "SwinUnet", source: dict[str, Tensor]) -> int:
     stages = len(network.encoder.layers)
     width = source.get("patch_embed.proj.bias")
     if width is None or len(width) != network.encoder.patch_embed.proj.out_channels:
-        return 0  # position tables alone fit any width with as many heads
+        return 0  # with equal heads the position tables would still fit
 
     def mirrored(name: str) -> str:
         return re.sub(r"^layers_up\.(\d)", lambda m: f"layers.{stages - 2 - int(m[1])}", name)
@@ -121,7 +122,7 @@ def _copy(network: "SwinUnet", source: dict[str, Tensor]) -> int:
             if name.endswith("relative_position_bias_table"):
                 tensor = _resize_table(tensor, parameter.shape[0])
             if name == "patch_embed.proj.weight" and tensor.shape[1] != parameter.shape[1]:
-                continue  # other input channels than a photograph's
+                continue  # the input does not have three channels
             if tensor.shape == parameter.shape:
                 parameter.copy_(tensor)
                 loaded += 1
@@ -129,7 +130,7 @@ def _copy(network: "SwinUnet", source: dict[str, Tensor]) -> int:
 
 
 def _resize_table(table: Tensor, length: int) -> Tensor:
-    """[(2w - 1)^2, heads] of one window to that of another, bicubically."""
+    """Resize a position table [(2w - 1)^2, heads] to another window, bicubically."""
     if table.shape[0] == length:
         return table
     old, new = round(table.shape[0] ** 0.5), round(length**0.5)

@@ -1,7 +1,7 @@
-"""The thin U-Net of the field's benchmarks: 16-32-64-128-256, batch norm, LeakyReLU, dropout.
+"""U-Net of the SSL4MIS benchmark: 16-32-64-128-256 channels, batch norm, LeakyReLU, dropout.
 
-In three dimensions it has 3D operations (Cicek et al., 3D U-Net, MICCAI 2016), and the shape of a
-voxel decides on pooling and kernels (`semiseg.networks.stages`).
+The 3D version uses 3D operations (Cicek et al., 3D U-Net, MICCAI 2016). The spacing determines pooling
+and kernels (`semiseg.networks.stages`).
 """
 
 from collections.abc import Sequence
@@ -31,29 +31,33 @@ Upsampling = Literal["bilinear", "nearest", "transposed"]
 class UNetConfig(NetworkConfig):
     """The section ``unet``."""
 
-    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field((16, 32, 64, 128, 256), min_length=2)
-    dropout: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = (0.05, 0.1, 0.2, 0.3, 0.5)
+    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (16, 32, 64, 128, 256), min_length=2, description="channels of each stage"
+    )
+    dropout: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
+        (0.05, 0.1, 0.2, 0.3, 0.5), description="dropout rate of each encoder stage"
+    )
     norm: Literal["batch", "instance"] = Field(
-        "batch", description="'instance' for batches of one or two, as in 3D"
+        "batch", description="normalisation; instance: for batches of one or two, as in 3D"
     )
     upsampling: Upsampling = Field(
         "transposed",
-        description="of the decoder: a 1x1 convolution and interpolation (trilinear in 3D), or a "
-        "transposed convolution",
+        description="decoder: transposed convolution, or 1x1 convolution and interpolation "
+        "(bilinear: trilinear in 3D)",
     )
     standardise: Literal["none", "imagenet"] = Field(
-        "none", description="of inputs in [0, 1]: by ImageNet's mean and deviation per channel"
+        "none", description="standardisation of inputs in [0, 1] by ImageNet's mean and deviation"
     )
 
     @model_validator(mode="after")
     def _lengths(self) -> "UNetConfig":
         if len(self.channels) != len(self.dropout):
-            raise ValueError("channels and dropout need one entry per stage each")
+            raise ValueError("channels and dropout need one entry per stage")
         return self
 
 
 class DoubleConvolution(nn.Sequential):
-    """Two convolutions with a normalisation and LeakyReLU(0.01) each, dropout between them."""
+    """Two convolutions, each with normalisation and LeakyReLU(0.01), and dropout between them."""
 
     def __init__(
         self, channels: int, width: int, dropout: float, stage: Stage = FLAT, norm: str = "batch"
@@ -72,10 +76,9 @@ class DoubleConvolution(nn.Sequential):
 
 
 def upsample(channels: int, width: int, stride: Sequence[int], mode: Upsampling) -> nn.Module:
-    """[B, channels, ...] -> [B, width, ...], larger by ``stride`` along each axis.
+    """Build a layer [B, channels, ...] -> [B, width, ...] that upsamples each axis by ``stride``.
 
-    "bilinear" is what the field's benchmark code does: a 1x1 convolution, then interpolation with
-    aligned corners.
+    "bilinear" is a 1x1 convolution, then interpolation with aligned corners, as in SSL4MIS.
     """
     dims = len(stride)
     if mode == "transposed":
@@ -90,7 +93,7 @@ def upsample(channels: int, width: int, stride: Sequence[int], mode: Upsampling)
 
 
 class Up(nn.Module):
-    """Upsampling to the skip's resolution, then a fusion of both."""
+    """Upsampling to the skip's resolution, then convolutions on both."""
 
     def __init__(
         self, channels: int, width: int, below: Stage, stage: Stage, norm: str, mode: Upsampling
@@ -174,10 +177,10 @@ class UNetDecoder(Stages):
 
 
 class UNet(Backbone):
-    """U-Net (Ronneberger et al. 2015; widths and dropout of the field's benchmarks).
+    """U-Net (Ronneberger et al. 2015; channels and dropout of SSL4MIS).
 
-    With n stages the input's sides must be multiples of 2^(n-1); fewer halvings happen along an axis
-    of long voxels.
+    With n stages the input's sides must be multiples of 2^(n-1), or of less along an axis with long
+    voxel sides.
     """
 
     Config: ClassVar[type[NetworkConfig]] = UNetConfig
@@ -185,11 +188,11 @@ class UNet(Backbone):
     def __init__(
         self, channels: int, config: UNetConfig, spacing: Sequence[float] = (1.0, 1.0)
     ) -> None:
-        """Args: channels: of the input; config: widths and dropout of each stage; spacing: the sides
-        of a pixel or voxel, which say how many dimensions there are.
+        """Args: channels: channels of the input; config: the section ``unet``; spacing: sides of a
+        pixel or voxel, one per dimension.
 
         Raises:
-            UserError: for ImageNet's statistics and an input that is not red, green and blue.
+            UserError: for ImageNet's statistics with an input other than colour pictures.
         """
         super().__init__()
         self.dims = len(spacing)
@@ -200,7 +203,7 @@ class UNet(Backbone):
                 else f"these images have {channels} channel{'' if channels == 1 else 's'}"
             )
             raise UserError(
-                f"unet.standardise imagenet is for colour pictures; {these}: take none."
+                f"unet.standardise=imagenet is for colour pictures, and {these}: use none."
             )
         self.config = config
         self.stages = plan_stages(len(config.channels), spacing)
@@ -210,7 +213,7 @@ class UNet(Backbone):
 
     def _memory_format(self, module: nn.Module) -> None:
         if self.dims == 2:
-            # the layout oneDNN and cuDNN compute in: a sixth faster than channels first on a CPU
+            # the native layout of oneDNN and cuDNN: a sixth faster than channels first on a CPU
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def new_decoder(self, **changes: Any) -> UNetDecoder:
@@ -233,19 +236,19 @@ class UNet(Backbone):
             lower = size // factor * factor
             raise UserError(
                 f"data.size {size} does not fit a U-Net of {count} stages: "
-                f"take a multiple of {factor}, such as {max(lower, factor)} or {lower + factor}."
+                f"use a multiple of {factor}, such as {max(lower, factor)} or {lower + factor}."
             )
 
     @classmethod
     def depth(cls, config: NetworkConfig, sides: Sequence[int]) -> tuple[str, object, str] | None:
-        """See `Backbone`: the widths, and how often the input is halved."""
+        """See `Backbone`."""
         widths = cast(UNetConfig, config).channels
         count = len(widths)
         reason = (
             f"{count} stages: {sides[0]} is halved {count - 1} times, to {sides[0] // 2 ** (count - 1)}"
             if len(sides) == 2
-            else f"{count} stages: each axis of {' x '.join(map(str, sides))} is halved from where "
-            "voxels are cubes on"
+            else f"{count} stages: {' x '.join(map(str, sides))} is halved between stages, except along axes "
+            "with long voxel sides"
         )
         return "unet.channels", list(widths), reason
 

@@ -1,10 +1,10 @@
 """V-Net: Milletari, Navab, Ahmadi. V-Net: fully convolutional neural networks for volumetric medical
 image segmentation (3DV 2016).
 
-Residual stages of one to three convolutions, learned convolutions in place of pooling, PReLU. As the
-field's semi-supervised benchmarks have it (Yu et al., UA-MT, MICCAI 2019): kernels of 3 in place of 5,
-a normalisation after each convolution, dropout at the bottom. Of ours: a decoder's stage is as wide as
-the encoder's (the paper's twice), and adds to what came from below, so that maps are those of a U-Net.
+Residual stages of one to three convolutions, strided convolutions instead of pooling, PReLU. As in
+UA-MT (Yu et al., MICCAI 2019): kernels of 3 instead of 5, a normalisation after each convolution, and
+dropout at the bottom. Our choice: a decoder's stage has as many channels as the encoder's (in the paper
+twice as many), and its residual is the upsampled map, so the maps have the shapes of a U-Net's.
 """
 
 from collections.abc import Sequence
@@ -26,25 +26,27 @@ from semiseg.networks.stages import (
 
 
 class VNetConfig(NetworkConfig):
-    """The section ``vnet``. The head is the paper's 1x1x1 convolution."""
+    """The section ``vnet``. The default head is the paper's 1x1x1 convolution."""
 
-    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field((16, 32, 64, 128, 256), min_length=2)
+    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (16, 32, 64, 128, 256), min_length=2, description="channels of each stage"
+    )
     blocks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (1, 2, 3, 3, 3), description="convolutions of each stage"
     )
-    dropout: float = Field(0.5, ge=0, lt=1, description="at the bottom")
-    norm: Literal["batch", "instance"] = "batch"
-    head_kernel: Literal[1, 3] = Field(1, description="side of the head's convolution")
+    dropout: float = Field(0.5, ge=0, lt=1, description="dropout rate at the bottom")
+    norm: Literal["batch", "instance"] = Field("batch", description="normalisation")
+    head_kernel: Literal[1, 3] = Field(1, description="kernel size of the head's convolution")
 
     @model_validator(mode="after")
     def _lengths(self) -> "VNetConfig":
         if len(self.channels) != len(self.blocks):
-            raise ValueError("channels and blocks need one entry per stage each")
+            raise ValueError("channels and blocks need one entry per stage")
         return self
 
 
 class Residual(nn.Module):
-    """``blocks`` convolutions, the input (or what is given to add) added before the last PReLU."""
+    """``blocks`` convolutions; ``shortcut`` is added before the last PReLU."""
 
     def __init__(self, channels: int, width: int, blocks: int, stage: Stage, norm: str) -> None:
         super().__init__()
@@ -66,7 +68,7 @@ class Residual(nn.Module):
 
 
 def change(channels: int, width: int, stage: Stage, norm: str, up: bool) -> nn.Sequential:
-    """The learned step between two stages, ``stage`` being the coarser one."""
+    """Build the strided convolution between two stages; ``stage`` is the coarser one."""
     dims = len(stage.kernel)
     convolution = (TRANSPOSED if up else CONVOLUTIONS)[dims]
     return nn.Sequential(
@@ -77,7 +79,7 @@ def change(channels: int, width: int, stage: Stage, norm: str, up: bool) -> nn.S
 
 
 class VNetEncoder(Stages):
-    """Residual stages, each entered by a strided convolution; dropout at the bottom."""
+    """Residual stages, each after a strided convolution; dropout at the bottom."""
 
     def __init__(self, channels: int, config: VNetConfig, stages: Sequence[Stage]) -> None:
         super().__init__()
@@ -95,7 +97,7 @@ class VNetEncoder(Stages):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """[B, C, ...] -> maps from full resolution to the bottleneck."""
-        # the paper repeats its one channel to the first stage's width; of several, their mean
+        # the paper repeats its single channel; with several channels, repeat their mean
         maps = [self.blocks[0](x, x.mean(1, keepdim=True))]
         for step, block in zip(self.down, list(self.blocks)[1:], strict=True):
             x = step(maps[-1])
@@ -105,7 +107,7 @@ class VNetEncoder(Stages):
 
 
 class VNetDecoder(Stages):
-    """Residual stages, each entered by a transposed convolution and fused with the skip."""
+    """Residual stages, each on a transposed convolution's output and the skip connection."""
 
     def __init__(self, config: VNetConfig, stages: Sequence[Stage]) -> None:
         super().__init__()
@@ -132,12 +134,12 @@ class VNetDecoder(Stages):
 
 
 class VNet(Backbone):
-    """V-Net; takes the same sides and gives maps of the same shapes as `UNet`."""
+    """V-Net. It accepts the same sides and returns maps of the same shapes as `UNet`."""
 
     Config: ClassVar[type[NetworkConfig]] = VNetConfig
 
     def __init__(self, channels: int, config: VNetConfig, spacing: Sequence[float]) -> None:
-        """Args: channels: of the input; spacing: the sides of a voxel, one per axis."""
+        """Args: channels: channels of the input; spacing: sides of a voxel, one per axis."""
         super().__init__()
         self.dims = len(spacing)
         self.config = config

@@ -1,1 +1,1 @@
-"""From a source to a prepared set: what a case is read as, recorded and written, and what has changed."""
+"""Preparation of data sets: scanning, reading, recording, writing and detecting changes."""

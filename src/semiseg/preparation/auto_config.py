@@ -1,6 +1,6 @@
-"""How a data set is trained on, decided from its fingerprint; each decision gives its reason.
+"""Defaults of the configuration, derived from a data set's fingerprint, each with a reason.
 
-Presets and ``--set`` come before all of it. Rules and figures are explained in docs/decisions.md.
+Presets and ``--set`` override them. docs/decisions.md explains the rules and figures.
 """
 
 import math
@@ -14,13 +14,15 @@ from semiseg.data.task import Intensity, Task
 from semiseg.errors import UserError
 
 SMALLEST, LARGEST = 64, 256
-STEP = 32  # a U-Net of five stages and a Swin-Unet of four both halve such a side evenly
+STEP = 32  # divisible by the strides of a U-Net of five stages and a Swin-Unet of four
 
-LONG = 2.0  # slice distance by pixel spacing: the networks' own limit for pooling along the slices
-THICK = 24  # slices below which 3D networks have little to halve
+LONG = (
+    2.0  # ratio of slice distance to pixel spacing above which networks do not pool across slices
+)
+THICK = 24  # slices; with fewer, a 3D network has little to pool
 CUBE, LARGEST_CUBE = 16, 96  # sides of patches
-SMALL_VOLUME = 64**3  # voxels whose patches a CPU takes in about a second
-UNLIKE = 1.2  # times the smallest spacing: volumes are resampled
+SMALL_VOLUME = 64**3  # voxels; a CPU needs about a second per step for such volumes
+UNLIKE = 1.2  # ratio of the largest to the smallest spacing above which volumes are resampled
 
 SIZE = "data.size"
 
@@ -44,45 +46,45 @@ def parse_intensity(text: str) -> Intensity:
     if text == "zscore":
         return Intensity(kind="zscore")
     raise UserError(
-        f"--intensity {text}: take minmax, percentile, zscore or window:LOW:HIGH, such as "
+        f"--intensity {text}: use minmax, percentile, zscore or window:LOW:HIGH, for example "
         "window:-125:275."
     )
 
 
 def decide_intensity(suggested: Intensity, found: Fingerprint) -> tuple[Intensity, str]:
-    """How intensities are scaled where the layout leaves it to the data, and why.
+    """The scaling of intensities by the data, and the reason.
 
     Args:
-        suggested: by the layout, for images that are no CT.
-        found: of the whole set.
+        suggested: scaling by the layout, for images that are not CT.
+        found: fingerprint of the data set.
     """
     if found.hounsfield and found.foreground is not None:
         of_class = found.foreground[0].percentiles
         low, high = float(round(of_class[0])), float(round(of_class[-1]))
         if high > low:
             return Intensity(kind="window", low=low, high=high), (
-                "whole numbers with air and bone are a CT: its window is where the classes lie (0.5 "
+                "whole numbers with air and bone indicate a CT: the window is that of the classes (0.5 "
                 "to 99.5 percent of their voxels)"
             )
     return suggested, (
-        "not seen to be a CT (whole numbers with air and bone), so each image by its own percentiles; "
-        "--intensity window:LOW:HIGH sets one scale"
+        "not recognised as CT (whole numbers with air and bone), so each image is scaled by its own "
+        "percentiles; --intensity window:LOW:HIGH sets a common scale"
     )
 
 
 def decide(task: Task, found: Fingerprint | None = None) -> tuple[Decision, ...]:
-    """What the data say about the configuration; without a fingerprint about slices alone.
+    """Decisions on the configuration; without a fingerprint, only on slices.
 
-    Decisions on volumes are for methods that train on them, and for machines that can.
+    Decisions on volumes are for methods and machines that can train in 3D.
     """
     height, width = task.median_shape[1:]
     side = max(height, width)
     size = min(max(round(side / STEP) * STEP, SMALLEST), LARGEST)
     why = f"the median {'slice' if task.kind == 'volumes' else 'picture'} is {height} x {width}"
     if side > LARGEST + STEP / 2:
-        why += f"; larger than {LARGEST} costs more than it gives"
+        why += f"; more than {LARGEST} is not worth the time"
     elif side < SMALLEST - STEP / 2:
-        why += f"; networks need {SMALLEST} to halve four times"
+        why += f"; networks need {SMALLEST} to pool four times"
     slices = Decision(option=SIZE, value=size, reason=why)
     return (slices, *_volumes(task, found)) if found is not None else (slices,)
 
@@ -99,12 +101,12 @@ def _volumes(task: Task, found: Fingerprint) -> list[Decision]:
     ):
         return []
     patch = [min(max(round(n / CUBE) * CUBE, CUBE), LARGEST_CUBE) for n in shape]
-    few = "a batch is a few patches"
+    few = "batches of patches are small"
     values: list[tuple[str, Any, str]] = [
         (
             "data.dimensions", 3,
-            f"voxels are nearly cubes (slices {found.anisotropy:.2g} times as far apart as pixels) and "
-            f"a volume has {shape[0]} slices",
+            f"voxels are nearly isotropic (slices {found.anisotropy:.2g} times as far apart as pixels) "
+            f"and a volume has {shape[0]} slices",
         ),
         ("data.patch", patch, f"the median volume is {' x '.join(map(str, shape))}"),
         ("training.batch_size", 4, few), ("training.labelled_batch_size", 2, few),
@@ -112,22 +114,22 @@ def _volumes(task: Task, found: Fingerprint) -> list[Decision]:
     ]  # fmt: skip
     if any(high > UNLIKE * low for low, high in zip(spacing.low, spacing.high, strict=True)):
         middle = [float(f"{step:.4g}") for step in spacing.median]
-        values.append(("data.spacing", middle, "spacings differ: all become the median"))
+        values.append(("data.spacing", middle, "spacings differ: all volumes get the median"))
     return [Decision(option=option, value=value, reason=why) for option, value, why in values]
 
 
 def suit(
     decisions: Sequence[Decision], task: Task, method: str, step: int, *, volumes: bool, small: bool
 ) -> list[Decision]:
-    """The decisions that a method can take, and a machine afford.
+    """The decisions that apply to a method and a machine.
 
     Args:
-        decisions: of `decide`.
-        task: what they are about.
-        method: its name.
-        step: sides of slices that it takes are multiples of it.
-        volumes: whether it, and the preset in use, take volumes.
-        small: there is no GPU.
+        decisions: the result of `decide`.
+        task: the task of the data set.
+        method: name of the method.
+        step: the method needs sides of slices that are multiples of it.
+        volumes: whether the method and the preset can train in 3D.
+        small: whether there is no GPU.
     """
     affordable = not small or math.prod(task.median_shape) <= SMALL_VOLUME
     suited = []
@@ -143,11 +145,11 @@ def suit(
 
 
 def in_steps(size: int, step: int) -> int:
-    """The multiple of ``step`` that is nearest to ``size``, and at least one step."""
+    """The multiple of ``step`` nearest to ``size``, at least ``step``."""
     return max(round(size / step), 1) * step
 
 
 def size_of(data: Manifest) -> int:
-    """The side of a slice's input that the data suggest."""
+    """The default side of the network's input for slices of the data set."""
     decisions = data.decisions or decide(data.task)
     return next(int(d.value) for d in decisions if d.option == SIZE)

@@ -1,4 +1,4 @@
-"""Whether a prepared data set is still what its source and options make."""
+"""Comparison of a prepared data set with its source and options."""
 
 import dataclasses
 from pathlib import Path
@@ -16,12 +16,13 @@ from semiseg.text import joined, plural
 
 @dataclasses.dataclass(frozen=True)
 class Before:
-    """What an earlier preparation has left in the output folder.
+    """The result of an earlier preparation in the output folder.
 
     Attributes:
+        folder: the output folder.
         manifest: its description.
-        options: those that decided what was written of a case; None where it kept no records.
-        records: what it knows of each case.
+        options: the options that determined the content of its cases; None without records.
+        records: its records by case.
     """
 
     folder: Path
@@ -30,7 +31,7 @@ class Before:
     records: dict[str, Record]
 
     def usable(self, plan: Plan) -> dict[str, Record]:
-        """Records of cases that need not be read again: same options, same files."""
+        """Records of cases with the same options and files, which need not be read again."""
         if self.options != plan.options_of_cases:
             return {}
         return still_true(self.records, plan.scan, plan.source)
@@ -38,12 +39,12 @@ class Before:
 
 @dataclasses.dataclass(frozen=True)
 class Earlier:
-    """An earlier data set in the output folder, compared with what is to be prepared.
+    """An earlier data set in the output folder, compared with a plan.
 
     Attributes:
-        before: what it holds.
-        known: its records that are still true.
-        changed: what has changed since, as the middle of a sentence; None where nothing has.
+        before: the earlier data set.
+        known: its records that are still valid.
+        changed: the changes since, as the middle of a sentence; None if there are none.
     """
 
     before: Before
@@ -52,20 +53,20 @@ class Earlier:
 
     @property
     def reusable(self) -> dict[str, Record]:
-        """Records of cases that are taken over; none where nothing has changed and all is asked for anew."""
+        """Records of cases to reuse; empty if nothing has changed, to prepare all cases again."""
         return {} if self.changed is None else self.known
 
     def refusal(self, out: Path) -> UserError:
-        """Why ``out`` is not replaced without ``--overwrite``."""
+        """The error if ``out`` exists and ``--overwrite`` is missing."""
         only = " (which reads only what has changed)" if self.known else ""
         return UserError(
-            f"{out} exists, and {self.changed}: take --overwrite to prepare it again{only}, or choose "
+            f"{out} exists, and {self.changed}: use --overwrite to prepare it again{only}, or choose "
             "another folder."
         )
 
 
 def find_earlier(out: Path, plan: Plan) -> Earlier | None:
-    """The data set that ``out`` holds, compared with the plan; None where there is none."""
+    """The data set in ``out``, compared with the plan; None if there is none."""
     before = find_before(out)
     if before is None:
         return None
@@ -74,7 +75,7 @@ def find_earlier(out: Path, plan: Plan) -> Earlier | None:
 
 
 def find_before(out: Path) -> Before | None:
-    """The data set that ``out`` holds; None where there is none, or a damaged one."""
+    """The data set in ``out``; None if there is none or it is damaged."""
     try:
         manifest = PreparedData(out).manifest
     except UserError:
@@ -84,7 +85,7 @@ def find_before(out: Path) -> Before | None:
 
 
 def still_true(records: dict[str, Record], scan: Scan, source: Path) -> dict[str, Record]:
-    """The records whose files are as they were."""
+    """The records whose files have not changed."""
     return {
         case.identifier: record
         for case in scan.cases
@@ -94,20 +95,20 @@ def still_true(records: dict[str, Record], scan: Scan, source: Path) -> dict[str
 
 
 def difference(before: Before, same: dict[str, Record], plan: Plan) -> str | None:
-    """What has changed since ``before``, as the middle of a sentence; None where nothing has.
+    """The changes since ``before``, as the middle of a sentence; None if there are none.
 
     Args:
-        before: the earlier preparation.
-        same: its records that are still true (`Before.usable`).
-        plan: the source as it is, with its options and its split.
+        before: the earlier data set.
+        same: its records that are still valid (`Before.usable`).
+        plan: the source with its options and its split.
     """
     scan, options = plan.scan, plan.options_of_cases
     if before.options is None:
-        return "it does not say of which files it was made"
+        return "it has no records of its source files"
     now = [case.identifier for case in scan.cases]
     names = {case.identifier for case in before.manifest.cases}
     if not names & set(now):
-        return "it was made of other images"
+        return "it was made from other images"
     if before.options != options:
         both = before.options.keys() | options.keys()
         listed = sorted(k for k in both if before.options.get(k) != options.get(k))
@@ -121,7 +122,7 @@ def difference(before: Before, same: dict[str, Record], plan: Plan) -> str | Non
         for found, verb in (
             (new, "new"),
             (other, "changed"),
-            (gone, "gone"),
+            (gone, "missing"),
             (lost, "damaged in the output"),
         )
         if found

@@ -1,4 +1,4 @@
-"""What ``prepare`` prints of a data set."""
+"""The summary of a data set that ``prepare`` prints."""
 
 from collections.abc import Sequence
 
@@ -12,12 +12,12 @@ from semiseg.data.task import IGNORE_INDEX
 
 
 def describe(manifest: Manifest, voxels: NDArray[np.int64], console: Console) -> None:
-    """Say what was prepared.
+    """Print a summary of a prepared data set.
 
     Args:
-        manifest: of the prepared set.
-        voxels: [256] how many voxels have each class code, or ``IGNORE_INDEX``.
-        console: where the sentences go.
+        manifest: manifest of the data set.
+        voxels: [256] number of voxels of each class code, and of ``IGNORE_INDEX``.
+        console: for the output.
     """
     task, cases = manifest.task, manifest.cases
     shares = voxels[: len(task.classes)] / max(int(voxels[:IGNORE_INDEX].sum()), 1)
@@ -29,7 +29,7 @@ def describe(manifest: Manifest, voxels: NDArray[np.int64], console: Console) ->
     heights, widths = [c.shape[2] for c in cases], [c.shape[3] for c in cases]
     size = f"{_range(heights)} x {_range(widths)} pixels"
     if not _flat(manifest):
-        size += f", {_range([c.slices for c in cases])} slices a volume"
+        size += f", {_range([c.slices for c in cases])} slices per volume"
     channels = f"{task.channels} channel{'s' if task.channels > 1 else ''}"
     console.say(f"  size: {size}, {channels}")
     console.say(f"  spacing: {_spacing(manifest)}")
@@ -39,12 +39,12 @@ def describe(manifest: Manifest, voxels: NDArray[np.int64], console: Console) ->
     console.say(f"  split ({manifest.split.origin}):")
     for part in PARTS:
         patients = set(manifest.split.part(part))
-        inside = [case for case in cases if case.patient in patients]
-        bare = sum(not case.labelled for case in inside)
-        tail = f", {bare:,} of them unlabelled" if bare else ""
-        console.say(f"    {part}: {counted(inside, task.kind) + tail if inside else 'none'}")
+        chosen = [case for case in cases if case.patient in patients]
+        unlabelled = sum(not case.labelled for case in chosen)
+        tail = f", {unlabelled:,} of them unlabelled" if unlabelled else ""
+        console.say(f"    {part}: {counted(chosen, task.kind) + tail if chosen else 'none'}")
     if manifest.decisions:
-        console.say("  decided (presets and --set come before it):")
+        console.say("  decided (presets and --set override it):")
     for decision in manifest.decisions:
         console.say(f"    {decision.option} = {decision.value}: {decision.reason}")
     for note in manifest.notes:
@@ -58,7 +58,7 @@ def _flat(manifest: Manifest) -> bool:
 def _spacing(manifest: Manifest) -> str:
     spacings = [case.spacing for case in manifest.cases if case.spacing is not None]
     if not spacings:
-        return "none in these files, so distances will be in voxels (--spacing sets it)"
+        return "none in these files, so distances are in voxels (--spacing sets it)"
     axes = " x ".join(_range([spacing[axis] for spacing in spacings]) for axis in range(3))
     missing = len(manifest.cases) - len(spacings)
     return f"{axes} mm (slice x row x column)" + (f", none in {missing:,} files" if missing else "")

@@ -1,4 +1,4 @@
-"""What all cases of a source say together: channels, classes, sizes, notes."""
+"""Building of the manifest from the records of all cases: channels, classes, sizes and notes."""
 
 from collections import Counter
 
@@ -18,12 +18,12 @@ from semiseg.text import plural
 
 
 class ManifestBuilder:
-    """What is known of the cases so far, which are added in the order of the source."""
+    """Collects the records of cases, which must be added in the order of the source."""
 
     def __init__(
         self, scan: Scan, spacing: tuple[float, float, float] | None, why: str = ""
     ) -> None:
-        """``spacing``: in place of what the files say; ``why``: the intensities are scaled so."""
+        """``spacing`` replaces that of the files; ``why``: reason for the intensity scaling."""
         self.scan = scan
         self.spacing = spacing
         self.why = why
@@ -36,15 +36,15 @@ class ManifestBuilder:
         self._unnamed: set[int] = set()
 
     def add(self, case: SourceCase, record: Record) -> None:
-        """Check one case against the others and count it in.
+        """Add a case and check that it is consistent with the others.
 
         Raises:
-            UserError: for other channels, a class code without a name, or masks written in another way.
+            UserError: for other channels, a class code without a name, or masks of another encoding.
         """
         channels = record.shape[1]
         if self.channels is not None and channels != self.channels:
             raise UserError(
-                f"{case.source} has {channels} channels but the images before it have "
+                f"{case.source} has {channels} channels but the other images have "
                 f"{self.channels}: leave it out or convert it."
             )
         self.channels = channels
@@ -58,9 +58,9 @@ class ManifestBuilder:
             self.remarks.setdefault(word, []).append(file)
         if new:
             self.scan.afterwards(self.remarks)
-        # a picture that was reduced knows better than --spacing, which is of the file
-        own = self.scan.kind == "pictures" and record.spacing is not None
-        self.cases.append(record.case(case, None if own else self.spacing))
+        # the record of a reduced picture has the spacing after reduction; --spacing is that of the file
+        keep = self.scan.kind == "pictures" and record.spacing is not None
+        self.cases.append(record.case(case, None if keep else self.spacing))
         self.records.append(record)
 
     def _check_codes(self, case: SourceCase, highest: int) -> None:
@@ -69,31 +69,31 @@ class ManifestBuilder:
             raise UserError(
                 f"The label of {case.source} holds class code {highest}, but there are only "
                 f"{len(classes)} classes ({', '.join(classes)}): "
-                "correct it or name all with --classes (3=liver,7=tumour gives codes)."
+                "correct it or name all codes with --classes, for example 3=liver,7=tumour."
             )
         self._highest = max(self._highest, (highest, case.source))
 
     def classes(self) -> tuple[str, ...]:
-        """The named classes, or as many as the labels hold.
+        """The named classes, or one per class code in the labels.
 
         Raises:
-            UserError: where the labels mark nothing, or leave out a code.
+            UserError: if the labels have no foreground or skip a code.
         """
         highest, where = self._highest
         if highest == 0:
             raise UserError(
-                "The labels mark nothing (every voxel is background, or 255 and so ignored): where "
-                "255 is a class, name it with --classes 255=NAME."
+                "The labels have no foreground (every voxel is background, or ignored with the value "
+                "255): if 255 is a class, name it with --classes 255=NAME."
                 if self.voxels[IGNORE_INDEX]
-                else "The labels mark nothing (every voxel is background): check their values."
+                else "The labels have no foreground (every voxel is background): check their values."
             )
         if self.scan.classes is not None:
             return self.scan.classes
         absent = [code for code in range(highest) if self.voxels[code] == 0 and code > 0]
         if absent:
             raise UserError(
-                f"The label of {where} holds class code {highest}, but code {absent[0]} "
-                f"occurs nowhere: name those that occur, such as --classes {highest}=NAME, or number "
+                f"The label of {where} holds class code {highest}, but code {absent[0]} does not "
+                f"occur in any label: name the codes, for example --classes {highest}=NAME, or number "
                 "them 1, 2, 3, ..."
             )
         if highest == 1 and self.scan.kind == "pictures":
@@ -101,10 +101,10 @@ class ManifestBuilder:
         return ("background", *(f"class {code}" for code in range(1, highest + 1)))
 
     def manifest(self, layout: str, split: Split) -> Manifest:
-        """The prepared data set's description.
+        """The manifest of the data set.
 
         Raises:
-            UserError: where the labels mark nothing, or leave out a code.
+            UserError: if the labels have no foreground or skip a code.
         """
         shapes = np.array([(c.shape[0], *c.shape[2:]) for c in self.cases])
         spacings = [case.spacing for case in self.cases if case.spacing is not None]
@@ -150,7 +150,7 @@ class ManifestBuilder:
         )  # fmt: skip
 
     def _colours(self, classes: tuple[str, ...]) -> dict[str, str]:
-        """Of the classes that the source shows in a colour; of several codes that are one, the first's."""
+        """Class -> colour in the source; the first colour if a class has several codes."""
         table, found = self.scan.codes, dict[str, str]()
         for source, colour in sorted(self.scan.colours.items()):
             code = source if table is None else table.get(source, 0)
@@ -162,7 +162,7 @@ class ManifestBuilder:
         notes = []
         if self._unnamed:
             listed = ", ".join(str(code) for code in sorted(self._unnamed))
-            notes.append(f"codes that no class names count as background: {listed}.")
+            notes.append(f"codes without a class count as background: {listed}.")
         unlabelled = sum(len(case.unlabelled_slices) for case in self.cases)
         notes += notes_on_ignored(self.voxels, unlabelled, self.scan.kind == "pictures")
         for code, name in enumerate(classes):
@@ -172,16 +172,16 @@ class ManifestBuilder:
         if len(orientations) > 1:
             listed = ", ".join(f"{name} {n}" for name, n in orientations.most_common())
             notes.append(
-                f"the images are stored in different orientations ({listed}): usual for oblique scans; "
-                "for others check that all images lie the same way."
+                f"the images have different orientations ({listed}): this is usual for oblique scans; "
+                "otherwise check the orientations in the files."
             )
         axes = Counter(case.slice_axis for case in self.cases)
         if len(axes) > 1:
             listed = ", ".join(f"axis {axis} in {n}" for axis, n in sorted(axes.items()))
-            notes.append(f"the slices lie along different axes of the files: {listed}.")
+            notes.append(f"the slice axis differs between files: {listed}.")
         outside = {case.patient for case in self.cases}.difference(*(split.part(p) for p in PARTS))
         if outside:
             notes.append(
-                f"in no part of the split, and so unused: {plural(len(outside), 'patient')}."
+                f"unused because in no part of the split: {plural(len(outside), 'patient')}."
             )
         return notes

@@ -1,8 +1,8 @@
-"""Several cases at a time, results in order.
+"""Parallel map over cases with results in order.
 
-Threads rather than processes: decoding, decompressing and most of numpy release the interpreter's lock, and
-threads need no start and nothing that can be pickled, and stop cleanly. Processes may be faster, above all
-for pictures: docs/architecture.md has what was measured, on a machine too busy to tell how much.
+Threads are used instead of processes, because decoding, decompression and most of NumPy release the
+GIL, and threads start fast, need no pickling and stop cleanly. Processes may be faster, especially for
+pictures: see the measurements in docs/architecture.md.
 """
 
 import os
@@ -14,25 +14,25 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-MOST = 8  # cases at a time: each is a volume in memory
-TINY = 8  # cases that are not worth threads
-AHEAD = 16  # results, a thread, that may wait for a slow case before them
+MOST = 8  # cases in parallel: each is a volume in memory
+TINY = 8  # cases; with fewer, threads are not worth it
+AHEAD = 16  # results per thread that may wait for an earlier, slower case
 
 
 def default_jobs(cases: int) -> int:
-    """The number of cores up to 8, and 1 for a tiny set."""
+    """The number of cores up to 8; 1 for a tiny data set."""
     if cases <= TINY:
         return 1
-    affinity = getattr(os, "sched_getaffinity", None)  # what a scheduler allows
+    affinity = getattr(os, "sched_getaffinity", None)  # the cores that a scheduler allows
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return min(cores, MOST)
 
 
 def ordered_map(work: Callable[[T], R], items: Iterable[T], jobs: int) -> Generator[R, None, None]:
-    """``map(work, items)`` by ``jobs`` threads.
+    """``map(work, items)`` with ``jobs`` threads.
 
-    The first error in the order of the items is raised, whichever thread met one first; then, and where
-    the caller goes away, what has begun is finished and nothing more begun.
+    Errors are raised in the order of the items. After an error, or if the generator is closed, running
+    calls are finished and no other is started.
     """
     if jobs == 1:
         yield from map(work, items)

@@ -1,13 +1,14 @@
-"""One file that holds a prepared data set: a zip container of compressed arrays.
+"""Packs: prepared data sets in one file, a zip archive of compressed arrays.
 
 ::
 
     manifest.json        as in the data set
     images/CASE          codes of 8 or 16 bits (`semiseg.preparation.packing`)
-    labels/CASE          class codes, exactly
-    pack.json            how each image is coded, and the SHA-256 of every other member
+    labels/CASE          class codes (exact)
+    pack.json            the coding of each image, and the SHA-256 of every other member
 
-Nothing in it is a path: members are looked up by the manifest's identifiers, and every other name is refused.
+Names of members are never used as paths: members are looked up by the manifest's identifiers, and any
+other member is an error.
 """
 
 import hashlib
@@ -29,14 +30,14 @@ from semiseg.errors import UserError
 from semiseg.formats.sizes import DEFLATE, free_memory
 from semiseg.preparation.packing import Bits, Coding, choose, from_bytes, to_bytes
 
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the same data make the same file
+EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed date: equal data give equal files
 LARGEST_TEXT = 2**26  # bytes of manifest.json or pack.json
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError,
            RuntimeError)  # fmt: skip
 
 
 class Content(BaseModel):
-    """``pack.json``."""
+    """The content of ``pack.json``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,11 +48,11 @@ class Content(BaseModel):
 
 
 def write_pack(path: Path, data: PreparedData, manifest: Manifest, bits: Bits) -> Iterator[Case]:
-    """Write the cases of ``manifest``, which lie in ``data``; yields each when it is written.
+    """Write the cases of ``manifest``, with the arrays of ``data``; yields each written case.
 
     Raises:
-        UserError: for arrays that are missing.
-        OSError: where the file cannot be written.
+        UserError: for missing arrays.
+        OSError: if the file cannot be written.
     """
     codings: dict[str, Coding] = {}
     digests: dict[str, str] = {}
@@ -77,13 +78,13 @@ def write_pack(path: Path, data: PreparedData, manifest: Manifest, bits: Bits) -
 
 
 class Pack:
-    """An opened pack. Use as a context manager."""
+    """An open pack. Use it as a context manager."""
 
     def __init__(self, path: Path) -> None:
-        """Open ``path`` and check all that can be checked without unpacking arrays.
+        """Open ``path`` and check it as far as possible without unpacking arrays.
 
         Raises:
-            UserError: for a file that is none, is truncated, or holds what no pack holds.
+            UserError: for a file that is not a pack, is truncated, or has unexpected members.
         """
         self.path = path
         try:
@@ -98,7 +99,7 @@ class Pack:
         except ValidationError:
             self._file.close()
             raise UserError(
-                f"{path} is no pack that this semiseg reads: pack the data again."
+                f"{path} is not a pack of this version of semiseg: pack the data again."
             ) from None
         except UserError:
             self._file.close()
@@ -112,7 +113,7 @@ class Pack:
 
     @property
     def size(self) -> int:
-        """Bytes of all arrays, unpacked."""
+        """Size of all unpacked arrays in bytes."""
         total = 0
         for case in self.manifest.cases:
             dtype = np.dtype(self.content.codings[case.identifier].dtype)
@@ -121,10 +122,10 @@ class Pack:
         return total
 
     def volume(self, case: Case) -> Volume:
-        """One case's arrays.
+        """The arrays of a case.
 
         Raises:
-            UserError: for members that are damaged.
+            UserError: for damaged members.
         """
         coding = self.content.codings[case.identifier]
         codes = from_bytes(self._read(f"images/{case.identifier}"), case.shape, coding.bits)
@@ -140,7 +141,7 @@ class Pack:
             *infos
         }:
             raise UserError(
-                f"{self.path} is no pack of semiseg: give a file that 'semiseg pack' wrote."
+                f"{self.path} is not a pack of semiseg: give a file that 'semiseg pack' wrote."
             )
         return infos
 
@@ -157,13 +158,13 @@ class Pack:
                 continue
             if info.file_size != size or size > info.compress_size * DEFLATE + 1024:
                 raise UserError(
-                    f"{self.path}: {name} announces {info.file_size:,} bytes where {size:,} are meant: "
+                    f"{self.path}: {name} has {info.file_size:,} bytes instead of {size:,}: "
                     "do not use this file."
                 )
         for name in self._infos:
             if name not in expected:
                 raise UserError(
-                    f"{self.path} holds {name}, which no pack holds: do not use this file."
+                    f"{self.path} has the unexpected member {name}: do not use this file."
                 )
         if self._digest("manifest.json", self._text("manifest.json")):
             raise self._damaged()
@@ -180,7 +181,7 @@ class Pack:
             coding = self.content.codings.get(case.identifier)
             if coding is None or min(case.shape) < 1:
                 raise UserError(
-                    f"{self.path} does not say how {case.identifier} is coded: pack it again."
+                    f"{self.path} has no coding of {case.identifier}: pack the data again."
                 )
             values = math.prod(case.shape)
             if (
@@ -196,7 +197,7 @@ class Pack:
 
     def _text(self, name: str) -> bytes:
         if self._infos[name].file_size > LARGEST_TEXT:
-            raise UserError(f"{self.path}: {name} is absurdly large: do not use this file.")
+            raise UserError(f"{self.path}: {name} is too large: do not use this file.")
         return self._raw(name)
 
     def _read(self, name: str) -> bytes:
@@ -209,7 +210,7 @@ class Pack:
         info = self._infos[name]
         try:
             with self._file.open(info) as member:
-                content = member.read(info.file_size)  # no more than was announced and checked
+                content = member.read(info.file_size)  # at most the checked size
         except DAMAGED:
             raise self._damaged() from None
         if len(content) != info.file_size:
@@ -217,12 +218,12 @@ class Pack:
         return content
 
     def _digest(self, name: str, content: bytes) -> bool:
-        """Whether the digest is another."""
+        """Whether the digest differs."""
         return hashlib.sha256(content).hexdigest() != self.content.digests[name]
 
     def _damaged(self) -> UserError:
         return UserError(
-            f"{self.path} is no pack of semiseg, or truncated or damaged: copy it again."
+            f"{self.path} is not a pack of semiseg, or it is truncated or damaged: copy it again."
         )
 
 
@@ -232,16 +233,16 @@ def _label_shape(case: Case) -> tuple[int, int, int]:
 
 
 def room_for(pack: Pack, folder: Path) -> None:
-    """Refuse a pack whose arrays have no room below ``folder``.
+    """Check that the disk of ``folder`` has room for the unpacked arrays.
 
     Raises:
-        UserError: where they have none.
+        UserError: if it does not.
     """
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     if pack.size > free:
         raise UserError(
-            f"{pack.path} unpacks to {pack.size / 1e9:,.1f} GB and {folder} has {free / 1e9:,.1f} GB "
-            "free: make room or choose another folder."
+            f"{pack.path} needs {pack.size / 1e9:,.1f} GB but {folder} has only {free / 1e9:,.1f} GB "
+            "free: free space or choose another folder."
         )

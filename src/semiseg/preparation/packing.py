@@ -1,8 +1,8 @@
-"""Arrays of 8 or 16 bits that compress well, and how they become intensities again.
+"""Coding of images as arrays of 8 or 16 bits that compress well.
 
-Values between an image's stored bounds are kept; what lies outside is clipped, as every network sees it.
-Neighbours in a row are subtracted from each other, and of 16 bits the upper bytes stand before the lower
-ones: deflate then takes a tenth less of a heart's images.
+Values outside an image's intensity bounds are clipped, as they are for networks. Neighbours in a row
+are replaced by their differences, and for 16 bits the upper bytes come before the lower ones, which
+saves a tenth of the size of cardiac images.
 """
 
 from typing import Annotated, Any, Literal
@@ -15,7 +15,7 @@ from semiseg.data.task import Bounds
 
 Bits = Literal[8, 16]
 STORED: dict[int, np.dtype[Any]] = {8: np.dtype("u1"), 16: np.dtype("<u2")}
-ROUNDABLE = 256  # a narrower range of whole numbers would not stay within 1/255 when rounded
+ROUNDABLE = 256  # in a narrower range, rounding to whole numbers costs more than 1/255
 
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -23,9 +23,9 @@ Positive = Annotated[float, Field(allow_inf_nan=False, gt=0)]
 
 
 class Coding(BaseModel):
-    """What code 0 means, how far codes lie apart, and the type of the restored array.
+    """The linear coding of an image: intensity = offset + step * code, in the type ``dtype``.
 
-    ``offset`` and ``step`` have one value for all channels, or one a channel.
+    ``offset`` and ``step`` have one value for all channels, or one per channel.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,12 +53,12 @@ class Coding(BaseModel):
 
 
 def choose(image: NDArray[np.generic], bounds: Bounds | None, bits: Bits) -> Coding:
-    """How an image is best kept: exactly where its values are whole numbers and few enough.
+    """Choose the coding of an image: exact if its values are whole numbers of a small range.
 
     Args:
         image: [D, C, H, W] as stored: uint8, int16 or float32.
-        bounds: what becomes 0 and 1, and is clipped; None: nothing is clipped.
-        bits: of a code.
+        bounds: the intensities that become 0 and 1, for clipping; None does not clip.
+        bits: bits per code.
     """
     whole = _choose(image, None, bits)
     if whole.exact:
@@ -79,7 +79,7 @@ def choose(image: NDArray[np.generic], bounds: Bounds | None, bits: Bits) -> Cod
 
 
 def _choose(image: NDArray[np.generic], bounds: tuple[float, float] | None, bits: Bits) -> Coding:
-    """The coding of what is one channel, or scaled like one."""
+    """The coding of one channel, or of channels with a common scale."""
     top = 2**bits - 1
     name: Literal["uint8", "int16", "float32"] = "float32"
     low, high = float(image.min()), float(image.max())
@@ -101,20 +101,20 @@ def _choose(image: NDArray[np.generic], bounds: tuple[float, float] | None, bits
 
 
 def _column(values: tuple[float, ...]) -> NDArray[np.float64] | float:
-    """A value a channel for [..., C, H, W]; one value for any shape."""
+    """Values per channel for [..., C, H, W], or a single value for any shape."""
     return values[0] if len(values) == 1 else np.array(values)[:, None, None]
 
 
 def to_bytes(codes: NDArray[Any]) -> bytes:
-    """Codes as bytes that compress well."""
-    apart = codes.copy()
-    apart[..., 1:] -= codes[..., :-1]  # wraps, and so does the sum
-    return apart.reshape(-1, 1).view(np.uint8).T.tobytes()
+    """Convert codes to bytes that compress well."""
+    differences = codes.copy()
+    differences[..., 1:] -= codes[..., :-1]  # wraps around, and so does the sum
+    return differences.reshape(-1, 1).view(np.uint8).T.tobytes()
 
 
 def from_bytes(content: bytes, shape: tuple[int, ...], bits: Bits) -> NDArray[Any]:
-    """The codes of `to_bytes`."""
+    """The inverse of `to_bytes`."""
     dtype = STORED[bits]
     planes = np.frombuffer(content, np.uint8).reshape(dtype.itemsize, -1)
-    apart = np.ascontiguousarray(planes.T).view(dtype).reshape(shape)
-    return np.cumsum(apart, axis=-1, dtype=dtype)
+    differences = np.ascontiguousarray(planes.T).view(dtype).reshape(shape)
+    return np.cumsum(differences, axis=-1, dtype=dtype)

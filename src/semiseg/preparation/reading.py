@@ -1,4 +1,4 @@
-"""Reading the cases of a source: each once, by one of a few threads."""
+"""Reading the cases of a source with several threads."""
 
 import contextlib
 import dataclasses
@@ -26,18 +26,18 @@ def read_cases(
     jobs: int,
     console: Console,
 ) -> None:
-    """Count in all cases in their order; read, measure and write those that are not ``kept``.
+    """Read, measure and write the cases that are not ``kept``, and add all to ``builder`` in order.
 
     Args:
         plan: the cases.
-        builder: counts the cases.
-        writer: writes the arrays; None only reads and checks.
+        builder: collects the records.
+        writer: writes the arrays; with None, cases are only checked.
         kept: records of cases that need not be read.
-        jobs: cases read at a time.
+        jobs: number of threads.
         console: for the progress.
 
     Raises:
-        UserError: naming the file that does not fit.
+        UserError: for an invalid file.
     """
     scan = plan.scan
 
@@ -51,7 +51,7 @@ def read_cases(
             writer.add(volume, record)
         return record
 
-    # a KeyboardInterrupt that falls into one of HDF5's callbacks would be lost
+    # a KeyboardInterrupt during a callback of HDF5 would be lost
     label = "checking" if writer is None else "preparing"
     with listening() as stop, console.bar(label, len(scan.cases)) as bar:
         records = ordered_map(work, scan.cases, jobs)
@@ -65,9 +65,9 @@ def read_cases(
 def _recoded(
     case: SourceCase, volume: Volume, scan: Scan, naming: Naming
 ) -> tuple[Volume, tuple[int, ...]]:
-    """The volume with class codes of its own set's numbering, and the codes that no class names.
+    """The volume with its label in class codes, and the source's codes without a class.
 
-    A label that says nothing is taken off.
+    A label without any labelled voxel is removed.
     """
     if volume.label is None:
         return volume, ()

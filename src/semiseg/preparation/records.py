@@ -1,8 +1,8 @@
-"""What is known of one prepared case: measured when its image is read, kept beside its arrays.
+"""Records of prepared cases, measured when an image is read and stored next to its arrays.
 
-With the records of a preparation that was interrupted, or of an older one, the next need not read a case
-again. ``records.jsonl`` holds the options on its first line and a case on each other one; a line that a
-dying process left half-written is no line.
+With the records of an interrupted or earlier preparation, cases need not be read again.
+``records.jsonl`` contains the options on its first line and a case on each other line. Incomplete lines
+of a killed process are ignored.
 """
 
 import json
@@ -23,23 +23,23 @@ from semiseg.errors import UserError
 from semiseg.files import atomic_write
 from semiseg.preparation.sources import SourceFile
 
-FORMAT = 4  # of the records and of what is measured: others are measured again
+FORMAT = 4  # of the records and their measures: cases of other formats are read again
 NAME = "records.jsonl"
 
 
 class Record(BaseModel):
-    """What reading one case has shown. To measure more of each image: a field here and in `measure`.
+    """The record of a case. To measure more, add a field here and to `measure`.
 
     Attributes:
-        identifier: of the case.
-        files: what it was read from.
+        identifier: identifier of the case.
+        files: the source files.
         shape: [D, C, H, W].
         bounds: the intensities that become 0 and 1.
-        voxels: how many voxels each class code has, and ``IGNORE_INDEX``; None for an unlabelled image.
-        measures: for the set's fingerprint.
-        unlabelled_slices: slices of the label that are ignored everywhere.
-        unnamed: codes of the source's label that no class names.
-        remarks: as `Volume.remarks`.
+        voxels: number of voxels of each class code and of ``IGNORE_INDEX``; None if unlabelled.
+        measures: measures for the fingerprint of the data set.
+        unlabelled_slices: slices whose label is completely ignored.
+        unnamed: codes of the source's label without a class.
+        remarks: as in `Volume`.
         spacing, affine, slice_axis: as in `Volume`.
     """
 
@@ -59,7 +59,7 @@ class Record(BaseModel):
     slice_axis: int = 0
 
     def case(self, source: SourceCase, spacing: tuple[float, float, float] | None) -> Case:
-        """The manifest's entry; ``spacing`` replaces the file's."""
+        """The entry in the manifest; ``spacing`` replaces that of the file."""
         return Case(
             identifier=source.identifier,
             patient=source.patient,
@@ -81,10 +81,10 @@ def measure(
     intensity: Intensity,
     unnamed: tuple[int, ...] = (),
 ) -> Record:
-    """All that is kept of one case.
+    """The record of a case.
 
     Raises:
-        UserError: where image and label differ in shape.
+        UserError: if image and label differ in shape.
     """
     depth, channels, height, width = volume.image.shape
     voxels = None
@@ -111,17 +111,17 @@ def measure(
 
 
 def first_line(options: Mapping[str, Any]) -> str:
-    """The options as they stand in the file."""
+    """The line of the options in the file."""
     return json.dumps({"format": FORMAT, "options": options}, sort_keys=True) + "\n"
 
 
 def line_of(record: Record) -> str:
-    """A record as it stands in the file."""
+    """The line of a record in the file."""
     return record.model_dump_json() + "\n"
 
 
 def read_records(folder: Path) -> tuple[dict[str, Any], dict[str, Record]] | None:
-    """Options and whole records of ``folder``; None where none can be read."""
+    """Options and complete records of ``folder``; None if they cannot be read."""
     try:
         lines = (folder / NAME).read_text(encoding="utf-8").split("\n")[:-1]
         head = json.loads(lines[0])
@@ -141,7 +141,7 @@ def read_records(folder: Path) -> tuple[dict[str, Any], dict[str, Record]] | Non
 
 
 def write_records(folder: Path, options: Mapping[str, Any], records: Iterable[Record]) -> None:
-    """Replace the records of ``folder``, all or none."""
+    """Replace the records of ``folder`` atomically."""
     with atomic_write(folder / NAME) as partial:
         text = first_line(options) + "".join(line_of(record) for record in records)
         partial.write_text(text, encoding="utf-8")

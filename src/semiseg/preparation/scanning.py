@@ -1,4 +1,4 @@
-"""From a source and what a person says of it to the plan of a preparation. No voxel is read."""
+"""Planning a preparation from a source and the user's options, without reading voxels."""
 
 import dataclasses
 import functools
@@ -23,16 +23,16 @@ from semiseg.preparation.auto_config import parse_intensity
 
 Parts = tuple[float, float, float]
 
-# Options that choose cases or name their patients, and change no case.
+# Options that select cases or name their patients but do not change the content of a case.
 OF_THE_SET = ("patient_pattern", "all_frames")
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """How a person wants a source to be read; the fields are arguments of `semiseg.prepare`.
+    """The user's options for reading a source; the fields are arguments of `semiseg.prepare`.
 
     Raises:
-        UserError: for a value that is none.
+        UserError: for an invalid value.
     """
 
     layout: str | None = None
@@ -49,17 +49,17 @@ class Request:
     empty_slices: str = "background"
 
     def __post_init__(self) -> None:
-        """Check what can be checked without the source."""
+        """Check the values that do not depend on the source."""
         spacing = self.spacing
         if spacing is not None and not (len(spacing) == 3 and all(0 < s < np.inf for s in spacing)):
             raise UserError("--spacing takes three distances in mm above 0: slice, row, column.")
         if self.empty_slices not in ("background", "unlabelled"):
-            raise UserError(f"--empty-slices {self.empty_slices}: take background or unlabelled.")
-        self.options  # noqa: B018 - raises for words that are no classes
+            raise UserError(f"--empty-slices {self.empty_slices}: use background or unlabelled.")
+        self.options  # noqa: B018 - raises for invalid classes
 
     @functools.cached_property
     def options(self) -> Options:
-        """What a layout is told."""
+        """The options for a layout."""
         names, naming = read_naming(self.classes, self.ignore_value)
         empty = self.empty_slices == "unlabelled"
         return Options(
@@ -70,16 +70,16 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What will be prepared, of what, and how.
+    """The plan of a preparation.
 
     Attributes:
         source: the folder, or a list of images.
-        layout: its layout's name.
+        layout: name of its layout.
         evidence: how the layout was recognised.
-        scan: its cases.
-        options: what a person says of it.
-        split: of its patients.
-        why: the intensities are scaled so.
+        scan: the content of the source.
+        options: the user's options.
+        split: split of the patients.
+        why: reason for the intensity scaling.
     """
 
     source: Path
@@ -92,12 +92,12 @@ class Plan:
 
     @property
     def naming(self) -> Naming:
-        """What the values of labels mean."""
+        """The meaning of the values of labels."""
         return self.options.naming
 
     @functools.cached_property
     def options_of_cases(self) -> dict[str, Any]:
-        """All that decides what is written and recorded of one case, as JSON has it."""
+        """All options that determine the arrays and the record of a case, as JSON types."""
         chosen = {k: v for k, v in dataclasses.asdict(self.options).items() if k not in OF_THE_SET}
         scan = self.scan
         chosen |= chosen.pop("naming") | {
@@ -113,10 +113,10 @@ class Plan:
 
 
 def scan_source(source: Path, request: Request) -> Plan:
-    """List the cases of a source and divide its patients.
+    """List the cases of a source and split its patients.
 
     Raises:
-        UserError: naming the file or option that does not fit.
+        UserError: for an invalid file or option.
     """
     layout, evidence = find_layout(source, request.layout)
     options = request.options
@@ -135,23 +135,23 @@ def scan_source(source: Path, request: Request) -> Plan:
 
 
 def _check_naming(scan: Scan, naming: Naming) -> None:
-    """Refuse what is said of labels of another kind."""
+    """Check that the options for labels apply to the kind of the source."""
     if naming.empty_is_unlabelled and scan.kind == "pictures":
         raise UserError("--empty-slices is for volumes: leave out the masks of pictures instead.")
     if naming.colours is not None and not is_picture(Path(scan.cases[0].source)):
-        raise UserError("--classes '#...': colours name classes in masks of pictures: give codes.")
+        raise UserError("--classes '#...': colours are only for masks of pictures: give codes.")
 
 
 def _kind(scan: Scan, layout: Layout) -> str:
-    """Of what a layout's way to scale intensities is the usual one."""
+    """The kind of images for which the layout's intensity scaling is usual."""
     if scan.intensity == Intensity(kind="window", low=0.0, high=255.0):
-        return "pictures of 8 bits a pixel"
-    own = layout.where.startswith("anybody's own")  # its name is the folder's, and says nothing
-    return "images of more than 8 bits a pixel" if own else scan.name
+        return "pictures of 8 bits per pixel"
+    generic = layout.where.startswith("anybody's own")  # the name is only that of the folder
+    return "images of more than 8 bits per pixel" if generic else scan.name
 
 
 def _split(scan: Scan, request: Request) -> Split:
-    """The split of a file, else the source's own, else a drawn one."""
+    """The split of a file, else that of the source, else a drawn one."""
     patients = list(dict.fromkeys(case.patient for case in scan.cases))
     labelled = list(dict.fromkeys(case.patient for case in scan.cases if case.has_label))
     if request.split is not None:

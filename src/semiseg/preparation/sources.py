@@ -1,8 +1,7 @@
-"""The files that a case was made of, to notice when one has changed.
+"""Detection of changes in the source files of a case.
 
-Size and time of change decide at once where both are as they were. A file of the same size with another
-time (copied, unpacked again, touched) is read and its digest compared: slower than trusting the size, but
-right, and still much faster than preparing it.
+A file with the same size and modification time is unchanged. If only the time differs (after copying,
+unpacking or touching), the digests are compared, which is still much faster than preparing the case.
 """
 
 import functools
@@ -16,7 +15,7 @@ from semiseg.errors import UserError
 
 
 class SourceFile(BaseModel):
-    """One file as it was when it was read; ``path`` as `SourceCase.stored_names` says."""
+    """The state of a file when it was read; ``path`` is its name of `SourceCase.stored_names`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -27,7 +26,7 @@ class SourceFile(BaseModel):
 
 
 def stamp(files: Sequence[Path], names: Sequence[str]) -> tuple[SourceFile, ...]:
-    """The files as they are now, by the names that are kept of them.
+    """The current state of files, with the names to store.
 
     Raises:
         UserError: for a file that is missing or cannot be read.
@@ -36,7 +35,7 @@ def stamp(files: Sequence[Path], names: Sequence[str]) -> tuple[SourceFile, ...]
 
 
 def unchanged(stamps: Sequence[SourceFile], files: Sequence[Path], names: Sequence[str]) -> bool:
-    """Whether ``files`` are those that were stamped, with the same content."""
+    """Whether ``files`` have the stored names and the same content as in ``stamps``."""
     if [known.path for known in stamps] != list(names):
         return False
     return all(_same(known, path) for known, path in zip(stamps, files, strict=True))
@@ -56,7 +55,7 @@ def _same(known: SourceFile, path: Path) -> bool:
 
 def _stamp(path: Path, name: str) -> SourceFile:
     try:
-        status = path.stat()  # before reading: a change meanwhile is noticed the next time
+        status = path.stat()  # before reading, so that a change during reading is detected later
         digest = _digest(path, status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise UserError(
@@ -65,7 +64,7 @@ def _stamp(path: Path, name: str) -> SourceFile:
     return SourceFile(path=name, size=status.st_size, mtime_ns=status.st_mtime_ns, digest=digest)
 
 
-@functools.lru_cache(maxsize=256)  # one series may hold the images of many cases
+@functools.lru_cache(maxsize=256)  # a 4D file may contain many cases
 def _digest(path: Path, size: int, mtime_ns: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -1,4 +1,4 @@
-"""Writing prepared data sets: whole or not there, and an interrupted one goes on."""
+"""Atomic writing of prepared data sets; an interrupted preparation can be resumed."""
 
 import contextlib
 import os
@@ -24,50 +24,51 @@ LOCK = ".lock"
 
 
 def check_output(out: Path, source: Path) -> None:
-    """Refuse an output folder that must not be written, before anything is done.
+    """Check that an output folder may be written.
 
     Raises:
-        UserError: where ``out`` is the source or holds it, or holds anything but a prepared data set.
+        UserError: if ``out`` is or contains the source, or contains anything but a prepared data set.
     """
     real, real_source = out.resolve(), source.resolve()
     if real == real_source or real in real_source.parents:
-        raise UserError(f"{out} holds the source {source}: choose another output folder.")
+        raise UserError(f"{out} contains the source {source}: choose another output folder.")
     if not real.exists():
         return
     if not real.is_dir():
         raise UserError(f"{out} is a file: choose another output folder.")
     if any(real.iterdir()) and not is_prepared(real):
         raise UserError(
-            f"{out} exists and is no prepared data set, so it is not replaced: choose another."
+            f"{out} exists and is not a prepared data set, so it cannot be replaced: choose another."
         )
 
 
 def is_prepared(folder: Path) -> bool:
-    """Whether ``folder`` holds a manifest."""
+    """Whether ``folder`` contains a manifest."""
     return (folder / "manifest.json").is_file()
 
 
 class DataWriter:
-    """Writes a prepared data set beside ``out``, case by case, and moves it there at the end.
+    """Writes a prepared data set to a hidden folder next to ``out`` and moves it at the end.
 
-    Use as a context manager. What was written stays in the hidden folder beside ``out`` where the work
-    was interrupted or the disk is full, and the next writer with the same options finds it in ``kept``;
-    wrong input leaves nothing but what an earlier one had left. Cases may be added by several threads.
+    Use it as a context manager. After an interruption or a full disk, the written cases stay in the
+    hidden folder, and the next writer with the same options has their records in ``kept``. After
+    invalid input, they are removed unless some come from an earlier writer. Cases may be added by
+    several threads.
     """
 
     def __init__(self, out: Path, options: Mapping[str, Any]) -> None:
-        """Prepare to write ``out``, which :func:`check_output` has allowed.
+        """Set the output folder, which :func:`check_output` must have checked.
 
         Args:
-            out: the data set's folder.
-            options: all that decides what is written of a case, as JSON has it.
+            out: the folder of the data set.
+            options: all options that determine the content of a case, as JSON types.
         """
         self.out, self.options = out, options
         self._final = out.resolve()
         self.partial = self._final.with_name(f".{self._final.name}.partial")
         self.kept: dict[str, Record] = {}
         self.thrown_away: list[str] = []
-        """Options by which an abandoned preparation differed, so that its cases could not be used."""
+        """Names of the options in which a discarded, interrupted preparation differed."""
         self._records: dict[str, Record] = {}
         self._made: list[Path] = []
         self._unwritable = self._finished = False
@@ -75,10 +76,10 @@ class DataWriter:
         self._adding = threading.Lock()
 
     def __enter__(self) -> "DataWriter":
-        """Make the folders, or go on with those that are there.
+        """Create the folders, or resume from existing ones.
 
         Raises:
-            UserError: where they cannot be made, or another process writes them.
+            UserError: if they cannot be created, or another process writes to them.
         """
         try:
             missing = [p for p in self.partial.parents if not p.exists()]
@@ -89,13 +90,13 @@ class DataWriter:
             self._lock.acquire(blocking=False)
         except Timeout:
             raise UserError(
-                f"{self.out} is being prepared by another process: wait for it, or take another -o."
+                f"{self.out} is being prepared by another process: wait for it, or use another -o."
             ) from None
         except OSError as error:
             self._remove_parents()
             raise unwritable(self.out, error) from None
         try:
-            self._go_on()
+            self._resume()
         except OSError as error:
             self._remove()
             raise unwritable(self.out, error) from None
@@ -107,7 +108,7 @@ class DataWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Keep whole cases of what was interrupted; remove what was refused."""
+        """Keep complete cases after an interruption; remove them after invalid input."""
         if self._finished:
             return
         if error is not None and self.keeps(error):
@@ -117,25 +118,25 @@ class DataWriter:
 
     @property
     def whole_cases(self) -> int:
-        """How many cases have been written."""
+        """The number of written cases."""
         return len(self._records)
 
     def keeps(self, error: BaseException) -> bool:
-        """Whether the cases written so far stay when ``error`` ends the preparation."""
-        refused = isinstance(error, UserError) and not self._unwritable
-        return bool(self._records) and (bool(self.kept) or not refused)
+        """Whether the written cases are kept when ``error`` ends the preparation."""
+        invalid_input = isinstance(error, UserError) and not self._unwritable
+        return bool(self._records) and (bool(self.kept) or not invalid_input)
 
     def add(self, volume: Volume, record: Record) -> None:
-        """Write one case: its arrays, and then the record that says that they are whole.
+        """Write the arrays of a case and then its record, which marks them as complete.
 
         Raises:
-            UserError: where the disk is full or read-only.
+            UserError: if the disk is full or read-only.
         """
         try:
             self._save("images", record.identifier, volume.image)
             if volume.label is not None:
                 self._save("labels", record.identifier, volume.label)
-            else:  # its label was taken away since an interrupted preparation
+            else:  # its label was removed since an interrupted preparation
                 (self.partial / "labels" / f"{record.identifier}.npy").unlink(missing_ok=True)
             self._append(record)
         except OSError as error:
@@ -143,7 +144,7 @@ class DataWriter:
             raise unwritable(self.out, error) from None
 
     def take(self, record: Record, folder: Path) -> bool:
-        """Take over a case of an older data set; whether it was there, whole."""
+        """Link or copy a case of an earlier data set; returns whether it was complete."""
         if not arrays_fit(folder, record):
             return False
         try:
@@ -152,7 +153,7 @@ class DataWriter:
                 with atomic_write(self.partial / kind / old.name) as new:
                     try:
                         os.link(old, new)
-                    except OSError:  # another file system, or one without links
+                    except OSError:  # another file system, or one without hard links
                         shutil.copyfile(old, new)
             self._append(record)
         except OSError:
@@ -160,10 +161,10 @@ class DataWriter:
         return True
 
     def finish(self, manifest: Manifest) -> int:
-        """Write the manifest, put the data set in its place, and return its size in bytes.
+        """Write the manifest, move the data set to ``out``, and return its size in bytes.
 
         Raises:
-            UserError: where that fails; what was there before is then there still.
+            UserError: if that fails; an earlier data set is then unchanged.
         """
         self._unwritable = True
         try:
@@ -180,8 +181,8 @@ class DataWriter:
         (self._final / LOCK).unlink(missing_ok=True)
         return size
 
-    def _go_on(self) -> None:
-        """Find the whole cases that a writer with the same options has left; forget all others."""
+    def _resume(self) -> None:
+        """Load the complete cases of an earlier writer with the same options; remove others."""
         found = read_records(self.partial)
         if found is not None:
             options, records = found
@@ -199,7 +200,7 @@ class DataWriter:
         write_records(self.partial, self.options, self.kept.values())
 
     def _sweep(self, names: Sequence[str] | Mapping[str, Record]) -> None:
-        """Remove arrays of other cases than ``names``, and what a dying process left."""
+        """Remove arrays of cases that are not in ``names``, and temporary files."""
         wanted = {(kind, f"{name}.npy") for name in names for kind in KINDS}
         for kind in KINDS:
             for path in (self.partial / kind).iterdir():
@@ -223,23 +224,23 @@ class DataWriter:
 
     def _remove_parents(self) -> None:
         for folder in reversed(self._made):
-            with contextlib.suppress(OSError):  # somebody else's files keep a folder alive
+            with contextlib.suppress(OSError):  # other files may have been added to the folder
                 folder.rmdir()
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files in ``folder``."""
+    """Size of all files in ``folder`` in bytes."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def put_in_place(partial: Path, final: Path) -> None:
-    """Make the folder ``partial`` the folder ``final``, which it may replace.
+    """Rename the folder ``partial`` to ``final``, replacing an existing one.
 
     Raises:
-        OSError: where that fails; what was there before is then there still.
+        OSError: if that fails; the existing folder is then unchanged.
     """
     aside = final.with_name(f".{final.name}.old")
-    shutil.rmtree(aside, ignore_errors=True)  # left by a process that died just here
+    shutil.rmtree(aside, ignore_errors=True)  # left by a process that was killed in this function
     replaces = final.exists()
     if replaces:
         os.rename(final, aside)
@@ -253,12 +254,12 @@ def put_in_place(partial: Path, final: Path) -> None:
 
 
 def arrays_fit(folder: Path, record: Record) -> bool:
-    """Whether the arrays of a record lie in ``folder`` with its shapes, whole."""
+    """Whether ``folder`` contains the complete arrays of a record with its shapes."""
     depth, _, height, width = record.shape
     shapes = {"images": record.shape, "labels": (depth, height, width)}
     for kind in KINDS if record.voxels is not None else KINDS[:1]:
         try:
-            # maps the file, so that one that is too short is refused without being read
+            # mapping the file fails if it is too short, without reading it
             array = np.load(
                 folder / kind / f"{record.identifier}.npy", mmap_mode="r", allow_pickle=False
             )

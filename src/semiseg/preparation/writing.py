@@ -1,4 +1,4 @@
-"""From a plan to a prepared data set: read each case once, check, measure and write it."""
+"""Execution of a plan: reading, checking, measuring and writing the cases."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ from semiseg.text import plural
 
 
 def check_set(plan: Plan, out: Path, jobs: int, console: Console) -> Manifest:
-    """Read and check every case and describe the set that `write_set` would write.
+    """Read and check every case, and describe the data set that `write_set` would write.
 
     Raises:
-        UserError: naming the file that does not fit.
+        UserError: for an invalid file.
     """
     builder = _builder(plan)
     read_cases(plan, builder, None, {}, jobs, console)
@@ -31,17 +31,17 @@ def check_set(plan: Plan, out: Path, jobs: int, console: Console) -> Manifest:
 def write_set(
     plan: Plan, out: Path, earlier: Earlier | None, jobs: int, console: Console
 ) -> Manifest:
-    """Read the cases that are not known yet and write the set, which may replace an earlier one.
+    """Write a data set, reusing the unchanged cases of an earlier one.
 
     Args:
-        plan: what is prepared.
-        out: the folder, which appears only once it is whole.
-        earlier: the set that it replaces; cases that are still true are taken over.
-        jobs: cases read at a time.
-        console: where sentences and progress go.
+        plan: the plan.
+        out: the folder, which appears only when it is complete.
+        earlier: the data set to replace; its unchanged cases are reused.
+        jobs: number of threads.
+        console: for messages and progress.
 
     Raises:
-        UserError: naming the file that does not fit; what existed is then untouched.
+        UserError: for an invalid file; an earlier data set is then unchanged.
     """
     builder = _builder(plan)
     with DataWriter(out, plan.options_of_cases) as writer:
@@ -53,8 +53,8 @@ def write_set(
         except BaseException as error:
             if writer.keeps(error):
                 console.warn(
-                    f"{plural(writer.whole_cases, 'whole case')} stay in {writer.partial}: the same "
-                    "command goes on from there."
+                    f"{plural(writer.whole_cases, 'complete case')} kept in {writer.partial}: run the "
+                    "same command to resume."
                 )
             raise
     describe(manifest, builder.voxels, console)
@@ -69,7 +69,7 @@ def _builder(plan: Plan) -> ManifestBuilder:
 def _known_cases(
     writer: DataWriter, plan: Plan, earlier: Earlier | None, console: Console
 ) -> dict[str, Record]:
-    """Cases of an interrupted preparation and of the earlier set, whose arrays are in place."""
+    """Records of an interrupted preparation and of the earlier data set, with arrays in place."""
     if writer.thrown_away:
         console.warn(
             f"{writer.partial} was left by an interrupted preparation with other options "
@@ -78,7 +78,7 @@ def _known_cases(
     total = len(plan.scan.cases)
     kept = still_true(writer.kept, plan.scan, plan.source)
     if kept:
-        console.say(f"continuing: {len(kept)} of {total} cases were prepared already")
+        console.say(f"resuming: {len(kept)} of {total} cases are already prepared")
     if earlier is None:
         return kept
     taken = {
@@ -87,5 +87,5 @@ def _known_cases(
         if name not in kept and writer.take(record, earlier.before.folder)
     }
     if taken:
-        console.say(f"taking over: {len(taken)} of {total} cases have not changed")
+        console.say(f"reusing: {len(taken)} of {total} cases have not changed")
     return kept | taken

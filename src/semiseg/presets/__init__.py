@@ -1,16 +1,19 @@
-"""The papers' settings, profiles of machines, and named studies, one YAML file each.
+"""Settings of papers, profiles of machines, studies and splits, one file each.
 
-- ``papers/NAME.yaml``: the setting of a paper. It names its method.
-- ``profiles/MACHINE.yaml``: what a machine can afford, for any method and without a method's name.
-- ``profiles/MACHINE/METHOD.yaml``: what a method needs beside it (an overlay).
+- ``papers/NAME.yaml``: the settings of a paper and the name of its method.
+- ``profiles/MACHINE.yaml``: settings that a machine can afford, for any method.
+- ``profiles/MACHINE/METHOD.yaml``: additional settings of one method (an overlay).
 - ``studies/NAME.yaml``: named variants for a benchmark.
 - ``splits/NAME.json``: the patients of each part of a data set.
 
-A preset has ``summary``, ``source`` and sections as in ``--set``. With ``extends: NAME`` it holds only
-what differs from another preset of its folder. Sections of methods and networks that are not trained
-are left out. Names of presets: ``NAME`` of a paper; ``MACHINE``, which takes the overlay of whichever
-method is trained; ``METHOD-MACHINE``, which takes the overlay of METHOD for all, and of other methods
-their own section alone, so that a comparison trains all of them in the same way.
+A preset has ``summary``, ``source`` and the sections of ``--set``. With ``extends: NAME`` it contains
+only the differences from another preset in its folder. Sections of methods and networks that are not
+trained are ignored. There are three kinds of preset names:
+
+- ``NAME``: a paper.
+- ``MACHINE``: a profile with the overlay of the method that is trained.
+- ``METHOD-MACHINE``: a profile with the overlay of METHOD for every method, so that a comparison
+  trains all methods alike. Other methods take only their own section from their overlay.
 """
 
 import functools
@@ -27,34 +30,34 @@ NO_SECTIONS = ("summary", "source", "method", "extends", "variants")
 
 
 def profiles() -> list[str]:
-    """All profiles of machines."""
+    """Names of all machine profiles."""
     return sorted(path.stem for path in PROFILES.glob("*.yaml"))
 
 
 def overlays(profile: str) -> list[str]:
-    """The methods that have an overlay for a profile."""
+    """Names of the methods that have an overlay for a profile."""
     return sorted(path.stem for path in (PROFILES / profile).glob("*.yaml"))
 
 
 def names() -> list[str]:
-    """All presets."""
+    """Names of all presets."""
     papers = [path.stem for path in PAPERS.glob("*.yaml")]
     composed = [f"{method}-{profile}" for profile in profiles() for method in overlays(profile)]
     return sorted([*papers, *profiles(), *composed])
 
 
 def study_names() -> list[str]:
-    """All studies."""
+    """Names of all studies."""
     return sorted(path.stem for path in STUDIES.glob("*.yaml"))
 
 
 def split_names() -> list[str]:
-    """All splits that comparisons in print have in common."""
+    """Names of all published splits."""
     return sorted(path.stem for path in (HERE / "splits").glob("*.json"))
 
 
 def split_file(name: str) -> Path:
-    """The file of a named split, or the file that ``name`` is; raises `UserError` for neither."""
+    """The file of a named split, or ``name`` itself if it is a file; else raises `UserError`."""
     if Path(name).is_file():
         return Path(name)
     if name not in split_names():
@@ -67,20 +70,20 @@ def load(name: str, method: str | None = None) -> dict[str, Any]:
 
     Args:
         name: see the module.
-        method: the method that is trained, which decides on overlays.
+        method: the method to train; it selects the overlay.
 
     Returns:
-        Its sections, ``summary``, ``source``, and ``method`` where it names one.
+        Its sections, ``summary``, ``source``, and ``method`` if it names one.
 
     Raises:
-        UserError: for an unknown name or a file that cannot be read.
+        UserError: for an unknown name or an unreadable file.
     """
     if name.endswith((".yaml", ".yml")):
         if not Path(name).is_file():
             raise unknown("preset", name, names())
         return _read(Path(name), "preset")
     if name in profiles():
-        return _merge(_extended(PROFILES, name), _without_words(_overlay(name, method)))
+        return _merge(_extended(PROFILES, name), _without_description(_overlay(name, method)))
     composed = {f"{m}-{p}": (m, p) for p in profiles() for m in overlays(p)}
     if name in composed:
         overlay, machine = composed[name]
@@ -104,13 +107,13 @@ def load_study(name: str) -> dict[str, Any]:
         isinstance(v, dict) and "method" in v for v in variants.values()
     ):
         raise UserError(
-            f"Study '{name}' needs 'variants:', each with a 'method:' and its sections."
+            f"Study '{name}' needs 'variants:': give each a 'method:' and its sections."
         )
     return study
 
 
 def _overlay(profile: str | None, method: str | None) -> dict[str, Any]:
-    """A method's overlay for a profile, else for the profile that it extends; empty without any."""
+    """A method's overlay for a profile or for one that it extends; empty if there is none."""
     while method is not None and profile is not None:
         if method in overlays(profile):
             return _extended(PROFILES / profile, method)
@@ -124,39 +127,39 @@ def _cached(path: Path) -> dict[str, Any]:
 
 
 def _extended(folder: Path, name: str) -> dict[str, Any]:
-    """A preset of a folder, over the preset that it extends."""
+    """A preset of a folder, merged over the preset that it extends."""
     content = dict(_cached(folder / f"{name}.yaml"))
     base = content.pop("extends", None)
     return content if base is None else _merge(_extended(folder, base), content)
 
 
 def _merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Both presets; values of ``over`` win, option by option."""
+    """Merge two presets; options of ``over`` take precedence."""
     merged = dict(under)
     for key, value in over.items():
-        held = merged.get(key)
+        base = merged.get(key)
         merged[key] = (
-            {**held, **value} if isinstance(held, dict) and isinstance(value, dict) else value
+            {**base, **value} if isinstance(base, dict) and isinstance(value, dict) else value
         )
     return merged
 
 
-def _without_words(content: dict[str, Any]) -> dict[str, Any]:
+def _without_description(content: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in content.items() if key not in ("summary", "source")}
 
 
 def _read(path: Path, what: str) -> dict[str, Any]:
     if not path.is_file():
-        raise UserError(f"The {what} {path} does not exist.")
+        raise UserError(f"The {what} {path} does not exist: check the path.")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, OSError):
-        raise UserError(f"{path} cannot be read as YAML.") from None
+        raise UserError(f"{path} cannot be read as YAML: correct the file.") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path} is not a {what}: it needs named sections.")
+        raise UserError(f"{path} is not a {what}: add named sections.")
     return content
 
 
 def sections(preset: dict[str, Any]) -> dict[str, Any]:
-    """What of a preset is configuration."""
+    """The configuration sections of a preset."""
     return {k: v for k, v in preset.items() if k not in NO_SECTIONS}

@@ -1,1 +1,1 @@
-"""Tables, figures and the HTML page: takes results, computes no metrics."""
+"""Tables, figures and HTML pages of results. No metrics are computed here."""

@@ -1,4 +1,4 @@
-"""The words that stand around a table: what was scored and how, what was missing, what it means."""
+"""The sentences around a table: what was scored and how, what was missing, and definitions."""
 
 import csv
 from collections.abc import Collection, Mapping, Sequence
@@ -19,14 +19,14 @@ def caption(
     cases: Sequence[Case] = (),
     held_out: bool = False,
 ) -> list[str]:
-    """Sentences that must stand above the numbers.
+    """The sentences above a table.
 
     Args:
         rows: see `semiseg.reporting.tables.write_tables`.
         on: the scored part.
-        prepared: the data; without them counts and the upper bound of resizing are left out.
-        cases: what was scored.
-        held_out: of each run's own labelled patients, not a part of the data's split.
+        prepared: the data; None leaves out counts and the upper bound of resizing.
+        cases: the scored cases.
+        held_out: whether each run held the cases out of its own labelled patients.
     """
     out = [f"Scored on the {on} part."]
     if prepared is not None and cases:
@@ -34,15 +34,16 @@ def caption(
     if held_out:
         out.append(
             "The data have no such part: each run held it out of its own labelled patients, so "
-            "that different budgets are scored on different cases."
+            "runs with different numbers of labelled patients are scored on different cases."
         )
     if on == "validation":
         out.append(
-            "The same part chose the checkpoint of each run, which makes the numbers optimistic."
+            "The checkpoint of each run was chosen on the same part, so the numbers are optimistic."
         )
     if on == "unlabelled":
         out.append(
-            "Training cases whose labels the run never read: this is how good its pseudo-labels are."
+            "These are training cases whose labels the run did not read: the scores measure the quality "
+            "of its pseudo-labels."
         )
     out += [*_definitions(rows), *_settings(rows)]
     if prepared is not None:
@@ -51,12 +52,12 @@ def caption(
 
 
 def scored_cases(prepared: PreparedData, on: str, folder: Path) -> tuple[list[Case], bool]:
-    """What a benchmark scored, and whether its runs held it out of their labelled patients.
+    """The cases that a benchmark scored, and whether its runs held them out of their labelled patients.
 
     Args:
         prepared: the data.
         on: the scored part.
-        folder: the benchmark's, whose ``cases.csv`` are read where the data have no such part.
+        folder: the benchmark's folder. Its ``cases.csv`` are read if the data have no such part.
     """
     for part in PARTS:
         cases = prepared.of_patients(prepared.manifest.split.part(part), labelled=True)
@@ -72,7 +73,7 @@ def scored_cases(prepared: PreparedData, on: str, folder: Path) -> tuple[list[Ca
 def _definitions(rows: Sequence[Row]) -> list[str]:
     rules = {
         "worst": "count as the image's diagonal in HD95 and ASD",
-        "zero": "count as 0 in HD95 and ASD (as in the papers: it flatters)",
+        "zero": "count as 0 in HD95 and ASD (as in the papers; this makes the results look better)",
         "exclude": "are left out of HD95 and ASD",
     }
     said = [
@@ -116,7 +117,7 @@ def _upper_bounds(rows: Sequence[Row], prepared: PreparedData, cases: Sequence[C
         best = resize_upper_bound_of_set(prepared, cases, size)
         values = ", ".join(f"{n} {100 * v:.1f}" for n, v in best.items() if v is not None)
         out.append(
-            f"Resizing to {size} x {size} and back alone limits DSC [%] to about {values}{sample}."
+            f"Resizing to {size} x {size} and back limits DSC [%] to about {values}{sample}."
         )
     return out
 
@@ -129,21 +130,23 @@ def _seeds(rows: Sequence[Row]) -> list[str]:
     counts = {len(own) for own in seeds.values()}
     if counts == {1}:
         return ["Means over cases, then over classes; one seed."]
-    some = "" if min(counts) > 1 else "; lines without it rest on one seed"
-    out = [f"Means over cases, then classes, then seeds; ± is the deviation over seeds{some}."]
+    some = "" if min(counts) > 1 else "; lines without ± are based on one seed"
+    out = [
+        f"Means over cases, then classes, then seeds; ± is the standard deviation over seeds{some}."
+    ]
     budgets = {labelled for _, labelled, _ in seeds}
     for budget in budgets:
         if len({frozenset(own) for key, own in seeds.items() if key[1] == budget}) > 1:
             return [
                 *out,
-                "Some lines of one budget rest on other seeds than their neighbours: they are not "
-                "comparable, and no best one is marked.",
+                "Some lines with the same number of labelled patients are based on different seeds. They "
+                "are not comparable, so the best one is not marked.",
             ]
     return out
 
 
 def trouble(rows: Sequence[Row]) -> list[str]:
-    """Sentences about structures that were missing or invented, and cases that were not scored."""
+    """Sentences about missing and spurious structures, and about cases that were not scored."""
     words = {
         "missing": "in the reference but not predicted",
         "spurious": "predicted but not in the reference",
@@ -167,7 +170,7 @@ def trouble(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         failed[_who(row)] = failed.get(_who(row), 0) + len(row["summary"]["failed"])
     out += [
-        f"{who}: {count} cases could not be scored and are in no mean."
+        f"{who}: {count} cases could not be scored and are not included in the means."
         for who, count in failed.items()
         if count
     ]
@@ -179,50 +182,51 @@ def _who(row: Row) -> str:
 
 
 _HD95 = {
-    "pooled": "95th percentile of the distances of both surfaces to each other, taken together",
-    "larger-direction": "95th percentile of the distances in each direction, the larger of the two",
-    "surfel-weighted": "95th percentile of the distances weighted by surface area, the larger "
-    "direction",
+    "pooled": "95th percentile of the pooled surface distances of both directions",
+    "larger-direction": "95th percentile of the surface distances in each direction, the larger of "
+    "the two",
+    "surfel-weighted": "95th percentile of the surface distances weighted by surface area in each "
+    "direction, the larger of the two",
 }
 _ASD = {
-    "symmetric": "mean of the two directions' mean surface distances",
-    "prediction-to-reference": "mean distance of the prediction's surface to the reference's, one "
-    "direction only",
+    "symmetric": "mean of the mean surface distances of both directions",
+    "prediction-to-reference": "mean distance from the prediction's surface to the reference's, in "
+    "this direction only",
 }
 _MISSING = {
-    "worst": "a structure that only one of the two masks has counts as the image's diagonal in "
-    "HD95 and ASD, and 0 in DSC",
-    "zero": "a missing structure counts 0 in HD95 and ASD, as in the papers' code: a missed organ "
-    "improves the mean; in DSC it counts 0",
-    "exclude": "a structure that only one of the two masks has is left out of HD95 and ASD, and "
-    "counts 0 in DSC",
+    "worst": "a structure in only one of the two masks counts as the image's diagonal in HD95 and "
+    "ASD, and as 0 in DSC",
+    "zero": "a missing structure counts as 0 in HD95 and ASD, as in the papers' code, so that a missed "
+    "organ improves the mean; in DSC it counts as 0",
+    "exclude": "a structure in only one of the two masks is left out of HD95 and ASD, and counts as 0 "
+    "in DSC",
 }
 
 
 def definitions(rows: Sequence[Row]) -> list[tuple[str, str]]:
-    """Term and meaning of everything that the tables of these rows show."""
+    """The terms in the tables of these rows, with their meaning."""
     if not rows:
         return []
     first = rows[0]["summary"]
     whole = "of a whole volume" if first["units"] == "mm" else "of a whole case"
     out = [
         ("DSC (Dice)", f"2 |P ∩ R| / (|P| + |R|) {whole}: 100 % is perfect overlap of prediction P "
-         "and reference R. A class that neither has is left out and counted."),
+         "and reference R. A class in neither of them is left out, and counted."),
     ]  # fmt: skip
     columns = {c for row in rows for c in row["summary"]["mean_over_classes"]}
     pictures = "mae_percent" in columns
     if pictures:
-        out.append(("IoU", "|P ∩ R| / |P ∪ R|, 100 % is perfect."))
+        out.append(("IoU", "|P ∩ R| / |P ∪ R|; 100 % is perfect."))
     for kind, words in (("hd95_definition", _HD95), ("asd_definition", _ASD)):
         for value in dict.fromkeys(row["summary"][kind] for row in rows):
             name = "HD95" if kind.startswith("hd95") else "ASD"
-            unit = "mm" if first["units"] == "mm" else "voxels, blind to their size"
+            unit = "mm" if first["units"] == "mm" else "voxels, regardless of their size"
             out.append((name, f"{words.get(value, value)}; in {unit}; 0 is perfect ({value})."))
     if pictures:
         out.append(("MAE", "100 times the mean of |p - y| over pixels; 0 is perfect."))
     for value in dict.fromkeys(row["summary"]["missing_rule"] for row in rows):
         out.append(("Missing structures", f"{_MISSING.get(value, value)} ({value})."))
     out.append(
-        ("Mean over classes", "the mean of the class means, so that rare classes weigh alike.")
+        ("Mean over classes", "the mean of the class means: all classes have the same weight.")
     )
     return out

@@ -1,4 +1,4 @@
-"""A run's and a benchmark's numbers as figures: cases, validation, losses."""
+"""Charts of a run or a benchmark: scores of the cases, validation scores, losses."""
 
 import contextlib
 import statistics
@@ -19,7 +19,7 @@ MOST_TILES = 4
 
 
 def tiles(bench: Benchmark) -> list[dict[str, Any]]:
-    """One big number a variant, where there are few and one budget."""
+    """The mean Dice of each variant; empty if there are several budgets or many variants."""
     if len(bench.budgets) != 1 or len(bench.variants) > MOST_TILES:
         return []
     rows = [s.row for s in bench.scored]
@@ -32,7 +32,7 @@ def tiles(bench: Benchmark) -> list[dict[str, Any]]:
         seeds = len(line.seeds)
         note = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
         if len(cases) > 1:
-            note += f"; ± {100 * statistics.stdev(cases.values()):.1f} between {len(cases)} cases"
+            note += f"; ± {100 * statistics.stdev(cases.values()):.1f} over {len(cases)} cases"
         out.append(
             {
                 "index": bench.variants.index(line.variant), "name": line.variant,
@@ -43,7 +43,7 @@ def tiles(bench: Benchmark) -> list[dict[str, Any]]:
 
 
 def _over_seeds(scored: Sequence[Scored], name: str | None) -> dict[str, float]:
-    """Case -> Dice, mean over the seeds that have the case."""
+    """Case -> Dice, mean over the seeds with this case."""
     found: dict[str, list[float]] = {}
     for s in scored:
         for case, value in s.dice.get(name, {}).items():
@@ -52,9 +52,9 @@ def _over_seeds(scored: Sequence[Scored], name: str | None) -> dict[str, float]:
 
 
 def strip_section(bench: Benchmark, budget: str) -> dict[str, Any]:
-    """Strips of all variants at one budget: the mean over classes, then each of a few classes.
+    """Strip plots of all variants with one budget: the mean over classes, and single classes if few.
 
-    Over the seeds that all variants have, where they have any in common.
+    Only seeds common to all variants are used, if there are any.
     """
     variants = [v for v in bench.variants if bench.of(budget, v)]
     names = tables.classes_of([s.row for s in bench.of(budget)])
@@ -74,12 +74,12 @@ def strip_section(bench: Benchmark, budget: str) -> dict[str, Any]:
 
 
 def strip(groups: Mapping[str, Sequence[float]], indices: Sequence[int], title: str) -> Markup:
-    """Dice of every case, one strip a group; see `semiseg.reporting.figures.strips`."""
+    """Dice of every case, one strip plot per group; see `semiseg.reporting.figures.strips`."""
     return Markup(figures.strips(groups, indices, f"Dice, {title}"))
 
 
 def paired(bench: Benchmark) -> list[dict[str, Any]]:
-    """Every variant against the first one, case by case."""
+    """Compare every variant with the first one, paired by case."""
     out = []
     for budget in bench.budgets:
         variants = [v for v in bench.variants if bench.of(budget, v)]
@@ -109,16 +109,16 @@ def paired(bench: Benchmark) -> list[dict[str, Any]]:
 
 
 def log_of(folder: Path, name: str) -> list[dict[str, str]]:
-    """The rows of one of a run's CSV logs; none where it is missing."""
+    """The rows of one of a run's CSV logs; empty if it does not exist."""
     path = folder / f"{name}.csv"
     return read_csv(path) if path.is_file() else []
 
 
 def _column(rows: Sequence[Mapping[str, str]], name: str) -> tuple[list[float], list[float]]:
-    """Steps and values of one column, where both are numbers."""
+    """Steps and values of one column; rows without numbers are skipped."""
     pairs = []
     for row in rows:
-        # a run that is being written, or was killed, may end in half a line
+        # the log of a running or killed training may end with an incomplete line
         with contextlib.suppress(ValueError, KeyError, TypeError):
             pairs.append((float(row["step"]), float(row[name])))
     return [step for step, _ in pairs], [value for _, value in pairs]
@@ -136,7 +136,7 @@ def class_curves(folder: Path, network: str, classes: Sequence[str]) -> Markup:
 
 
 def validation_facets(bench: Benchmark) -> list[tuple[str, Markup]]:
-    """Of each budget: validation Dice of every variant, single seeds thin and their mean thick."""
+    """Validation Dice of every variant, per budget: thin lines for seeds, a thick line for their mean."""
     out = []
     for budget in bench.budgets:
         lines = []
@@ -161,7 +161,7 @@ def validation_facets(bench: Benchmark) -> list[tuple[str, Markup]]:
 
 
 def losses(bench: Benchmark) -> list[dict[str, Any]]:
-    """Loss terms of the first seed of every variant and budget."""
+    """The loss terms of the first seed of every variant and budget."""
     out = []
     for budget in bench.budgets:
         for variant in bench.variants:
@@ -172,13 +172,13 @@ def losses(bench: Benchmark) -> list[dict[str, Any]]:
 
 
 def loss_charts(folder: Path) -> list[dict[str, Any]]:
-    """Loss terms and learning rate of one run, each with its legend."""
+    """The loss terms and the learning rate of one run, with legends."""
     rows = log_of(folder, "metrics")
     if not rows:
         return []
     terms = [name for name in rows[0] if name not in ("step", "lr", "seconds")]
     if len(terms) == 2:
-        terms.remove("loss")  # the sum of one term
+        terms.remove("loss")  # equals the only term
     lines = [Curve(name, *_column(rows, name), index) for index, name in enumerate(terms)]
     lines = [line for line in lines if line.x]
     rate = [Curve("learning rate", *_column(rows, "lr"), 0)]
@@ -199,9 +199,9 @@ def loss_charts(folder: Path) -> list[dict[str, Any]]:
 
 
 def by_budget(bench: Benchmark) -> Markup | None:
-    """DSC over the number of labelled patients, where there are several budgets of known size.
+    """Dice over the number of labelled patients.
 
-    None also where the lines of one budget rest on different seeds.
+    None if fewer than two budgets have a known size, or if lines of one budget have different seeds.
     """
     sizes = {b: tables.budget_order(b, available_of(bench.data)) for b in bench.budgets}
     known = {budget: key[1] for budget, key in sizes.items() if key[0] == 0}

@@ -1,4 +1,4 @@
-"""The commands that repeat a run or a benchmark, rebuilt from what their folders say."""
+"""The commands that repeat a run or a benchmark, rebuilt from the files in their folders."""
 
 import json
 import shlex
@@ -12,7 +12,7 @@ from semiseg.errors import UserError
 from semiseg.reporting.results import Benchmark, Scored
 from semiseg.training.run_folder import RunFolder, RunSplit
 
-MOST_SEEDS = 20  # seeds of labelled patients that are tried
+MOST_SEEDS = 20  # number of --labelled-seed values that are tried
 
 
 def train_command(run: RunFolder, data: PreparedData | None) -> str:
@@ -20,7 +20,7 @@ def train_command(run: RunFolder, data: PreparedData | None) -> str:
 
     Args:
         run: the run.
-        data: its prepared data, from which the seed of the labelled patients is found again.
+        data: its prepared data, needed to find the seed of the labelled patients.
     """
     config, facts, split = run.config(), run.read_json("run.json"), run.split()
     words = ["semiseg", "train", Path(facts["data"]).name, "--method", config.method]
@@ -41,7 +41,7 @@ def train_command(run: RunFolder, data: PreparedData | None) -> str:
 
 
 def evaluate_command(run: RunFolder, scored: Scored) -> str:
-    """The command that repeats an evaluation of a run, other data aside."""
+    """The command that repeats an evaluation of a run on its own data."""
     words = ["semiseg", "evaluate", run.folder.name, "--on", scored.row["on"]]
     words += ["--network", scored.network, "--protocol", scored.row["summary"]["protocol"]]
     if scored.weights != "best":
@@ -50,7 +50,7 @@ def evaluate_command(run: RunFolder, scored: Scored) -> str:
 
 
 def _labelled_seed(data: PreparedData, chosen: RunSplit, seed: int) -> int | None:
-    """The seed that draws a run's labelled patients; None where the default does, or none found."""
+    """The seed that chooses a run's labelled patients; None if it is the default or is not found."""
     train = data.manifest.split.train
     patients = [case.patient for case in data.of_patients(train, labelled=True)]
     patients = list(dict.fromkeys(patients))
@@ -62,13 +62,13 @@ def _labelled_seed(data: PreparedData, chosen: RunSplit, seed: int) -> int | Non
         for labelled_seed in (None, seed, *range(MOST_SEEDS)):
             if set(draw_labelled(data.manifest.split, patients, budget, labelled_seed)) == wanted:
                 return labelled_seed
-    except UserError:  # a list of patients that has gone
+    except UserError:  # a list of patients that no longer exists
         return None
     return None
 
 
 def benchmark_commands(bench: Benchmark) -> list[str]:
-    """One command where the runs are a full grid, else one a budget and seed."""
+    """One command if the runs are a full grid, else one per budget and seed."""
     chosen: dict[tuple[str, int], list[str]] = {}
     for run in bench.runs:
         chosen.setdefault((run["labelled"], run["seed"]), []).append(run["variant"]["name"])
@@ -105,7 +105,7 @@ def _benchmark_command(
 
 
 def _study(names: Sequence[str]) -> str:
-    """The study of these variants, as far as its name is known."""
+    """The name of the built-in study with these variants, or a placeholder."""
     for study in presets.study_names():
         if set(names) <= set(map(str, presets.load_study(study)["variants"])):
             return study

@@ -1,4 +1,4 @@
-"""What a page says of data, methods, settings and software."""
+"""The facts on a page about data, methods, settings and software."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,24 +15,24 @@ from semiseg.training.run_folder import RunFolder
 
 
 def available_of(data: PreparedData | None) -> int:
-    """Labelled training patients, which 100% stands for; 100 where the data are gone."""
+    """The number of labelled training patients, which equals 100%; 100 if the data no longer exist."""
     if data is None:
         return 100
     return len({c.patient for c in data.of_patients(data.manifest.split.train, labelled=True)})
 
 
 def labelled_words(budget: str) -> str:
-    """A budget in a sentence: a file is known by its name."""
+    """A budget in a sentence; a file is represented by its name."""
     return Path(budget).name if "/" in budget else budget
 
 
 def is_phantom(name: str) -> bool:
-    """Whether a task is semiseg's generated one, whose numbers say nothing of patients."""
+    """Whether a task consists of generated images, whose results do not apply to patients."""
     return "phantom" in name.lower()
 
 
 def benchmark_facts(bench: Benchmark) -> list[tuple[str, str]]:
-    """Counts of each budget, then what all runs share."""
+    """The counts of each budget, then the facts common to all runs."""
     facts: list[tuple[str, str]] = []
     for budget in bench.budgets:
         run = RunFolder(bench.of(budget)[0].folder)
@@ -43,9 +43,7 @@ def benchmark_facts(bench: Benchmark) -> list[tuple[str, str]]:
             split.validation_from_training,
         ):  # fmt: skip
             if own and key == "Labelled":
-                value += (
-                    f", drawn anew for each seed (these: seed {bench.of(budget)[0].row['seed']})"
-                )
+                value += f", chosen for each seed (here: seed {bench.of(budget)[0].row['seed']})"
             label = f"{key} ({labelled_words(budget)})" if len(bench.budgets) > 1 else key
             facts.append((label, value))
     rows = [s.row for s in bench.scored]
@@ -71,11 +69,11 @@ def counts(
     validation: Sequence[str],
     held_out: bool,
 ) -> list[tuple[str, str]]:
-    """What is counted is said; of data that are gone only the patients of the split are known."""
+    """The images of a run, counted with their units; only patients if the data no longer exist."""
     if data is None:
         return [
             ("Labelled", f"{len(labelled)} patients"),
-            ("Unlabelled", "not known: the prepared data are gone"),
+            ("Unlabelled", "unknown: the prepared data no longer exist"),
         ]
     kind = data.task.kind
     ours = data.of_patients(tuple(labelled), labelled=True)
@@ -89,7 +87,7 @@ def counts(
             "Checkpoint chosen on",
             (counted(chose, kind) + (", held out of the labelled ones" if held_out else ""))
             if chose
-            else "nothing: too few labelled patients, the last one is taken",
+            else "no cases, since there were too few labelled patients: the last one is used",
         ),
     ]
 
@@ -97,12 +95,12 @@ def counts(
 def software(
     facts: Mapping[str, Any], data: PreparedData | None, name: str
 ) -> list[tuple[str, str]]:
-    """Data, split, device where known, and versions.
+    """Data, split, device if known, and versions.
 
     Args:
         facts: the run's ``run.json``.
-        data: None where they are gone.
-        name: the task's.
+        data: None if they no longer exist.
+        name: the task's name.
     """
     torch = str(facts.get("torch", ""))
     device = facts.get("device") or ("CPU" if torch.endswith("+cpu") else None)
@@ -122,7 +120,7 @@ def software(
 
 
 def trained(iterations: int, size: int | str, ended: Mapping[str, Any] | None) -> str:
-    """How long and on what input a run was trained."""
+    """The iterations, the input size and the duration of a training."""
     text = f"{iterations:,} iterations, input {input_words([size])}"
     if ended is None:
         return f"{text}; not finished yet"
@@ -135,7 +133,7 @@ def methods_of(bench: Benchmark) -> list[dict[str, Any]]:
 
 
 def described(variants: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Variant -> method as name, summary and citation; of a method that is gone the name."""
+    """Name, summary and citation of variants; only the name if a method is not installed."""
     known = methods.table()
     return [
         {
@@ -150,7 +148,7 @@ def described(variants: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def settings_of(bench: Benchmark) -> list[tuple[str, str]]:
-    """Title and whole configuration of every scored run."""
+    """Title and complete configuration of every scored run."""
     out = {}
     for s in bench.scored:
         budget = labelled_words(s.row["labelled"])
@@ -161,7 +159,7 @@ def settings_of(bench: Benchmark) -> list[tuple[str, str]]:
 
 
 def config_text(folder: Path) -> str:
-    """A run's configuration as it stands in its folder."""
+    """The text of a run's ``config.yaml``."""
     return (folder / "config.yaml").read_text(encoding="utf-8")
 
 
@@ -174,14 +172,14 @@ def budget_words(budgets: Sequence[str], noun: str) -> str:
 
 
 def noun_of(data: PreparedData | None) -> str:
-    """What a budget counts."""
+    """The noun for the units of a budget."""
     cases = [] if data is None else data.manifest.cases
     single = len({case.patient for case in cases}) == len(cases) > 0
     return "pictures" if data and data.task.kind == "pictures" and single else "patients"
 
 
 def ignores_unlabelled(method: str) -> bool:
-    """Whether a method, as far as it is known, learns from the labelled images alone."""
+    """Whether a method uses only labelled images; False if it is not installed."""
     try:
         return not methods.entry(method).load().uses_unlabelled
     except (UserError, ImportError):

@@ -1,7 +1,7 @@
-"""Curves and strips as inline SVG, whose colours a page's own style gives; figures that stand alone.
+"""Curves, strip plots and histograms as inline SVG for pages; figures as files.
 
-The colours are CSS variables (``--series-0`` ..., ``currentColor``), so
-that one figure reads well on light and on dark paper. Text stays text.
+The colours in an SVG are CSS variables (``--series-0`` ..., ``currentColor``), which the page's style
+sets for light and dark backgrounds. Text is kept as text.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from matplotlib.ticker import MaxNLocator
 from semiseg.data.task import Task
 from semiseg.files import atomic_output
 
-# Okabe and Ito's colours that stand out on white, and lighter ones of the same hues for dark paper
+# Okabe and Ito's colours with enough contrast on white, and lighter ones of the same hues
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#b0508a", "#c68a00", "#3a9bd6", "#7a6a58", "#8c1d40")
 SERIES_DARK = (
     "#5ab4ec",
@@ -34,21 +34,21 @@ SERIES_DARK = (
     "#c9b8a3",
     "#e57a9d",
 )
-DASHES = ("", "5 2", "2 1.5", "6 2 1.5 2")  # a second cue beside colour
-# on grey images: bright, far apart in hue and lightness
+DASHES = ("", "5 2", "2 1.5", "6 2 1.5 2")  # in addition to colour
+# for grey images: bright, and different in hue and lightness
 CLASSES = (
     "#56b4e9", "#f0e442", "#e8743b", "#2fc79b", "#d98cc0", "#ffffff", "#9f8cff", "#b5e36b",
 )  # fmt: skip
-LIGHT = 200  # of 255, in every channel: nobody sees a lighter point on white
-DARK = 80  # of 255: nobody sees a darker outline on a scan
-INK, LINE = "#101112", "#c1c2c3"  # stand-ins that become CSS colours
+LIGHT = 200  # of 255, in every channel: lighter points are invisible on white
+DARK = 80  # of 255: darker outlines are invisible on a scan
+INK, LINE = "#101112", "#c1c2c3"  # replaced by CSS colours
 FONT = 8.5  # points
-FIGURE_SUFFIXES = (".png", ".svg", ".pdf")  # of figures that stand alone
-WIDTH, NARROW = 3.6, 2.9  # inches; a page shows a figure in about a hundred pixels an inch
+FIGURE_SUFFIXES = (".png", ".svg", ".pdf")  # of figures in files
+WIDTH, NARROW = 3.6, 2.9  # inches; a page shows about 100 pixels per inch
 
 
 def series_colour(index: int) -> str:
-    """The colour of one method, network or class in curves and strips, as CSS."""
+    """The CSS colour of one method, network or class in curves and strip plots."""
     return f"var(--series-{index % len(SERIES)})"
 
 
@@ -58,9 +58,9 @@ def dash(index: int) -> str:
 
 
 def class_colours(task: Task) -> tuple[str, ...]:
-    """The colours of the classes 1, 2, ... on an image: the source's own, where they can be told apart.
+    """The colours of the classes 1, 2, ... on an image: the source's, if they can be distinguished.
 
-    A class without one takes the next of ours that no other has.
+    A class without a colour gets the next unused one of ``CLASSES``.
     """
     own = [task.colours.get(name) for name in task.foreground]
     taken = [colour for colour in own if colour is not None]
@@ -71,10 +71,9 @@ def class_colours(task: Task) -> tuple[str, ...]:
 
 
 def paper_colours(task: Task) -> tuple[str, ...]:
-    """The colours of the classes 1, 2, ... as points on white paper.
+    """The colours of the classes 1, 2, ... as points on a white background.
 
-    The source's own, where every class has one and all can be seen and told apart; else ours, of which
-    none then means another class's colour.
+    The source's, if every class has one and all are visible and distinguishable; else ``SERIES``.
     """
     own = [task.colours.get(name) for name in task.foreground]
     named = [colour for colour in own if colour is not None and min(rgb(colour)) < LIGHT]
@@ -82,15 +81,20 @@ def paper_colours(task: Task) -> tuple[str, ...]:
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
-    """``#rrggbb`` as numbers."""
+    """``#rrggbb`` as three numbers."""
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """One line. ``index`` is its series; ``minor`` draws it thin (one seed of several).
+    """One line of a chart.
 
-    ``dots`` marks its points, which a line of one point always does.
+    Attributes:
+        name: for the description.
+        x, y: the points.
+        index: the series, which determines colour and dashes.
+        minor: draw a thin line (one seed of several).
+        dots: mark the points. A single point is always marked.
     """
 
     name: str
@@ -109,14 +113,14 @@ def curves(
     unit_interval: bool = False,
     logarithmic: bool = False,
 ) -> str:
-    """Lines over training steps as SVG.
+    """Draw lines as SVG.
 
     Args:
-        lines: what to draw.
-        x_label: of the axis.
-        y_label: stands above the axis.
+        lines: the lines.
+        x_label: label of the x axis.
+        y_label: label above the y axis.
         unit_interval: the y axis is 0 to 1.
-        logarithmic: the y axis, where the positive values span more than a factor 50.
+        logarithmic: use a logarithmic y axis if the positive values span more than a factor of 50.
     """
     figure, axes = _axes(WIDTH, 2.5)
     for line in lines:
@@ -154,18 +158,18 @@ def strips(
     *,
     unit_interval: bool = True,
 ) -> str:
-    """One dot a case, with a box from quartile to quartile and the median, group under group.
+    """Draw strip plots as SVG, one row per group: one dot per case, a box of quartiles and the median.
 
     Args:
         groups: name -> values of the cases.
         indices: the series of each group.
-        x_label: of the axis.
-        unit_interval: the axis is 0 to 1.
+        x_label: label of the x axis.
+        unit_interval: the x axis is 0 to 1.
     """
     figure, axes = _axes(NARROW, 0.55 + 0.5 * len(groups))
     for row, ((name, values), index) in enumerate(zip(groups.items(), indices, strict=True)):
         colour = SERIES[index % len(SERIES)]
-        # a fixed low-discrepancy jitter: the same data give the same picture
+        # a fixed low-discrepancy jitter, so that the same data give the same figure
         jitter = 0.3 * ((np.arange(len(values)) * 0.618034) % 1.0 - 0.5)
         axes.scatter(values, row + jitter, s=9, color=colour, alpha=0.65, linewidths=0)
         if len(values) >= 4:
@@ -194,14 +198,14 @@ def histogram(
     bins: int = 40,
     logarithmic: bool = False,
 ) -> str:
-    """Overlaid outlines of histograms, each scaled to its own sum, as SVG.
+    """Draw overlaid histograms as SVG, each divided by its sum.
 
     Args:
         groups: name -> values.
         indices: the series of each group.
-        x_label: of the axis.
-        bins: shared by all groups, from the smallest to the largest value.
-        logarithmic: the x axis; all values must then be above 0.
+        x_label: label of the x axis.
+        bins: number of bins between the smallest and the largest value of all groups.
+        logarithmic: use a logarithmic x axis; all values must be above 0.
     """
     figure, axes = _axes(NARROW, 1.7)
     pooled = np.concatenate([np.asarray(values, np.float64) for values in groups.values()])
@@ -225,7 +229,7 @@ def histogram(
 
 
 def save_figure(figure: Figure, target: Path) -> None:
-    """Write a figure that stands alone; its format is ``target``'s ending."""
+    """Write a figure to a file; the suffix of ``target`` determines the format."""
     with atomic_output(target) as partial:
         figure.savefig(partial, format=target.suffix[1:].lower(), dpi=150)
 
@@ -247,7 +251,7 @@ def _axes(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _svg(figure: Figure, description: str) -> str:
-    """The figure as an inline SVG element: its own identifiers, the page's colours and font."""
+    """The figure as an inline SVG element with its own identifiers and the page's colours and font."""
     buffer = io.BytesIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "semiseg"}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
@@ -255,7 +259,7 @@ def _svg(figure: Figure, description: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
-    # only identifiers that something refers to stay, under a name that no other figure has
+    # keep only identifiers that are referred to, with a prefix that is unique to this figure
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
     prefix = f"figure-{zlib.crc32((text + description).encode()):x}-"
     text = re.sub(r' id="([^"]*)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in used else "", text)

@@ -1,4 +1,4 @@
-"""Cases beside their reference and their predictions, as one figure for a paper or a talk."""
+"""A figure of cases with their references and predictions, for a paper or a talk."""
 
 import textwrap
 from collections.abc import Sequence
@@ -9,20 +9,20 @@ from matplotlib.patches import Patch
 from semiseg.reporting.figures import CLASSES
 from semiseg.reporting.overlays import Shown, sheet
 
-SIDE = 1.5  # inches of a picture
-# letters of a line beside a picture: longer ones would push the titles out of the figure
+SIDE = 1.5  # of a picture, in inches
+# characters per line of the label beside a picture: longer lines move the titles out of the figure
 BESIDE = 28
 
 
 def gallery(
     shown: Sequence[Shown], classes: Sequence[str], colours: Sequence[str] = CLASSES
 ) -> Figure:
-    """A row a case (of a volume its middle slice), a column each for the image, reference, predictions.
+    """Draw one row per case (the middle slice of a volume): image, reference and predictions.
 
     Args:
-        shown: at least one case; those of another section (another budget) may have other predictions.
+        shown: at least one case. Cases of different sections may have different predictions.
         classes: names of the classes 1, 2, ...
-        colours: theirs.
+        colours: colours of the classes.
     """
     sheets = [sheet(item, colours, slices=1) for item in shown]
     across = max(len(made.heads) for made in sheets)
@@ -36,7 +36,7 @@ def gallery(
         begins = made.item.section != above
         for axes, (name, score), (pixels, _) in zip(axes_row, made.heads, cells, strict=False):
             axes.imshow(pixels)
-            # methods are named once; a score belongs to its case
+            # methods are named once per section, scores are given for every case
             axes.set_title("\n".join(filter(None, [name if begins else "", score])), fontsize=7)
         lines = [made.item.section if begins else "", made.item.case, where, made.item.why]
         beside = [part for line in lines for part in textwrap.wrap(line, BESIDE)]

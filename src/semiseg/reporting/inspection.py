@@ -1,4 +1,4 @@
-"""What an inspection has found, as lines of text, as JSON and as a table of cases."""
+"""The result of an inspection as text, as JSON and as a table of cases."""
 
 import csv
 import dataclasses
@@ -14,11 +14,11 @@ from semiseg.evaluation.inspection.measure import HIGH, LOW, MIDDLE, CaseFacts
 from semiseg.evaluation.inspection.summary import ClassFacts, Inspection
 from semiseg.files import atomic_output
 
-MOST_ROWS = 20  # of the table of cases on a terminal
+MOST_ROWS = 20  # of the table of cases in a terminal
 
 
 def task_facts(manifest: Manifest) -> list[tuple[str, str]]:
-    """What is read of the data and what was decided from it: the place for more such facts."""
+    """Facts about the task, and the options that were chosen from the data."""
     task = manifest.task
     facts = [
         ("Layout", manifest.layout),
@@ -31,13 +31,13 @@ def task_facts(manifest: Manifest) -> list[tuple[str, str]]:
         spacing = " x ".join(f"{step:g}" for step in task.spacing)
         facts.append(("Median spacing", f"{spacing} mm (slice x row x column)"))
     else:
-        facts.append(("Median spacing", "none in these files, so distances will be in voxels"))
-    decided = [(f"Decided: {d.option}", f"{d.value} ({d.reason})") for d in manifest.decisions]
+        facts.append(("Median spacing", "none in these files, so distances are in voxels"))
+    decided = [(f"Chosen: {d.option}", f"{d.value} ({d.reason})") for d in manifest.decisions]
     return [*facts, ("Split", manifest.split.origin or "as prepared"), *decided]
 
 
 def count_facts(manifest: Manifest) -> list[tuple[str, str]]:
-    """What is counted is said: all, labelled, unlabelled, and each part."""
+    """Numbers of all, labelled and unlabelled images, and of each part, with their units."""
     task, cases = manifest.task, manifest.cases
 
     def said(chosen: Sequence[Case]) -> str:
@@ -61,7 +61,7 @@ def count_facts(manifest: Manifest) -> list[tuple[str, str]]:
 
 
 def row_of(item: CaseFacts, classes: Sequence[str]) -> dict[str, Any]:
-    """One case as a flat row; ``classes`` with the background first. None: not known."""
+    """One case as a flat row; ``classes`` start with the background. None: unknown."""
     low, high = first_channel(item.case.bounds)
     depth, channels, height, width = item.case.shape
     steps = item.case.spacing or (None, None, None)
@@ -97,7 +97,7 @@ def _short(value: Any) -> float | None:
 
 
 def content(inspection: Inspection) -> dict[str, Any]:
-    """Everything, for programs."""
+    """The content of ``inspect.json``."""
     manifest = inspection.manifest
     return {
         "data": str(inspection.place),
@@ -123,10 +123,10 @@ def content(inspection: Inspection) -> dict[str, Any]:
 
 
 def write_cases(path: Path, inspection: Inspection) -> None:
-    """The table of cases as CSV; what is not known stays empty.
+    """Write the table of cases as CSV; unknown values are empty.
 
     Raises:
-        UserError: where it cannot be written.
+        UserError: if the file cannot be written.
     """
     rows = [row_of(item, inspection.manifest.task.classes) for item in inspection.cases]
     with atomic_output(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
@@ -136,7 +136,7 @@ def write_cases(path: Path, inspection: Inspection) -> None:
 
 
 def lines(inspection: Inspection) -> list[str]:
-    """What is printed: warnings last, where a person's eye ends."""
+    """The lines to print. The warnings are last, so that they stay visible in a terminal."""
     manifest = inspection.manifest
     out = [f"{inspection.place}: {manifest.task.name}"]
     out += _aligned([(key, value) for key, value in count_facts(manifest)])
@@ -154,7 +154,7 @@ def lines(inspection: Inspection) -> list[str]:
 
 
 def warning_lines(inspection: Inspection) -> list[str]:
-    """One line a finding, the serious ones first."""
+    """One line per finding, the serious ones first."""
     findings = inspection.findings
     if not findings:
         return ["warnings: none"]
@@ -171,7 +171,7 @@ def _title(inspection: Inspection) -> str:
 
 
 def class_table(classes: Sequence[ClassFacts]) -> list[tuple[str, ...]]:
-    """Heads, then one row a foreground class."""
+    """The header, then one row per foreground class."""
     rows: list[tuple[str, ...]] = [
         (
             "class",
@@ -197,7 +197,7 @@ def class_table(classes: Sequence[ClassFacts]) -> list[tuple[str, ...]]:
 
 
 def intensity_table(inspection: Inspection) -> list[tuple[str, ...]]:
-    """Heads, then labelled and unlabelled images."""
+    """The header, then one row each for labelled and unlabelled images."""
     rows: list[tuple[str, ...]] = [
         ("images", "number", "lowest", "0.5%", "50%", "99.5%", "highest")
     ]
@@ -208,17 +208,17 @@ def intensity_table(inspection: Inspection) -> list[tuple[str, ...]]:
 
 
 def case_table(cases: Sequence[CaseFacts], classes: Sequence[str]) -> list[tuple[str, ...]]:
-    """Heads, then one row a case, with the share of each class; no column that says nothing."""
+    """The header, then one row per case with the share of each class; no column without information."""
     rows: list[tuple[str, ...]] = [
         ("case", "patient", "part", "labelled", "shape", "spacing", "bounds", *classes[1:])
     ]
-    idle = [
+    empty = [
         column
-        for column, says in (
+        for column, informative in (
             (1, any(item.case.patient != item.name for item in cases)),
             (5, any(item.case.spacing is not None for item in cases)),
         )
-        if not says
+        if not informative
     ]
     for item in cases:
         depth, channels, height, width = item.case.shape
@@ -236,7 +236,7 @@ def case_table(cases: Sequence[CaseFacts], classes: Sequence[str]) -> list[tuple
                 *(shares or ["-"] * (len(classes) - 1)),
             )
         )  # fmt: skip
-    return [tuple(cell for i, cell in enumerate(row) if i not in idle) for row in rows]
+    return [tuple(cell for i, cell in enumerate(row) if i not in empty) for row in rows]
 
 
 def percent(share: float) -> str:

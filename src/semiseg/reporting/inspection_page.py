@@ -1,4 +1,4 @@
-"""An inspection as one self-contained HTML page: warnings first, tables, histograms, a contact sheet."""
+"""A self-contained HTML page about an inspection: warnings, tables, histograms and a contact sheet."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -27,16 +27,16 @@ from semiseg.reporting.overlays import data_uri, overlay
 from semiseg.reporting.page import render
 
 LABELLED_SHOWN, UNLABELLED_SHOWN = 24, 12
-CASES_SHOWN, PAIRS_SHOWN = 6, 6  # beside one warning
+CASES_SHOWN, PAIRS_SHOWN = 6, 6  # per warning
 ROWS_SHOWN = 500
-SIDE = 220  # pixels of a tile
+SIDE = 220  # of a tile, in pixels
 
 
 def inspection_page(inspection: Inspection, data: PreparedData) -> str:
     """The page as HTML.
 
     Args:
-        inspection: what was found.
+        inspection: the facts and warnings.
         data: the prepared data, for the pictures.
     """
     manifest, classes = inspection.manifest, inspection.manifest.task.classes
@@ -44,7 +44,7 @@ def inspection_page(inspection: Inspection, data: PreparedData) -> str:
     shown = inspection.cases[:ROWS_SHOWN]
     return render(
         "inspection.html.j2",
-        title=f"What is in {manifest.task.name}",
+        title=f"Inspection of {manifest.task.name}",
         phantom=is_phantom(manifest.task.name),
         counts=count_facts(manifest),
         task=task_facts(manifest),
@@ -72,13 +72,13 @@ def inspection_page(inspection: Inspection, data: PreparedData) -> str:
 
 
 def spread(cases: Sequence[CaseFacts], most: int) -> list[CaseFacts]:
-    """At most ``most`` of ``cases``, at even places of the list."""
+    """At most ``most`` of ``cases``, evenly spaced."""
     return [cases[place] for place in evenly_spaced(len(cases), most)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Tile:
-    """One slice as a picture, and what stands below it."""
+    """One slice as a picture, with its caption."""
 
     uri: str
     name: str
@@ -86,7 +86,7 @@ class Tile:
 
 
 class _Tiles:
-    """Makes each case's picture once, reading the one slice that it shows."""
+    """Draws the picture of each case once, and reads only the slice that it shows."""
 
     def __init__(self, inspection: Inspection, data: PreparedData) -> None:
         self.data = data
@@ -94,7 +94,7 @@ class _Tiles:
         self.made: dict[str, Tile] = {}
 
     def of(self, name: str) -> Tile:
-        """The case's most filled slice with the outlines of its structures."""
+        """The slice of a case with the most labelled pixels, with the outlines of its structures."""
         if name not in self.made:
             item = self.facts[name]
             depth, _, height, width = item.case.shape
@@ -127,7 +127,7 @@ def _shown(finding: Finding, tiles: _Tiles) -> dict[str, Any]:
 
 
 def _histograms(inspection: Inspection) -> list[dict[str, Any]]:
-    """Intensities of labelled and unlabelled images, class sizes, and what varies in geometry."""
+    """Histograms of intensities, class sizes, and spacings and shapes that vary."""
     out: list[dict[str, Any]] = [_intensities(inspection)]
     labelled = [item for item in inspection.cases if item.case.labelled]
     for item in inspection.classes:
@@ -150,7 +150,7 @@ def _histograms(inspection: Inspection) -> list[dict[str, Any]]:
 
 
 def _intensities(inspection: Inspection) -> dict[str, Any]:
-    """As stored where all images share one window, else as scaled for the network."""
+    """Intensities as stored if all images share one window, else as scaled for the network."""
     raw = inspection.manifest.task.intensity.kind == "window"
     groups: dict[str, Sequence[float]] = {}
     for word, labelled in (("labelled", True), ("unlabelled", False)):

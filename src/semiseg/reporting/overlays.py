@@ -1,4 +1,4 @@
-"""Pictures of an image, its reference and predictions, as a page shows them."""
+"""Pictures of an image with its reference and its predictions."""
 
 import base64
 import dataclasses
@@ -20,13 +20,13 @@ class Shown:
     """One case for the pictures.
 
     Attributes:
-        section: which comparison it belongs to, such as '3 labelled, seed 0'.
+        section: its comparison, such as '3 labelled, seed 0'.
         case: identifier.
-        why: how it was chosen.
+        why: the reason why it was chosen.
         image: [D, C, H, W].
-        reference: [D, H, W] class codes (``IGNORE_INDEX`` is shown darkened), or None.
+        reference: [D, H, W] class codes (``IGNORE_INDEX`` is shown darker), or None.
         predictions: name of a method or network -> [D, H, W] class codes.
-        scores: the same names -> Dice of the case, mean over its classes.
+        scores: name of a method or network -> Dice of the case, mean over its classes.
         spacing: (slice, row, column) in mm, or None.
     """
 
@@ -40,18 +40,18 @@ class Shown:
     spacing: tuple[float, float, float] | None = None
 
 
-Box = tuple[int, int, int, int]  # rows from, to; columns from, to
+Box = tuple[int, int, int, int]  # first row, last row + 1, first column, last column + 1
 Pixels = NDArray[np.uint8]
 
 
 @dataclasses.dataclass(frozen=True)
 class Sheet:
-    """A case beside its reference and its predictions.
+    """The pictures of a case, its reference and its predictions.
 
     Attributes:
-        item: what it shows.
+        item: the case.
         heads: a name and a score (or '') for each column.
-        rows: where a row is ('' for a picture), and of each column the pixels and what they are.
+        rows: the slice ('' for a picture), then the pixels and their description for each column.
     """
 
     item: Shown
@@ -81,13 +81,13 @@ def choose_cases(scores: Mapping[str, float]) -> list[tuple[str, str]]:
 
 
 def choose_slices(reference: NDArray[np.generic], count: int = 3) -> list[int]:
-    """Slices of [D, H, W] spread evenly over those that hold a structure (all where none does)."""
+    """Evenly spaced slices of [D, H, W] among those with a structure, or among all if none has one."""
     filled = np.flatnonzero(_marked(reference).reshape(len(reference), -1).any(axis=1))
     if not len(filled):
         filled = np.arange(len(reference))
     if len(filled) <= count:
         return [int(index) for index in filled]
-    # at the middles of equal thirds: neither the first nor the last slice of the structure
+    # in the middle of equal parts: neither the first nor the last slice of the structure
     at = ((np.arange(count) + 0.5) * len(filled) / count).astype(int)
     return [int(filled[index]) for index in at]
 
@@ -95,12 +95,12 @@ def choose_slices(reference: NDArray[np.generic], count: int = 3) -> list[int]:
 def crop_box(
     masks: Sequence[NDArray[np.generic]], spacing: tuple[float, float], margin: float = 0.3
 ) -> Box:
-    """A box, square in mm where the image allows it, around everything that any mask holds.
+    """A box around the structures of all masks, square in mm if the image is large enough.
 
     Args:
-        masks: [N, H, W] each, reference and predictions: a stray prediction is not cut away.
+        masks: [N, H, W] each, reference and predictions, so that no false positive is cut off.
         spacing: (row, column) in mm or any unit.
-        margin: around it, as a part of its side.
+        margin: margin as a fraction of the side.
     """
     height, width = masks[0].shape[-2:]
     union = np.zeros((height, width), bool)
@@ -124,7 +124,7 @@ def crop_box(
 
 
 def grey_range(image: NDArray[np.generic]) -> tuple[float, float]:
-    """The intensities shown as black and white: 0.5 and 99.5 percent of [..., H, W]."""
+    """The intensities shown as black and white: percentiles 0.5 and 99.5 of [..., H, W]."""
     low, high = np.percentile(np.asarray(image, np.float32), [0.5, 99.5])
     return float(low), float(high if high > low else low + 1)
 
@@ -140,18 +140,21 @@ def overlay(
     fill: float = 0.42,
     colours: Sequence[str] = CLASSES,
 ) -> Pixels:
-    """One slice [h, w, 3] in 8 bits, structures filled translucently, in its real proportions.
+    """Draw one slice with translucent structures, in its physical proportions.
 
     Args:
-        image: [C, H, W]; three channels are shown in colour, of others the first.
-        label: [H, W] class codes, or None for the image alone; ignored pixels are darkened.
+        image: [C, H, W]. Three channels are shown in colour, otherwise only the first is shown.
+        label: [H, W] class codes, or None for only the image. Ignored pixels are darkened.
         spacing: (row, column), for the proportions.
-        box: what is shown.
+        box: the part of the image to show.
         grey: intensities that become black and white.
-        truth: [H, W]; its outlines are drawn in white.
+        truth: [H, W], drawn as white outlines.
         side: the longer side in pixels.
-        fill: how much of a structure's colour covers it; 0 draws its outline alone.
-        colours: of the classes 1, 2, ...; they begin anew behind the last.
+        fill: opacity of the structures; 0 draws only their outlines.
+        colours: colours of the classes 1, 2, ..., repeated if there are more classes.
+
+    Returns:
+        [h, w, 3], uint8.
     """
     rows, columns = slice(box[0], box[1]), slice(box[2], box[3])
     extent = ((box[1] - box[0]) * spacing[0], (box[3] - box[2]) * spacing[1])
@@ -186,21 +189,23 @@ def overlay(
 
 
 def _marked(codes: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Where a structure is: neither background nor ignored."""
+    """The pixels of structures: neither background nor ignored."""
     return (codes != 0) & (codes != IGNORE_INDEX)
 
 
 def _outline(mask: NDArray[np.bool_], thickness: int = 2) -> NDArray[np.bool_]:
-    """The inner border of a mask."""
+    """The inner boundary of a mask."""
     return mask & ~ndimage.binary_erosion(mask, iterations=thickness, border_value=1)
 
 
 def picture_sections(
     shown: Sequence[Shown], colours: Sequence[str] = CLASSES
 ) -> list[dict[str, Any]]:
-    """What the page's template shows, by section: per case rows of slices, columns of masks.
+    """The input of the page's template: sections of cases, with rows of slices and columns of masks.
 
-    ``colours``: of the classes 1, 2, ...
+    Args:
+        shown: the cases.
+        colours: colours of the classes 1, 2, ...
     """
     sections: dict[str, list[dict[str, Any]]] = {}
     for item in shown:
@@ -216,12 +221,12 @@ def picture_sections(
 
 
 def sheet(item: Shown, colours: Sequence[str] = CLASSES, slices: int = 3) -> Sheet:
-    """The pictures of one case.
+    """Draw the pictures of one case.
 
     Args:
         item: the case.
-        colours: of the classes 1, 2, ...
-        slices: rows, of a volume.
+        colours: colours of the classes 1, 2, ...
+        slices: number of rows for a volume.
     """
     reference = item.reference
     masks = [m for m in (reference, *item.predictions.values()) if m is not None]
@@ -254,8 +259,8 @@ def sheet(item: Shown, colours: Sequence[str] = CLASSES, slices: int = 3) -> She
 
 
 def data_uri(pixels: Pixels) -> str:
-    """A picture that a page holds in itself."""
+    """Encode a picture for embedding in a page."""
     buffer = io.BytesIO()
-    # a sixth of a PNG's size; 4:4:4, so that thin coloured outlines stay sharp
+    # a sixth of the size of a PNG; 4:4:4 keeps thin coloured outlines sharp
     Image.fromarray(pixels).save(buffer, "JPEG", quality=88, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,7 +1,7 @@
-"""One self-contained HTML page about a run or a benchmark: no script, nothing fetched.
+"""Self-contained HTML pages about a run or a benchmark, without scripts and external files.
 
-The page reads what stands in the folder. Predictions for its pictures come from the caller, since
-reporting knows no networks.
+A page is made from the files in the folder. The caller makes the predictions for its pictures, since
+this layer does not use networks.
 """
 
 import datetime
@@ -51,18 +51,18 @@ def benchmark_page(
     """The page of a benchmark as HTML.
 
     Args:
-        folder: the benchmark's.
+        folder: the benchmark's folder.
         pictures: cases with the predictions of every method.
         title: default: data, methods and budgets.
-        intro: a paragraph under the title.
+        intro: a paragraph below the title.
 
     Raises:
-        UserError: where the folder cannot be read, or no run of it is finished.
+        UserError: if the folder cannot be read, or no run is finished.
     """
     bench = read_benchmark(folder)
     if not bench.scored:
         raise UserError(
-            f"{bench.folder} holds no evaluated run yet: go on with "
+            f"{bench.folder} contains no evaluated run yet: resume it with "
             f"'semiseg benchmark -o {bench.folder}'."
         )
     rows = [s.row for s in bench.scored]
@@ -117,17 +117,21 @@ def _title(bench: Benchmark, name: str) -> str:
 
 def _lead(bench: Benchmark, on: str) -> str:
     seen = {
-        "test": "none of which took part in a training or chose a checkpoint",
-        "validation": "which no training learned from, but which chose the checkpoints",
+        "test": "which were not used for training or for choosing a checkpoint",
+        "validation": "which were not used for training, but for choosing the checkpoints",
     }
     scored = {s.row["summary"]["cases"] for s in bench.scored}
     count = " or ".join(str(number) for number in sorted(scored))
-    who = "Every training of a budget and seed" if len(bench.variants) > 1 else "Every training"
-    return f"{who} saw the same labels; all were scored on {count} {on} cases, {seen[on]}."
+    who = (
+        "All trainings with the same number of labelled patients and the same seed"
+        if len(bench.variants) > 1
+        else "All trainings"
+    )
+    return f"{who} used the same labels. All were scored on {count} {on} cases, {seen[on]}."
 
 
 def _heads(keys: Sequence[tuple[str | None, str]]) -> list[tuple[str, list[str]]]:
-    """Two rows of headings: the means over classes, then one group a metric."""
+    """Two rows of headings: a group of means over classes, then one group per metric."""
     groups: dict[str, list[str]] = {}
     for name, column in keys:
         title = tables.title_of(column)
@@ -140,7 +144,7 @@ def run_page(folder: Path | str, pictures: Sequence[Shown] = ()) -> str:
     """The page of one run as HTML; it may be unfinished or not yet evaluated.
 
     Raises:
-        UserError: where the folder is no run or a file of it is damaged.
+        UserError: if the folder is not a run, or one of its files is damaged.
     """
     run = RunFolder(folder)
     config, task, scored = run.config(), run.task(), read_run(folder)
@@ -186,7 +190,7 @@ def run_page(folder: Path | str, pictures: Sequence[Shown] = ()) -> str:
 
 
 def render(template: str, **context: Any) -> str:
-    """One of the templates as a page, with the colours that all pages share."""
+    """Render a template as a page, with the colours of all pages."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("semiseg.reporting", "templates"),
         autoescape=True,
@@ -206,7 +210,7 @@ def render(template: str, **context: Any) -> str:
 
 
 def _numbered(text: str) -> str:
-    """Identifiers within figures made unique: two figures of the same data would share theirs."""
+    """Make the identifiers within figures unique: figures of the same data have the same ones."""
     numbers = itertools.count()
 
     def number(match: re.Match[str]) -> str:
@@ -239,7 +243,7 @@ def _evaluation(
         "title": f"{row['network']} network, {row['on']} part",
         "heads": [tables.title_of(column) for column in columns],
         "table": [*table[1:], table[0]] if len(table) > 2 else table[1:],
-        # what is said of seeds is said below the table
+        # the sentence about seeds is below the table
         "caption": caption([row], row["on"], data, cases)[:-1],
         "cases": summary["cases"], "held_out": held_out and row["on"] == "validation",
         "trouble": trouble([row]),

@@ -1,4 +1,4 @@
-"""What stands in the folder of a run or a benchmark, read for the page."""
+"""Read the results in the folder of a run or a benchmark."""
 
 import dataclasses
 import json
@@ -18,11 +18,11 @@ from semiseg.training.run_folder import RunFolder
 
 @dataclasses.dataclass(frozen=True)
 class Scored:
-    """One run by one network, with its evaluation.
+    """One network of a run, with its evaluation.
 
     Attributes:
-        folder: the run's.
-        row: what `semiseg.reporting.tables` takes.
+        folder: the run's folder.
+        row: a row of `semiseg.reporting.tables`.
         default: whether the network is the one meant for inference.
         dice: class (None: mean over the case's classes) -> case -> Dice.
     """
@@ -34,7 +34,7 @@ class Scored:
 
     @property
     def network(self) -> str:
-        """The method's network; ``row["network"]`` also names what else was not the run's default."""
+        """The method's network. ``row["network"]`` also contains options that differ from the defaults."""
         return str(self._of.get("network", self.row["network"]))
 
     @property
@@ -54,7 +54,7 @@ class Scored:
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """What a benchmark's folder holds; ``data`` is None where the prepared data are gone."""
+    """The contents of a benchmark's folder; ``data`` is None if the prepared data no longer exist."""
 
     folder: Path
     plan: dict[str, Any]
@@ -64,17 +64,17 @@ class Benchmark:
 
     @property
     def variants(self) -> list[str]:
-        """In the order of the plan; their position gives them their colour."""
+        """The variants in the order of the plan, which determines their colours."""
         return list(dict.fromkeys(run["variant"]["name"] for run in self.runs))
 
     @property
     def budgets(self) -> list[str]:
-        """Of the scored runs, the smallest first."""
+        """The numbers of labelled patients of the scored runs, the smallest first."""
         found = dict.fromkeys(s.row["labelled"] for s in self.scored)
         return sorted(found, key=tables.budget_order)
 
     def of(self, budget: str, variant: str | None = None) -> list[Scored]:
-        """Scored runs by their networks for inference."""
+        """The scored runs of a budget, with their networks for inference."""
         return [
             s
             for s in self.scored
@@ -83,10 +83,10 @@ class Benchmark:
 
 
 def read_benchmark(folder: Path | str) -> Benchmark:
-    """Read a benchmark's plan and every evaluation that is there.
+    """Read a benchmark's plan and all its evaluations.
 
     Raises:
-        UserError: where the plan cannot be read.
+        UserError: if the plan cannot be read.
     """
     folder = Path(folder)
     path = folder / "benchmark.json"
@@ -95,7 +95,9 @@ def read_benchmark(folder: Path | str) -> Benchmark:
         plan, runs = dict(content["plan"]), list(content["runs"])
         scored = [s for run in runs for s in _read_planned(folder / run["folder"], run, plan["on"])]
     except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{path} cannot be read as a benchmark's plan: run it again.") from None
+        raise UserError(
+            f"{path} is not a valid plan of a benchmark: run the benchmark again."
+        ) from None
     return Benchmark(folder, plan, runs, scored, open_data(plan["data"]))
 
 
@@ -105,14 +107,14 @@ def _read_planned(folder: Path, run: Mapping[str, Any], on: str) -> list[Scored]
 
 
 def read_run(folder: Path | str, named: Mapping[str, Any] | None = None) -> list[Scored]:
-    """Every evaluation of one run, the networks for inference first; empty where there is none.
+    """Read all evaluations of a run, the networks for inference first; empty if there are none.
 
     Args:
-        folder: the run's.
+        folder: the run's folder.
         named: variant, labelled and seed as planned; default: the run's own.
 
     Raises:
-        UserError: where one of the run's files is damaged.
+        UserError: if one of the run's files is damaged.
     """
     run = RunFolder(folder)
     if not run.exists():
@@ -135,18 +137,18 @@ def read_run(folder: Path | str, named: Mapping[str, Any] | None = None) -> list
         on, _, network = path.parent.name.partition("-")
         summary = run.read_json(str(path.relative_to(run.folder)))
         if not {"classes", "mean_over_classes", "protocol"} <= set(summary):
-            raise UserError(f"{path} is no summary of an evaluation: evaluate the run again.")
+            raise UserError(f"{path} is not the summary of an evaluation: evaluate the run again.")
         row = {**known, "network": network, "on": on, "summary": summary}
         found.append(Scored(run.folder, row, False, _dice(path.with_name("cases.csv"))))
     rank = {name: index for index, name in enumerate(order)}
     found.sort(key=lambda s: (s.row["on"], rank.get(s.row["network"], 99), s.row["network"]))
-    # of each part the first that was scored
+    # the first scored network of each part
     firsts = {s.row["on"]: s.row["network"] for s in reversed(found)}
     return [dataclasses.replace(s, default=s.row["network"] == firsts[s.row["on"]]) for s in found]
 
 
 def _networks(config: RunConfig) -> tuple[str, ...]:
-    """The run's networks, the one for inference first; none of a method that is gone."""
+    """The run's networks, the one for inference first; empty if the method is not installed."""
     try:
         return methods.entry(config.method).load().networks_of(config)
     except (UserError, ImportError):
@@ -171,7 +173,7 @@ def _dice(path: Path) -> dict[str | None, dict[str, float]]:
 
 
 def open_data(folder: str) -> PreparedData | None:
-    """The prepared data, or None where they have gone: a page can do without."""
+    """Open the prepared data; None if they no longer exist, since a page does not need them."""
     try:
         return PreparedData(folder)
     except UserError:

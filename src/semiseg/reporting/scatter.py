@@ -1,4 +1,4 @@
-"""Embeddings in the plane: one panel a space and stage, one colour a class."""
+"""Scatter plots of 2D embeddings: one panel per space and iteration, one colour per class."""
 
 import dataclasses
 import itertools
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from semiseg.reporting.figures import SERIES
 
 BACKGROUND = "#9aa0a6"
-SIDE = 2.6  # inches of a panel
+SIDE = 2.6  # of a panel, in inches
 
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """Points [V, 2] of one space, their classes [V], and a line of text above."""
+    """Points [V, 2] of one space, their classes [V], and the panel's title."""
 
     points: NDArray[np.floating]
     classes: NDArray[np.integer]
@@ -28,12 +28,12 @@ def scatter_grid(
     names: Sequence[str],
     colours: Sequence[str] = SERIES,
 ) -> Figure:
-    """A grid of named rows of panels.
+    """Draw a grid of panels.
 
     Args:
         rows: a name and its panels.
-        names: of the classes, the background first.
-        colours: of the classes 1, 2, ...; they begin anew behind the last.
+        names: names of the classes, the background first.
+        colours: colours of the classes 1, 2, ..., repeated if there are more classes.
     """
     across = max(len(panels) for _, panels in rows)
     figure = Figure((SIDE * across + 0.4, SIDE * len(rows) + 0.5), layout="constrained")

@@ -1,4 +1,4 @@
-"""The table of a benchmark as CSV, Markdown and plain text, and the words that stand around it."""
+"""The table of a benchmark as CSV, Markdown and plain text, with the sentences around it."""
 
 import csv
 import dataclasses
@@ -13,7 +13,7 @@ from semiseg.data.manifest import PreparedData
 from semiseg.files import atomic_output
 from semiseg.reporting.captions import Row, caption, scored_cases, trouble
 
-# metric -> (title, better is larger, factor to what is shown, decimals)
+# metric -> (title, whether larger is better, factor for display, decimals)
 METRICS = {
     "dice": ("DSC [%]", True, 100.0, 1),
     "iou": ("IoU [%]", True, 100.0, 1),
@@ -35,15 +35,17 @@ class Spread:
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One line of the table: a variant at a budget, by one of its networks.
+    """One line of the table: one network of a variant with one number of labelled patients.
 
     Attributes:
-        variant: as planned; ``method`` is what it trains.
-        labelled: the budget as typed.
-        network: scored; ``default`` says whether it is the one meant for inference.
-        seeds: of the trainings behind it.
+        variant: name of the variant.
+        method: its method.
+        labelled: the budget (number of labelled patients) as given.
+        network: the scored network.
+        default: whether it is the network meant for inference.
+        seeds: seeds of the trainings.
         values: (class or None for the mean over classes, column such as ``hd95_mm``) -> spread.
-        best: keys of ``values`` that no other default network of the same budget beats.
+        best: keys of ``values`` with the best value among the default networks of the same budget.
     """
 
     variant: str
@@ -57,11 +59,11 @@ class Line:
 
 
 def budget_order(text: str, available: int = 100) -> tuple[int, float, str]:
-    """A key that sorts budgets by number; files of patients after them, ``all`` last.
+    """A key that sorts budgets: numbers first, then files of patients, then ``all``.
 
     Args:
         text: '7', '10%', 'all' or a file's name.
-        available: labelled patients that 100% stands for.
+        available: number of labelled patients that equals 100%.
     """
     number = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", text.strip())
     if number:
@@ -71,11 +73,11 @@ def budget_order(text: str, available: int = 100) -> tuple[int, float, str]:
 
 
 def make_lines(rows: Sequence[Row], available: int = 100) -> list[Line]:
-    """Average rows over seeds; by budget, then in the order of appearance.
+    """Average rows over seeds, and sort them by budget, then in the order of their variants.
 
     Args:
-        rows: of a benchmark, see `write_tables`; a variant's network for inference comes first.
-        available: labelled patients that 100% stands for.
+        rows: see `write_tables`; a variant's network for inference comes first.
+        available: number of labelled patients that equals 100%.
     """
     groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
@@ -112,9 +114,9 @@ def _spreads(rows: Sequence[Row]) -> dict[tuple[str | None, str], Spread]:
 
 
 def _best(line: Line, lines: Sequence[Line]) -> frozenset[tuple[str | None, str]]:
-    """By what is printed, so that equal numbers are marked alike.
+    """The best values, compared as printed, so that equal numbers are marked alike.
 
-    Nobody is best alone, or beside means over other seeds.
+    None if there are no other lines of the budget, or if they are based on different seeds.
     """
     rivals = [other for other in lines if other.default and other.labelled == line.labelled]
     if not line.default or len(rivals) < 2 or len({rival.seeds for rival in rivals}) > 1:
@@ -144,7 +146,7 @@ def metric_of(column: str) -> str:
 
 
 def columns_of(rows: Iterable[Row]) -> list[str]:
-    """The columns that were measured, in the order of `METRICS`: ``dice``, ``hd95_mm``, ..."""
+    """The measured columns in the order of `METRICS`: ``dice``, ``hd95_mm``, ..."""
     found = {column for row in rows for column in row["summary"]["mean_over_classes"]}
     order = list(METRICS)
     return sorted(
@@ -154,7 +156,7 @@ def columns_of(rows: Iterable[Row]) -> list[str]:
 
 
 def shown_columns(rows: Sequence[Row]) -> list[str]:
-    """What a reader's table shows: IoU only of pictures, where MAE is measured too."""
+    """The columns of a displayed table: IoU only for pictures, for which MAE is measured too."""
     columns = columns_of(rows)
     pictures = any(metric_of(column) == "mae" for column in columns)
     return [column for column in columns if pictures or metric_of(column) != "iou"]
@@ -166,7 +168,7 @@ def title_of(column: str) -> str:
 
 
 def shown(column: str, spread: Spread | None) -> str:
-    """A value as printed, with its standard deviation over seeds where there is one."""
+    """Format a value, with its standard deviation over seeds if there is one."""
     if spread is None:
         return "-"
     _, _, factor, decimals = METRICS[metric_of(column)]
@@ -185,7 +187,7 @@ def keys_of(rows: Sequence[Row], with_classes: bool = True) -> list[tuple[str | 
     """The table's columns: means over classes, then DSC and HD95 of each class."""
     columns, classes = shown_columns(rows), classes_of(rows)
     keys: list[tuple[str | None, str]] = [(None, column) for column in columns]
-    if with_classes and len(classes) > 1:  # of one class the mean says it all
+    if with_classes and len(classes) > 1:  # with one class, the mean is its value
         for metric in ("dice", "hd95"):
             keys += [(name, c) for c in columns if metric_of(c) == metric for name in classes]
     return keys
@@ -196,24 +198,24 @@ def head_of(key: tuple[str | None, str]) -> str:
     return title_of(key[1]) if key[0] is None else f"{key[0]} {title_of(key[1])}"
 
 
-# -------------------------------------------------------------------------------------- the files
+# ------------------------------------------------------------------------------------------ files
 
 
 def write_tables(folder: Path, rows: list[dict[str, Any]], prepared: PreparedData, on: str) -> str:
     """Write ``runs.csv``, ``table.csv`` and ``table.md`` into ``folder``.
 
     Args:
-        folder: the benchmark's.
+        folder: the benchmark's folder.
         rows: one per run and network: variant, method, labelled, seed, network, size, iterations,
             pretrained, seconds and summary (the parsed ``summary.json``).
-        prepared: the data that were scored.
+        prepared: the scored data.
         on: the scored part.
 
     Returns:
         The table as text for a terminal, with the sentences above and below it.
 
     Raises:
-        UserError: where a file cannot be written.
+        UserError: if a file cannot be written.
     """
     split = prepared.manifest.split
     available = len({c.patient for c in prepared.of_patients(split.train, labelled=True)})
@@ -306,7 +308,8 @@ def _markdown(
     body = ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in table]
     if any(line.best for line in lines):
         below = [
-            "Bold: the best value of its budget among the networks meant for inference.",
+            "Bold: the best value for this number of labelled patients, among the networks meant for "
+            "inference.",
             *below,
         ]
     parts = [" ".join(above), "\n".join(body), "\n\n".join(below)]

@@ -1,1 +1,1 @@
-"""Generated images, which demo, tests and docs use in place of real ones."""
+"""Synthetic images for the demo, the tests and the documentation."""

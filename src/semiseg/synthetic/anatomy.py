@@ -1,8 +1,8 @@
-"""Anatomy of the phantom's patients: shapes in millimetres, without any intensity.
+"""Anatomy of the phantom's patients: shapes in millimetres, without intensities.
 
-The scene's frame is that of a short-axis slice on a screen: ``u`` to the right (posterior and
-left of the patient), ``v`` downwards, height ``h`` along the heart's long axis from the mitral
-plane at end-diastole (0) towards the apex; the left ventricle's axis is the origin.
+Coordinates are those of a short-axis slice on a screen: ``u`` to the right (posterior and left of the
+patient), ``v`` downwards, and the height ``h`` along the heart's long axis from the mitral plane at
+end-diastole (0) towards the apex. The origin is the axis of the left ventricle.
 """
 
 import dataclasses
@@ -23,15 +23,16 @@ ABSENT = -999.0  # mm: the distance to a structure that a slice does not have
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """Where the voxels lie in the scene.
+    """Positions of the voxels in the scene.
 
     Attributes:
         size: (X, Y) voxels of a slice.
-        spacing: side of a pixel in mm; slices lie ``slice_spacing`` mm apart.
-        heights: [Z] of the slices in mm, base first.
-        rotation: of the field of view in the scene, in radians.
-        centre: (u, v) of the field of view's centre in mm.
-        shifts: [Z, 2] mm, the breath holds that ended elsewhere.
+        spacing: side of a pixel in mm.
+        slice_spacing: distance of slices in mm.
+        heights: [Z] heights of the slices in mm, base first.
+        rotation: rotation of the field of view in the scene, in radians.
+        centre: (u, v) of the centre of the field of view in mm.
+        shifts: [Z, 2] shifts of the slices in mm, by different breath holds.
     """
 
     size: tuple[int, int]
@@ -61,7 +62,7 @@ class Grid:
 
 @dataclasses.dataclass(frozen=True)
 class Patient:
-    """One heart at end-diastole and how it contracts. Lengths in mm, angles in radians."""
+    """A heart at end-diastole and its contraction. Lengths in mm, angles in radians."""
 
     group: Group
     length: float
@@ -89,7 +90,7 @@ class Heart:
     """Approximate distances to the surfaces of one phase, in mm, [Z, X, Y], positive inside.
 
     ``along`` [Z, 1, 1] is 0 at the mitral plane and 1 at the apex of this phase. The right
-    ventricle is everything inside ``right`` that is outside ``outer``.
+    ventricle is the region inside ``right`` and outside ``outer``.
     """
 
     cavity: Array
@@ -103,7 +104,7 @@ class Heart:
 
 
 def draw_patient(rng: np.random.Generator) -> Patient:
-    """A patient of one of five equally frequent groups (those of ACDC, in kind)."""
+    """Draw a patient of one of five equally frequent groups, similar to those of ACDC."""
     group = GROUPS[int(rng.integers(len(GROUPS)))]
     length = rng.uniform(60, 82)
     cavity, wall = rng.normal(23.0, 1.8), rng.normal(7.2, 0.8)
@@ -190,7 +191,7 @@ def _radii(
     patient: Patient, systole: bool, turn: Complex, along: Array, spacing: float
 ) -> tuple[Array, Array]:
     """Distances of the inner and outer surface of the left ventricle from its axis, in mm."""
-    # End-diastole first: the wall's cross section is about preserved when it contracts.
+    # End-diastole first: contraction roughly preserves the cross section of the wall.
     scar = patient.scar[2] * _bump(turn, patient.scar[0], patient.scar[1])
     scar = scar * _bell(along, 0.55, 0.45)
     inner = patient.cavity * _dome(along, 0.90) * (1 + _ripple(patient.cavity_waves, turn, along))
@@ -207,7 +208,7 @@ def _radii(
 
 
 def _solid(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """[Z, X, Y] without crumbs: in every slice, pieces of a tenth of the largest or more."""
+    """[Z, X, Y] without small pieces: less than a tenth of the largest piece in a slice."""
     plane = np.zeros((3, 3, 3), bool)
     plane[1] = True
     pieces, count = ndimage.label(mask, plane)
@@ -227,7 +228,7 @@ def labels(heart: Heart) -> NDArray[np.uint8]:
 def ellipse(
     x: Array, y: Array, centre: tuple[float, float], axes: tuple[float, float], angle: float = 0.0
 ) -> Array:
-    """About the distance to an ellipse's edge in mm, positive inside."""
+    """Approximate distance to the edge of an ellipse in mm, positive inside."""
     cos, sin = np.cos(angle), np.sin(angle)
     dx, dy = x - centre[0], y - centre[1]
     norm = np.hypot((cos * dx + sin * dy) / axes[0], (cos * dy - sin * dx) / axes[1])
@@ -243,10 +244,10 @@ def _right(
     septum: Array,
     spacing: float,
 ) -> Array:
-    """An ellipse that the left ventricle dents, and the outflow tract near the base."""
+    """The right ventricle: an ellipse around the left ventricle, and the outflow tract."""
     shrink = 1 - patient.rv_shortening if systole else 1.0
     thickness = patient.rv_thickness * shrink * _dome(along, patient.rv_end)
-    local = septum  # what the left ventricle takes of the ellipse
+    local = septum  # extent of the left ventricle inside the ellipse
     lv = patient.cavity + patient.wall
     offset = 0.55 * local
     normal = thickness + local - offset
@@ -254,7 +255,7 @@ def _right(
     span = span * (0.94 if systole else 1.0)
     cos, sin = np.cos(patient.septum), np.sin(patient.septum)
     a, b = cos * x + sin * y - offset, cos * y - sin * x
-    a = a + 0.006 * b * b  # the horns bend round the left ventricle
+    a = a + 0.006 * b * b  # bend around the left ventricle
     scaled = np.hypot(a / np.maximum(normal, 1), b / np.maximum(span, 1))
     turn = _direction(a, b)
     norm = scaled / (1 + _ripple(patient.rv_waves, turn, along))
@@ -273,7 +274,7 @@ def _right(
         direction,
     )
     tract = np.where(exists & (along < 0.2), tract, ABSENT)
-    # Above the mitral plane the left atrium and the aortic root keep the left ventricle's place.
+    # Above the mitral plane, the left atrium and the aortic root replace the left ventricle.
     aside = np.minimum(np.hypot(x, y) - 0.9 * lv, cos * x + sin * y)
     aside = np.where(along < 0, aside, -ABSENT)
     return np.minimum(np.maximum(body, tract), aside)
@@ -312,7 +313,7 @@ def _direction(x: Array, y: Array) -> Complex:
 
 
 def _ripple(waves: Array, turn: Complex, along: Array) -> Array:
-    """Sum of the harmonics 2, 3 and 4 whose angles drift along the long axis."""
+    """Sum of the harmonics 2, 3 and 4, whose angles change along the long axis."""
     total = np.zeros(np.broadcast(turn, along).shape)
     power = turn
     for strength, angle, drift in waves:

@@ -1,8 +1,8 @@
-"""What a scanner makes of the phantom's anatomy: tissues, coil, blur, artefacts and noise.
+"""Rendering of the phantom's anatomy: tissues, coil, blur, artefacts and noise.
 
-Signals are relative to the blood of the left ventricle. Fat is painted with the opposite sign and
-the magnitude is taken after blurring, which gives the dark line between fat and water that
-balanced steady-state sequences show.
+Signals are relative to the blood of the left ventricle. Fat has the opposite sign, and the magnitude
+is computed after blurring, which gives the dark line between fat and water of balanced steady-state
+sequences.
 """
 
 import dataclasses
@@ -13,12 +13,12 @@ from scipy import ndimage
 
 from semiseg.synthetic.anatomy import ABSENT, Array, Grid, Heart, ellipse
 
-EXTENT = 320.0  # mm: the random fields cover every field of view, whatever its size
+EXTENT = 320.0  # mm: the random fields cover every field of view
 
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """How one examination looks: signals relative to blood, lengths in mm."""
+    """The appearance of an examination: signals relative to blood, lengths in mm."""
 
     myocardium: float
     right_blood: float
@@ -27,9 +27,9 @@ class Look:
     lung: float
     liver: float
     gain: float
-    blur: float  # of the slice, in pixels
+    blur: float  # sigma within slices, in pixels
     noise: float
-    coil: float  # distance over which the sensitivity falls to half
+    coil: float  # distance at which the sensitivity is halved
     trabeculae: float
     fat_layer: float
     chest: tuple[float, float, float]  # distance of the chest wall, half axes of the body
@@ -42,7 +42,7 @@ class Look:
 
 
 def draw_look(rng: np.random.Generator) -> Look:
-    """An examination: sequence, coil, habitus and neighbouring organs."""
+    """Draw the sequence, coil, body shape and neighbouring organs of an examination."""
     return Look(
         myocardium=rng.uniform(0.27, 0.46),
         right_blood=rng.uniform(0.62, 0.92),
@@ -75,7 +75,7 @@ def render(
     scene: np.random.Generator,
     scan: np.random.Generator,
 ) -> NDArray[np.int16]:
-    """[Z, X, Y] intensities. ``scene`` is the patient's generator, ``scan`` that of one phase."""
+    """[Z, X, Y] intensities. ``scene`` is the generator of the patient, ``scan`` that of a phase."""
     canvas, depth = _surroundings(look, heart, grid, u, v, scene)
     _paint_heart(canvas, look, heart, grid, scene, scan)
     canvas *= 1 + 0.06 * field(scene, grid, 5.0) + 0.05 * field(scene, grid, 16.0)
@@ -98,7 +98,7 @@ def render(
 def _surroundings(
     look: Look, heart: Heart, grid: Grid, u: Array, v: Array, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Everything but the heart, and the depth under the skin in mm."""
+    """Everything except the heart, and the depth under the skin in mm."""
     height = grid.heights[:, None, None]
     edge = grid.spacing
     fine, medium, coarse = (field(rng, grid, scale) for scale in (4.5, 9.0, 18.0))
@@ -213,10 +213,10 @@ def _paint_heart(
     scene: np.random.Generator,
     scan: np.random.Generator,
 ) -> None:
-    """Walls, blood and what disturbs it."""
+    """Paint walls, blood, trabeculae, papillary muscles and flow."""
     fine, coarse = field(scene, grid, 3.5), field(scene, grid, 20.0)
     x, y = heart.x, heart.y
-    # Towards the apex the surfaces cross the thick slices obliquely: soft edges.
+    # Near the apex, surfaces cross the thick slices obliquely, so edges are soft.
     edge = grid.spacing * (1 + 1.5 * np.clip(heart.along - 0.55, 0, 0.6))
     muscle = look.myocardium * (1 + 0.05 * fine + 0.04 * coarse)
 
@@ -258,7 +258,7 @@ def _paint_heart(
 
 
 def _paint(canvas: Array, inside: Array, value: Array | float, edge: Array | float) -> None:
-    """Lay ``value`` over the canvas where ``inside`` > 0, with an edge ``edge`` mm wide."""
+    """Paint ``value`` on the canvas where ``inside`` > 0, with an edge of width ``edge`` in mm."""
     cover = np.clip(inside / edge + 0.5, 0, 1)
     canvas += cover * (value - canvas)
 
@@ -266,7 +266,7 @@ def _paint(canvas: Array, inside: Array, value: Array | float, edge: Array | flo
 def field(rng: np.random.Generator, grid: Grid, scale: float) -> Array:
     """A smooth random field [Z, X, Y] of about unit variance with structures of ``scale`` mm.
 
-    Cubic B-splines on white noise in millimetres, so that it does not depend on the matrix.
+    Cubic B-splines on white noise in millimetres, so the field does not depend on the matrix size.
     """
     count = int(EXTENT / scale) + 4
     deep = int(160.0 / scale) + 4

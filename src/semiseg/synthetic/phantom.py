@@ -1,7 +1,7 @@
 """The phantom: a seeded generator of short-axis cardiac MRI stacks with labels.
 
-Everything is a function of (seed, patient, phase): the two phases of a patient share the anatomy,
-the surroundings and the slices' positions. See ``docs/phantom.md``.
+An image depends only on (seed, patient, phase). The two phases of a patient share the anatomy, the
+surroundings and the slice positions. See ``docs/phantom.md``.
 """
 
 import json
@@ -19,17 +19,17 @@ from semiseg.synthetic.image import draw_look, render
 PHANTOM_CLASSES: tuple[str, ...] = ("background", "RV", "Myo", "LV")
 PHASES: tuple[Phase, ...] = ("ED", "ES")
 
-# Streams of one patient; adding a stream must not change the others.
+# Random streams of a patient; adding a stream must not change the others.
 ANATOMY, GEOMETRY, LOOK, SCENE, SCAN = range(5)
 
 T = TypeVar("T")
 
 
 class Tracker(Protocol):
-    """What ``write_phantom`` needs of a console."""
+    """The part of a console that ``write_phantom`` uses."""
 
     def track(self, items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
-        """Yield ``items`` and show how far it has come."""
+        """Yield ``items`` and show the progress."""
 
 
 def generate_case(
@@ -39,18 +39,18 @@ def generate_case(
     size: tuple[int, int] | None = None,
     slices: int | None = None,
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.float64]]:
-    """One examination at end-diastole (ED) or end-systole (ES).
+    """Generate one examination at end-diastole (ED) or end-systole (ES).
 
     Equal arguments give equal arrays. All arithmetic is in double precision, so that different
     processors agree after rounding to integers.
 
     Args:
-        seed: of the whole data set.
+        seed: seed of the data set.
         patient: number of the patient, from 1.
         phase: ``"ED"`` or ``"ES"``.
-        size: (X, Y) of the matrix; the field of view stays the patient's own, so that a smaller
-            matrix has larger pixels. Default: the patient's own matrix, 1.6 to 1.9 mm a pixel.
-        slices: how many; they always reach from base to apex. Default: 8 to 10 mm apart.
+        size: (X, Y) of the matrix. The field of view does not change, so a smaller matrix has larger
+            pixels. Default: a random matrix with pixels of 1.6 to 1.9 mm.
+        slices: number of slices from base to apex. Default: slices are 8 to 10 mm apart.
 
     Returns:
         image [X, Y, Z] int16; label [X, Y, Z] uint8 with the codes of ``PHANTOM_CLASSES``;
@@ -87,32 +87,31 @@ def write_phantom(
     slices: int | None = None,
     console: Tracker | None = None,
 ) -> None:
-    """Write a data set in nnU-Net's way: ``images/``, ``labels/`` and ``dataset.json``.
+    """Write a data set as ``images/``, ``labels/`` and ``dataset.json``.
 
     Args:
-        folder: new or empty.
-        patients: how many, numbered from 1; each gives two volumes, ``phantom001_ED.nii.gz`` and
-            ``phantom001_ES.nii.gz``.
-        seed: of the data set.
-        unlabelled: numbers of the patients whose labels are not written.
+        folder: a new or empty folder.
+        patients: number of patients, numbered from 1; each has two volumes, ``phantom001_ED.nii.gz``
+            and ``phantom001_ES.nii.gz``.
+        seed: seed of the data set.
+        unlabelled: numbers of the patients without labels.
         size: see ``generate_case``.
         slices: see ``generate_case``.
-        console: shows progress where given.
+        console: shows the progress, if given.
 
     Raises:
-        UserError: where the folder holds something already, or a number does not fit; nothing is
-            written then.
+        UserError: if the folder is not empty or a number is invalid; nothing is written then.
     """
     import nibabel
 
     folder = Path(folder)
     _check(seed, patients, size, slices)
     if patients < 1:
-        raise UserError(f"The phantom needs at least one patient, got {patients}: ask for more.")
+        raise UserError(f"The phantom needs at least one patient, got {patients}: use 1 or more.")
     wrong = sorted(set(unlabelled) - set(range(1, patients + 1)))
     if wrong:
         raise UserError(
-            f"Unlabelled patient {wrong[0]} does not exist: name numbers from 1 to {patients}."
+            f"Unlabelled patient {wrong[0]} does not exist: use numbers from 1 to {patients}."
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists and is not an empty folder: choose another one.")
@@ -155,9 +154,9 @@ def _check(seed: int, patient: int, size: tuple[int, int] | None, slices: int | 
             "use 0 or more."
         )
     if size is not None and (len(size) != 2 or min(size) < 32):
-        raise UserError(f"The phantom's size is (X, Y), 32 or more each, got {size}: enlarge it.")
+        raise UserError(f"The phantom's size must be (X, Y), each at least 32, got {size}.")
     if slices is not None and slices < 3:
-        raise UserError(f"The phantom needs 3 slices or more, got {slices}: ask for more.")
+        raise UserError(f"The phantom needs at least 3 slices, got {slices}: use 3 or more.")
 
 
 def _stream(seed: int, patient: int, stream: int) -> np.random.Generator:
@@ -167,31 +166,31 @@ def _stream(seed: int, patient: int, stream: int) -> np.random.Generator:
 def _geometry(
     rng: np.random.Generator, anatomy: Patient, size: tuple[int, int] | None, slices: int | None
 ) -> tuple[Grid, NDArray[np.float64], bool]:
-    """Where the slices lie, the affine, and whether they are stored apex first."""
-    own = (4 * int(rng.integers(31, 37)), 4 * int(rng.integers(28, 35)))
+    """The grid, the affine, and whether slices are stored apex first."""
+    matrix = (4 * int(rng.integers(31, 37)), 4 * int(rng.integers(28, 35)))
     spacing = round(rng.uniform(1.6, 1.9), 4)
     if rng.random() < 0.3:
-        own = (own[1], own[0])
+        matrix = (matrix[1], matrix[0])
     gap = float(rng.choice([8.0, 8.5, 9.0, 9.6, 10.0]))
     first, last = rng.uniform(-7, 4), anatomy.length + rng.uniform(-10, 2)
     if size is not None:
-        spacing = max(own[0] / size[0], own[1] / size[1]) * spacing
+        spacing = max(matrix[0] / size[0], matrix[1] / size[1]) * spacing
     if slices is None:
         slices = int(np.clip(round((last - first) / gap) + 1, 6, 10))
     else:
         gap = (last - first) / (slices - 1)
-    # Most examinations turn the field of view; a few are planned almost straight.
+    # Most examinations rotate the field of view; a few are almost axis-aligned.
     rotation = rng.normal(0, 0.30) if rng.random() < 0.85 else rng.normal(0, 0.03)
     centre = (rng.normal(4, 8), rng.normal(2, 8))
     shifts = rng.normal(0, 1.3, (32, 2))[np.arange(slices) % 32]
     heights = np.asarray(first + gap * np.arange(slices), np.float64)
-    grid = Grid(size or own, spacing, gap, heights, rotation, centre, shifts)
+    grid = Grid(size or matrix, spacing, gap, heights, rotation, centre, shifts)
     flip = bool(rng.random() < 0.4)
     return grid, _affine(rng, grid, flip), flip
 
 
 def _affine(rng: np.random.Generator, grid: Grid, flip: bool) -> NDArray[np.float64]:
-    """Short-axis planes of a heart whose apex points left, forward and down (RAS, mm)."""
+    """The affine of short-axis planes of a heart whose apex points left, anterior and down (RAS, mm)."""
     straight = rng.random() < 0.12
     apex = np.array([-0.62, 0.58, -0.53]) + rng.normal(0, 0.12, 3)
     down = np.array([-0.25, 0.25, -0.93]) + rng.normal(0, 0.12, 3)

@@ -1,1 +1,1 @@
-"""The loop on Fabric, optimisers and schedules, checkpoints, logs, the run's folder."""
+"""The training loop on Fabric, optimisers, schedules, checkpoints, logs and run folders."""

@@ -1,4 +1,4 @@
-"""Checkpoints that a crash cannot spoil, and the weights that inference reads."""
+"""Atomic checkpoints for resuming, and weights for inference."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -22,8 +22,7 @@ def _atomically(path: Path, write: Callable[[Path], None]) -> None:
             write(partial)
     except (OSError, RuntimeError, SafetensorError) as error:
         raise UserError(
-            f"{path} could not be written ({_reason(error)}): make room or choose another folder, "
-            "then go on with --resume."
+            f"{path} could not be written ({_reason(error)}): make room, then resume with --resume."
         ) from error
 
 
@@ -32,7 +31,7 @@ def _reason(error: Exception) -> str:
 
 
 def save_checkpoint(folder: Path, step: int, state: Mapping[str, Any]) -> None:
-    """Write ``step-NNNNNNN.pt`` whole or not at all, and keep the last two."""
+    """Write ``step-NNNNNNN.pt`` atomically and delete all but the last two."""
     folder.mkdir(parents=True, exist_ok=True)
     _atomically(folder / f"step-{step:07d}.pt", lambda path: torch.save(dict(state), path))
     for old in sorted(folder.glob("step-*.pt"))[:-KEEP]:
@@ -40,24 +39,24 @@ def save_checkpoint(folder: Path, step: int, state: Mapping[str, Any]) -> None:
 
 
 def newest_step(folder: Path) -> int:
-    """How many steps lie behind by the newest checkpoint's name; 0 without any."""
+    """Return the number of completed steps from the newest checkpoint's name; 0 without one."""
     return max((int(path.stem.partition("-")[2]) for path in folder.glob("step-*.pt")), default=0)
 
 
 def load_checkpoint(folder: Path, say: Callable[[str], None]) -> dict[str, Any] | None:
-    """The newest checkpoint that can be read; a damaged one is named and passed over."""
+    """Return the newest readable checkpoint. Damaged ones are reported and skipped."""
     for path in sorted(folder.glob("step-*.pt"), reverse=True):
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception:  # torch raises many kinds for a file cut short
-            say(f"{path.name} is cut short or damaged: going back to the checkpoint before it.")
+        except Exception:  # torch raises many types for a truncated file
+            say(f"{path.name} is truncated or damaged: using the previous checkpoint.")
             continue
         return state
     return None
 
 
 def save_weights(path: Path, method: nn.Module, facts: Mapping[str, Any]) -> None:
-    """All weights of a method as safetensors, with ``facts`` as text beside them."""
+    """Save all weights of a method as safetensors, with ``facts`` as metadata."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: t.detach().contiguous().cpu() for name, t in method.state_dict().items()}
     metadata = {key: str(value) for key, value in facts.items()}
@@ -65,16 +64,16 @@ def save_weights(path: Path, method: nn.Module, facts: Mapping[str, Any]) -> Non
 
 
 def digest(path: Path) -> str:
-    """What tells one file of weights from another, wherever it lies."""
+    """Return a hash that identifies a file of weights."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def load_weights(path: Path, method: nn.Module) -> dict[str, str]:
-    """Load weights into ``method``; returns the facts that were saved with them.
+    """Load weights into ``method`` and return the facts that were saved with them.
 
     Raises:
-        UserError: where the file is missing, cut short, or of another method or size.
+        UserError: if the file is missing, damaged, or of another method or size.
     """
     if not path.is_file():
         raise UserError(f"{path} does not exist: train the run first (semiseg train --resume).")
@@ -84,12 +83,12 @@ def load_weights(path: Path, method: nn.Module) -> dict[str, str]:
             facts = dict(file.metadata() or {})
     except (SafetensorError, OSError):
         raise UserError(
-            f"{path} is cut short or damaged: give --weights last, or resume the run."
+            f"{path} is truncated or damaged: use --weights last, or resume the run."
         ) from None
     try:
         method.load_state_dict(tensors)
     except RuntimeError:
         raise UserError(
-            f"{path} does not fit the run's own config.yaml: was either changed?"
+            f"{path} does not fit the run's config.yaml: restore the file that was changed."
         ) from None
     return facts

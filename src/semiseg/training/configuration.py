@@ -1,4 +1,4 @@
-"""From the words of a person (method, preset, settings) and the data to a resolved configuration."""
+"""Resolve the configuration of a training from the data, the method, a preset and settings."""
 
 import dataclasses
 import math
@@ -13,11 +13,12 @@ from semiseg.data.loader import labelled_slices_of
 from semiseg.data.manifest import Decision, Manifest
 from semiseg.data.task import Task
 from semiseg.errors import UserError
+from semiseg.evaluation.protocols import find_protocol
 from semiseg.preparation.auto_config import SIZE, decide, suit
 from semiseg.training.patients import Cases
 
 SMALL, SMALL_3D = "cpu", "cpu-3d"
-"""The profiles that a machine without a GPU takes where no preset is asked for."""
+"""The presets used on a machine without a GPU if none is given."""
 
 
 def resolve_config(
@@ -30,28 +31,29 @@ def resolve_config(
 ) -> Resolved:
     """Resolve the configuration of one training.
 
-    Layers, later ones win: the method's needs, the data, the preset, ``--set``, a study's row.
+    Layers in ascending precedence: the method's settings, the data, the preset, ``--set``, a study's
+    row.
 
     Args:
         data: the manifest of the data.
-        method: default: the preset's.
+        method: default: the preset's method.
         preset: name or file.
-        settings: ``section.key=value`` each.
-        sections: of a benchmark's variant; they come last, so that a row is what its name says.
-        small: without a preset, take the profile of a machine without a GPU, below what the data say.
+        settings: strings ``section.key=value``.
+        sections: sections of a benchmark's variant; they take precedence over all other layers.
+        small: without a preset, use that for a machine without a GPU.
 
     Raises:
-        UserError: for an unknown method, preset or option, with the nearest name; for a setting of
-            another method, where no ``sections`` say that several are compared.
+        UserError: for an unknown method, preset or option, with the nearest name; without
+            ``sections``, for a setting of another method.
     """
     content = presets.load(preset, method) if preset else {}
     name = method or content.get("method")
     if name is None:
-        raise UserError(f"Say which method: --method {' | '.join(methods.table())}.")
+        raise UserError(f"Choose a method: --method {' | '.join(methods.table())}.")
     entry = methods.entry(name)
     cls = entry.load()
     given = parse_assignments(settings)
-    # a preset of slices is for slices, whatever the data suggest
+    # a preset for slices takes precedence over volumes that the data suggest
     named = content.get("data", {}).get("dimensions", 2) if preset else 3
     asked = given.get("data", {}).get("dimensions")
     volumes = 3 in entry.dimensions and (asked or named) == 3
@@ -67,7 +69,7 @@ def resolve_config(
         suggested = any(d.option == "data.dimensions" for d in decisions)
         preset = SMALL_3D if suggested or asked == 3 else SMALL
         chosen = presets.sections(presets.load(preset, name))
-        layers.append(Layer(f"preset '{preset}', as there is no GPU", chosen))
+        layers.append(Layer(f"preset '{preset}', because there is no GPU", chosen))
         affordable = chosen["data"].get("size", 0)
         layers += _layers([d for d in decisions if d.option != SIZE or d.value < affordable])
     else:
@@ -77,10 +79,10 @@ def resolve_config(
     others = [section for section in given if section in methods.table() and section != name]
     if others and sections is None:
         raise UserError(
-            f"--set {others[0]}.{next(iter(given[others[0]]))}: that is an option of {others[0]}, but "
-            f"{name} is trained."
+            f"--set {others[0]}.{next(iter(given[others[0]]))} is an option of {others[0]}, but the method "
+            f"is {name}: remove the setting or change --method."
         )
-    if asked in (2, 3):  # before anything of a preset for slices contradicts it
+    if asked in (2, 3):  # before an option of a preset for slices conflicts with it
         check_dimensions(data.task, name, int(asked))
     layers.append(Layer("--set", given))
     if sections:
@@ -90,28 +92,29 @@ def resolve_config(
         lambda network: networks.entry(network).config(), cls.uses,
     )  # fmt: skip
     resolved = resolve(known, layers, preset)
+    find_protocol(resolved.config.evaluation.protocol)
     check_dimensions(data.task, name, resolved.config.data.dimensions)
     return resolved
 
 
 def check_dimensions(task: Task, method: str, dimensions: int) -> None:
-    """Refuse volumes of pictures, and dimensions that a method is not made for.
+    """Check that the data and the method support ``dimensions``.
 
     Raises:
-        UserError: naming what fits.
+        UserError: if not; the message names values that fit.
     """
     if dimensions == 3 and task.kind == "pictures":
         raise UserError("data.dimensions 3 is for volumes, and these are pictures: take 2.")
     if dimensions not in methods.entry(method).dimensions:
         able = [name for name, line in methods.table().items() if dimensions in line.dimensions]
         raise UserError(
-            f"{method} is for {'volumes' if dimensions == 2 else 'slices'}: take --set "
+            f"{method} is for {'volumes' if dimensions == 2 else 'slices'}: use --set "
             f"data.dimensions={5 - dimensions}, or one of {', '.join(able)}."
         )
 
 
 def _layers(decisions: Sequence[Decision]) -> list[Layer]:
-    """A layer a decision, since each has its own reason."""
+    """Return one layer per decision, because each has its own reason."""
     layers = []
     for decision in decisions:
         section, _, key = decision.option.partition(".")
@@ -120,15 +123,15 @@ def _layers(decisions: Sequence[Decision]) -> list[Layer]:
 
 
 def count_iterations(resolved: Resolved, cases: Cases) -> Resolved:
-    """Turn ``training.epochs`` into iterations: an epoch is one pass over the labelled images.
+    """Convert ``training.epochs`` to iterations. An epoch is one pass over the labelled images.
 
-    All methods of a comparison then have as many iterations, whatever part of a batch they fill
-    with labelled images.
+    The count does not depend on the number of labelled images in a method's batch, so all methods of a
+    comparison have the same number of iterations.
     """
     training = resolved.config.training
     if training.epochs is None:
         return resolved
-    flat = resolved.config.data.dimensions == 2  # a patch of every volume is a pass in 3D
+    flat = resolved.config.data.dimensions == 2  # in 3D a pass is one patch of every volume
     images = len(labelled_slices_of(cases.labelled) if flat else cases.labelled)
     iterations = training.epochs * math.ceil(images / training.labelled_batch_size)
     config = resolved.config.model_copy(
@@ -143,7 +146,7 @@ def count_iterations(resolved: Resolved, cases: Cases) -> Resolved:
 
 
 def choose_precision(resolved: Resolved, device: torch.device) -> Resolved:
-    """Turn ``training.precision`` auto into what it means on ``device``, for resuming anywhere."""
+    """Replace ``training.precision=auto`` by its value on ``device``, so a resumed run keeps it."""
     training = resolved.config.training
     if training.precision != "auto":
         return resolved
@@ -157,9 +160,9 @@ def choose_precision(resolved: Resolved, device: torch.device) -> Resolved:
 
 
 def auto_precision(device: torch.device, dimensions: int) -> tuple[str, str]:
-    """The precision that pays on ``device``, and why.
+    """Return the fastest precision on ``device`` and the reason.
 
-    bf16-mixed on a CPU serves slices alone: torch's bf16 gradient of some 3D convolutions is wrong.
+    On a CPU, bf16-mixed is only for slices: torch's bf16 gradient of some 3D convolutions is wrong.
     """
     if device.type == "cuda":
         mixed = "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
@@ -172,7 +175,7 @@ def auto_precision(device: torch.device, dimensions: int) -> tuple[str, str]:
 
 
 def cpu_has_bf16() -> bool:
-    """Whether this CPU computes in bf16 (AVX512_BF16 or AMX); elsewhere it is emulated and slow."""
+    """Return whether the CPU has bf16 instructions (AVX512_BF16 or AMX); emulation is slow."""
     ask = getattr(torch.cpu, "get_capabilities", None)  # not in older versions of torch
     able = ask() if ask is not None else {}
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))

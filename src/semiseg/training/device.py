@@ -1,4 +1,4 @@
-"""The device that ``--device`` means."""
+"""The option ``--device``."""
 
 import torch
 
@@ -6,17 +6,17 @@ from semiseg.errors import UserError
 
 
 def torch_device(device: str) -> torch.device:
-    """The device that ``--device`` means.
+    """Return the torch device for ``--device``.
 
     Args:
-        device: auto (a GPU where there is one), cpu or cuda.
+        device: auto (a GPU if available), cpu or cuda.
 
     Raises:
-        UserError: for an unknown device, or a GPU that is not there.
+        UserError: if the device is unknown or not available.
     """
     if device not in ("auto", "cpu", "cuda"):
-        raise UserError(f"--device {device} is unknown: take auto, cpu or cuda.")
+        raise UserError(f"--device {device} is unknown: use auto, cpu or cuda.")
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
-        raise UserError("--device cuda: no CUDA GPU is visible here; take --device cpu.")
+        raise UserError("--device cuda needs a CUDA GPU, and none is visible: use --device cpu.")
     return torch.device("cuda" if available and device != "cpu" else "cpu")

@@ -1,4 +1,4 @@
-"""Lightning Fabric for one device, or for the processes that torchrun has started."""
+"""Lightning Fabric for one device, or for processes started by torchrun."""
 
 import logging
 import os
@@ -12,20 +12,20 @@ from semiseg.training.device import torch_device
 
 
 def make_fabric(device: str, precision: str) -> Fabric:
-    """One device, or one process of several where torchrun has started them.
+    """Create a Fabric for one device, or for this process of a group started by torchrun.
 
     Args:
         device: auto, cpu or cuda.
-        precision: Fabric's name of it, such as '32-true' or 'bf16-mixed'.
+        precision: Fabric's name, such as '32-true' or 'bf16-mixed'.
 
     Raises:
-        UserError: for a device that is unknown or not there, and for a precision that it lacks.
+        UserError: if the device is unknown or not available, or does not support the precision.
     """
     on_gpu = torch_device(device).type == "cuda"
     if not on_gpu and precision == "16-mixed":
-        raise UserError("training.precision 16-mixed needs a GPU; take 32-true or bf16-mixed.")
+        raise UserError("training.precision 16-mixed needs a GPU: use 32-true or bf16-mixed.")
     warnings.filterwarnings("ignore", module="lightning_fabric")
-    # it announces the precision
+    # it logs the precision
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     processes = world_size()
     if processes == 1:
@@ -33,7 +33,7 @@ def make_fabric(device: str, precision: str) -> Fabric:
     here = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
     fabric = Fabric(
         accelerator="cuda" if on_gpu else "cpu", devices=here, num_nodes=processes // here,
-        # a term that has not begun yet, or has ended, leaves its projector without a gradient
+        # the parameters of a loss term have no gradient while the term is inactive
         strategy=DDPStrategy(find_unused_parameters=True), precision=precision,  # type: ignore[arg-type]
     )  # fmt: skip
     fabric.launch()
@@ -41,10 +41,10 @@ def make_fabric(device: str, precision: str) -> Fabric:
 
 
 def world_size() -> int:
-    """How many processes torchrun has started; 1 without it."""
+    """Return the number of processes started by torchrun; 1 without torchrun."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def rank() -> int:
-    """The number of this process among those that torchrun has started; 0 without it."""
+    """Return the rank of this process under torchrun; 0 without torchrun."""
     return int(os.environ.get("RANK", "0"))

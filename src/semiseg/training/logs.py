@@ -1,4 +1,4 @@
-"""CSV and JSON lines always, TensorBoard where asked for; exact after a resume."""
+"""Logs of a run: CSV, JSON lines and, optionally, TensorBoard. Resumed runs have no duplicates."""
 
 import csv
 import json
@@ -8,15 +8,15 @@ from typing import Any
 
 
 class CsvLog:
-    """Rows with a ``step`` column. Rows after the step that a run resumes from are taken out."""
+    """A CSV file with a ``step`` column. Rows after the step of a resumed run are removed."""
 
     def __init__(self, path: Path, after: int) -> None:
-        """Args: after: the number of steps that are done."""
+        """Args: after: number of completed steps."""
         self.path = path
         self.columns: list[str] = []
         if path.is_file():
             rows = read_csv(path)
-            # a row that a crash cut short lacks columns, and even its step may have lost digits
+            # a truncated row lacks columns, and its step may lack digits
             whole = [row for row in rows if None not in row.values()]
             kept = [row for row in whole if _number(row.get("step")) <= after]
             self.columns = list(rows[0]) if rows else []
@@ -30,7 +30,7 @@ class CsvLog:
             writer.writerows(rows)
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Append ``row``; a new column makes the file be written anew."""
+        """Append ``row``. A new column rewrites the file."""
         rounded = {k: f"{v:.6g}" if isinstance(v, float) else str(v) for k, v in row.items()}
         if any(name not in self.columns for name in rounded):
             rows = read_csv(self.path) if self.path.is_file() else []
@@ -48,7 +48,7 @@ def _number(text: str | None) -> float:
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """The rows of a log."""
+    """Return the rows of a log."""
     with path.open(newline="", encoding="utf-8") as file:
         return [dict(row) for row in csv.DictReader(file)]
 
@@ -57,7 +57,7 @@ class Logs:
     """All logs of one run."""
 
     def __init__(self, folder: Path, done: int, tensorboard: bool) -> None:
-        """Args: done: steps that lie behind (rows after them are taken out)."""
+        """Args: done: number of completed steps; rows after them are removed."""
         self.folder = folder
         names = ("metrics", "validation", "gradients")
         self.tables = {name: CsvLog(folder / f"{name}.csv", done) for name in names}
@@ -70,7 +70,7 @@ class Logs:
         self.board = _tensorboard(folder) if tensorboard else None
 
     def write(self, table: str, row: Mapping[str, Any]) -> None:
-        """One row of ``metrics``, ``validation`` or ``gradients``, with a ``step``."""
+        """Write a row with a ``step`` to ``metrics``, ``validation`` or ``gradients``."""
         self.tables[table].write(row)
         with self.lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"table": table, **row}) + "\n")
@@ -93,7 +93,7 @@ def _step(line: str) -> float:
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
-        return float("inf")  # a line that a crash cut short
+        return float("inf")  # a truncated line
 
 
 def _tensorboard(folder: Path) -> Any:
@@ -104,4 +104,6 @@ def _tensorboard(folder: Path) -> Any:
     try:
         return TensorBoardLogger(root_dir=folder, name="tensorboard", version="")
     except ModuleNotFoundError:
-        raise UserError("training.tensorboard needs 'pip install semiseg[tensorboard]'.") from None
+        raise UserError(
+            "training.tensorboard needs TensorBoard: run 'pip install semiseg[tensorboard]'."
+        ) from None

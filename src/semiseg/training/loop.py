@@ -1,4 +1,4 @@
-"""The training loop: flat, on Fabric, readable aloud."""
+"""The training loop."""
 
 import dataclasses
 import math
@@ -28,7 +28,7 @@ from semiseg.training.validation import validation_dice
 
 @dataclasses.dataclass
 class Progress:
-    """Where the training is: all of it goes into a checkpoint."""
+    """The state of the loop that a checkpoint stores."""
 
     done: int = 0
     best_dice: float = -1.0
@@ -40,8 +40,8 @@ class Progress:
 class Hooks:
     """Callbacks of the training loop.
 
-    ``advance(steps, note)`` moves a progress bar, ``say`` prints a sentence, ``stop()`` returns True
-    to end the training after the current step (of one process).
+    ``advance(steps, note)`` moves a progress bar, ``say`` prints a sentence, and ``stop()`` returns True
+    to end the training after the current step (with a single process).
     """
 
     advance: Callable[[int, str], None] = lambda steps, note: None
@@ -50,13 +50,13 @@ class Hooks:
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:
-    """Make all random draws of a step (dropout, patches) a function of (seed, step, rank)."""
+    """Seed torch for a step, so its random numbers depend only on (seed, step, rank)."""
     state = np.random.SeedSequence((seed, 4, step, rank)).generate_state(1, np.uint64)[0]
     torch.manual_seed(int(state >> 1))
 
 
 def batch_counts(method: Method, config: RunConfig) -> tuple[int, int]:
-    """Labelled and unlabelled images of a batch."""
+    """Return the numbers of labelled and unlabelled images in a batch."""
     training = config.training
     if not method.uses_unlabelled:
         return training.batch_size if method.fills_batch else training.labelled_batch_size, 0
@@ -72,13 +72,13 @@ def train_step(
     step: Step,
     training: TrainingConfig,
 ) -> dict[str, Tensor]:
-    """One step: seed, rates, forward, backward, update. Returns the weighted loss terms.
+    """Run one training step and return the weighted loss terms.
 
     Args:
-        fabric: what ``model`` and ``optimisers`` were set up with.
-        model: the wrapped ``method``.
+        fabric: the Fabric of ``model`` and ``optimisers``.
+        model: ``method``, wrapped by ``fabric``.
         batch: on the device.
-        step: its index decides on random draws and rates.
+        step: its index determines the random numbers and the learning rates.
     """
     seed_step(training.seed, step.index, fabric.global_rank)
     set_rates(optimisers, step.index, training)
@@ -105,11 +105,11 @@ def fit(
 ) -> Progress:
     """Train ``method`` until ``training.iterations``, or until ``seconds`` have passed.
 
-    Goes on from the run's newest checkpoint where there is one; on a CPU the weights are then those
-    of an uninterrupted run, bit for bit.
+    Resumes from the run's newest checkpoint if there is one. On a CPU the weights then equal those of
+    an uninterrupted run bit for bit.
 
     Raises:
-        RunFailure: where a loss term is no longer finite.
+        RunFailure: if a loss term is not finite.
     """
     training = config.training
     built = build_optimisers(method.parameter_groups(), training)
@@ -149,12 +149,12 @@ def fit(
                 row = {"step": progress.done, **means, "lr": optimisers[0].param_groups[0]["lr"]}
                 logs.write("metrics", row | {"seconds": round(progress.seconds, 3)})
         if ended or progress.done % training.validate_every == 0:
-            # a checkpoint must never hold weights that a non-finite loss has reached
+            # a checkpoint must not contain weights after a non-finite loss
             meter.check(progress.done)
             _validate(fabric, method, data, cases, config, run, progress, logs)
             model.train()
         elif stopped and fabric.is_global_zero:
-            # not scored: a training that goes on chooses among the same steps as an unbroken one
+            # not scored, so a resumed run selects among the same steps as an uninterrupted one
             meter.check(progress.done)
             _save_unscored(method, run, progress)
         if progress.done in training.keep_weights_at and fabric.is_global_zero:
@@ -173,7 +173,7 @@ def fit(
 
 
 def _save_unscored(method: Method, run: RunFolder, progress: Progress) -> None:
-    """The last weights, which also are the best where none have been scored yet."""
+    """Save the weights as last, and also as best if none have been scored yet."""
     names = ["last"] if progress.best_step else ["last", "best"]
     for name in names:
         save_weights(run.weights / f"{name}.safetensors", method, {"step": progress.done})
@@ -225,7 +225,7 @@ def _validate(
     progress: Progress,
     logs: Logs | None,
 ) -> None:
-    """Score the validation cases, keep the best weights and always the last."""
+    """Score the validation cases; save the last weights and, if they improve, the best."""
     if logs is not None:
         facts: dict[str, Any] = {"step": progress.done}
         if cases.validation:
@@ -236,7 +236,7 @@ def _validate(
             )
             scores = validation_dice(predictor, data, cases.validation)
             logs.write("validation", {"step": progress.done, "network": network, **scores})
-            if math.isfinite(scores["dice"]):  # no case may hold any foreground
+            if math.isfinite(scores["dice"]):  # NaN if no case has foreground
                 facts["validation_dice"] = scores["dice"]
             method.train()
         save_weights(run.weights / "last.safetensors", method, facts)
@@ -251,9 +251,9 @@ def _validate(
 def measured_gradients(
     fabric: Fabric, method: Method, batch: Batch, step: Step
 ) -> list[dict[str, Any]]:
-    """`gradient_sizes` of a step, in a forward pass of their own that leaves the method as it was.
+    """Return `gradient_sizes` of a step from a separate forward pass; restore all buffers.
 
-    Fabric's wrapper takes no other backward pass than its own where precision is mixed.
+    In mixed precision, Fabric's wrapper does not allow other backward passes than its own.
     """
     before = {name: buffer.clone() for name, buffer in method.named_buffers()}
     with fabric.autocast():
@@ -265,7 +265,7 @@ def measured_gradients(
 
 
 def gradient_sizes(terms: dict[str, Tensor], method: Method) -> list[dict[str, Any]]:
-    """The norm of each weighted term's own gradient, per parameter group."""
+    """Return the gradient norm of each weighted term, per parameter group."""
     groups = method.parameter_groups()
     parameters = [p for group in groups for p in group.parameters]
     rows = []
@@ -288,7 +288,7 @@ def gradient_sizes(terms: dict[str, Tensor], method: Method) -> list[dict[str, A
 
 
 class _Meter:
-    """Means of loss terms between two readings, without a host synchronisation per step."""
+    """Means of loss terms between two reads, without a host synchronisation per step."""
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
@@ -302,13 +302,13 @@ class _Meter:
             value = term.detach()
             self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value
             self.counts[name] = self.counts.get(name, 0) + 1
-            # 0 while finite; the step count at the first value that is not
+            # 0 while finite, then the step of the first non-finite value
             bad = self.first_bad.get(name, torch.zeros_like(value))
             now = torch.where(torch.isfinite(value), 0.0, float(self.steps))
             self.first_bad[name] = torch.where(bad > 0, bad, now)
 
     def check(self, done: int) -> None:
-        """Raise where a term was not finite, naming the one that was first."""
+        """Raise `RunFailure` if a term was not finite; name the first one."""
         if not self.first_bad:
             return
         first = {name: float(value) for name, value in self.first_bad.items()}
@@ -317,14 +317,14 @@ class _Meter:
             name = min(bad, key=lambda n: bad[n])
             at = done - self.steps + int(bad[name])
             raise RunFailure(
-                f"The loss term '{name}' was no longer finite at iteration {at}: the run stops. What "
-                "was good is kept; begin anew (another -o, or --overwrite) with a lower "
-                "training.learning_rate or training.clip_gradients=1, and on a GPU "
+                f"The loss term '{name}' is not finite at iteration {at}, and the run stopped. Earlier "
+                "checkpoints are kept. Start again (another -o, or --overwrite) with a lower "
+                "training.learning_rate or training.clip_gradients=1, and on a GPU with "
                 "training.precision=32-true."
             )
 
     def read(self, done: int) -> dict[str, float]:
-        """Mean of each term and of their sum (``loss``) since the last reading."""
+        """Return the mean of each term and of their sum (``loss``) since the last read."""
         self.check(done)
         means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
         self.sums, self.counts, self.first_bad, self.steps = {}, {}, {}, 0

@@ -1,4 +1,4 @@
-"""Optimisers of a method's parameter groups; learning rates are a function of the step."""
+"""Optimisers of a method's parameter groups, and learning rates as a function of the step."""
 
 import math
 from collections.abc import Sequence
@@ -14,13 +14,14 @@ from semiseg.methods.base import ParameterGroup
 def build_optimisers(
     groups: Sequence[ParameterGroup], config: TrainingConfig
 ) -> list[torch.optim.Optimizer]:
-    """One optimiser per kind that the groups ask for; SGD with momentum, Adam or AdamW.
+    """Build one optimiser per kind and settings of the groups: SGD with momentum, Adam or AdamW.
 
-    Fused into one kernel: on a CPU the loop over a Swin-Unet's hundreds of small tensors was a quarter
-    of a cross-teaching step. Not with 16-mixed, whose gradients could then not be clipped.
+    Optimisers are fused: on a CPU the unfused loop over the many small tensors of a Swin-Unet took a
+    quarter of a cross-teaching step. With 16-mixed they are not, because gradients of a fused optimiser
+    cannot be clipped.
 
     Raises:
-        UserError: for several optimisers under 16-mixed, which scales gradients for one.
+        UserError: for several optimisers with 16-mixed, which scales gradients for one only.
     """
     kinds: dict[tuple[str, str], list[ParameterGroup]] = {}
     for group in groups:
@@ -29,7 +30,7 @@ def build_optimisers(
     if len(kinds) > 1 and config.precision == "16-mixed":
         raise UserError(
             "training.precision 16-mixed scales the gradients of one optimiser, and this method has "
-            f"{len(kinds)}: take bf16-mixed or 32-true."
+            f"{len(kinds)}: use bf16-mixed or 32-true."
         )
     return [_build(kind, members, config) for (kind, _), members in kinds.items()]
 
@@ -56,10 +57,10 @@ def _build(
 
 
 def rate_factor(step: int, total: int, warmup: float, power: float | None) -> float:
-    """The part of its base rate that a group has at ``step`` (0 to total - 1).
+    """Return the factor of a group's base learning rate at ``step`` (0 to total - 1).
 
-    Linear from 1/w to 1 over the first w = ``warmup * total`` steps; over the S steps that remain
-    (1 - s/S)^power, or half a cosine, (1 + cos(pi s/S)) / 2, where ``power`` is None.
+    Linear from 1/w to 1 over the first w = ``warmup * total`` steps. Over the remaining S steps it is
+    (1 - s/S)^power, or, if ``power`` is None, half a cosine, (1 + cos(pi s/S)) / 2.
     """
     rising = round(warmup * total)
     if step < rising:
@@ -71,7 +72,7 @@ def rate_factor(step: int, total: int, warmup: float, power: float | None) -> fl
 def set_rates(
     optimisers: Sequence[torch.optim.Optimizer], step: int, config: TrainingConfig
 ) -> None:
-    """Give every group its rate for ``step``."""
+    """Set the learning rate of every group for ``step``."""
     power = None if config.schedule == "cosine" else config.power
     for optimiser in optimisers:
         for group in optimiser.param_groups:

@@ -1,4 +1,4 @@
-"""Which patients a training takes: those whose labels it reads, and those that choose its weights."""
+"""The labelled patients of a training, and those that select its checkpoint."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ FEWEST_FOR_VALIDATION = 5
 
 @dataclasses.dataclass(frozen=True)
 class Cases:
-    """The cases of a training: with labels, without, and those that choose the checkpoint."""
+    """The cases of a training: labelled, unlabelled, and those that select the checkpoint."""
 
     labelled: Sequence[Case]
     unlabelled: Sequence[Case]
@@ -21,10 +21,10 @@ class Cases:
 
 
 def choose_patients(data: PreparedData, labelled: str, labelled_seed: int | None) -> RunSplit:
-    """The patients whose labels a training reads, and those that choose its checkpoint.
+    """Choose the labelled patients of a training and those that select its checkpoint.
 
-    Without a validation part a fifth of the labelled patients serves; below five labelled patients
-    there is none and the last checkpoint is taken.
+    If the data have no validation part, a fifth of the labelled patients is used. With fewer than five
+    labelled patients there is no validation, and the last checkpoint is used.
     """
     split = data.manifest.split
     with_labels = _patients(data.of_patients(split.train, labelled=True))
@@ -52,7 +52,7 @@ def _patients(cases: Sequence[Case]) -> list[str]:
 
 
 def cases_of(data: PreparedData, split: RunSplit) -> Cases:
-    """The cases of a run's split. A labelled patient's cases without a label count as unlabelled."""
+    """Return the cases of a run's split. Labelled patients can have unlabelled cases."""
     labelled = data.of_patients(split.labelled, labelled=True)
     chosen = {case.identifier for case in labelled}
     unlabelled = [c for c in data.of_patients(split.split.train) if c.identifier not in chosen]

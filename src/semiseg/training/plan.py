@@ -1,6 +1,6 @@
-"""The plan of a training: its configuration, its patients, its length and its precision.
+"""The plan of a training: configuration, patients, length and precision.
 
-``train``, its dry run, ``run`` and ``benchmark`` make the same plan.
+``train``, its dry run, ``run`` and ``benchmark`` all use this plan.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ from semiseg.training.run_folder import RunSplit
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Everything that is decided before a training begins."""
+    """All decisions before a training starts."""
 
     resolved: Resolved
     split: RunSplit
@@ -53,18 +53,19 @@ def plan_training(
 ) -> Plan:
     """Resolve the configuration, choose the patients, count the iterations, choose the precision.
 
-    Without a preset, and where no ``sections`` say that methods are compared, a machine without a
-    GPU takes the profile of a small machine.
+    Without a preset and without ``sections``, a machine without a GPU uses the preset for small
+    machines.
 
     Args:
         data: the prepared data.
         method, preset, settings, sections: see `resolve_config`.
         labelled: '7', '10%', 'all' or a text file of patients.
-        labelled_seed: of the labelled patients; None: the data's own order where it has one, else 0.
-        device: what the training runs on.
+        labelled_seed: seed of the draw of labelled patients; None: the data's order if it has one,
+            else 0.
+        device: the device of the training.
 
     Raises:
-        UserError: for anything that does not fit.
+        UserError: if an option does not fit the data.
     """
     small = sections is None and device.type == "cpu"
     resolved = resolve_config(data.manifest, method, preset, settings, sections, small)
@@ -75,7 +76,7 @@ def plan_training(
 
 
 def _absolute(resolved: Resolved) -> Resolved:
-    """The path of ``training.weights_from`` as one that holds from anywhere."""
+    """Make the path of ``training.weights_from`` absolute."""
     training = resolved.config.training
     if training.weights_from is None:
         return resolved
@@ -86,10 +87,10 @@ def _absolute(resolved: Resolved) -> Resolved:
 
 
 def check_volumes(data: PreparedData, cases: Cases, config: RunConfig) -> None:
-    """Refuse to resample volumes that carry no spacing.
+    """Check that volumes that are resampled have a spacing.
 
     Raises:
-        UserError: naming the first.
+        UserError: naming the first volume without one.
     """
     if config.data.dimensions == 3 and config.data.spacing is not None:
         for case in (*cases.labelled, *cases.unlabelled, *cases.validation):
@@ -97,10 +98,10 @@ def check_volumes(data: PreparedData, cases: Cases, config: RunConfig) -> None:
 
 
 def check_classes(data: PreparedData, cases: Cases) -> list[str]:
-    """Sentences on classes that no labelled case shows, which nothing can then learn.
+    """Return warnings about classes without a labelled case.
 
     Raises:
-        UserError: where that holds for all of them.
+        UserError: if there is no labelled case of any class.
     """
     seen: set[int] = set()
     for case in cases.labelled:
@@ -113,37 +114,37 @@ def check_classes(data: PreparedData, cases: Cases) -> list[str]:
         return []
     if len(missing) == len(data.task.foreground):
         raise UserError(
-            "The labels of the labelled cases hold nothing but background: choose other cases with "
-            "--labelled, or draw them anew with --labelled-seed."
+            "The labels of the labelled cases contain only background: choose other cases with "
+            "--labelled or --labelled-seed."
         )
     return [
-        f"no labelled case shows {' or '.join(missing)}, which therefore will not be learned: choose "
+        f"no labelled case contains {' or '.join(missing)}, which the networks cannot learn: choose "
         "other cases with --labelled or --labelled-seed"
     ]
 
 
 def check_terms(method: Method, config: RunConfig, cases: Cases) -> None:
-    """Refuse a run in which a loss term could never act.
+    """Check that every loss term can become active.
 
     Raises:
-        UserError: naming the term and what to change.
+        UserError: if not; the message names the term and what to change.
     """
     name, iterations = config.method, config.training.iterations
     if method.uses_unlabelled and not cases.unlabelled and not _unlabelled_slices(config, cases):
         raise UserError(
-            f"No unlabelled image is left for {name}: every training case is labelled. Take "
-            "--method supervised, or fewer cases with --labelled."
+            f"{name} needs unlabelled images, and every training case is labelled: use --method "
+            "supervised, or fewer cases with --labelled."
         )
     for term, start in method.active_from(iterations).items():
         if start >= iterations:
             raise UserError(
-                f"The loss term '{term}' of {name} would begin at iteration {start:,}, but the run has "
-                f"{iterations:,}: raise training.iterations or let it begin earlier."
+                f"The loss term '{term}' of {name} starts at iteration {start:,}, but the run has only "
+                f"{iterations:,}: increase training.iterations or start the term earlier."
             )
 
 
 def derived(config: RunConfig) -> list[Derived]:
-    """Values that the networks and the method take from the input's size."""
+    """Return the values that the networks and the method derive from the input's size."""
     found: list[Derived] = []
     for name in config.networks:
         cls = networks.entry(name).load()
@@ -154,7 +155,7 @@ def derived(config: RunConfig) -> list[Derived]:
 
 
 def describe(data: PreparedData, plan: Plan) -> list[str]:
-    """Counts of what is counted, and every value that is not a default with its origin."""
+    """Describe a plan in lines: its cases, and every value that is not a default with its origin."""
     resolved, split, cases = plan.resolved, plan.split, plan.cases
     kind, name = data.task.kind, resolved.config.method
     ignored = _unlabelled_slices(resolved.config, cases)
@@ -165,7 +166,7 @@ def describe(data: PreparedData, plan: Plan) -> list[str]:
     validation = (
         f"validation: {counted(cases.validation, kind)}"
         if cases.validation
-        else "validation: none (fewer than five labelled patients): the last checkpoint is taken"
+        else "validation: none (fewer than five labelled patients): the last checkpoint is used"
     )
     if split.validation_from_training:
         validation += " (a fifth of the labelled ones: the data have no validation part)"
@@ -195,7 +196,7 @@ def describe(data: PreparedData, plan: Plan) -> list[str]:
 
 
 def _unlabelled_slices(config: RunConfig, cases: Cases) -> int:
-    """How many slices of labelled cases train as unlabelled images; in 3D they stay in their volume."""
+    """Count the slices of labelled cases without a label, which are unlabelled images in 2D."""
     return len(unlabelled_slices_of(cases.labelled)) if config.data.dimensions == 2 else 0
 
 

@@ -1,14 +1,15 @@
-"""A run is a folder that explains itself.
+"""The folder of a run.
 
 ::
 
     RUN/config.yaml       the resolved configuration
-    RUN/run.json          data, origins of values, the command, environment, git state
-    RUN/task.json         the task, RUN/split.json the patients of each part
-    RUN/metrics.csv       loss terms and rates; validation.csv, log.jsonl, gradients.csv
+    RUN/run.json          data, origins of values, command, environment, git state
+    RUN/task.json         the task
+    RUN/split.json        the patients of each part
+    RUN/metrics.csv       loss terms and learning rates; validation.csv, log.jsonl, gradients.csv
     RUN/weights/          best.safetensors, last.safetensors
-    RUN/checkpoints/      what --resume reads
-    RUN/finished.json     written last
+    RUN/checkpoints/      read by --resume
+    RUN/finished.json     result, written when the training ends
 """
 
 import contextlib
@@ -30,11 +31,11 @@ from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.files import atomic_write
 
-FORMAT = 2  # of the folder, in config.yaml; folders of another format are refused
+FORMAT = 2  # stored in config.yaml; folders of another format raise
 
 
 class RunSplit(BaseModel):
-    """Who is who in a run: patients, with the labelled ones among those for training."""
+    """The patients of a run's parts, and the labelled ones among those for training."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,7 +46,7 @@ class RunSplit(BaseModel):
 
 
 class RunFolder:
-    """Paths, and reading and writing of what explains a run."""
+    """The paths of a run, with reading and writing of its metadata."""
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
@@ -53,11 +54,11 @@ class RunFolder:
         self.weights = self.folder / "weights"
 
     def exists(self) -> bool:
-        """Whether a run was begun here."""
+        """Return whether the folder contains a run."""
         return (self.folder / "config.yaml").is_file()
 
     def create(self, config: RunConfig, task: Task, split: RunSplit, facts: dict[str, Any]) -> None:
-        """Write everything that is known before the first step; ``config.yaml`` comes last."""
+        """Write the metadata that is known before the first step; ``config.yaml`` comes last."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.write_json("run.json", facts | environment())
@@ -72,17 +73,17 @@ class RunFolder:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the folder while training into it: two processes would spoil each other's files.
+        """Lock the folder during training, so that only one process writes to it.
 
         Raises:
-            UserError: where another process holds it.
+            UserError: if another process holds the lock.
         """
         lock = FileLock(self.folder / ".lock")
         try:
             lock.acquire(blocking=False)
         except Timeout:
             raise UserError(
-                f"{self.folder} is being trained by another process: wait for it, or take another -o."
+                f"Another process is training in {self.folder}: wait for it, or use another -o."
             ) from None
         try:
             yield
@@ -94,7 +95,7 @@ class RunFolder:
         path = self.folder / "config.yaml"
         if not path.is_file():
             raise UserError(
-                f"{self.folder} is no run (it has no config.yaml): give a folder that "
+                f"{self.folder} is not a run (it has no config.yaml): give a folder that "
                 "'semiseg train' wrote."
             )
         try:
@@ -107,7 +108,9 @@ class RunFolder:
         except ValidationError as error:
             raise UserError(f"{path}: {readable(error)}") from None
         except (yaml.YAMLError, AttributeError, TypeError, ValueError):
-            raise UserError(f"{path} cannot be read as a run's configuration.") from None
+            raise UserError(
+                f"{path} is not a readable configuration of a run: restore it or train again."
+            ) from None
 
     def task(self) -> Task:
         """The task that the run was trained for."""
@@ -118,22 +121,22 @@ class RunFolder:
         return RunSplit.model_validate(self.read_json("split.json"))
 
     def finished(self) -> dict[str, Any] | None:
-        """What the run ended with, or None while it has not."""
+        """Return the result of the run, or None if it is not finished."""
         if not (self.folder / "finished.json").is_file():
             return None
         return self.read_json("finished.json")
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """One of the run's JSON files; raises `UserError` where it is missing or damaged."""
+        """Read one of the run's JSON files; raises `UserError` if it is missing or damaged."""
         path = self.folder / name
         try:
             content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            raise UserError(f"{path} is missing or damaged.") from None
+            raise UserError(f"{path} is missing or damaged: restore it or train again.") from None
         return content
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
-        """Write a JSON file so that a half-written one is never seen."""
+        """Write a JSON file atomically."""
         self._write(name, json.dumps(content, indent=1) + "\n")
 
     def _write(self, name: str, text: str) -> None:
@@ -142,7 +145,7 @@ class RunFolder:
 
 
 def to_file_form(config: RunConfig) -> dict[str, Any]:
-    """The configuration with the method's options under the method's own name, as ``--set`` says."""
+    """Convert a configuration to its form in files, with options under the method's name."""
     content = config.model_dump(mode="json")
     options, sections = content.pop("options"), content.pop("networks")
     return {
@@ -164,7 +167,7 @@ def from_file_form(content: dict[str, Any]) -> RunConfig:
 
 
 def environment() -> dict[str, Any]:
-    """Versions and git state, so that a number can be traced to what produced it."""
+    """Return versions and git state, so that results can be traced to the code."""
     import numpy
     import torch
 
@@ -179,7 +182,7 @@ def environment() -> dict[str, Any]:
 
 
 def _git() -> str | None:
-    """The commit of an editable install, with '-dirty' where it was changed; None elsewhere."""
+    """Return the commit of an editable install, with '-dirty' if modified; None otherwise."""
     here = Path(__file__).parent
     try:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""A training with everything that it needs built: to be fitted, or timed."""
+"""A training session: the method, the cases and Fabric, ready to fit or to time."""
 
 import contextlib
 import dataclasses
@@ -34,15 +34,15 @@ from semiseg.training.run_folder import RunFolder
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """What a training came to.
+    """The result of a training.
 
     Attributes:
-        folder: the run's.
-        iterations: how many are done, those before a resumption included.
-        best_step: the iteration of the best weights.
-        best_dice: the mean Dice of the validation cases there; None without validation cases.
-        seconds: spent in the training loop, in all sessions.
-        finished: False where the training was stopped, by its time or by a signal.
+        folder: folder of the run.
+        iterations: completed iterations, including those before a resumption.
+        best_step: iteration of the best weights.
+        best_dice: mean Dice of the validation cases at ``best_step``; None without validation.
+        seconds: time spent in the training loop, including earlier sessions.
+        finished: False if the training was stopped by its time limit or by a signal.
     """
 
     folder: Path
@@ -54,13 +54,13 @@ class TrainResult:
 
 
 class Session:
-    """The method, the cases and Fabric of a training, be it new or resumed.
+    """The method, the cases and Fabric of a new or resumed training.
 
     Attributes:
-        method: built for the data's task, with its weights drawn from ``training.seed``.
-        fabric: where the training runs.
-        console: that of the caller in the first process; silent in all others.
-        warnings: sentences for the person, on classes that cannot be learned.
+        method: built for the data's task, with weights initialised from ``training.seed``.
+        fabric: Fabric of the training.
+        console: the caller's console in the first process, a silent one in the others.
+        warnings: sentences for the user on classes that cannot be learned.
     """
 
     def __init__(
@@ -72,18 +72,18 @@ class Session:
         threads: int | None,
         console: Console,
     ) -> None:
-        """Build what the training needs; nothing is written.
+        """Build the session without writing files.
 
         Args:
             data: the prepared data.
             config: the resolved configuration.
-            cases: of the run's split.
+            cases: cases of the run's split.
             device: auto, cpu or cuda.
-            threads: of torch on the CPU; None: as they are.
-            console: takes the sentences for the person.
+            threads: torch's CPU threads; None: unchanged.
+            console: output for the user.
 
         Raises:
-            UserError: where volumes, labels, the method and the batch do not fit each other.
+            UserError: if volumes, labels, method and batch do not fit together.
         """
         if threads is not None:
             torch.set_num_threads(threads)
@@ -98,21 +98,21 @@ class Session:
         self.counts = batch_counts(self.method, config)
         if self.method.uses_unlabelled and self.counts[1] == 0:
             raise UserError(
-                f"A batch of {self.counts[0]} images has no unlabelled one for {config.method}: make "
-                "training.batch_size larger than training.labelled_batch_size."
+                f"{config.method} needs unlabelled images in its batch: set training.batch_size higher than "
+                f"training.labelled_batch_size ({self.counts[0]})."
             )
         self.fabric = make_fabric(device, config.training.precision)
         self._check_division()
         self.console = console if self.fabric.is_global_zero else Quiet()
 
     def load_initial_weights(self) -> None:
-        """Start from the run that ``training.weights_from`` names; a resumed training does not."""
+        """Load ``training.weights_from``, if it is set. Call this for new trainings only."""
         source = self.config.training.weights_from
         if source is not None:
             self.notes.append(load_initial_weights(self.method, source))
 
     def _check_division(self) -> None:
-        """Refuse a batch that the processes cannot share evenly."""
+        """Check that the batch can be divided evenly among the processes."""
         for name, count in zip(("labelled", "unlabelled"), self.counts, strict=True):
             if count % self.fabric.world_size:
                 raise UserError(
@@ -122,7 +122,7 @@ class Session:
                 )
 
     def facts(self, origins: Mapping[str, str]) -> dict[str, Any]:
-        """What ``run.json`` says of the training; ``origins``: of the configuration's values."""
+        """Return the content of ``run.json``; ``origins``: origins of the configuration's values."""
         return {
             "data": str(self.data.folder.resolve()),
             "command": shlex.join(sys.argv),
@@ -134,21 +134,21 @@ class Session:
         }
 
     def fit(self, run: RunFolder, seconds: float | None) -> TrainResult:
-        """Train into ``run``, from its newest checkpoint where there is one.
+        """Train in the folder ``run``, from its newest checkpoint if there is one.
 
         Args:
-            run: a run's folder that was created.
-            seconds: end cleanly after this time.
+            run: the folder, already created.
+            seconds: time limit, after which the training stops with a checkpoint.
 
         Raises:
-            UserError: where another process trains into the folder.
-            RunFailure: where a loss term is no longer finite.
+            UserError: if another process trains in the folder.
+            RunFailure: if a loss term is not finite.
             KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM, once a checkpoint is written.
         """
         total = self.config.training.iterations
         done = newest_step(run.checkpoints)
         first = self.fabric.is_global_zero
-        alone = self.fabric.world_size == 1  # of several processes the launcher hears signals
+        alone = self.fabric.world_size == 1  # with several processes the launcher handles signals
         with (
             run.held() if first else contextlib.nullcontext(),
             listening() if alone else contextlib.nullcontext(Stop()) as stop,
@@ -173,11 +173,11 @@ class Session:
         return result
 
     def _close(self, run: RunFolder, result: TrainResult) -> None:
-        """Say how the training ended; of a finished one remove the checkpoints."""
+        """Report the result. If the training is finished, write it and delete the checkpoints."""
         took = duration(result.seconds)
         if not result.finished:
             self.console.say(
-                f"stopped after {plural(result.iterations, 'iteration')} ({took}); go on with: "
+                f"stopped after {plural(result.iterations, 'iteration')} ({took}); resume with: "
                 f"semiseg train --resume -o {shlex.quote(str(run.folder))}"
             )
             return
@@ -192,7 +192,7 @@ class Session:
         self.console.say(f"trained {count} in {took}{scored}: {run.folder}")
 
     def time_step(self, steps: int = 3) -> float:
-        """Seconds of the fastest of a few steps; the session's weights change."""
+        """Return the seconds of the fastest of ``steps`` steps. Changes the session's weights."""
         training = self.config.training
         built = build_optimisers(self.method.parameter_groups(), training)
         model, *optimisers = self.fabric.setup(self.method, *built)
@@ -204,7 +204,7 @@ class Session:
         times = []
         for index in range(steps):
             start = time.monotonic()
-            # late in the run every term is at work
+            # late in the run every loss term is active
             late = max(training.iterations - steps, 0) + index
             step = Step(late, training.iterations + steps)
             batch = loader(index).to(self.fabric.device)

@@ -1,4 +1,4 @@
-"""Dice of validation cases during a training: what chooses the best checkpoint."""
+"""Dice of validation cases during training, which selects the best checkpoint."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,9 @@ from semiseg.inference.volumes import AnyPredictor
 def validation_dice(
     predictor: AnyPredictor, data: PreparedData, cases: Sequence[Case]
 ) -> dict[str, float]:
-    """3D Dice of each class on the original grid, mean over the cases that have the class.
+    """Return the 3D Dice of each class on the original grid, mean over cases with the class.
 
-    Also ``dice``: the mean over classes. A class that no case has is left out, and so are ignored
-    pixels.
+    ``dice`` is the mean over classes. Classes without a case and ignored pixels are left out.
     """
     scores: dict[str, list[float]] = {name: [] for name in data.task.foreground}
     for case in cases:

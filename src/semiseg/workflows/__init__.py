@@ -1,1 +1,1 @@
-"""What a verb does, as plain functions of the same name."""
+"""The commands as plain functions of the same names."""

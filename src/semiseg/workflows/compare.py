@@ -1,4 +1,4 @@
-"""``semiseg evaluate PREDICTIONS REFERENCES``: score masks that lie in two folders."""
+"""``semiseg evaluate PREDICTIONS REFERENCES``: score the masks in two folders."""
 
 import collections
 import dataclasses
@@ -49,33 +49,33 @@ def compare(
 ) -> Summary:
     """Score predicted masks against reference masks, paired by identifier.
 
-    An identifier is the file's name without its type and without ``_gt``, ``_seg``, ``.seg``,
-    ``_mask``, ``_label`` or ``_pred``; folders are searched at every depth. A pair that cannot be scored is
-    said, skipped and listed in ``Summary.failed``; files without a partner are in
+    An identifier is the file's name without its suffix and without ``_gt``, ``_seg``, ``.seg``,
+    ``_mask``, ``_label`` or ``_pred``. Folders are searched with their sub-folders. A pair that cannot be
+    scored is reported, skipped and listed in ``Summary.failed``. Files without a partner are listed in
     ``Summary.unpaired_predictions`` and ``unpaired_references``.
 
     Args:
         predictions: a folder, or one file.
-        references: a folder, or one file; two files are paired whatever their names.
-        classes: names by class code, background first; None takes the codes that occur.
-        naming: which class the codes or colours of the references are; predictions hold class codes.
+        references: a folder, or one file. Two files are paired regardless of their names.
+        classes: names by class code, background first; None: the codes that occur.
+        naming: the classes of the references' codes or colours. Predictions contain class codes.
         protocol: a name or a protocol.
-        missing: the rule for structures missing from a prediction.
-        hd95: another definition of HD95 than the protocol's.
-        spacing: (slice, row, column) in mm; None takes the reference's own.
+        missing: the rule for structures that the prediction lacks.
+        hd95: a definition of HD95 that replaces the protocol's.
+        spacing: (slice, row, column) in mm; None: the reference's own.
         out: folder for ``cases.csv`` and ``summary.json``.
-        overwrite: replace those two files.
-        console: where to say what happens; None says it on the terminal.
+        overwrite: replace these two files.
+        console: prints messages and progress; None: the terminal.
 
     Raises:
-        UserError: where a path is missing, no files pair, none can be scored, an option does not
-            fit, or the output exists.
+        UserError: if a path does not exist, if no pair is found or can be scored, if an option is
+            invalid, or if the output exists.
     """
     console = console or Console()
     if isinstance(protocol, str):
         protocol = find_protocol(protocol, hd95)
     elif hd95 is not None:
-        raise UserError("hd95 and a Protocol exclude each other: set the protocol's own hd95.")
+        raise UserError("hd95 was given together with a Protocol: set the hd95 of the Protocol.")
     missing = check_missing(missing)
     check_spacing(spacing)
     if classes is not None:
@@ -90,7 +90,7 @@ def compare(
     if not pairs:
         raise UserError(
             f"No mask in {predictions} has a partner in {references}: give both files the same "
-            f"name (the endings {', '.join(MASK_SUFFIXES)} do not count)."
+            f"name (the endings {', '.join(MASK_SUFFIXES)} are ignored)."
         )
     scores: list[CaseScore] = []
     failed: dict[str, str] = {}
@@ -110,7 +110,7 @@ def compare(
     if not scores:
         reason = next(iter(failed.values()), "both masks of every pair are empty.")
         raise UserError(f"None of the {len(pairs)} pairs could be scored: {reason}")
-    # Empty on both sides: of which classes is known only now that all other pairs were read.
+    # Both masks are empty: the classes are known only after all other pairs were read.
     known = {row.code: row.name for row in scores}
     for case in empty:
         scores += score_files(*pairs[case], case, known, protocol, missing, spacing)
@@ -127,7 +127,7 @@ def compare(
     if failed:
         console.warn(f"{len(failed)} of {len(pairs)} pairs could not be scored.")
     if not summary.complete:
-        console.warn("not all files are in the means, so the exit code is 1.")
+        console.warn("some files are not included in the means, so the exit code is 1.")
     if out is not None:
         write_csv(out / "cases.csv", summary)
         write_json(out / "summary.json", summary)
@@ -138,10 +138,13 @@ def compare(
 def pair_files(
     predictions: Path, references: Path
 ) -> tuple[dict[str, tuple[Path, Path]], list[str], list[str]]:
-    """Identifier -> (prediction, reference), then the names of both sides without a partner.
+    """Pair the masks by identifier.
+
+    Returns:
+        Identifier -> (prediction, reference), then the predictions and the references without a partner.
 
     Raises:
-        UserError: where a path is missing, holds no masks, or two files share an identifier.
+        UserError: if a path does not exist or contains no masks, or if two files share an identifier.
     """
     if predictions.is_file() and references.is_file():
         return {identifier_of(references): (predictions, references)}, [], []
@@ -150,7 +153,7 @@ def pair_files(
     alone = sorted(str(found[name]) for name in found.keys() - wanted.keys())
     unanswered = sorted(str(wanted[name]) for name in wanted.keys() - found.keys())
     if predictions.is_file():
-        unanswered = []  # one file asks about itself only
+        unanswered = []  # other references are not asked for
     if references.is_file():
         alone = []
     return {name: (found[name], wanted[name]) for name in common}, alone, unanswered
@@ -173,14 +176,14 @@ def score_files(
     spacing: Spacing | None = None,
     naming: Naming | None = None,
 ) -> list[CaseScore]:
-    """Score one pair of files; without ``classes`` those codes that occur in either (or none).
+    """Score one pair of files. Without ``classes``, score the codes that occur in either mask.
 
-    255 in a reference is ignored, and excluded from both masks, unless it is one of ``classes``, or
-    (without them) the only code of the reference or a code of the prediction.
+    255 in a reference marks ignored pixels, which are excluded from both masks, unless it is one of
+    ``classes``. Without ``classes``, it is a class if it is the only code of the reference or a code of
+    the prediction.
 
     Raises:
-        UserError: naming the file that is unreadable, lies on another grid, or holds a code that
-            is no class.
+        UserError: if a file is unreadable, lies on another grid, or contains a code that is not a class.
     """
     several = classes is not None and len(foreground(classes)) > 1
     naming = naming or Naming()
@@ -197,7 +200,7 @@ def score_files(
         present, guessed = set(codes_in(truth.codes)), set(codes_in(guess.codes))
         found = (present | guessed) - {0}
         if IGNORE_INDEX not in guessed and present - {0, IGNORE_INDEX}:
-            found.discard(IGNORE_INDEX)  # beside other codes it marks ignored pixels
+            found.discard(IGNORE_INDEX)  # together with other codes it marks ignored pixels
         named = {code: str(code) for code in sorted(found)}
     if not named:
         return []
@@ -213,21 +216,23 @@ def score_files(
 def read_mask(path: Path, values: MaskValues = USUAL) -> Mask:
     """Read a mask from a file of any format.
 
-    ``values``: of a picture's.
+    Args:
+        path: the file.
+        values: the meaning of the values in a picture.
 
     Raises:
-        UserError: for a file that is unreadable or holds no class codes.
+        UserError: if the file is unreadable or contains no class codes.
     """
     if not is_image(path):
         known = ", ".join(suffixes_of("volume"))
-        raise UserError(f"{path} is no mask that can be read: use {known}, HDF5 or PNG.")
+        raise UserError(f"{path} is not a mask of a supported format: use {known}, HDF5 or PNG.")
     return format_of(path).read_mask(path, values)
 
 
 def _check_grid(prediction: Path, guess: Mask, reference: Path, truth: Mask) -> None:
     if guess.shape != truth.shape:
         raise UserError(
-            f"{prediction} has shape {times(guess.shape)} but its reference {reference} has "
+            f"{prediction} has shape {times(guess.shape)}, but its reference {reference} has shape "
             f"{times(truth.shape)}: resample the prediction to the reference's grid."
         )
     if guess.affine is None or truth.affine is None or truth.spacing is None:
@@ -241,7 +246,7 @@ def _check_grid(prediction: Path, guess: Mask, reference: Path, truth: Mask) -> 
 
 
 def _masks_in(path: Path) -> dict[str, Path]:
-    """Identifier -> mask. Where an image lies beside its mask, the file with an ending is meant."""
+    """Identifier -> mask. If an image and its mask share an identifier, the name with an ending is used."""
     if path.is_file():
         return {identifier_of(path): path}
     if not path.is_dir():
@@ -252,7 +257,7 @@ def _masks_in(path: Path) -> dict[str, Path]:
             groups[identifier_of(file)].append(file)
     if not groups:
         raise UserError(
-            f"{path} holds no masks: volumes (such as .nii.gz) or pictures (.png) count."
+            f"{path} contains no masks: give a folder of volumes (such as .nii.gz) or pictures (.png)."
         )
     return {name: _only(name, files) for name, files in groups.items()}
 
@@ -262,8 +267,8 @@ def _only(name: str, files: list[Path]) -> Path:
     chosen = marked if len(files) > 1 and marked else files
     if len(chosen) > 1:
         raise UserError(
-            f"{chosen[0]} and {chosen[1]} are both called '{name}': leave one of them out (a mask a class, "
-            "as 'prepare' takes it, is scored by 'semiseg evaluate RUN' alone)."
+            f"{chosen[0]} and {chosen[1]} have the same name '{name}': remove one of them (only 'semiseg "
+            "evaluate RUN' can score data with one mask per class)."
         )
     return chosen[0]
 
@@ -272,7 +277,7 @@ def _check_out(out: Path | None, overwrite: bool) -> None:
     if out is None:
         return
     if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file: choose a folder for the results.")
+        raise UserError(f"{out} is a file: choose a folder for the scores.")
     for name in ("cases.csv", "summary.json"):
         if (out / name).exists() and not overwrite:
             raise UserError(f"{out / name} exists: choose another folder, or use --overwrite.")

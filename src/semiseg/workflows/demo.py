@@ -1,4 +1,4 @@
-"""``semiseg demo``: the main job on data that semiseg generates, ending in a page."""
+"""``semiseg demo``: train two methods on generated data and write a report."""
 
 import dataclasses
 import os
@@ -21,7 +21,7 @@ LABELLED = "3"
 
 @dataclasses.dataclass(frozen=True)
 class DemoResult:
-    """The page, and the benchmark's folder behind it."""
+    """The page, the benchmark's folder and the duration."""
 
     page: Path
     bench: Path
@@ -38,22 +38,27 @@ def demo(
     jobs: int | None = None,
     device: str = "auto",
     overwrite: bool = False,
-    console: Console = Console(),  # noqa: B008 - holds nothing
+    console: Console = Console(),  # noqa: B008 - it has no state
 ) -> DemoResult:
-    """Generate phantom patients, train ``supervised`` and ``mcsc`` on the same few labelled ones,
-    score both on held-out patients and write one HTML page.
+    """Compare ``supervised`` and ``mcsc`` on generated patients.
+
+    Both methods train on the same few labelled patients and are scored on held-out patients. The result
+    is an HTML page.
 
     Args:
-        out: a folder that is new, or that an interrupted demo with the same words has begun.
-        seed: of the phantom, of the labelled patients and of the trainings.
-        labelled: how many training patients are labelled.
-        iterations: default: those of the preset 'demo'.
-        jobs: trainings at a time; default: two where there are two cores.
-        overwrite: begin anew.
+        out: a new folder, or the folder of an interrupted demo with the same arguments.
+        seed: seed of the phantom, of the choice of labelled patients and of the trainings.
+        patients: number of patients to generate.
+        labelled: number of labelled training patients.
+        iterations: default: as in the preset 'demo'.
+        jobs: trainings at the same time; default: two if there are two cores.
+        device: auto, cpu or cuda.
+        overwrite: delete an earlier demo and start again.
+        console: prints messages and progress.
 
     Raises:
-        UserError: for numbers that do not fit, or a folder that holds something else.
-        RunFailure: where a training did not finish.
+        UserError: if a number is invalid, or the folder contains something else.
+        RunFailure: if a training did not finish.
     """
     folder = Path(out)
     if seed < 0:
@@ -62,19 +67,21 @@ def demo(
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file: choose another folder with -o.")
     start = time.monotonic()
-    words = f"patients={patients} seed={seed}"
+    arguments = f"patients={patients} seed={seed}"
     marker = folder / "demo.txt"
     if folder.exists() and any(folder.iterdir()):
         if not marker.is_file():
-            raise UserError(f"{folder} exists and is no demo: choose another folder with -o.")
-        if overwrite or marker.read_text(encoding="utf-8").strip() != words:
+            raise UserError(f"{folder} exists and is not a demo: choose another folder with -o.")
+        if overwrite or marker.read_text(encoding="utf-8").strip() != arguments:
             if not overwrite:
-                raise UserError(f"{folder} holds another demo: take --overwrite, or another -o.")
+                raise UserError(
+                    f"{folder} contains another demo: replace it with --overwrite, or choose another -o."
+                )
             shutil.rmtree(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # first of all: a demo that is stopped at any time goes on
-        marker.write_text(words + "\n", encoding="utf-8")
+        # written first, so that a demo can be resumed whenever it is interrupted
+        marker.write_text(arguments + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"{folder} cannot be written ({error.strerror}): choose another folder with -o."
@@ -86,9 +93,9 @@ def demo(
         )
         images = folder / "phantom"
         if images.exists():
-            shutil.rmtree(images)  # an interrupted demo left a part of it
+            shutil.rmtree(images)  # incomplete, from an interrupted demo
         write_phantom(images, patients, seed=seed, console=console)
-        console.say("2. Preparing it")
+        console.say("2. Preparing the data set")
         prepare(images, data, seed=seed, console=console)
     console.say(f"3. Training supervised and mcsc with {labelled} labelled patients each")
     settings = [] if iterations is None else [f"training.iterations={iterations}"]
@@ -101,7 +108,7 @@ def demo(
     )  # fmt: skip
     if result.failed:
         raise RunFailure(
-            f"{', '.join(result.failed)} did not finish (see above): repeat the command to go on."
+            f"{', '.join(result.failed)} did not finish (see above): to resume, run the same command again."
         )
     console.say("4. Writing the page")
     page = report(folder / "bench", console=console)
@@ -110,7 +117,7 @@ def demo(
         f"\nThe demo took {duration(seconds)}. Open this page in a browser:\n  {page.resolve()}"
     )
     console.say(
-        "\nOn your own data, next:\n"
+        "\nTo use your own data:\n"
         "  semiseg prepare path/to/your/images -o DATA\n"
         "  semiseg train DATA --method mcsc -o RUN\n"
         "  semiseg predict RUN path/to/new/images -o MASKS"

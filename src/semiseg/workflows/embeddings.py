@@ -1,6 +1,6 @@
-"""``semiseg embeddings``: how well classes lie apart in a run's feature spaces, as figure and numbers.
+"""``semiseg embeddings``: plot a run's features by class and measure how well the classes separate.
 
-The figure is of the kind of PLGCL's figure 3: t-SNE of several spaces at several stages.
+The figure shows t-SNE of several feature spaces at several iterations, as in figure 3 of PLGCL.
 """
 
 import csv
@@ -34,7 +34,7 @@ Space = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 @dataclasses.dataclass(frozen=True)
 class Separation:
-    """One space of a run at one stage. ``silhouette`` is in [-1, 1]; None where one class is there."""
+    """The silhouette of one feature space, in [-1, 1]; None if there is only one class."""
 
     run: str
     space: str
@@ -52,22 +52,23 @@ def embeddings(
     images: int = 32,
     spaces: Sequence[str] = (),
     device: str = "auto",
-    console: Console = Console(),  # noqa: B008 - holds nothing
+    console: Console = Console(),  # noqa: B008 - it has no state
 ) -> list[Separation]:
-    """Embed images of held-out cases, colour the points by the truth, and measure the separation.
+    """Embed images of held-out cases, colour the points by reference class, and score the separation.
 
     Args:
-        runs: run folders; all of the same data.
-        out: the figure (.png, .svg or .pdf); a CSV of the same name holds the numbers.
-        at: weights: 'best', 'last', or 'step-N' where ``training.keep_weights_at`` kept them.
+        runs: folders of runs on the same data.
+        out: the figure (.png, .svg or .pdf). A CSV file of the same name contains the scores.
+        at: weights: 'best', 'last', or 'step-N' if ``training.keep_weights_at`` kept them.
         on: validation, test or unlabelled.
-        images: slices or pictures (patches of volumes in 3D) with foreground, evenly over the part.
-        spaces: words of the names of those to draw, such as 'encoder' or 'decoder'; default: all.
+        images: number of slices or pictures (in 3D, patches) with foreground, evenly spaced over the part.
+        spaces: words in the names of the spaces to draw, such as 'encoder' or 'decoder'; default: all.
         device: auto, cpu or cuda.
+        console: prints messages and progress.
 
     Raises:
-        UserError: for missing weights or labels, for a word that no space has, or where scikit-learn
-            is not installed.
+        UserError: if weights or labels are missing, no space has a given name, or scikit-learn is not
+            installed.
     """
     try:
         from sklearn.manifold import TSNE
@@ -78,10 +79,10 @@ def embeddings(
         ) from None
     target = Path(out)
     if target.suffix.lower() not in FIGURE_SUFFIXES:
-        raise UserError(f"{target}: the figure's name ends in .png, .svg or .pdf.")
+        raise UserError(f"{target}: give a name that ends in .png, .svg or .pdf.")
     at = list(dict.fromkeys(at))
     if not at:
-        raise UserError("--at names no weights: take best, last, or step-N where they were kept.")
+        raise UserError("--at is empty: give best, last, or step-N for weights that were kept.")
     folders = {folder.resolve(): RunFolder(folder) for folder in map(Path, runs)}
     titles = _titles(list(folders))
     drawn: dict[tuple[str, str], list[Space | None]] = {}
@@ -91,7 +92,7 @@ def embeddings(
         if data.task.classes != task.classes:
             raise UserError(
                 f"{folder.folder} has other classes ({', '.join(data.task.classes)}) than "
-                f"{opened[0][0].folder} ({', '.join(task.classes)}): draw them in figures of their own."
+                f"{opened[0][0].folder} ({', '.join(task.classes)}): draw them in separate figures."
             )
     for folder, data in opened:
         for column, weights in enumerate(at):
@@ -122,7 +123,7 @@ def embeddings(
             panels.append(Panel(flat, classes, f"{name if len(at) == 1 else weights}{shown}"))
             console.say(f"{run}, {name}, {weights}: {len(points)} points{shown}")
         rows.append((run if len(at) == 1 else f"{run}\n{name}", panels))
-    if len(at) == 1:  # a row a run, its spaces side by side
+    if len(at) == 1:  # one row per run, with its spaces side by side
         by_run: dict[str, list[Panel | None]] = {}
         for run, panels in rows:
             by_run.setdefault(run, []).extend(panels)
@@ -138,15 +139,15 @@ def embeddings(
 
 
 def _named(there: Collection[str], words: Sequence[str]) -> list[str]:
-    """The spaces whose names hold one of the words; raises `UserError` for a word that none holds."""
+    """The spaces whose names contain one of the words; raises `UserError` if no name contains a word."""
     for word in words:
         if not any(word in name.split(", ") for name in there):
-            raise UserError(f"--spaces {word}: there are {'; '.join(there)}.")
+            raise UserError(f"--spaces {word}: choose among {'; '.join(there)}.")
     return [name for name in there if not words or not set(words).isdisjoint(name.split(", "))]
 
 
 def _titles(folders: Sequence[Path]) -> dict[Path, str]:
-    """Each folder's name, with as many folders above it as tell all of them apart."""
+    """Each folder's name, with as many parent folders as are needed to make the names unique."""
     depth = 1
     while len({folder.parts[-depth:] for folder in folders}) < len(folders):
         depth += 1
@@ -166,7 +167,7 @@ def _spaces(
     chosen = choose(data, cases, config.data, images)
     if not chosen:
         raise UserError(
-            f"No {on} case of {run.folder} holds a structure to embed: take another --on."
+            f"No {on} case of {run.folder} contains a structure to embed: choose another --on."
         )
     pixels = torch.stack([image for image, _ in chosen]).to(where)
     labels = torch.stack([label for _, label in chosen if label is not None]).long().to(where)
@@ -176,19 +177,18 @@ def _spaces(
 
 
 Example = tuple[Tensor, Tensor | None]
-"""An image and its label, as a network sees them."""
+"""An image and its label, at the network's input size."""
 
 
 def _slices(
     data: PreparedData, cases: Sequence[Case], config: DataConfig, count: int
 ) -> list[Example]:
-    """Slices with foreground, evenly over the cases."""
+    """Slices with foreground, evenly spaced over the cases."""
     found = [
         (case, index)
         for case, index in slices_of(cases)
-        if np.any(
-            np.asarray(data.label(case.identifier)[index]) % IGNORE_INDEX
-        )  # not drawn is 0 too
+        # ignored pixels become 0, as the background
+        if np.any(np.asarray(data.label(case.identifier)[index]) % IGNORE_INDEX)
     ]
     cache = SliceCache(data, config.size, config.cache_mb)
     return [cache.get(*found[i], True) for i in evenly_spaced(len(found), count)]
@@ -197,7 +197,7 @@ def _slices(
 def _patches(
     data: PreparedData, cases: Sequence[Case], config: DataConfig, count: int
 ) -> list[Example]:
-    """A patch in the middle of the foreground of each of some cases."""
+    """One patch per case, centred on its foreground, for evenly spaced cases."""
     store = VolumeStore(data, config.spacing, config.cache_mb)
     found = [case for case in cases if store.places(case)]
     chosen = []

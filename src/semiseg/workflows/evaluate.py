@@ -1,4 +1,4 @@
-"""``semiseg evaluate RUN``: a run's network on the validation, test or unlabelled cases of its data."""
+"""``semiseg evaluate RUN``: score a run on the validation, test or unlabelled cases of its data."""
 
 import dataclasses
 import json
@@ -44,27 +44,30 @@ def evaluate(
     device: str = "auto",
     threads: int | None = None,
     overwrite: bool = False,
-    console: Console = Console(),  # noqa: B008 - holds nothing
+    console: Console = Console(),  # noqa: B008 - it has no state
 ) -> Summary:
     """Score a run on one part of its data, and write ``cases.csv`` and ``summary.json``.
 
     Args:
         run: the run's folder.
-        on: 'validation' (the run's own), 'test', or 'unlabelled': training cases whose labels the data
-            hold and the run never read, which shows how good its pseudo-labels are.
-        data: a prepared data set; default: the one that the run was trained on. Of a set with other
-            patients or classes the part of that set's own split is scored.
+        on: 'validation' (the run's own), 'test', or 'unlabelled': training cases that have labels which
+            the run did not read. These scores measure the quality of its pseudo-labels.
+        data: a prepared data set; default: the run's. For a data set with other patients, the part of
+            that data set's own split is scored.
         network: one of the method's networks; default: the one meant for inference.
         weights: 'best', 'last' or 'step-N'.
-        protocol, missing: default: those of the run's configuration.
-        hd95: another definition of HD95 (docs/evaluation.md).
-        flips: average over mirrored copies.
-        out: where to write; default: RUN/evaluation/PART-NETWORK, with the name of everything that
-            is not the run's default after it, so that no scores take the place of others.
-        overwrite: replace what other scores ``out`` holds.
+        protocol, missing: default: as in the run's configuration.
+        hd95: a definition of HD95 that replaces the protocol's (docs/evaluation.md).
+        flips: average the predictions of mirrored copies.
+        out: the folder to write; default: RUN/evaluation/PART-NETWORK, followed by the names of all
+            options that differ from the run's defaults.
+        device: auto, cpu or cuda.
+        threads: number of CPU threads; default: the number of cores.
+        overwrite: replace other scores in ``out``.
+        console: prints messages and progress.
 
     Raises:
-        UserError: where nothing can be scored, or something does not fit.
+        UserError: if no case can be scored, or an option is invalid.
     """
     folder = RunFolder(run)
     config = folder.config()
@@ -76,14 +79,14 @@ def evaluate(
         run, network=network, weights=weights, device=device, flips=flips,
         resampling=definitions.restore,
     )  # fmt: skip
-    prepared = open_data(folder, data, "say with --data where they are now")
+    prepared = open_data(folder, data, "give their new folder with --data")
     cases = part_of(folder, prepared, on)
     if prepared.task.classes != predictor.task.classes:
         raise UserError(
-            f"{prepared.folder} has the classes {', '.join(prepared.task.classes)}, the run was trained "
-            f"for {', '.join(predictor.task.classes)}."
+            f"{prepared.folder} has the classes {', '.join(prepared.task.classes)}, but the run was "
+            f"trained on {', '.join(predictor.task.classes)}: choose data with the same classes."
         )
-    if prepared.task.kind == "volumes":  # a size for pictures is none for them
+    if prepared.task.kind == "volumes":  # the size is for pictures only
         definitions = dataclasses.replace(definitions, picture_size=None)
     _, named = choose_network(config, network)
     origin: dict[str, str | bool] = {
@@ -115,13 +118,15 @@ def evaluate(
 
 
 def check_scores(folder: Path, origin: Mapping[str, str | bool], overwrite: bool) -> None:
-    """Refuse to put scores where a run lies, or in the place of other scores.
+    """Check that ``folder`` is not a run and contains no other scores.
 
     Raises:
-        UserError: saying whose scores are there.
+        UserError: if it is or does; the message describes the other scores.
     """
     if RunFolder(folder).exists():
-        raise UserError(f"{folder} is a run: leave -o out to put the scores into its evaluation/.")
+        raise UserError(
+            f"{folder} is a run: leave -o out to write the scores to its folder evaluation/."
+        )
     path = folder / "summary.json"
     if overwrite or not path.is_file():
         return
@@ -132,7 +137,7 @@ def check_scores(folder: Path, origin: Mapping[str, str | bool], overwrite: bool
     other = [f"{key} {held[key]}" for key in origin if key in held and held[key] != origin[key]]
     if other or not held:
         raise UserError(
-            f"{folder} holds other scores ({', '.join(other) or 'of masks'}): choose another -o, or "
+            f"{folder} contains other scores ({', '.join(other) or 'of masks'}): choose another -o, or "
             "replace them with --overwrite."
         )
 
@@ -140,7 +145,7 @@ def check_scores(folder: Path, origin: Mapping[str, str | bool], overwrite: bool
 def score_prepared(
     predictor: AnyPredictor, data: PreparedData, case: Case, protocol: Protocol, missing: Missing
 ) -> list[CaseScore]:
-    """Predict and score one case on its reference's own grid."""
+    """Predict and score one case on the grid of its reference."""
     image = np.asarray(data.image(case.identifier))
     reference = np.asarray(data.label(case.identifier))
     classes = data.task.classes
@@ -149,7 +154,7 @@ def score_prepared(
         return score_case(
             prediction, reference, classes, case.spacing, protocol, missing, case.identifier
         )
-    # MAE is of probabilities, which a protocol with a size of its own takes from the network as they are
+    # a protocol with its own picture size computes MAE from the probabilities at the network's size
     restored = protocol.picture_size is None
     values = predictor.probabilities(image, case.bounds, restored)[0]  # [K, H, W]
     return score_picture(

@@ -1,4 +1,4 @@
-"""What masks are predicted from: a file, a file a channel, or a DICOM series."""
+"""Images to segment: one file, one file per channel, or a DICOM series."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -23,22 +23,22 @@ class Input:
     series: Series | None = None
 
     def __str__(self) -> str:
-        """The name that people are told: the file, or the series (files may be named after people)."""
+        """The name in messages: the file, or the series (DICOM files may contain patients' names)."""
         return self.series.name if self.series else str(self.paths[0])
 
     @property
     def format(self) -> Format:
-        """Of its files."""
+        """The format of its files."""
         return DICOM if self.series is not None else format_of(self.paths[0])
 
     @property
     def file(self) -> Path | None:
-        """The file whose header a mask takes over; None for a series."""
+        """The file whose header is copied to the mask; None for a series."""
         return None if self.series is not None else self.paths[0]
 
     @property
     def stem(self) -> str:
-        """The mask's name without its ending: the file's, without its channel's number."""
+        """The mask's name without its suffix: that of the file, without the number of its channel."""
         if self.series is not None:
             return self.series.name
         if len(self.paths) > 1:
@@ -47,15 +47,15 @@ class Input:
 
     @property
     def suffix(self) -> str:
-        """How its mask's name ends."""
+        """The suffix of its mask's name."""
         return self.format.mask_suffix(self.series.folder if self.series else self.paths[0])
 
     def read(self, task: Task) -> Volume:
-        """The image with the channels that the task has.
+        """Read the image with the channels of the task.
 
         Raises:
-            UserError: where it cannot be read, or is a picture where volumes are meant or the
-                reverse: their intensities are scaled in different ways.
+            UserError: if it cannot be read, or if it is a picture and the task has volumes (or the
+                reverse), whose intensities are scaled differently.
         """
         if self.format.kind == "picture":
             self._check_picture(task)
@@ -74,13 +74,13 @@ class Input:
         missing = next((path for path in self.paths if not path.is_file()), None)
         if missing is not None:
             raise UserError(
-                f"{missing} is missing, one of the {task.channels} channels that the run was trained "
-                "on: copy it."
+                f"{missing} is missing: add this file, since the run was trained on {task.channels} "
+                "channels."
             )
         return read_channels(self.paths)
 
     def converted(self, task: Task) -> bool:
-        """Whether :meth:`read` makes a coloured picture grey, or a grey one coloured."""
+        """Whether :meth:`read` converts a colour picture to grey, or a grey one to colour."""
         if self.format.kind != "picture":
             return False
         return read_header(self.paths[0]).channels != task.channels
@@ -90,7 +90,7 @@ class Input:
         if (header.pages > 1) != (task.kind == "volumes"):
             raise self._other_kind("stack of pictures" if header.pages > 1 else "picture", task)
         if header.deep != (task.intensity.kind != "window"):
-            depths = ("more than 8 bits a pixel", "8 bits a pixel")
+            depths = ("more than 8 bits per pixel", "8 bits per pixel")
             raise UserError(
                 f"{self} has {depths[not header.deep]}, but the run was trained on images with "
                 f"{depths[header.deep]}: convert it."
@@ -103,13 +103,13 @@ class Input:
 
 
 def find_images(images: Sequence[Path | str]) -> list[Path | Series]:
-    """Image files and DICOM series among ``images``.
+    """Find the image files and DICOM series in ``images``.
 
-    Folders are searched without their sub-folders; where one holds no image, for DICOM series at
-    every depth.
+    Folders are searched without their sub-folders. A folder without image files is searched for DICOM
+    series, with its sub-folders.
 
     Raises:
-        UserError: for a path that does not exist, a file of another kind, or nothing at all.
+        UserError: if a path does not exist or is not an image, or if no image is found.
     """
     found: dict[Path | str, Path | Series] = {}
     for entry in map(Path, images):
@@ -122,19 +122,19 @@ def find_images(images: Sequence[Path | str]) -> list[Path | Series]:
         elif not entry.exists():
             raise UserError(f"{entry} does not exist: name an image or a folder of images.")
         elif format_of(entry) is DICOM:
-            raise UserError(f"{entry} is a DICOM file: give the folder of its series.")
+            raise UserError(f"{entry} is a single DICOM file: give the folder of its series.")
         else:
             found[entry] = entry
     if not found:
         raise UserError(
-            f"No image found in {', '.join(map(str, images))}: files must end in "
-            f"{', '.join(suffixes_of())}, and sub-folders are not searched{_hint(images)}."
+            f"No image found in {', '.join(map(str, images))}: give files that end in "
+            f"{', '.join(suffixes_of())}; sub-folders are not searched{_hint(images)}."
         )
     return list(found.values())
 
 
 def as_inputs(found: Sequence[Path | Series], task: Task) -> list[Input]:
-    """One input an image: a task of several channels joins ``case_0000``, ``case_0001``, ..."""
+    """One input per image. With several channels, ``case_0000``, ``case_0001``, ... are one image."""
     inputs: dict[tuple[Path, ...] | str, Input] = {}
     for entry in found:
         if isinstance(entry, Series):
@@ -146,27 +146,27 @@ def as_inputs(found: Sequence[Path | Series], task: Task) -> list[Input]:
 
 
 def _channels(path: Path, count: int) -> tuple[Path, ...]:
-    """The files of all channels of the image that ``path`` is of; ``path`` alone where it is all."""
+    """The files of all channels of the image to which ``path`` belongs, or only ``path``."""
     stem = stem_of(path)
     if count == 1 or not is_volume(path) or not CHANNEL.search(stem):
         return (path,)
     names = (f"{CHANNEL.sub('', stem)}_{number:04d}" for number in range(count))
     files = tuple(path.with_name(name + path.name[len(stem) :]) for name in names)
     several = sum(file.is_file() for file in files) > 1 and path in files
-    return files if several else (path,)  # else the channels may be the fourth axis of one file
+    return files if several else (path,)  # the channels may be the fourth axis of one file
 
 
 def _folder_stem(path: Path) -> str:
-    """The folder's name where the file's says nothing: of ``P01/image.nii.gz`` ``P01``; else empty."""
+    """The folder's name where the file's is generic: ``P01`` for ``P01/image.nii.gz``; else empty."""
     folder = path.absolute().parent.name
-    told = stem_of(path).lower() not in IMAGES or role_of(folder) != (None, None)
-    return "" if told else folder
+    specific = stem_of(path).lower() not in IMAGES or role_of(folder) != (None, None)
+    return "" if specific else folder
 
 
 def _bare_stem(path: Path) -> str:
-    """The name without ``_0000`` where all volumes beside it are numbered so, as nnU-Net writes it.
+    """The name without ``_0000`` if the names of all volumes in the folder end so, as in nnU-Net.
 
-    In a series of numbered images it is a number like the others.
+    Otherwise ``_0000`` is the number of an image in a series.
     """
     stem = stem_of(path)
     if not stem.endswith("_0000") or not is_volume(path):
@@ -177,7 +177,7 @@ def _bare_stem(path: Path) -> str:
 
 
 def _hint(images: Sequence[Path | str]) -> str:
-    """The sub-folder that was probably meant."""
+    """Suggest the sub-folder that was probably meant."""
     folders = [Path(entry) / "images" for entry in images]
     there = next((folder for folder in folders if folder.is_dir()), None)
     return f" (did you mean {there}?)" if there else ""

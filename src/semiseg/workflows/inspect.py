@@ -1,4 +1,4 @@
-"""``semiseg inspect``: what is in a data set, prepared or not, before anything is trained on it."""
+"""``semiseg inspect``: describe a data set, prepared or not, and warn about possible errors in it."""
 
 import contextlib
 import json as json_module
@@ -40,26 +40,26 @@ def inspect(
     overwrite: bool = False,
     console: Console | None = None,
 ) -> Inspection:
-    """Measure every case, look for what is wrong, print it, and write it where asked.
+    """Measure every case, look for errors, and print the result or write it to a folder.
 
     Args:
-        data: a prepared data set; or a folder of images in any supported layout, which is read into
-            a temporary prepared set that is removed at the end.
-        out: a new folder for page.html, inspect.json and cases.csv; default: print only.
-        size: side of the network's input in pixels; default: what the data suggest.
-        layout: of a folder of images; default: recognised by itself.
-        classes: of a folder of images, as `prepare` takes them.
-        patient_pattern: of a folder of images, as `prepare` takes it.
-        json: print JSON in place of text, and nothing else.
+        data: a prepared data set; or a folder of images in any supported layout, which is prepared in
+            a temporary folder.
+        out: a new folder for page.html, inspect.json and cases.csv; default: only print.
+        size: side of the network's input in pixels; default: chosen from the data.
+        layout: layout of a folder of images; default: detected.
+        classes: classes of a folder of images, see `prepare`.
+        patient_pattern: patients of a folder of images, see `prepare`.
+        json: print only JSON.
         overwrite: replace an inspection at ``out``.
-        console: where the text and the progress go.
+        console: prints messages and progress.
 
     Returns:
-        All that was found.
+        The facts and warnings.
 
     Raises:
-        UserError: where the data cannot be read, or ``out`` may not be written; nothing that
-            existed is then touched.
+        UserError: if the data cannot be read, or ``out`` must not be written. Existing files are then
+            unchanged.
     """
     data, console = Path(data), console or Console()
     target = None if out is None else Path(out)
@@ -83,21 +83,21 @@ def inspect(
 
 
 def examine(data: PreparedData, place: Path, size: int | None, console: Console) -> Inspection:
-    """Measure all cases of a prepared set, one at a time, and judge them.
+    """Measure all cases of a prepared data set, one at a time, and look for errors.
 
     Args:
-        data: the set.
-        place: what a person calls it.
-        size: side of the network's input; None takes what the data suggest.
-        console: for the progress.
+        data: the data set.
+        place: its path as given by the user.
+        size: side of the network's input; None: chosen from the data.
+        console: shows the progress.
 
     Raises:
-        UserError: for missing or damaged arrays.
+        UserError: if arrays are missing or damaged.
     """
     manifest, task = data.manifest, data.task
     if not manifest.cases:
-        raise UserError(f"{data.folder} lists no case in its manifest: prepare the data again.")
-    origin = "as asked for" if size is not None else "as the data suggest"
+        raise UserError(f"The manifest of {data.folder} lists no case: prepare the data again.")
+    origin = "as given" if size is not None else "chosen from the data"
     size = size or size_of(manifest)
     parts = parts_of(manifest.split)
     small_shape = PICTURE if all(case.slices == 1 for case in manifest.cases) else VOLUME
@@ -110,8 +110,8 @@ def examine(data: PreparedData, place: Path, size: int | None, console: Console)
                 label is not None and label.shape != (image.shape[0], *image.shape[2:])
             ):
                 raise UserError(
-                    f"{data.folder}: the arrays of {case.identifier} have other shapes than its "
-                    "manifest says: prepare the data again."
+                    f"{data.folder}: the arrays of {case.identifier} do not have the shapes in the "
+                    "manifest: prepare the data again."
                 )
             part = parts.get(case.patient, "")
             cases.append(measure(case, part, image, label, task.classes, size, small_shape))
@@ -133,35 +133,33 @@ def examine(data: PreparedData, place: Path, size: int | None, console: Console)
 
 
 class _Progress(Console):
-    """Bars alone: what the preparation says is said again by the inspection."""
+    """Shows only progress bars: the inspection repeats the messages of the preparation."""
 
     def say(self, text: str = "") -> None:
-        """Nothing."""
+        """Print nothing."""
 
     def warn(self, text: str) -> None:
-        """Nothing."""
+        """Print nothing."""
 
 
 @contextlib.contextmanager
 def _opened(
     data: Path, given: dict[str, Any], console: Console, quiet: bool
 ) -> Iterator[PreparedData]:
-    """The prepared set at ``data``, or one made of it in a temporary folder."""
+    """Open the prepared data set at ``data``, or prepare ``data`` in a temporary folder."""
     if (data / "manifest.json").is_file() and (data / "images").is_dir():
         for name, value in given.items():
             if value is not None:
                 raise UserError(
-                    f"--{name.replace('_', '-')} is for a folder of images, but {data} is prepared "
-                    "already: leave it out, or give the images."
+                    f"--{name.replace('_', '-')} needs a folder of images, but {data} is a prepared data "
+                    "set: leave the option out, or give the folder of images."
                 )
         yield PreparedData(data)
         return
     # a signal must not leave the temporary folder behind
     with listening() as stop, tempfile.TemporaryDirectory(prefix="semiseg-inspect-") as folder:
         if not quiet:
-            console.say(
-                f"{data} is not prepared: it is read into {folder}, which is removed after."
-            )
+            console.say(f"{data} is not prepared: preparing it in the temporary folder {folder}.")
         silent = Quiet() if isinstance(console, Quiet) else _Progress()
         place = Path(folder, "data")
         prepare(data, place, **given, console=silent)
@@ -171,7 +169,7 @@ def _opened(
 
 @contextlib.contextmanager
 def _made(out: Path | None) -> Iterator[None]:
-    """Make the folder before anything slow begins; what was made goes where that fails."""
+    """Create the folder before the inspection starts, and remove it if the inspection fails."""
     if out is None:
         yield
         return
@@ -183,18 +181,17 @@ def _made(out: Path | None) -> Iterator[None]:
         yield
     except BaseException:
         for folder in missing:
-            with contextlib.suppress(
-                OSError
-            ):  # it was not made, or somebody else's files are in it
+            # it was not created, or contains other files
+            with contextlib.suppress(OSError):
                 folder.rmdir()
         raise
 
 
 def _check_output(out: Path, data: Path, overwrite: bool) -> None:
-    """Refuse a folder that holds something else, or lies within the data."""
+    """Check that the folder contains nothing else and does not lie within the data."""
     real, real_data = out.resolve(), data.resolve()
     if real == real_data or real_data in real.parents:
-        raise UserError(f"-o {out} lies within the data {data}: choose a folder outside.")
+        raise UserError(f"-o {out} lies within the data {data}: choose a folder outside of it.")
     if not real.exists():
         return
     if not real.is_dir():
@@ -202,7 +199,7 @@ def _check_output(out: Path, data: Path, overwrite: bool) -> None:
     held = {path.name for path in real.iterdir() if not is_partial(path)}
     if held and FACTS not in held:
         raise UserError(
-            f"{out} exists and is no inspection, so it is not replaced: choose another folder."
+            f"{out} exists and is not an inspection, so it is not replaced: choose another folder."
         )
     if held and not overwrite:
         raise UserError(f"{out} exists: choose another folder, or replace it with --overwrite.")

@@ -1,4 +1,4 @@
-"""From a run's folder to a network that predicts."""
+"""Load the networks and the data of a run."""
 
 from pathlib import Path
 
@@ -27,18 +27,19 @@ def load_predictor(
     flips: bool = False,
     resampling: Resampling = "probabilities",
 ) -> AnyPredictor:
-    """A predictor by one network of a finished or stopped run.
+    """Build a predictor from one network of a finished or stopped run.
 
     Args:
         run: the run's folder.
         network: one of the method's networks; default: the one meant for inference.
-        weights: 'best' (on validation cases; the last without any), 'last' or 'step-N'.
+        weights: 'best' (by validation Dice; 'last' if there are no validation cases), 'last' or
+            'step-N'.
         device: auto, cpu or cuda.
-        flips: average over mirrored copies.
+        flips: average the predictions of mirrored copies.
         resampling: see `Predictor`.
 
     Raises:
-        UserError: for an unknown network or weights, or a damaged run.
+        UserError: if the network or the weights are unknown, or the run is damaged.
     """
     folder = RunFolder(run)
     config, task = folder.config(), folder.task()
@@ -53,10 +54,10 @@ def load_predictor(
 
 
 def load_method(folder: RunFolder, weights: str, device: torch.device) -> Method:
-    """A run's method with its trained weights, in evaluation mode.
+    """Load a run's method with its trained weights, in evaluation mode.
 
     Raises:
-        UserError: for weights that the run has not kept, or damaged ones.
+        UserError: if the run did not keep these weights, or they are damaged.
     """
     config, path = folder.config(), folder.weights / f"{weights}.safetensors"
     kept = sorted(file.stem for file in folder.weights.glob("*.safetensors"))
@@ -65,31 +66,29 @@ def load_method(folder: RunFolder, weights: str, device: torch.device) -> Method
             f"--weights {weights}: {path} does not exist; this run has {' and '.join(kept)}."
         )
     method = methods.entry(config.method).load()
-    model = method(folder.task(), without_pretrained(config))  # the file's replace all others
+    model = method(folder.task(), without_pretrained(config))  # all weights come from the file
     load_weights(path, model)
     return model.to(device).eval()
 
 
 def open_data(run: RunFolder, data: Path | str | None, remedy: str) -> PreparedData:
-    """The prepared data of a run, or ``data`` where they are named.
+    """Open the prepared data of a run, or ``data`` if given.
 
     Raises:
-        UserError: where the run's data have gone from their place (``remedy`` says what to do), or
-            the folder is no run, such as a benchmark's own.
+        UserError: if the run's data were moved (the message ends with ``remedy``), or the folder is not
+            a run.
     """
     run.config()
     if data is not None:
         return PreparedData(data)
     place = Path(run.read_json("run.json")["data"])
     if not (place / "manifest.json").is_file():
-        raise UserError(
-            f"The data that {run.folder} was trained on are no longer in {place}: {remedy}."
-        )
+        raise UserError(f"The training data of {run.folder} are no longer in {place}: {remedy}.")
     return PreparedData(place)
 
 
 def is_same(run: RunFolder, data: PreparedData) -> bool:
-    """Whether ``data`` are those of the run, wherever they lie: the same classes and patients."""
+    """Whether ``data`` are the run's, in any folder: they have the same classes and patients."""
     split = run.split().split
     known = {case.patient for case in data.manifest.cases}
     patients = {*split.train, *split.validation, *split.test}
@@ -97,48 +96,46 @@ def is_same(run: RunFolder, data: PreparedData) -> bool:
 
 
 def part_of(run: RunFolder, data: PreparedData, on: str) -> list[Case]:
-    """The cases of one part that have a reference: 'validation', 'test' or 'unlabelled'.
+    """The cases of one part that have a label: 'validation', 'test' or 'unlabelled'.
 
-    'unlabelled' are training cases whose label the run never read, as in every comparison of budgets: on
-    them its pseudo-labels can be scored.
+    'unlabelled' are training cases whose labels the run did not read. Its pseudo-labels can be scored on
+    them.
 
     Raises:
-        UserError: where there is none, saying what can be had instead.
+        UserError: if there is none; the message suggests another part.
     """
     same = is_same(run, data)
     known = run.split()
-    # the run's own split also of a copy that was split anew: what it was trained on stays apart
+    # the run's own split, even if a copy of the data has another one: no training case is scored as test
     split = known.split if same else data.manifest.split
     spare = [p for p in known.split.train if p not in set(known.labelled)] if same else []
     parts = {"validation": split.validation, "test": split.test, "unlabelled": tuple(spare)}
     if on not in parts:
-        raise UserError(f"--on {on}: take validation, test or unlabelled.")
+        raise UserError(f"--on {on}: choose validation, test or unlabelled.")
     found = {name: data.of_patients(patients, labelled=True) for name, patients in parts.items()}
     if found[on]:
         return found[on]
     if on == "unlabelled":
         raise UserError(
-            f"{data.folder} has no training case whose label {run.folder} left unread, so its "
-            "pseudo-labels cannot be scored: train with fewer --labelled than there are, or take --on "
-            "validation or test."
+            f"{data.folder} has no label that {run.folder} did not read, so its pseudo-labels cannot be "
+            "scored: train with a smaller --labelled, or choose --on validation or test."
         )
     other = "test" if on == "validation" else "validation"
     if found[other]:
         raise UserError(
-            f"{data.folder} has no labelled {on} case: take --on {other}, or other data."
+            f"{data.folder} has no labelled {on} case: choose --on {other}, or other data."
         )
     raise UserError(
-        f"{data.folder} has no labelled {on} case, nor a {other} case; prepare with such a part "
-        "(semiseg prepare --split), or score masks: semiseg predict, then semiseg evaluate MASKS "
-        "REFERENCES."
+        f"{data.folder} has no labelled {on} or {other} case: prepare it with such a part (semiseg "
+        "prepare --split), or score masks (semiseg predict, then semiseg evaluate MASKS REFERENCES)."
     )
 
 
 def choose_network(config: RunConfig, network: str | None) -> tuple[type[Method], str]:
-    """The class of a run's method and one of its networks; None: the one for inference.
+    """The class of a run's method, and the name of one of its networks (None: the one for inference).
 
     Raises:
-        UserError: for a network that the method lacks.
+        UserError: if the method has no such network.
     """
     method = methods.entry(config.method).load()
     names = method.networks_of(config)

@@ -24,11 +24,12 @@ def load(
     Args:
         run: the run's folder.
         network: one of the method's networks; default: the one meant for inference.
-        weights: 'best' (on validation cases; the last without any), 'last' or 'step-N'.
+        weights: 'best' (by validation Dice; 'last' if there are no validation cases), 'last' or
+            'step-N'.
         device: auto, cpu or cuda.
 
     Raises:
-        UserError: for an unknown network or weights, or a damaged run.
+        UserError: if the network or the weights are unknown, or the run is damaged.
     """
     predictor = load_predictor(run, network=network, weights=weights, device=device)
     config = RunFolder(run).config()
@@ -37,14 +38,14 @@ def load(
 
 
 class Model:
-    """One network of a run, ready to predict. `load` makes it.
+    """One trained network of a run, returned by `load`.
 
     Attributes:
-        task: the channels, classes, intensities and spacing of the data that it was trained on.
-        classes: names of the classes; the position of a name is its code, and 0 is the background.
-        channels: how many an image has.
+        task: the channels, classes, intensities and spacing of the training data.
+        classes: names of the classes, indexed by class code; 0 is the background.
+        channels: number of channels of an image.
         run: the run's folder.
-        method, network, weights: what was loaded.
+        method, network, weights: their names.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Model:
         """Segment one image.
 
         Args:
-            image: intensities as the files of the training have them, as an array of D slices, C
+            image: intensities on the same scale as in the training files, as an array of D slices, C
                 channels, H rows and W columns:
 
                 - [H, W]: one slice or picture of one channel;
@@ -85,25 +86,24 @@ class Model:
                 - [C, H, W]: one slice or picture of several channels;
                 - [D, C, H, W]: D slices of any number of channels.
 
-                A run of volumes (``data.dimensions=3``) needs an axis D. Three axes are
-                [D, H, W] where the run has one channel and [C, H, W] where it has more. Or the path
-                of a file (or of the folder of a DICOM series), as `semiseg.predict` takes it.
-            spacing: (slice, row, column) in mm. A run with ``data.spacing`` needs it; others ignore it.
-                Default: that of the file, or none.
-            probabilities: return probabilities in place of labels.
+                A 3D run (``data.dimensions=3``) needs the axis D. Three axes are [D, H, W] if the run has
+                one channel and [C, H, W] if it has more. Alternatively, the path of a file or of the
+                folder of a DICOM series, as for `semiseg.predict`.
+            spacing: (slice, row, column) in mm. Required for a run with ``data.spacing``, otherwise
+                ignored. Default: the spacing of the file, or none.
+            probabilities: return probabilities instead of labels.
 
         Returns:
-            Class codes, uint8, on the image's own grid: [H, W] for an image without an axis D,
-            [D, H, W] for others; for a file the axes are the file's (of NIfTI x, y, z; of a picture
-            rows and columns). Or probabilities, float32: the same axes behind an axis of the K classes,
-            [K, H, W] or [K, D, H, W].
+            Class codes, uint8, on the image's own grid: [H, W] for an image without an axis D, else
+            [D, H, W]. For a file, the axes of the file: x, y, z of NIfTI, rows and columns of a picture.
+            With ``probabilities``: float32 with a first axis of K classes, [K, H, W] or [K, D, H, W].
 
         Raises:
-            UserError: for a shape that does not fit, with those that do; for values that are not finite
-                numbers; for a file that cannot be read; for a spacing that is missing or not positive.
+            UserError: if the shape is invalid (the message lists valid ones), values are not finite, the
+                file cannot be read, or the spacing is missing or not positive.
         """
         if spacing is not None and not (len(spacing) == 3 and all(0 < s < np.inf for s in spacing)):
-            raise UserError("spacing takes three distances in mm above 0: slice, row, column.")
+            raise UserError("spacing must be three positive numbers in mm: slice, row, column.")
         if isinstance(image, Path | str):
             return self._predict_file(Path(image), spacing, probabilities)
         given = as_slices(image, self.task, self._dimensions)
@@ -117,7 +117,7 @@ class Model:
         inputs = as_inputs(find_images([path]), self.task)
         if len(inputs) > 1:
             raise UserError(
-                f"{path} holds {len(inputs)} images: give one, or all of them to semiseg.predict."
+                f"{path} contains {len(inputs)} images: give one image, or use semiseg.predict for all."
             )
         volume = inputs[0].read(self.task)
         values = self._predict(volume.image, spacing or volume.spacing, probabilities)
@@ -136,16 +136,16 @@ class Model:
 
 
 def _check_range(image: NDArray[np.generic], task: Task) -> None:
-    """Refuse pictures in 0 to 1 where those of the training are in 0 to 255.
+    """Check that a picture is not in 0 to 1 if the training pictures are in 0 to 255.
 
     Raises:
-        UserError: saying so.
+        UserError: if it is.
     """
     if task.kind != "pictures" or task.intensity.kind != "window" or image.dtype.kind != "f":
         return
     largest = float(image.max())
     if 0 < largest <= 1 < task.intensity.high / 2:
         raise UserError(
-            f"The image's values end at {largest:.3g}, but the run was trained on 0 to "
-            f"{task.intensity.high:g}: multiply them."
+            f"The image's largest value is {largest:.3g}, but the run was trained on 0 to "
+            f"{task.intensity.high:g}: scale the image to that range."
         )

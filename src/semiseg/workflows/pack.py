@@ -1,4 +1,4 @@
-"""``semiseg pack`` and ``semiseg unpack``: a prepared data set as one file that travels."""
+"""``semiseg pack`` and ``semiseg unpack``: a prepared data set as one compressed file."""
 
 import contextlib
 import secrets
@@ -30,28 +30,28 @@ def pack(
 ) -> Manifest:
     """Write a prepared data set as one compressed file.
 
-    Labels are kept exactly. Images are kept exactly where they are pictures of 8 bits, or whole numbers that
-    fit (16 bits hold every int16); others to 1/255 or 1/65535 of the range that networks see, which is what
-    lies between each case's bounds.
+    Labels are stored exactly. Images are stored exactly if they are pictures of 8 bits, or integers that fit
+    (16 bits hold every int16). Other images are rounded to 1/255 or 1/65535 of the range between the case's
+    bounds, which is the range that networks see.
 
     Args:
         data: the prepared data set.
-        out: the file.
-        bits: 8 or 16, of an image's value.
+        out: the file to write.
+        bits: bits per image value, 8 or 16.
         part: 'train', 'validation' or 'test'; default: all cases.
         overwrite: replace ``out``.
-        console: where sentences and progress go.
+        console: prints messages and progress.
 
     Returns:
-        The manifest of what was packed.
+        The manifest of the packed cases.
 
     Raises:
-        UserError: for other bits, an unknown or empty part, damaged data, or a file that is there or cannot
-            be written.
+        UserError: if ``bits`` or ``part`` is invalid, the part is empty, the data are damaged, or the file
+            exists or cannot be written.
     """
     out, console = Path(out), console or Console()
     if bits not in (8, 16):
-        raise UserError(f"--bits {bits}: images are packed with 8 or 16 bits.")
+        raise UserError(f"--bits {bits}: give 8 or 16.")
     chosen: Bits = 8 if bits == 8 else 16
     prepared = PreparedData(data)
     if out.is_dir():
@@ -78,20 +78,20 @@ def pack(
 def unpack(
     file: Path | str, out: Path | str, *, overwrite: bool = False, console: Console | None = None
 ) -> Manifest:
-    """Make a packed file a prepared data set again, verified.
+    """Restore a prepared data set from a packed file, and verify it.
 
     Args:
-        file: what `pack` wrote.
-        out: the data set's folder; it appears only once it is whole.
+        file: a file that `pack` wrote.
+        out: the data set's folder. It is created only when the data set is complete.
         overwrite: replace a prepared data set at ``out``.
-        console: where sentences and progress go.
+        console: prints messages and progress.
 
     Returns:
         The manifest.
 
     Raises:
-        UserError: for a file that is none, is damaged or holds what no pack holds, or a folder that is there
-            or cannot be written.
+        UserError: if the file is not a packed data set or is damaged, or if the folder exists or cannot be
+            written.
     """
     file, out, console = Path(file), Path(out), console or Console()
     if not file.exists():
@@ -144,7 +144,7 @@ def _unpack(packed: Pack, folder: Path, console: Console) -> Manifest:
     if lossy:
         steps = 2**packed.content.bits - 1
         notes.append(
-            f"{lossy:,} images went through a pack of {packed.content.bits} bits: they are those of the "
+            f"{lossy:,} images were packed with {packed.content.bits} bits: they equal those of the "
             f"source to 1/{steps:,} of the range that networks see."
         )
     manifest = packed.manifest.model_copy(update={"notes": tuple(notes)})
@@ -162,7 +162,7 @@ def _only(manifest: Manifest, part: str | None) -> Manifest:
     patients = manifest.split.part(name)
     cases = tuple(case for case in manifest.cases if case.patient in set(patients))
     if not cases:
-        raise UserError(f"--part {part}: this data set's split has nobody in it; leave --part out.")
+        raise UserError(f"--part {part}: this part of the split is empty; leave --part out.")
     empty: dict[str, tuple[str, ...]] = dict.fromkeys(PARTS, ())
     split = Split(
         **(empty | {name: patients}),

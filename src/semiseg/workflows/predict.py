@@ -1,4 +1,4 @@
-"""``semiseg predict``: masks of new images on their own grids."""
+"""``semiseg predict``: segment new images on their own grids."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ ORIGIN = ".predicted-by.json"
 
 @dataclasses.dataclass(frozen=True)
 class PredictResult:
-    """Masks written, images passed over because their mask was there, and 'file: problem' lines."""
+    """Number of masks written, number of images skipped because their mask existed, and errors."""
 
     written: int
     skipped: int
@@ -46,26 +46,40 @@ def predict(
     threads: int | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
-    console: Console = Console(),  # noqa: B008 - holds nothing
+    console: Console = Console(),  # noqa: B008 - it has no state
 ) -> PredictResult:
-    """Predict files, or all images of folders, into ``out``.
+    """Predict image files, or all images in folders, and write the masks into ``out``.
 
-    A volume gives a mask of its own format on its grid (with NIfTI's affine and header), a DICOM
-    series one in NIfTI, a picture a PNG, a stack (TIFF of several pages) a TIFF of class codes. One bad
-    file is reported and passed over. Masks that are already there are kept, so that a stopped
-    prediction goes on, unless ``overwrite``; masks of another run, network or weights are refused
-    (``.predicted-by.json`` says whose they are). ``probabilities`` writes them beside the mask
-    (NAME_prob: the classes are a fourth axis, or components; for pictures and stacks one grey PNG or
-    TIFF per class). ``largest`` keeps of each class its largest connected piece alone.
+    The mask of a volume has the format and the grid of its image (for NIfTI, also the affine and the
+    header). The mask of a DICOM series is a NIfTI file, of a picture a PNG, of a stack (a TIFF of several
+    pages) a TIFF of class codes. A file that cannot be read is reported and skipped. Existing masks are
+    kept, so that an interrupted prediction can be resumed. ``.predicted-by.json`` records the run, network
+    and weights of the masks.
+
+    Args:
+        run: the run's folder.
+        images: image files, folders of images or folders of DICOM series.
+        out: the folder for the masks.
+        network: one of the method's networks; default: the one meant for inference.
+        weights: 'best', 'last' or 'step-N'.
+        probabilities: also write ``NAME_prob``, with the classes as a fourth axis or as components; for
+            pictures and stacks, one grey PNG or TIFF per class.
+        flips: average the predictions of mirrored copies.
+        largest: keep only the largest connected component of each class.
+        device: auto, cpu or cuda.
+        threads: number of CPU threads; default: the number of cores.
+        overwrite: replace existing masks.
+        dry_run: print what would be done, and write nothing.
+        console: prints messages and progress.
 
     Raises:
-        UserError: where the run cannot be loaded, nothing is found, two inputs share a name, or the
-            folder holds others' masks.
+        UserError: if the run cannot be loaded, no image is found, two images share a name, or the folder
+            contains masks of another run, network or weights.
     """
     folder, held = Path(out), RunFolder(run)
-    held.config()  # says so where it is no run
+    held.config()  # raises if it is not a run
     if is_image(folder) and not folder.is_dir():
-        raise UserError(f"-o {folder} names a file: give a folder for the masks.")
+        raise UserError(f"-o {folder} is the name of a file: give a folder for the masks.")
     found = find_images(images)
     inputs = as_inputs(found, held.task())
     targets = _targets(folder, inputs)
@@ -78,7 +92,7 @@ def predict(
     todo = {t: p for t, p in targets.items() if overwrite or not t.exists()}
     if len(todo) < len(targets):
         kept = _masks(len(targets) - len(todo))
-        console.say(f"kept: {kept} already in {folder} (--overwrite predicts anew)")
+        console.say(f"kept: {kept} already in {folder} (to replace: --overwrite)")
     if dry_run:
         console.say(f"dry run: {plural(len(todo), 'image')} would be predicted into {folder}")
         return PredictResult(0, len(targets) - len(todo), ())
@@ -94,7 +108,7 @@ def predict(
             if image.converted(predictor.task):
                 converted.append(image)
         except (UserError, MemoryError) as error:
-            failed.append(str(error) or f"{image}: too large for this machine's memory.")
+            failed.append(str(error) or f"{image}: too large for the memory of this machine.")
             console.warn(f"skipped: {failed[-1]}")
     if converted:
         console.warn(_conversion(converted, predictor.task))
@@ -107,15 +121,15 @@ def _targets(folder: Path, inputs: Sequence[Input]) -> dict[Path, Input]:
     """The mask's file of each image.
 
     Raises:
-        UserError: where two images would write one file, or a mask would replace an image.
+        UserError: if two images have the same mask's file, or a mask would replace an image.
     """
     targets: dict[Path, Input] = {}
     for image in inputs:
         target = folder / (image.stem + image.suffix)
         if target in targets:
             raise UserError(
-                f"{targets[target]} and {image} would write the same mask: predict them into different "
-                "folders with -o."
+                f"{targets[target]} and {image} would write the same mask: predict them separately, with "
+                "different folders for -o."
             )
         targets[target] = image
     read = {path.resolve() for image in inputs for path in image.paths}
@@ -126,19 +140,19 @@ def _targets(folder: Path, inputs: Sequence[Input]) -> dict[Path, Input]:
 
 
 def _conversion(converted: Sequence[Input], task: Task) -> str:
-    """What is said of pictures that were made grey, or coloured."""
+    """The warning about pictures that were converted to grey, or to colour."""
     grey = task.channels == 1
     return (
-        f"{plural(len(converted), 'image')} (such as {converted[0]}) of another kind than those of the "
-        f"training, which were {'grey' if grey else 'in colour'}: turned into "
-        f"{'grey' if grey else 'RGB'}; check the masks."
+        f"converted to {'grey' if grey else 'RGB'}: {plural(len(converted), 'image')} (such as "
+        f"{converted[0]}), since the training images were {'grey' if grey else 'in colour'}; check the "
+        "masks."
     )
 
 
 def _origin(
     run: RunFolder, network: str | None, weights: str, flips: bool, largest: bool
 ) -> dict[str, str]:
-    """What decides on a mask; ``run`` is said, but a run that was moved is the same run."""
+    """Everything that a mask depends on. ``run`` is not compared, since a run may be moved."""
     return {
         "run": str(run.folder.resolve()),
         "network": choose_network(run.config(), network)[1],
@@ -151,31 +165,31 @@ def _origin(
 def _write_origin(path: Path, origin: Mapping[str, str]) -> None:
     text = json.dumps(origin, indent=1) + "\n"
     if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return  # also on a full disk a prediction goes on
+        return  # nothing to write, so that it works on a full disk too
     with atomic_output(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def _check_origin(folder: Path, masks: Sequence[Path], origin: Mapping[str, str]) -> None:
-    """Masks that are kept must be those that would be made.
+    """Check that the masks to keep have the given origin.
 
     Raises:
-        UserError: saying whose masks are there.
+        UserError: if they do not; the message describes their origin.
     """
     if not masks:
         return
     try:
         held = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
-        held.setdefault("largest", "no")  # masks of before there was a choice
+        held.setdefault("largest", "no")  # files of earlier versions lack it
         same = all(held[key] == origin[key] for key in origin if key != "run")
         whose = f"of {held['run']}, network {held['network']}, weights {held['weights']}, " + (
-            f"flips {held['flips']}, largest pieces alone {held['largest']}"
+            f"flips {held['flips']}, largest components only {held['largest']}"
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        same, whose = False, "and nothing says whose"
+        same, whose = False, "of unknown origin"
     if not same:
         raise UserError(
-            f"{folder} holds other masks ({whose}), such as {masks[0].name}: choose another -o, or "
+            f"{folder} contains other masks ({whose}), such as {masks[0].name}: choose another -o, or "
             "replace them with --overwrite."
         )
 

@@ -1,4 +1,4 @@
-"""Predicting one image and writing its mask, for every verb that writes masks."""
+"""Predict one image and write its mask, for all commands that write masks."""
 
 from pathlib import Path
 
@@ -20,18 +20,18 @@ def write_prediction(
     probabilities: bool = False,
     largest: bool = False,
 ) -> None:
-    """Predict one image and write its mask last: where the mask is, all its files are.
+    """Predict one image and write its mask. The mask is written last: if it exists, all files exist.
 
     Args:
-        predictor: of the run.
+        predictor: the run's predictor.
         volume: the image.
-        target: the mask's file, whose name says its format.
-        image: the image's file, where a mask of the same format takes over its header and axes.
-        probabilities: write them beside the mask too, as ``NAME_prob``.
-        largest: keep of each class its largest connected piece alone.
+        target: the mask's file. Its suffix determines the format.
+        image: the image's file. A mask of the same format copies its header and axes.
+        probabilities: also write the probabilities, as ``NAME_prob``.
+        largest: keep only the largest connected component of each class.
 
     Raises:
-        UserError: where a file cannot be written.
+        UserError: if a file cannot be written.
     """
     writer = format_of(target)
     like = Reference(volume, image, predictor.task.classes)

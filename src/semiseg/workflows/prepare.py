@@ -1,7 +1,7 @@
-"""``semiseg prepare``: from a folder of images to a prepared data set.
+"""``semiseg prepare``: convert a folder of images to a prepared data set.
 
-Every case is read once, checked, measured and written by one of a few threads, so that no more than a few
-cases are in memory at a time.
+A few threads read, check, measure and write the cases, each case once. Only a few cases are in memory at a
+time.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from semiseg.text import one_line, plural
 
 
 class Reading(TypedDict, total=False):
-    """How `prepare` reads a source: its options of these names."""
+    """The options of `prepare` that control how a source is read."""
 
     layout: str | None
     classes: Sequence[str] | None
@@ -59,45 +59,47 @@ def prepare(
 ) -> Manifest:
     """Read a source in any supported layout and write a prepared data set.
 
-    Where ``out`` holds what the source and the options make, nothing is done. An interrupted preparation
-    keeps its whole cases in a hidden folder beside ``out``, and the next with the same options goes on.
+    If the data set in ``out`` is up to date with the source and the options, nothing is written. An
+    interrupted preparation keeps its completed cases in a hidden folder beside ``out``; the next call with
+    the same options resumes it.
 
     Args:
         source: the folder of images, or a list of them (.csv, .json).
-        out: the folder to write; it appears only once it is whole.
-        layout: its name; default: recognised by itself.
+        out: the folder to write. It is created only when the data set is complete.
+        layout: name of the layout; default: detected.
         classes: names of the classes without the background, or CODE=NAME or #rrggbb=NAME each;
-            default: what the source says.
+            default: as in the source.
         patient_pattern: regular expression whose first group (or match) is an image's patient.
-        spacing: (slice, row, column) in mm, in place of what the files say.
+        spacing: (slice, row, column) in mm; default: as in the files.
         split: a JSON file of patients, or the name of a split ('acdc-papers'); default: the source's
-            split, else drawn by ``seed``.
-        parts: training, validation and test parts of a drawn split; default: the layout's.
-        seed: of the drawn split.
+            split, else a random one.
+        parts: fractions of training, validation and test patients in a random split; default: the
+            layout's.
+        seed: seed of the random split.
         max_side: larger pictures are reduced to this longer side, in pixels.
-        intensity: 'minmax', 'percentile', 'zscore' or 'window:LOW:HIGH'; default: the layout's, or what the
-            data suggest.
-        all_frames: of a time series, also the frames without annotation, as unlabelled images.
-        jobs: cases read at a time; default: the number of cores up to 8, 1 for a tiny set. The result
-            does not depend on it.
+        intensity: 'minmax', 'percentile', 'zscore' or 'window:LOW:HIGH'; default: the layout's, or chosen
+            from the data.
+        all_frames: also read the frames of a time series that have no annotation, as unlabelled images.
+        jobs: cases read at the same time; default: the number of cores, at most 8, and 1 for a tiny set.
+            The result does not depend on it.
         ignore_value: the value (1 to 255) or the colour (#rrggbb) of ignored pixels in labels, which
-            count in no loss and no metric; 'none': there is none. Default: 255 where it is no class.
-        empty_slices: of labelled volumes, slices without any structure are 'background' or
-            'unlabelled', that is ignored.
-        overwrite: replace a prepared data set at ``out`` once the new one is whole; where some of its
-            cases are still true, only the others are read.
-        dry_run: read and check everything, print the same, write nothing.
-        console: where sentences and progress go.
+            enter no loss and no metric, or 'none'. Default: 255, unless it is a class.
+        empty_slices: 'background' or 'unlabelled' (ignored): how to treat slices of labelled volumes
+            that contain no structure.
+        overwrite: replace a prepared data set at ``out`` when the new one is complete. Cases that did
+            not change are not read again.
+        dry_run: read and check everything and print the result, but write nothing.
+        console: prints messages and progress.
 
     Returns:
         The manifest that was (or would be) written.
 
     Raises:
-        UserError: naming the file or option that does not fit; what existed is then untouched.
+        UserError: if a file or an option is invalid. Existing files are then unchanged.
     """
     source, out, console = Path(source), Path(out), console or Console()
     if jobs is not None and jobs < 1:
-        raise UserError(f"--jobs {jobs}: give a number of cases to read at a time, 1 or more.")
+        raise UserError(f"--jobs {jobs}: give a number of 1 or more.")
     request = Request(
         layout=layout, classes=classes, patient_pattern=patient_pattern, spacing=spacing, split=split,
         parts=parts, seed=seed, max_side=max_side, intensity=intensity, all_frames=all_frames,

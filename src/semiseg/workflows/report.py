@@ -1,4 +1,4 @@
-"""``semiseg report``: one HTML page about a run or a benchmark, or a figure of its pictures."""
+"""``semiseg report``: an HTML page about a run or a benchmark, or a figure of its pictures."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ from semiseg.reporting.results import Benchmark, Scored, open_data, read_benchma
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.loading import load_predictor
 
-UNSCORED = 3  # cases shown of a run that no evaluation has ranked
+UNSCORED = 3  # cases shown of a run that was not evaluated
 
 
 def report(
@@ -31,32 +31,34 @@ def report(
     out: Path | str | None = None,
     *,
     device: str = "auto",
-    console: Console = Console(),  # noqa: B008 - holds nothing
+    console: Console = Console(),  # noqa: B008 - it has no state
 ) -> Path:
-    """Write one self-contained HTML page, or a figure of the page's pictures alone.
+    """Write a self-contained HTML page, or a figure with only its pictures.
 
     Args:
         folder: a run or a benchmark.
-        out: the page's file; default: ``report.html`` in ``folder``, replaced where it exists. A name
-            that ends in .png, .svg or .pdf gets the figure: cases beside every method's prediction.
-        device: for the predictions in the pictures: auto, cpu or cuda.
+        out: the page's file; default: ``report.html`` in ``folder``, which is replaced. If the name ends
+            in .png, .svg or .pdf, a figure is written: cases with the predictions of every method.
+        device: device of the predictions: auto, cpu or cuda.
+        console: prints messages and progress.
 
     Returns:
-        The path of what was written.
+        The path of the page or figure.
 
     Raises:
-        UserError: where ``folder`` is neither, is damaged, or nothing can be written.
+        UserError: if ``folder`` is neither a run nor a benchmark or is damaged, or if the page cannot be
+            written.
     """
     folder = Path(folder)
     target = Path(out) if out is not None else folder / "report.html"
     if out is not None and target.is_dir():
         raise UserError(
-            f"{target} is a folder: name the page's file, such as {target}/report.html."
+            f"{target} is a folder: give the name of a file, such as {target}/report.html."
         )
     as_figure = target.suffix.lower() in FIGURE_SUFFIXES
     if not as_figure and target.suffix.lower() not in (".html", ".htm"):
         raise UserError(
-            f"--out {target}: name a page, .html, or a figure of its pictures, .png, .svg or .pdf."
+            f"--out {target}: give a name that ends in .html (a page) or in .png, .svg or .pdf (a figure)."
         )
     make: Callable[[Path | str, Sequence[Shown]], str]
     if (folder / "benchmark.json").is_file():
@@ -73,7 +75,9 @@ def report(
         )
     if as_figure:
         if not pictures:
-            raise UserError(f"{folder} has no case with a prediction to show: no figure was made.")
+            raise UserError(
+                f"{folder} has no case with a prediction to show: no figure was written."
+            )
         task = runs[0].task()
         save_figure(gallery(pictures, task.foreground, class_colours(task)), target)
     else:
@@ -85,9 +89,9 @@ def report(
 
 
 def _benchmark_pictures(bench: Benchmark, device: str, console: Console) -> list[Shown]:
-    """Of each budget: three cases, with every method's prediction from its first seed."""
+    """Three cases per number of labelled patients, with the prediction of each method's first seed."""
     if bench.data is None:
-        console.warn(f"no pictures: the prepared data {bench.plan['data']} are no longer there.")
+        console.warn(f"no pictures: the prepared data {bench.plan['data']} no longer exist.")
         return []
     out: list[Shown] = []
     for budget in bench.budgets:
@@ -101,12 +105,12 @@ def _benchmark_pictures(bench: Benchmark, device: str, console: Console) -> list
 
 
 def _run_pictures(folder: Path, device: str, console: Console) -> list[Shown]:
-    """Three cases of each part that was scored; of an unscored run those for validation."""
+    """Three cases of each scored part, or validation cases if the run was not scored."""
     run = RunFolder(folder)
     place = str(run.read_json("run.json")["data"])
     data = open_data(place)
     if data is None:
-        console.warn(f"no pictures: the prepared data {place} are no longer there.")
+        console.warn(f"no pictures: the prepared data {place} no longer exist.")
         return []
     scored = read_run(folder)
     if not scored:
@@ -132,7 +136,7 @@ def _pictures(
     device: str,
     console: Console,
 ) -> list[Shown]:
-    """The cases that `choose_cases` takes by their mean Dice over what is compared."""
+    """The cases that `choose_cases` selects by their mean Dice over the compared networks."""
     tracks = [s.dice[None] for s in chosen.values()]
     common = [case for case in tracks[0] if all(case in t for t in tracks) and case in data.cases]
     scores = {case: statistics.fmean(track[case] for track in tracks) for case in common}
@@ -166,7 +170,7 @@ def _pictures(
 def _unscored_pictures(
     run: RunFolder, data: PreparedData, device: str, console: Console
 ) -> list[Shown]:
-    """Evenly spaced validation cases: without scores there is no median, best or worst."""
+    """Evenly spaced validation cases, since there are no scores to choose by."""
     cases = data.of_patients(run.split().split.validation, labelled=True)
     if not cases:
         return []

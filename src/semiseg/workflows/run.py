@@ -1,4 +1,4 @@
-"""``semiseg run``: from a folder of images to a measured network and masks, in one command."""
+"""``semiseg run``: prepare, train, evaluate, predict and report in one command."""
 
 import dataclasses
 import json
@@ -29,17 +29,17 @@ from semiseg.workflows.prepare import Reading, prepare
 from semiseg.workflows.report import report
 from semiseg.workflows.train import resume, seconds_a_step, train
 
-WORDS = "run.json"
+ARGUMENTS = "run.json"
 OF_TRAINING = {"labelled", "method", "preset", "settings", "seconds"}
-FEWEST = 1000  # iterations below which unlabelled images did not pay (docs/results.md)
+FEWEST = 1000  # below this number of iterations, unlabelled images did not help (docs/results.md)
 MOST = 40_000
-FOR_STEPS = 0.8  # of the time given; the rest is validation, evaluation and masks
+FOR_STEPS = 0.8  # fraction of the time; the rest is for validation, evaluation and masks
 WHOLE = 1 << 30  # pictures are predicted at their own size
 
 
 @dataclasses.dataclass(frozen=True)
 class RunResult:
-    """What a run came to: its folder, the page, the scores and how many masks were written."""
+    """The folder, the page, the scores and the number of masks written."""
 
     folder: Path
     page: Path
@@ -60,40 +60,44 @@ def run(
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
-    console: Console = Console(),  # noqa: B008 - holds nothing
+    console: Console = Console(),  # noqa: B008 - it has no state
     **reading: Unpack[Reading],
 ) -> RunResult:
-    """Prepare, split, train, evaluate, predict what was not labelled, and write one page.
+    """Prepare, split, train, evaluate, predict the images without a label, and write a report.
 
-    ``out`` gets ``data/`` (prepared), ``training/`` (the run), ``masks/`` (of every image whose label
-    was not trained on, on its own grid) and ``report.html``. Interrupted, the same call goes on.
+    Writes ``data/`` (prepared), ``training/`` (the run), ``masks/`` (of every image whose label was not
+    used for training, on its own grid) and ``report.html`` into ``out``. To resume an interrupted run,
+    repeat the call.
 
     Args:
         source: a folder of images in any supported layout.
+        out: the folder for the results.
         labelled: how many of the labelled patients are used: '7', '10%', 'all' or a text file.
-        method: default: ``mcsc`` where there are unlabelled images and time for them, else
-            ``supervised``.
-        preset, settings, config: as of `train`.
-        seconds: about how long the training takes; the number of iterations follows from it. Default:
-            the preset's iterations.
-        seed: of the split and of the training.
+        method: default: ``mcsc`` if there are unlabelled images and enough time, else ``supervised``.
+        preset, settings, config: see `train`.
+        seconds: approximate duration of the training, which determines the number of iterations.
+            Default: the preset's iterations.
+        seed: seed of the split and of the training.
+        device: auto, cpu or cuda.
+        threads: number of CPU threads.
+        console: prints messages and progress.
         reading: options of `prepare`: layout, classes, patient_pattern, spacing, split, parts, max_side,
             intensity, all_frames, ignore_value, empty_slices.
 
     Raises:
-        UserError: for what does not fit, or where ``out`` holds something else.
+        UserError: if an argument is invalid, or if ``out`` contains something else.
     """
     folder, source = Path(out), Path(source)
     settings = [*settings, *as_assignments(config)]
     torch_device(device)
     check_source(source)
-    words: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "source": str(source.resolve()), "labelled": labelled, "method": method, "preset": preset,
         "settings": list(settings), "seconds": seconds, "seed": seed,
     }  # fmt: skip
     for key, value in reading.items():
-        words[key] = list(value) if isinstance(value, tuple | list) else value and str(value)
-    _open(folder, words)
+        arguments[key] = list(value) if isinstance(value, tuple | list) else value and str(value)
+    _open(folder, arguments)
     data = folder / "data"
     if not (data / "manifest.json").is_file():
         console.say("1. Preparing the images")
@@ -112,26 +116,26 @@ def run(
             data, training.folder, method=method, labelled=labelled, preset=preset, settings=chosen,
             device=device, threads=threads, overwrite=training.folder.exists(), console=console,
         )  # fmt: skip
-        assert trained is not None  # it is no dry run
+        assert trained is not None  # it is not a dry run
         result = trained
     console.say("3. Scoring")
     summary = _score(training, PreparedData(data), device, console)
-    console.say("4. Masks of the images whose labels were not trained on")
+    console.say("4. Predicting the images whose labels were not used for training")
     masks = _masks(source, PreparedData(data), training, reading, folder / "masks", device, console)
-    console.say("5. The page")
+    console.say("5. Writing the report")
     page = report(training.folder, folder / "report.html", device=device, console=console)
     console.say(
         f"\nTrained for {duration(result.seconds)}. Open this page in a browser:\n  {page.resolve()}\n"
         f"Masks: {(folder / 'masks').resolve()}\n"
-        "New images, next:\n"
+        "To segment new images:\n"
         f"  semiseg predict {training.folder} path/to/new/images -o MASKS"
     )
     return RunResult(folder, page, summary, masks)
 
 
-def _open(folder: Path, words: dict[str, Any]) -> None:
-    """Begin or go on with ``folder``; words on which something there depends may not change."""
-    path = folder / WORDS
+def _open(folder: Path, arguments: dict[str, Any]) -> None:
+    """Start or resume ``folder``. Arguments that existing results depend on must be the same."""
+    path = folder / ARGUMENTS
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file: choose another folder with -o.")
     if path.is_file():
@@ -139,24 +143,26 @@ def _open(folder: Path, words: dict[str, Any]) -> None:
             held = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             held = {}
-        known = dict.fromkeys((*words, *held))
+        known = dict.fromkeys((*arguments, *held))
         fixed = set(known) if RunFolder(folder / "training").exists() else set()
         if (folder / "data" / "manifest.json").is_file():
             fixed |= set(known) - OF_TRAINING
         other = [
             f"--{k.replace('_', '-')}"
             for k in known
-            if k in fixed and (held.get(k) or None) != (words.get(k) or None)
+            if k in fixed and (held.get(k) or None) != (arguments.get(k) or None)
         ]
         if other:
             raise UserError(
-                f"{folder} holds a run with another {', '.join(other)}: give the same words to go on, "
-                "or another folder with -o."
+                f"{folder} contains a run with other values of {', '.join(other)}: give the same values "
+                "to resume it, or choose another folder with -o."
             )
     elif folder.exists() and not all(is_partial(p) for p in folder.iterdir()):
-        raise UserError(f"{folder} exists and was not begun by 'semiseg run': choose another -o.")
+        raise UserError(
+            f"{folder} exists and was not created by 'semiseg run': choose another folder with -o."
+        )
     with atomic_output(path) as partial:
-        partial.write_text(json.dumps(words, indent=1) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(arguments, indent=1) + "\n", encoding="utf-8")
 
 
 def _plan(
@@ -170,7 +176,7 @@ def _plan(
     threads: int | None,
     console: Console,
 ) -> tuple[str | None, list[str]]:
-    """The method and its iterations: what the images and the time allow."""
+    """Choose the method and the settings of its iterations from the images and the time."""
     if threads is not None:
         torch.set_num_threads(threads)
     unlabelled = bool(cases_of(data, choose_patients(data, labelled, None)).unlabelled)
@@ -184,14 +190,14 @@ def _plan(
         count = _affordable(seconds, each)
         if why and unlabelled and count < FEWEST:
             why = (
-                f"{duration(seconds)} are enough for {count:,} iterations with unlabelled images, "
-                f"which did not pay below {FEWEST:,}"
+                f"{duration(seconds)} allow only {count:,} iterations with unlabelled images, "
+                f"which did not help below {FEWEST:,} iterations"
             )
             chosen = "supervised"
             each = seconds_a_step(data, chosen, labelled, preset, settings, device)
             count = _affordable(seconds, each)
     if why:
-        console.say(f"method: {chosen}, since {why} (--method takes another)")
+        console.say(f"method: {chosen}, since {why} (to change it: --method)")
     if seconds is None:
         return chosen, settings
     console.say(
@@ -211,14 +217,14 @@ def _affordable(seconds: float, each: float) -> int:
 def _score(
     training: RunFolder, data: PreparedData, device: str, console: Console
 ) -> Summary | None:
-    """Scores on the test part, else on the validation part, else none."""
+    """Score the test part, else the validation part; None if neither has labels."""
     split = training.split().split
     for part, patients in (("test", split.test), ("validation", split.validation)):
         if data.of_patients(patients, labelled=True):
             return evaluate(
                 training.folder, on=part, data=data.folder, device=device, console=console
             )
-    console.warn("no labelled case is left to score on: label some more, or look at the masks.")
+    console.warn("no labelled case is left to score: label more cases, or inspect the masks.")
     return None
 
 
@@ -231,7 +237,7 @@ def _masks(
     device: str,
     console: Console,
 ) -> int:
-    """Masks of all cases but those whose labels were trained on, each on its image's own grid."""
+    """Predict all cases whose labels were not used for training, on their own grids."""
     request = dataclasses.replace(Request(**reading), max_side=WHOLE)
     layout, _ = find_layout(source, request.layout)
     known = {case.identifier for case in cases_of(data, training.split()).labelled}
@@ -255,7 +261,7 @@ def _masks(
 
 
 def _mask_suffix(case: SourceCase) -> str:
-    """How a mask's name ends: pictures and stacks of them give such, all else NIfTI."""
+    """The suffix of a mask's name: that of pictures and stacks of pictures, else NIfTI's."""
     image = case.files[0]
     found = find_format(image)
     own = found is not None and found.kind == "picture"

@@ -1,4 +1,4 @@
-"""``semiseg train``: one run, from a prepared data set to weights and curves."""
+"""``semiseg train``: train a network on a prepared data set."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,28 +36,36 @@ def train(
     seconds: float | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
-    console: Console = Console(),  # noqa: B008 - holds nothing
+    console: Console = Console(),  # noqa: B008 - it has no state
 ) -> TrainResult | None:
     """Train ``method`` on ``data`` into the run folder ``out``.
 
     Args:
         data: a prepared data set.
         out: the run's folder, new or empty.
-        method: default: the preset's.
-        labelled: '7', '10%', 'all' or a text file of patients.
-        labelled_seed: seed of the labelled patients; default: the data's own order where it has one, else 0.
-        preset: name or file; default: on a machine without a GPU the method's own for such, else none.
-        settings: ``section.key=value`` each, as ``--set`` takes them.
-        config: the same as nested values, such as ``{"training": {"iterations": 2000}}``; they win over
+        method: name of the method; default: the preset's.
+        labelled: patients whose labels are used: '7', '10%', 'all' or a text file of patients.
+        labelled_seed: seed of the choice of labelled patients; default: the order in the data if they
+            have one, else 0.
+        preset: name or file; default: on a machine without a GPU the method's preset for it, else none.
+        settings: ``section.key=value`` each, as in ``--set``.
+        config: settings as nested values, such as ``{"training": {"iterations": 2000}}``; they override
             ``settings``.
-        sections: of a study's variant.
-        seconds: end cleanly after this time; `resume` goes on.
-        dry_run: say what would be done and how long it takes; write nothing.
+        sections: settings of a study's variant.
+        device: auto, cpu or cuda.
+        threads: number of CPU threads; default: the number of cores.
+        seconds: stop after this time with a checkpoint, from which `resume` continues.
+        overwrite: replace a run in ``out``.
+        dry_run: print what would be done and how long it takes; write nothing.
+        console: prints messages and progress.
+
+    Returns:
+        The result; None for a dry run.
 
     Raises:
-        UserError: for anything in the input that does not fit, before anything is written.
-        RunFailure: where a loss term is no longer finite.
-        KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM, once a checkpoint is written.
+        UserError: if an argument or the data are invalid; nothing is then written.
+        RunFailure: if a loss term is not finite.
+        KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM; a checkpoint is written first.
     """
     prepared = PreparedData(data)
     plan = plan_training(
@@ -65,7 +73,7 @@ def train(
         torch_device(device), sections,
     )  # fmt: skip
     run = RunFolder(out)
-    # under torchrun every process comes here, and the first may already have begun the folder
+    # under torchrun, the first process may already have created the folder
     if rank() == 0:
         check_new_folder(run.folder, overwrite, "-o")
     session = Session(prepared, plan.config, plan.cases, device, threads, console)
@@ -100,10 +108,10 @@ def seconds_a_step(
     settings: Sequence[str],
     device: str,
 ) -> float:
-    """How long one iteration takes here; arguments as of `train`, which is given none of the result.
+    """Measure the seconds of one iteration. The arguments are those of `train`.
 
     Raises:
-        UserError: as `train`.
+        UserError: see `train`.
     """
     plan = plan_training(data, method, labelled, None, preset, settings, torch_device(device))
     return Session(data, plan.config, plan.cases, device, None, Quiet()).time_step()
@@ -116,9 +124,21 @@ def resume(
     device: str = "auto",
     threads: int | None = None,
     seconds: float | None = None,
-    console: Console = Console(),  # noqa: B008 - holds nothing
+    console: Console = Console(),  # noqa: B008 - it has no state
 ) -> TrainResult:
-    """Go on with the run in ``out``; only its folder is needed (``data``: where the data moved to)."""
+    """Resume the run in ``out``.
+
+    Args:
+        out: the run's folder.
+        data: the prepared data set; needed only if it was moved.
+        device: auto, cpu or cuda.
+        threads: number of CPU threads; default: the number of cores.
+        seconds: stop after this time with a checkpoint.
+        console: prints messages and progress.
+
+    Raises:
+        UserError: if ``out`` is not a run, or if ``data`` are other data than the run's.
+    """
     run = RunFolder(out)
     config = run.config()
     ended = run.finished()
@@ -129,12 +149,12 @@ def resume(
             ended["seconds"], True,
         )  # fmt: skip
     prepared = open_data(
-        run, data, f"say where they are now with semiseg train DATA --resume -o {run.folder}"
+        run, data, f"give their new folder with semiseg train DATA --resume -o {run.folder}"
     )
     if not is_same(run, prepared) or prepared.task != run.task():
         raise UserError(
-            f"{prepared.folder} are other data than those of {run.folder} (its patients or task "
-            "differ): resume with the run's own, or begin another run."
+            f"{prepared.folder} contains other data than {run.folder} was trained on (the patients or "
+            "the task differ): resume with the run's own data, or start a new run."
         )
     session = Session(prepared, config, cases_of(prepared, run.split()), device, threads, console)
     if newest_step(run.checkpoints) == 0:

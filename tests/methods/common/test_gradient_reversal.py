@@ -1,4 +1,4 @@
-"""The gradient of an adversary's loss, turned round."""
+"""The reversed gradient of an adversarial loss."""
 
 import pytest
 import torch

@@ -11,7 +11,7 @@ from semiseg.methods.common.largest_component import largest_component
 
 
 def flooded(image: Tensor, code: int) -> list[set[tuple[int, ...]]]:
-    """The components of a class, by a search over neighbours that share a corner at least."""
+    """The components of a class, by a search over neighbours that share at least a corner."""
     left = {tuple(place) for place in (image == code).nonzero().tolist()}
     steps = list(itertools.product((-1, 0, 1), repeat=image.ndim))
     components = []

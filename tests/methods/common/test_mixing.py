@@ -39,7 +39,7 @@ def test_a_copy_paste_box_is_two_thirds_of_each_side(sides: tuple[int, ...]) -> 
     for axis, side in enumerate(sides):
         length = int(side * 2 / 3)
         assert {box[axis][1] for box in found} == {length}
-        assert {box[axis][0] for box in found} == set(range(side - length + 1))  # all places
+        assert {box[axis][0] for box in found} == set(range(side - length + 1))  # all positions
 
 
 @pytest.mark.parametrize("sides", [(64, 64), (64, 128), (40, 48, 56)])
@@ -81,7 +81,9 @@ def test_a_seed_reproduces_the_masks(sides: tuple[int, ...]) -> None:
         torch.manual_seed(4)
         assert torch.equal(draw(5, sides), first)
         assert not torch.equal(first, second)
-        assert len({tuple(map(tuple, box)) for box in boxes(first)}) > 1  # each image its own
+        assert (
+            len({tuple(map(tuple, box)) for box in boxes(first)}) > 1
+        )  # boxes differ between images
 
 
 def test_a_box_as_large_as_the_image() -> None:

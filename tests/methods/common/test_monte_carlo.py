@@ -1,4 +1,4 @@
-"""Monte Carlo dropout against a loop, and the noise that a teacher sees."""
+"""Monte Carlo dropout against a loop, and the noise on a teacher's input."""
 
 import math
 
@@ -49,7 +49,7 @@ def test_it_leaves_no_trace(network: nn.Sequential) -> None:
 
 
 def test_no_pass_is_refused(network: nn.Sequential) -> None:
-    with pytest.raises(ValueError, match="passes is 0"):
+    with pytest.raises(ValueError, match="passes must be at least 1, got 0"):
         monte_carlo(network, torch.randn(1, 1, 3, 4), passes=0)
 
 
@@ -60,5 +60,5 @@ def test_noise_is_limited_and_the_seeds() -> None:
     torch.manual_seed(1)
     assert torch.equal(first, input_noise(images))
     added = first - images
-    assert float(added.abs().max()) == pytest.approx(0.2, abs=1e-6)  # of 8,192 some reach it
+    assert float(added.abs().max()) == pytest.approx(0.2, abs=1e-6)  # some of 8,192 values reach it
     assert float(added.std()) == pytest.approx(0.096, abs=0.005)

@@ -49,7 +49,7 @@ def test_the_most_active_places_are_dropped(shape: tuple[int, ...]) -> None:
         kept = seen.abs().sum(0) > 0
         assert torch.equal(seen, image * kept)
         share = attention / attention.max()
-        assert share[kept].max() < share[~kept].min()  # a threshold parts them
+        assert share[kept].max() < share[~kept].min()  # a threshold separates them
         assert (share[kept] < 0.9).all()
         assert (share[~kept] >= 0.7).all()
         thresholds.append(float(share[~kept].min()))

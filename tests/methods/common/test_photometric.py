@@ -1,4 +1,4 @@
-"""Photometric augmentation: each operation alone, both units of images, 2D and 3D."""
+"""Photometric augmentation: each operation, both units of images, 2D and 3D."""
 
 import numpy as np
 import pytest

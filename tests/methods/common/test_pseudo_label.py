@@ -1,4 +1,4 @@
-"""Pseudo-labels: their formulas, no gradient, no trace in the network."""
+"""Pseudo-labels: formulas, no gradient, no change of the network's state."""
 
 import math
 
@@ -39,7 +39,7 @@ def test_a_frozen_pass_leaves_no_trace(
     before = {name: x.clone() for name, x in network.state_dict().items()}
     images = torch.randn(4, 1, 5, 5)
     first, second = (predict_probabilities(network, images, dropout) for _ in range(2))
-    assert torch.equal(first, second) != dropout  # dropout is on where asked for, in any mode
+    assert torch.equal(first, second) != dropout  # the argument decides on dropout, in any mode
     assert not first.requires_grad
     assert all(torch.equal(x, before[name]) for name, x in network.state_dict().items())
     assert all(m.training is training for m in network.modules())

@@ -1,1 +1,1 @@
-"""What is measured of a data set before anything is trained on it, and what looks wrong in it."""
+"""Inspection of a data set before training: measurements, and findings on likely errors."""

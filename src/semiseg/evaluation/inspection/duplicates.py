@@ -1,4 +1,4 @@
-"""The same image twice, or nearly: worst where one copy trains and the other measures."""
+"""Duplicates and near-duplicates of images, most serious across the parts of a split."""
 
 from collections.abc import Sequence
 
@@ -11,30 +11,30 @@ from semiseg.preparation.near_duplicates import MOST_PAIRS, near_duplicate_pairs
 from semiseg.text import listed, plural
 
 Pair = tuple[CaseFacts, CaseFacts]
-# what a pair is to the split -> verb, and what is said of it
+# relation of a pair to the split -> verb, rest of the sentence
 SAID = {
     "across-parts": (
         "lie",
-        "in different parts of the split, so that one part has seen what another measures: {}; give "
-        "both the same patient or leave one out.",
+        "in different parts of the split, so test scores include training images: {}; give both the "
+        "same patient, or leave one out.",
     ),
     "of-different-patients": (
         "count",
-        "as images of different patients: {}; leave one of each out, or they may come into different "
-        "parts of another split.",
+        "as images of different patients: {}; leave out one of each, because another split may put "
+        "them into different parts.",
     ),
-    "of-one-patient": ("belong", "to the same patient: {}; leave one of each out."),
+    "of-one-patient": ("belong", "to the same patient: {}; leave out one of each."),
 }
 
 
 def duplicates(facts: Sequence[CaseFacts]) -> list[Finding]:
-    """Findings on identical images and on near-duplicates of different patients."""
+    """Return findings on identical images and near-duplicates of different patients."""
     groups: dict[str, list[CaseFacts]] = {}
     for item in facts:
         groups.setdefault(item.digest, []).append(item)
     same = [(group[0], other) for group in groups.values() for other in group[1:]]
-    # of one patient, neighbouring slices and phases of the heart are alike by nature; where two
-    # patients share an image, they are one
+    # slices and heart phases of one patient are similar by nature; two patients with an identical
+    # image are one patient
     one = {frozenset((first.case.patient, second.case.patient)) for first, second in same}
     near = []
     for i, j, _ in near_duplicate_pairs(np.stack([item.signature for item in facts])):
@@ -96,7 +96,7 @@ def _labels(same: Sequence[Pair]) -> list[Finding]:
         Finding(
             "labels-of-duplicates-differ",
             "look",
-            f"{plural(len(differ), 'pair')} of identical images carry different labels: {named}; "
+            f"{plural(len(differ), 'pair')} of identical images have different labels: {named}; "
             "keep the better one.",
             tuple(dict.fromkeys(item.name for pair in differ for item in pair)),
             tuple((first.name, second.name) for first, second in differ),

@@ -1,4 +1,4 @@
-"""What a finding is, and how its cases are named in a sentence."""
+"""The type of findings, and outliers of positive values."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing to look at.
+    """A likely error in a data set.
 
     Attributes:
-        kind: a word for programs, such as 'near-duplicates'.
-        level: 'serious' makes results wrong or worthless; 'look' may be meant so.
-        sentence: what, where, and what to do.
-        cases: identifiers that it is about, the worst first.
-        pairs: of identifiers, where it is about pairs.
+        kind: identifier of the kind of finding, such as 'near-duplicates'.
+        level: 'serious' invalidates results; 'look' may be intended.
+        sentence: what was found, where, and what to do.
+        cases: identifiers of the cases, the worst first.
+        pairs: pairs of identifiers, for findings on pairs.
     """
 
     kind: str
@@ -30,13 +30,13 @@ class Finding:
 def strange(
     values: Sequence[float], deviations: float, factor: float, fewest: int = 5
 ) -> NDArray[np.intp]:
-    """Positions of positive values far from the median of their logarithms, the farthest first.
+    """Return the positions of outliers: values far from the median of logarithms, farthest first.
 
     Args:
-        values: above 0.
-        deviations: beyond as many median absolute deviations;
-        factor: and beyond this factor, so that a set without spread is not picked apart.
-        fewest: below as many values nothing is usual.
+        values: positive values.
+        deviations: smallest distance of an outlier in median absolute deviations.
+        factor: smallest factor between an outlier and the median, for sets with little spread.
+        fewest: with fewer values there are no outliers.
     """
     if len(values) < fewest:
         return np.empty(0, np.intp)

@@ -1,4 +1,4 @@
-"""Images that are stored otherwise than the rest of their set."""
+"""Findings on images that differ from the rest of their set."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from semiseg.evaluation.inspection.measure import HIGH, LOW, MIDDLE, CaseFacts
 from semiseg.formats.nifti import orientation
 from semiseg.text import listed, plural
 
-APART = 1.5  # times the median: another spacing or size
+APART = 1.5  # largest ratio to the median spacing or size
 FEWEST = 5
 SCALE_DEVIATIONS, SCALE_FACTOR = 5.0, 4.0
 
 
 def images(facts: Sequence[CaseFacts], intensity: Intensity) -> list[Finding]:
-    """Findings on orientation, spacing, size and scale of intensities."""
+    """Return findings on orientation, spacing, size and scale of intensities."""
     return [
         *_orientations(facts),
         *_spacings(facts),
@@ -28,12 +28,12 @@ def images(facts: Sequence[CaseFacts], intensity: Intensity) -> list[Finding]:
 
 
 def orientation_of(item: CaseFacts) -> str:
-    """Where the file's axes point, such as RAS; '' where it does not say."""
+    """Return the orientation of the file's axes, such as RAS; '' if unknown."""
     return orientation(np.array(item.case.affine)) if item.case.affine is not None else ""
 
 
 def _orientations(facts: Sequence[CaseFacts]) -> list[Finding]:
-    # the way an image is shown to a network: its axes, and which of them became the slices
+    # what determines the view of a network: the axes, and which one is the slice axis
     ways = {item.name: (orientation_of(item), item.case.slice_axis) for item in facts}
     counts = Counter(way for way in ways.values() if way[0])
     if len(counts) < 2:
@@ -42,8 +42,8 @@ def _orientations(facts: Sequence[CaseFacts]) -> list[Finding]:
     odd = tuple(name for name, way in ways.items() if way[0] and way != usual)
     rest = ", ".join(f"{_way(way, usual)} {n:,}" for way, n in others)
     sentence = (
-        f"{plural(len(odd), 'image')} lie{'s' if len(odd) == 1 else ''} another way than the other "
-        f"{most:,} ({usual[0]} {most:,}, {rest}): {listed(odd)}; turn them alike unless they are "
+        f"{plural(len(odd), 'image')} ha{'s' if len(odd) == 1 else 've'} another orientation than the other "
+        f"{most:,} ({usual[0]} {most:,}, {rest}): {listed(odd)}; reorient them unless they are "
         "oblique scans."
     )
     return [Finding("mixed-orientations", "look", sentence, odd)]
@@ -59,8 +59,8 @@ def _spacings(facts: Sequence[CaseFacts]) -> list[Finding]:
     if having and len(having) < len(facts):
         without = tuple(item.name for item in facts if item.case.spacing is None)
         sentence = (
-            f"{plural(len(without), 'image')} carr{'ies' if len(without) == 1 else 'y'} no spacing "
-            f"while {len(having):,} do: {listed(without)}; give one for all with --spacing, or "
+            f"{plural(len(without), 'image')} ha{'s' if len(without) == 1 else 've'} no spacing while "
+            f"{len(having):,} have one: {listed(without)}; give one for all with --spacing, or "
             "leave them out."
         )
         out.append(Finding("spacing-missing", "look", sentence, without))
@@ -90,18 +90,18 @@ def _apart(
     named = listed(f"{facts[i].name} ({worded(values[i])})" for i in odd)
     sentence = (
         f"{plural(len(odd), 'image')} differ{'s' if len(odd) == 1 else ''} in {what} from the median "
-        f"({worded(usual)} {unit}) by more than a factor {APART:g}: {named}; structures are seen at "
-        "another scale there."
+        f"({worded(usual)} {unit}) by more than a factor of {APART:g}: {named}; check them, because "
+        "their structures have another scale."
     )
     return [Finding(kind, "look", sentence, tuple(facts[i].name for i in odd))]
 
 
 def _scales(facts: Sequence[CaseFacts], own: bool) -> list[Finding]:
-    """Images whose intensities have another range, or lie wholly elsewhere.
+    """Return findings on images whose intensities have another range or offset.
 
     Args:
-        facts: of all cases.
-        own: each image is scaled by its own values.
+        facts: facts of all cases.
+        own: whether each image is normalised by its own values.
     """
     if len(facts) < FEWEST:
         return []
@@ -113,7 +113,7 @@ def _scales(facts: Sequence[CaseFacts], own: bool) -> list[Finding]:
     away = np.abs(logs - np.median(logs))
     limit = max(SCALE_DEVIATIONS * float(np.median(away)), float(np.log(SCALE_FACTOR)))
     usual = float(np.median(spans))
-    # beyond the usual range of the set, whose offsets vary by a deviation too
+    # an offset is unusual relative to the spread of offsets and to the usual range
     shift = np.abs(low - np.median(low))
     moved = max(SCALE_DEVIATIONS * float(np.median(shift)), usual / 4)
     elsewhere = (shift > moved) & (np.abs(middle - np.median(middle)) > usual / 4)
@@ -122,11 +122,11 @@ def _scales(facts: Sequence[CaseFacts], own: bool) -> list[Finding]:
     if not odd:
         return []
     named = listed(f"{facts[i].name} ({low[i]:.4g} to {high[i]:.4g})" for i in odd)
-    remedy = "look whether they were exported in another way"
+    remedy = "check whether they were exported differently"
     if own:
-        remedy += " (each image is scaled by its own values, which may be enough)"
+        remedy += " (each image is normalised by its own values, which may be enough)"
     sentence = (
-        f"The intensities of {plural(len(odd), 'image')} have another scale than the rest: {named}, "
-        f"where {np.median(low):.4g} to {np.median(high):.4g} is usual; {remedy}."
+        f"The intensities of {plural(len(odd), 'image')} have another scale than the rest: {named}; "
+        f"the median is {np.median(low):.4g} to {np.median(high):.4g}; {remedy}."
     )
     return [Finding("mixed-intensities", "look", sentence, tuple(facts[i].name for i in odd))]

@@ -1,4 +1,4 @@
-"""Labels that look wrong beside the others of their set."""
+"""Findings on labels that differ from the others of their set."""
 
 from collections.abc import Sequence
 
@@ -8,21 +8,24 @@ from semiseg.evaluation.inspection.findings import Finding, strange
 from semiseg.evaluation.inspection.measure import CaseFacts
 from semiseg.text import listed, plural
 
-FEWEST = 5  # cases, below which nothing is usual
-USUAL = 0.8  # of the labelled cases do it: the others are unusual
+FEWEST = 5  # with fewer cases there are no outliers
+USUAL = 0.8  # fraction of labelled cases above which the others are unusual
 RARE = 0.2
 VOLUME_DEVIATIONS, VOLUME_FACTOR = 5.0, 2.5
-MANY_PIECES, MANY_MORE = 10, 5  # pieces: at least so many, and so many times the usual number
+MANY_PIECES, MANY_MORE = (
+    10,
+    5,
+)  # fewest components to report, absolute and as a factor of the median
 NEARLY_ALL = 0.9
 MUCH_OUTSIDE = 0.25
 
 
 def labels(facts: Sequence[CaseFacts], classes: Sequence[str]) -> list[Finding]:
-    """Findings on the labels; ``classes`` with the background first."""
+    """Return findings on the labels; ``classes`` start with the background."""
     cases = [item for item in facts if item.case.labelled]
     whole = [
         item for item in cases if item.labelled_share == 1
-    ]  # of the others nobody knows what is missing
+    ]  # in partial labels a missing class is no finding
     return [
         *_empty(whole),
         *_in_no_label(cases, classes),
@@ -42,16 +45,20 @@ def _empty(cases: Sequence[CaseFacts]) -> list[Finding]:
     if not empty:
         return []
     sentence = (
-        f"{plural(len(empty), 'label')} mark{'s' if len(empty) == 1 else ''} nothing: "
-        f"{listed(_names(empty))}; where nothing has been labelled yet, delete the label, so that the image "
-        "counts as unlabelled."
+        f"{plural(len(empty), 'label')} {'is' if len(empty) == 1 else 'are'} empty: "
+        f"{listed(_names(empty))}; if an image has not been labelled yet, delete its label, so that it "
+        "is used as an unlabelled image."
     )
     return [Finding("empty-labels", "look", sentence, _names(empty))]
 
 
 def _in_no_label(cases: Sequence[CaseFacts], classes: Sequence[str]) -> list[Finding]:
     return [
-        Finding("class-in-no-label", "look", f"Class '{name}' occurs in no label.")
+        Finding(
+            "class-in-no-label",
+            "look",
+            f"Class '{name}' does not occur in any label: label it, or leave out the class.",
+        )
         for code, name in enumerate(classes[1:])
         if not any(item.structures[code].voxels for item in cases)
     ]
@@ -65,7 +72,7 @@ def _of_class(cases: Sequence[CaseFacts], code: int, classes: Sequence[str]) -> 
     if lacking and len(marked) >= FEWEST and len(having) >= USUAL * len(marked):
         sentence = (
             f"{name} is missing in {plural(len(lacking), 'label')} though {len(having):,} of "
-            f"{len(marked):,} have it: {listed(_names(lacking))}; look whether it was forgotten."
+            f"{len(marked):,} have it: {listed(_names(lacking))}; check whether it was forgotten."
         )
         out.append(Finding("class-missing", "look", sentence, _names(lacking)))
     if not having:
@@ -76,8 +83,8 @@ def _of_class(cases: Sequence[CaseFacts], code: int, classes: Sequence[str]) -> 
         usual = float(np.median(sizes))
         named = listed(f"{having[i].name} ({sizes[i]:.3g} {unit})" for i in odd)
         sentence = (
-            f"{name} is unusually large or small in {plural(len(odd), 'label')}: {named}, where "
-            f"{usual:.3g} {unit} is the median; look at these labels."
+            f"{name} is unusually large or small in {plural(len(odd), 'label')}: {named}; the median "
+            f"is {usual:.3g} {unit}; check these labels."
         )
         out.append(Finding("unusual-volume", "look", sentence, _names([having[i] for i in odd])))
     pieces = [item.structures[code - 1].components for item in having]
@@ -86,18 +93,18 @@ def _of_class(cases: Sequence[CaseFacts], code: int, classes: Sequence[str]) -> 
     if order and len(having) >= FEWEST and len(order) <= RARE * len(having):
         named = listed(f"{having[i].name} ({pieces[i]:,})" for i in order)
         sentence = (
-            f"{name} falls into many pieces in {plural(len(order), 'label')}: {named}, where "
-            f"{np.median(pieces):.3g} is the median; look for specks."
+            f"{name} has many components in {plural(len(order), 'label')}: {named}; the median is "
+            f"{np.median(pieces):.3g}; check for specks."
         )
         out.append(Finding("many-pieces", "look", sentence, _names([having[i] for i in order])))
     return out
 
 
 def volumes(cases: Sequence[CaseFacts], code: int) -> tuple[list[float], str]:
-    """Sizes of one class and their unit.
+    """Return the sizes of one class and their unit.
 
-    Millilitres where all cases have a spacing; of pictures the share of the picture, as they may
-    come in several sizes; else voxels.
+    Millilitres if all cases have a spacing, percent of the picture for pictures, whose sizes may
+    differ, and otherwise voxels.
     """
     counts = [item.structures[code - 1].voxels for item in cases]
     if all(item.millilitres is not None for item in cases):
@@ -113,12 +120,16 @@ def _whole(cases: Sequence[CaseFacts]) -> list[Finding]:
     framed = [item for item in cases if item.borders == 4 and item not in full]
     for chosen, kind, what in (
         (full, "label-covers-everything", "nearly the whole image"),
-        (framed, "label-touches-all-borders", "a stretch up to all four borders of the image"),
+        (
+            framed,
+            "label-touches-all-borders",
+            "a region that touches all four borders of the image",
+        ),
     ):
         if chosen and (len(cases) < FEWEST or len(chosen) <= RARE * len(cases)):
             sentence = (
                 f"{plural(len(chosen), 'label')} mark{'s' if len(chosen) == 1 else ''} {what}: "
-                f"{listed(_names(chosen))}; look whether foreground and background are swapped."
+                f"{listed(_names(chosen))}; check whether foreground and background are swapped."
             )
             out.append(Finding(kind, "look", sentence, _names(chosen)))
     return out
@@ -130,17 +141,17 @@ def _outside(cases: Sequence[CaseFacts]) -> list[Finding]:
         return []
     named = listed(f"{item.name} ({100 * item.outside:.0f}%)" for item in chosen)
     sentence = (
-        f"{plural(len(chosen), 'label')} lie{'s' if len(chosen) == 1 else ''} to a good part on the "
-        f"empty rim of the image: {named}; look whether the label is shifted or another image's."
+        f"{plural(len(chosen), 'label')} cover{'s' if len(chosen) == 1 else ''} much of the empty "
+        f"border of the image: {named}; check whether the label is shifted or belongs to another image."
     )
     return [Finding("label-outside-the-image", "look", sentence, _names(chosen))]
 
 
 def _swapped(cases: Sequence[CaseFacts], classes: Sequence[str]) -> list[Finding]:
-    """Cases whose 'left X' lies on the other side of 'right X' than in the others.
+    """Return findings on cases where 'left X' and 'right X' are on opposite sides to the others.
 
-    Only where affines say which side is which, and only against a clear majority: which side a
-    person's left is on is the files' matter.
+    Only cases with an affine are compared, and only with a clear majority, because the convention of
+    the files is unknown.
     """
     known = {name.lower(): code for code, name in enumerate(classes) if code}
     out = []
@@ -153,15 +164,17 @@ def _swapped(cases: Sequence[CaseFacts], classes: Sequence[str]) -> list[Finding
             one, other = item.structures[left - 1].centre, item.structures[right - 1].centre
             if item.case.affine is not None and one is not None and other is not None:
                 away = np.subtract(one, other)
-                if abs(away[0]) > np.linalg.norm(away) / 2:  # beside each other, not behind
+                if (
+                    abs(away[0]) > np.linalg.norm(away) / 2
+                ):  # side by side, not one behind the other
                     sides[item.name] = bool(away[0] < 0)
         usual = sum(sides.values()) * 2 > len(sides)
         odd = tuple(case for case, side in sides.items() if side != usual)
         if odd and len(sides) >= FEWEST and len(odd) <= RARE * len(sides):
             sentence = (
-                f"{classes[left]} and {classes[right]} lie the other way round in "
-                f"{plural(len(odd), 'label')} than in the other {len(sides) - len(odd):,}: "
-                f"{listed(odd)}; look whether the classes or the file's orientation are swapped."
+                f"{classes[left]} and {classes[right]} are swapped in "
+                f"{plural(len(odd), 'label')} compared with the other {len(sides) - len(odd):,}: "
+                f"{listed(odd)}; check the classes and the file's orientation."
             )
             out.append(Finding("left-and-right-swapped", "look", sentence, odd))
     return out

@@ -1,4 +1,4 @@
-"""One case as numbers: intensities, structures, what its input size would lose."""
+"""Measurements of one case: intensities, structures, loss by resizing."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from semiseg.data.manifest import Case
 from semiseg.evaluation.resize_upper_bound import resize_upper_bound
 from semiseg.preparation.near_duplicates import Fingerprint, Shape
 
-LEVELS = np.linspace(0, 100, 201)  # percentiles that are kept of each image
-LOW, MIDDLE, HIGH = 1, 100, 199  # positions of 0.5, 50 and 99.5 percent in them
-MOST_SAMPLED = 150_000  # values of an image that percentiles are made of, on an even grid
-DARK = 0.02  # of the range of intensities above the lowest: still the empty rim of an image
-LEAST_RIM = 0.05  # of an image, to call it a rim
+LEVELS = np.linspace(0, 100, 201)  # percentiles stored for each image
+LOW, MIDDLE, HIGH = 1, 100, 199  # positions of 0.5, 50 and 99.5 percent in LEVELS
+MOST_SAMPLED = 150_000  # values of an image on a regular grid, for percentiles
+DARK = 0.02  # of the range of intensities: darker pixels are the empty border
+LEAST_RIM = 0.05  # smallest fraction of dark pixels to detect an empty border
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Structure:
     """One class in one labelled case.
 
     Attributes:
-        voxels: of the class; 0 where the case lacks it.
-        slices: that hold it.
-        components: separate pieces (touching by a corner joins) in the volume.
-        across: pixels that its typical piece within a slice measures across at the input size: the
-            root of the area of the piece in which the median pixel lies.
-        centre: mean (x, y, z) in mm where the case has an affine, else (slice, row, column).
-        upper_bound: Dice of the mask against itself after a way down to the input size and back.
+        voxels: number of voxels; 0 if the case does not contain the class.
+        slices: number of slices that contain it.
+        components: connected components in the volume, connected also by corners.
+        across: typical width in pixels at the input size: the square root of the area of the
+            component within a slice that contains the median pixel.
+        centre: mean (x, y, z) in mm if the case has an affine, otherwise (slice, row, column).
+        upper_bound: Dice of the mask against itself, resized to the input size and back.
     """
 
     voxels: int
@@ -41,21 +41,21 @@ class Structure:
 
 @dataclasses.dataclass(frozen=True)
 class CaseFacts:
-    """What is known of one case.
+    """The measurements of one case.
 
     Attributes:
-        case: its line of the manifest.
-        part: of the split, '' for none; of a patient in two parts both, joined by '+'.
+        case: its entry in the manifest.
+        part: part of the split, '' for none; for a patient in two parts both, joined by '+'.
         levels: intensities at the percentiles `LEVELS`.
         extremes: smallest and largest intensity.
-        digest: of the image's voxels; ``label_digest`` of the label's.
+        digest: hash of the image's voxels; ``label_digest`` of the label's.
         signature: see `semiseg.preparation.near_duplicates`.
-        shown: the slice with most of the structures, or the middle one.
-        structures: by class, in the order of the codes from 1; empty for an unlabelled case.
-        borders: how many of a slice's four borders the structures touch.
-        labelled_share: share of the image of which the label says what is there (other codes do not).
-        covered: share of what is not ignored that the structures fill.
-        outside: share of the structures that lies on the empty rim of the image.
+        shown: the slice with the most foreground, or the middle one.
+        structures: by class, ordered by code from 1; empty for an unlabelled case.
+        borders: number of a slice's four borders that the structures touch.
+        labelled_share: fraction of the image whose label is a class, not ignored.
+        covered: fraction of the pixels that are not ignored that the structures cover.
+        outside: fraction of the structures on the empty border of the image.
     """
 
     case: Case
@@ -85,7 +85,7 @@ class CaseFacts:
 
     @property
     def millilitres(self) -> float | None:
-        """Of one voxel."""
+        """Volume of one voxel in ml; None without a spacing."""
         spacing = self.case.spacing
         return None if spacing is None else float(np.prod(spacing)) / 1000
 
@@ -99,16 +99,16 @@ def measure(
     size: int,
     small_shape: Shape,
 ) -> CaseFacts:
-    """Measure one case, one slice in memory at a time (labels: one volume).
+    """Measure one case with one slice of the image in memory at a time.
 
     Args:
-        case: its line of the manifest.
-        part: of the split.
+        case: its entry in the manifest.
+        part: part of the split.
         image: [D, C, H, W], may be memory-mapped.
         label: [D, H, W] class codes, or None.
-        classes: names, background first; where the label has other codes, nothing is known.
+        classes: names, background first; other codes in the label are unknown.
         size: side of the network's square input in pixels.
-        small_shape: shape of the small version that images are compared by.
+        small_shape: shape of the reduced image for comparisons.
     """
     fingerprint = Fingerprint(small_shape)
     step = max(int(np.ceil(np.sqrt(image.size / MOST_SAMPLED))), 1)
@@ -186,7 +186,7 @@ def _structures(
 
 
 def _typical(areas: NDArray[np.int64]) -> int:
-    """The area of the piece in which the median pixel lies: specks hardly move it."""
+    """Return the area of the component with the median pixel, which is robust to specks."""
     ordered = np.sort(areas)
     reached = np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)
     return int(ordered[reached])
@@ -208,7 +208,7 @@ def _outside(
     values: NDArray[np.float32],
     facts: CaseFacts,
 ) -> float:
-    """How much of what is marked lies where the image is as dark as its empty rim."""
+    """Return the fraction of the foreground that is on the empty border of the image."""
     low = facts.extremes[0]
     dark = low + DARK * (float(facts.levels[HIGH]) - low)
     total = int(marked.sum())

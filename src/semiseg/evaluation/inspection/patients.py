@@ -1,4 +1,4 @@
-"""Patients that stand in two parts, and names that tell of patients where nobody has said so."""
+"""Findings on patients in two parts of the split, and on names that indicate patients."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ from semiseg.evaluation.inspection.findings import Finding
 from semiseg.evaluation.inspection.measure import CaseFacts
 from semiseg.text import listed, plural
 
-# what a stem before the last number or word may be cut off by, the surest first
+# patterns of a patient's name before a suffix, the most reliable first
 PATTERNS = (
     r"^(.+?)[_\-. ](?:frame|slice|phase|time|visit|session|ses)[_\-]?\d+$",
     r"^(.*\d.*)[_\-. ][A-Za-z]{0,3}\d+$",
@@ -19,7 +19,7 @@ PATTERNS = (
 
 
 def parts_of(split: Split) -> dict[str, str]:
-    """Patient -> part; of one in several parts all, joined by '+'."""
+    """Return patient -> part; several parts of one patient are joined by '+'."""
     found: dict[str, list[str]] = {}
     for part in PARTS:
         for patient in split.part(part):
@@ -29,27 +29,27 @@ def parts_of(split: Split) -> dict[str, str]:
 
 
 def patients(facts: Sequence[CaseFacts], parts: Mapping[str, str]) -> list[Finding]:
-    """Findings on patients; ``parts`` as :func:`parts_of` gives them."""
+    """Return findings on patients; for ``parts`` see :func:`parts_of`."""
     out = []
     twice = [patient for patient, part in parts.items() if "+" in part]
     if twice:
         cases = tuple(item.name for item in facts if item.case.patient in twice)
         sentence = (
-            f"{plural(len(twice), 'patient')} stand{'s' if len(twice) == 1 else ''} in two parts of "
+            f"{plural(len(twice), 'patient')} {'is' if len(twice) == 1 else 'are'} in two parts of "
             f"the split: {listed(f'{p} ({parts[p]})' for p in twice)}; prepare the data again, "
-            "since nothing that is measured on them is worth anything."
+            "because scores on this split are not valid."
         )
         out.append(Finding("patient-in-two-parts", "serious", sentence, cases))
     return [*out, *_names(facts)]
 
 
 def _names(facts: Sequence[CaseFacts]) -> list[Finding]:
-    """Images that count as different patients, and whose names say that they are one's slices."""
+    """Return findings on images of different patients whose names look like slices of one."""
     names = {item.case.patient for item in facts}
     for pattern in (*PATTERNS, ENDINGS.pattern):
         groups = _groups(names, pattern)
         several = {stem: own for stem, own in groups.items() if len(own) > 1}
-        # one stem for all, or a few images of one stem among many others, tells nothing
+        # one stem for all images, or shared stems for only a few, are not evidence
         if len(groups) < 2 or sum(map(len, several.values())) < len(names) / 2:
             continue
         parts = {item.case.patient: item.part for item in facts}
@@ -66,7 +66,7 @@ def _names(facts: Sequence[CaseFacts]) -> list[Finding]:
             f"The names of {plural(len(cases), 'image')} look like slices of {len(chosen):,} "
             f"patients, but each counts as a patient of its own{where} ({words}); {remedy}."
         )
-        sure = spread and pattern == PATTERNS[0]  # numbers alone may mean something else
+        sure = spread and pattern == PATTERNS[0]  # a number alone may have another meaning
         return [Finding("slices-of-a-patient", "serious" if sure else "look", sentence, cases)]
     return []
 
@@ -84,11 +84,11 @@ def _groups(names: set[str], pattern: str) -> dict[str, list[str]]:
 
 
 def _remedy(facts: Sequence[CaseFacts], pattern: str, count: int) -> str:
-    """An option that was tried on all identifiers and gives as many patients, or a general one."""
+    """Return the option that yields ``count`` patients, or a general hint if none does."""
     try:
         found = Counter(patient_of(item.name, pattern) for item in facts)
     except UserError:
         found = Counter()
     if len(found) == count:
         return f"if so, prepare with --patient-pattern '{pattern}'"
-    return "if so, prepare with --patient-pattern, which says how a name tells its patient"
+    return "if so, prepare with --patient-pattern, which extracts the patient from a name"

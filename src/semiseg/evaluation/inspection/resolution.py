@@ -1,16 +1,16 @@
-"""What the network's input size loses."""
+"""Findings on structures that are too small for the network's input size."""
 
 from collections.abc import Sequence
 
 from semiseg.evaluation.inspection.findings import Finding
 from semiseg.evaluation.inspection.summary import ClassFacts
 
-SMALLEST = 4.0  # pixels across: one step of a network's second stage
+SMALLEST = 4.0  # pixels: a pixel of a feature map at 1/4
 LOWEST_UPPER_BOUND = 0.9
 
 
 def resolution(classes: Sequence[ClassFacts], size: int) -> list[Finding]:
-    """Findings on structures that an input of ``size`` pixels would lose."""
+    """Return findings on structures that are too small for an input of ``size`` pixels."""
     at = f"at {size} x {size} pixels"
     out = []
     for item in classes:
@@ -20,9 +20,9 @@ def resolution(classes: Sequence[ClassFacts], size: int) -> list[Finding]:
             continue
         said = []
         if tiny:
-            said.append(f"typically measures {item.across:.1f} pixels across")
+            said.append(f"is typically {item.across:.1f} pixels wide")
         if low:
-            said.append(f"hardly reaches more than a mean Dice of {item.upper_bound:.3f}")
+            said.append(f"has an upper bound of {item.upper_bound:.3f} for the mean Dice")
         sentence = (
             f"{item.name} {' and '.join(said)} {at}; train at a larger input with --set "
             f"data.size={min(2 * size, 512)}."

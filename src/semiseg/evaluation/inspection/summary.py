@@ -1,4 +1,4 @@
-"""All that an inspection has found."""
+"""The result of an inspection."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,14 +17,16 @@ class ClassFacts:
     """One class over all labelled cases.
 
     Attributes:
-        name: of the class; ``code`` is its number.
-        cases: labelled cases that hold it; ``slices`` their slices that do.
-        share: of all voxels of which a label says what they are.
-        volume: median over the cases that hold it, in ``unit``.
+        name: name of the class.
+        code: code of the class in labels.
+        cases: number of labelled cases that contain it.
+        slices: number of their slices that contain it.
+        share: fraction of all labelled voxels.
+        volume: median over the cases that contain it, in ``unit``.
         unit: ml, % of the picture, or voxels.
-        pieces: median number of separate pieces.
-        across: median pixels across of its typical piece at the input size.
-        upper_bound: mean best Dice that the input size allows.
+        pieces: median number of connected components.
+        across: median of the typical width in pixels at the input size.
+        upper_bound: mean upper bound of Dice at the input size.
     """
 
     name: str
@@ -41,7 +43,7 @@ class ClassFacts:
 
 @dataclasses.dataclass(frozen=True)
 class IntensityFacts:
-    """Medians over images of their percentiles, and the extremes of all."""
+    """Medians over images of their percentiles, and the extremes of all images."""
 
     images: int
     lowest: float
@@ -53,16 +55,17 @@ class IntensityFacts:
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-    """A data set, measured.
+    """The measurements and findings of a data set.
 
     Attributes:
-        place: what was inspected, as it was named.
+        place: path of the inspected data as given.
         manifest: task, split, cases and notes of the preparation.
-        size: side of the network's input in pixels, and ``size_origin`` who says so.
-        cases: in the manifest's order.
-        classes: foreground ones, by code.
-        intensities: 'labelled' and 'unlabelled', those that exist.
-        findings: the serious ones first.
+        size: side of the network's input in pixels.
+        size_origin: origin of ``size``.
+        cases: cases in the manifest's order.
+        classes: foreground classes by code.
+        intensities: facts of 'labelled' and 'unlabelled' images, if there are any.
+        findings: findings, serious ones first.
     """
 
     place: Path
@@ -83,7 +86,7 @@ class Inspection:
 
 
 def class_facts(cases: Sequence[CaseFacts], classes: Sequence[str]) -> tuple[ClassFacts, ...]:
-    """Every foreground class; ``classes`` with the background first."""
+    """Return the facts of every foreground class; ``classes`` start with the background."""
     labelled = [item for item in cases if item.case.labelled]
     total = sum(item.voxels * item.labelled_share for item in labelled)
     out = []
@@ -109,7 +112,7 @@ def _median(values: Sequence[float]) -> float | None:
 
 
 def intensity_facts(cases: Sequence[CaseFacts]) -> dict[str, IntensityFacts]:
-    """Of labelled and of unlabelled images."""
+    """Return the facts of labelled and of unlabelled images."""
     out = {}
     for word, labelled in (("labelled", True), ("unlabelled", False)):
         chosen = [item for item in cases if item.case.labelled is labelled]

@@ -1,4 +1,4 @@
-"""Batch norm in forward passes that are not the network's main one."""
+"""Batch norm in batches of labelled and unlabelled images, and in auxiliary forward passes."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ BatchNorm = Literal["apart", "together"]
 def features_of(
     network: Segmenter, images: Tensor, labelled: int, batch_norm: BatchNorm
 ) -> dict[int, Tensor]:
-    """Maps of a batch of images [B, C, ...], of which the first ``labelled`` have labels.
+    """Return the maps of images [B, C, ...], of which the first ``labelled`` have labels.
 
-    ``together``: one pass. A network that knows the labelled images by heart may then put them on one
-    side of every map and all others on the other, where no label tells it what to find. ``apart``:
-    each part has its own statistics, and those of the labelled images alone reach the running
-    averages. Without batch norm both are the same, and one pass is made.
+    ``together``: one pass with shared statistics. A network that overfits the labelled images can
+    then separate them from the unlabelled ones in feature space. ``apart``: each part is normalised
+    by its own statistics, and only those of the labelled images update the running averages. Without
+    batch norm both are equal, and there is one pass.
     """
     if (
         batch_norm == "together"
@@ -37,12 +37,14 @@ def features_of(
 
 @contextlib.contextmanager
 def batch_statistics(module: nn.Module, dropout: bool = True) -> Iterator[None]:
-    """Normalise by the batch at hand and leave the running averages as they are.
+    """Normalise by batch statistics without updating the running averages.
 
-    For patches, crops and teachers: their statistics are not those of the full images that the
-    network is used on, so they must not reach its averages; and averages are not those of patches.
-    For unlabelled images see `features_of`.
-    ``dropout``: as the module's mode has it; false: none.
+    Use it for patches, crops and teachers. Their statistics differ from those of the full images that
+    the network is used on. For unlabelled images see `features_of`.
+
+    Args:
+        module: a network, or a part of one.
+        dropout: whether dropout follows the module's mode; false: no dropout.
     """
     modes = {m: m.training for m in module.modules()}
     norms = {m: m.track_running_stats for m in modes if isinstance(m, _BatchNorm)}

@@ -1,4 +1,4 @@
-"""A forward pass that leaves no trace: no gradient, and no change of a network's state."""
+"""A forward pass without a gradient and without a change of the network's state."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ from semiseg.methods.common.batch_norm import batch_statistics
 def frozen_pass(network: nn.Module, dropout: bool = False) -> Iterator[None]:
     """Run ``network`` without a gradient and without a change of batch norm's running averages.
 
-    Batch norm uses the statistics of the batch at hand. The modules' modes are restored at the end.
-    Draws no random numbers of its own.
+    Batch norm uses batch statistics. The modules' modes are restored at the end. The context itself
+    draws no random numbers.
 
     Args:
         network: a teacher, a snapshot, or the student itself.
-        dropout: false: none; true: dropout and stochastic depth are on, in any mode of ``network``.
+        dropout: whether dropout and stochastic depth are on, in any mode of ``network``.
     """
     with torch.no_grad(), batch_statistics(network, dropout=False):
         if dropout:

@@ -1,15 +1,15 @@
-"""Adversarial terms as one loss under one optimiser (Ganin and Lempitsky, ICML 2015).
+"""Gradient reversal for adversarial losses (Ganin and Lempitsky, ICML 2015).
 
-The discriminator minimises its loss. What stands before `reverse_gradient` gets the opposite gradient, so
-it maximises the same loss. Neither two optimisers nor two backward passes are needed:
+The discriminator minimises its loss. Layers before `reverse_gradient` receive the opposite gradient, so
+they maximise the same loss. One optimiser and one backward pass suffice:
 
     features = reverse_gradient(student_output, weight)
     logit = self.discriminator(features)                              # [B]
     labelled = torch.arange(len(logit), device=logit.device) < batch.labelled
     terms["adversarial"] = F.binary_cross_entropy_with_logits(logit, labelled.float())
 
-``weight`` scales the student's part alone; the discriminator always learns at full weight. Its learning
-rate is that of its own parameter group.
+``weight`` scales the student's gradient only; the discriminator's gradient is not scaled. Give the
+discriminator its own parameter group to set its learning rate.
 """
 
 from typing import Any
@@ -30,6 +30,6 @@ class _ReverseGradient(torch.autograd.Function):
 
 
 def reverse_gradient(x: Tensor, weight: float = 1.0) -> Tensor:
-    """``x`` itself; its gradient is multiplied by ``-weight`` (their lambda)."""
+    """Return ``x``; multiply its gradient by ``-weight`` (the paper's lambda)."""
     reversed_: Tensor = _ReverseGradient.apply(x, weight)
     return reversed_

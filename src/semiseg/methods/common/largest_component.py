@@ -1,4 +1,4 @@
-"""Pseudo-labels of structures that are one piece: of each class the largest component is kept."""
+"""Pseudo-labels of structures that are connected: keep the largest component of each class."""
 
 import numpy as np
 import torch
@@ -9,13 +9,13 @@ from semiseg.data.task import IGNORE_INDEX
 
 
 def largest_component(pseudo_label: Tensor) -> Tensor:
-    """Of each foreground class of each image the largest connected component; the rest is background.
+    """Keep the largest connected component of each foreground class of each image.
 
-    As in BCP (Bai et al. 2023). Pixels hang together by faces, edges and corners. Of equally large
-    components the first is kept. Pixels that are ``IGNORE_INDEX`` stay so.
+    The other components become background. As in BCP (Bai et al. 2023). Pixels are connected by faces,
+    edges and corners. The first of equally large components is kept. Pixels that are ``IGNORE_INDEX``
+    do not change.
 
-    Runs on the CPU: the labels are copied to the host and back, so a GPU waits for the copy
-    (a host synchronisation).
+    Runs on the CPU: the labels are copied to the host and back, which is a host synchronisation.
 
     Args:
         pseudo_label: [B, H, W] or [B, D, H, W] int64.

@@ -1,7 +1,7 @@
-"""Images pasted into each other: CutMix, bidirectional copy-paste, mixup; in 2D and 3D.
+"""Mixing of images: CutMix, bidirectional copy-paste and mixup, in 2D and 3D.
 
-A mask M [B, ...] is boolean, as in the papers: false within the box, true around it. A mixed image is
-``M a + (1 - M) b``: b lies in the box, a around it. All draws are made on ``device``, from torch's
+A mask M [B, ...] is boolean, as in the papers: false inside a box, true outside. A mixed image is
+``M a + (1 - M) b``: b inside the box, a outside. Random numbers are drawn on ``device`` from torch's
 generator, without a host synchronisation.
 """
 
@@ -13,12 +13,12 @@ from torch import Tensor
 
 
 def mix(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
-    """``M a + (1 - M) b`` (CutMix, equation 1; BCP).
+    """Return ``M a + (1 - M) b`` (CutMix, equation 1; BCP).
 
     Args:
         a: images or probabilities [B, C, ...], or labels [B, ...].
         b: as ``a``.
-        mask: [B, ...] bool; false takes ``b``.
+        mask: [B, ...] bool; false selects ``b``.
     """
     return torch.where(mask[:, None] if a.ndim > mask.ndim else mask, a, b)
 
@@ -31,20 +31,20 @@ def cutmix_mask(
     aspect: float = 0.3,
     probability: float = 1.0,
 ) -> Tensor:
-    """A random box for each image (Yun et al. 2019); the ranges are those of UniMatch's public code.
+    """Draw a box for each image (Yun et al. 2019), with the ranges of UniMatch's public code.
 
-    The box holds a part r ~ U(area) of the image. Its sides, as parts of the image's, have a ratio between
-    ``aspect`` and 1/``aspect``, log-uniform (in 3D: the ratio of each later axis to the first). A side that
-    would leave the image is cut to it. The box lies anywhere within the image with equal chances. UniMatch
-    redraws a box that leaves the image, which needs a loop on the host.
+    The box covers a fraction r ~ U(area) of the image. Its sides, as fractions of the image's sides, have
+    a log-uniform ratio between ``aspect`` and 1/``aspect`` (in 3D: the ratio of each later axis to the
+    first). A side longer than the image is cut to the image. The position is uniform within the image.
+    UniMatch instead redraws a box that exceeds the image, which needs a loop on the host.
 
     Args:
         count: B.
-        sides: of an image, [H, W] or [D, H, W].
-        device: of the mask.
-        area: smallest and largest part of the image (in 3D: of the volume).
+        sides: sides of an image, [H, W] or [D, H, W].
+        device: device of the mask.
+        area: smallest and largest fraction of the image (in 3D: of the volume).
         aspect: smallest ratio of two sides, in (0, 1].
-        probability: that an image has a box; the mask of the others is true everywhere.
+        probability: probability that an image has a box; without one its mask is true everywhere.
 
     Returns:
         [B, *sides] bool.
@@ -65,24 +65,24 @@ def cutmix_mask(
 def copy_paste_mask(
     count: int, sides: Sequence[int], device: torch.device | str = "cpu", part: float = 2 / 3
 ) -> Tensor:
-    """BCP's mask (Bai et al. 2023): a box whose sides are ``part`` of the image's.
+    """Draw BCP's mask (Bai et al. 2023): a box whose sides are ``part`` times those of the image.
 
-    The box lies anywhere within the image. BCP's public code draws one place for the whole batch; here each
-    image has its own. Use the same mask for both directions: ``mix(a, b, mask)`` and ``mix(b, a, mask)``.
+    The position is uniform within the image, drawn for each image; BCP's public code draws one position per
+    batch. Use the same mask for both directions: ``mix(a, b, mask)`` and ``mix(b, a, mask)``.
 
     Returns:
-        [B, *sides] bool, false within the box.
+        [B, *sides] bool, false inside the box.
     """
     lengths = [torch.full((count,), int(part * side), device=device) for side in sides]
     return box_mask(lengths, sides)
 
 
 def box_mask(lengths: Sequence[Tensor], sides: Sequence[int]) -> Tensor:
-    """False within a box at a random place, with equal chances for all places within the image.
+    """Return masks that are false inside a box at a uniformly random position within the image.
 
     Args:
-        lengths: for each axis [B] int64, the box's sides; at most ``sides``.
-        sides: of an image.
+        lengths: sides of the boxes for each axis, [B] int64, at most ``sides``.
+        sides: sides of an image.
 
     Returns:
         [B, *sides] bool.
@@ -99,20 +99,20 @@ def box_mask(lengths: Sequence[Tensor], sides: Sequence[int]) -> Tensor:
 
 
 def mixup_factors(count: int, alpha: float, device: torch.device | str = "cpu") -> Tensor:
-    """[B] factors lambda ~ Beta(alpha, alpha) (Zhang et al. 2018; ICT takes alpha = 0.2)."""
+    """Draw [B] factors lambda ~ Beta(alpha, alpha) (Zhang et al. 2018; ICT: alpha = 0.2)."""
     concentration = torch.full((count,), alpha, device=device)
-    # a check of the arguments would wait for the device
+    # validation of the arguments would synchronise with the device
     beta = torch.distributions.Beta(concentration, concentration, validate_args=False)
     factors: Tensor = beta.sample()
     return factors
 
 
 def mixup(a: Tensor, b: Tensor, factors: Tensor) -> Tensor:
-    """``lambda a + (1 - lambda) b`` (ICT, Verma et al. 2019).
+    """Return ``lambda a + (1 - lambda) b`` (ICT, Verma et al. 2019).
 
     Args:
         a: images or probabilities [B, C, ...].
         b: as ``a``.
-        factors: [B] of `mixup_factors`.
+        factors: [B], see `mixup_factors`.
     """
     return torch.lerp(b, a, factors.to(a.dtype).view(-1, *(1,) * (a.ndim - 1)))

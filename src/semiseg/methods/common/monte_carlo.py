@@ -10,10 +10,10 @@ from semiseg.methods.common.pseudo_label import entropy, soft_pseudo_label
 
 
 class MonteCarlo(NamedTuple):
-    """What several stochastic passes say together."""
+    """The mean prediction of several stochastic passes and its entropy."""
 
     probabilities: Tensor
-    """[B, K, ...]: mu_c, the mean of the passes' softmaxes."""
+    """[B, K, ...]: mu_c, the mean of the passes' probabilities."""
     entropy: Tensor
     """[B, ...]: u = -sum_c mu_c ln mu_c, in nats, between 0 and ln K."""
 
@@ -21,17 +21,20 @@ class MonteCarlo(NamedTuple):
 def monte_carlo(
     network: nn.Module, images: Tensor, passes: int = 8, noise: float = 0.1, limit: float = 0.2
 ) -> MonteCarlo:
-    """``passes`` predictions with dropout and noise on the images (UA-MT, Yu et al. 2019).
+    """Average ``passes`` predictions with dropout and noise on the images (UA-MT, Yu et al. 2019).
 
-    No gradient, and batch norm's running averages stay as they are (`frozen_pass`). One pass at a time,
-    so that memory does not grow with ``passes``.
+    There is no gradient, and batch norm's running averages do not change (see `frozen_pass`). Passes run
+    one at a time, so memory does not grow with ``passes``.
 
     Args:
         network: returns logits [B, K, ...].
         images: [B, C, ...].
         passes: T, at least 1.
-        noise: its deviation (see `input_noise`); 0 for none.
-        limit: of the noise.
+        noise: standard deviation of the noise (see `input_noise`); 0 for none.
+        limit: largest absolute value of the noise.
+
+    Raises:
+        ValueError: if ``passes`` is less than 1.
     """
     total: Tensor | None = None
     with frozen_pass(network, dropout=True):
@@ -40,6 +43,6 @@ def monte_carlo(
             probabilities = soft_pseudo_label(network(seen))
             total = probabilities if total is None else total + probabilities
         if total is None:
-            raise ValueError(f"passes is {passes}: take 1 or more")
+            raise ValueError(f"passes must be at least 1, got {passes}")
         mean = total / passes
         return MonteCarlo(mean, entropy(mean))

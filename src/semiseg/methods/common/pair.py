@@ -1,4 +1,4 @@
-"""Two networks side by side, as cross teaching and MCSC train them."""
+"""The pair of networks of cross teaching and MCSC."""
 
 from collections.abc import Sequence
 
@@ -8,19 +8,19 @@ from semiseg.networks.build import build_network, check_network
 from semiseg.networks.segmenter import Segmenter
 
 PAIRS = {2: ("unet", "swin"), 3: ("unet", "vnet")}
-"""By dimension: the papers' pair for slices, ours for volumes."""
+"""Default pair by dimensions: the papers' pair for slices, our choice for volumes."""
 
 
 def pair_of(chosen: Sequence[str] | None, dimensions: int) -> tuple[str, str]:
-    """The two networks of the table; ``chosen``: the option, None for the usual pair."""
+    """Return the names of the two networks; ``chosen`` is the option, None for the default pair."""
     first, second = chosen or PAIRS[dimensions]
     return first, second
 
 
 def pair_names(pair: tuple[str, str]) -> tuple[str, str]:
-    """The names of the two networks in a method; the first is used for inference.
+    """Return the attribute names of the two networks. The first is used for inference.
 
-    Two networks of one kind are told apart by a number.
+    If both are of one kind, the second name gets a number.
     """
     first, second = pair
     return (first, second) if first != second else (first, f"{second}-2")
@@ -29,12 +29,12 @@ def pair_names(pair: tuple[str, str]) -> tuple[str, str]:
 def build_pair(
     task: Task, config: RunConfig, pair: tuple[str, str], scales: Sequence[int] = ()
 ) -> dict[str, Segmenter]:
-    """Both networks by name; ``scales``: see `build_network`.
+    """Build both networks, by name; for ``scales`` see `build_network`.
 
     Raises:
-        UserError: naming sizes that fit both.
+        UserError: if the input's size does not fit; the message names sizes that do.
     """
-    for kind in reversed(pair):  # a Transformer's demands are the stricter ones
+    for kind in reversed(pair):  # a Transformer has the stricter requirements
         check_network(task, config, kind)
     return {
         name: build_network(task, config, kind, scales)

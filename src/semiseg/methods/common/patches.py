@@ -1,4 +1,4 @@
-"""Feature maps cut into patches that are dealt out at random (MCSC, section 3.2).
+"""Random batches of patches of feature maps (MCSC, section 3.2).
 
 "We divide all the feature maps in F into patches with size of h' x h' [...]. We randomly select
 (without replacement) a patch from each feature map in F, and finally we get M batches of 2N patches."
@@ -16,9 +16,9 @@ Remainder = Literal["pad", "offset", "drop"]
 
 
 def draw_origin(sides: Sequence[int], remainder: Remainder) -> tuple[int, ...]:
-    """How much of the first tile of each axis lies outside: random for ``offset``, else 0.
+    """Return how far the grid of patches starts outside the map along each axis.
 
-    Draws from torch's generator.
+    Random for ``offset``, drawn from torch's generator; otherwise 0.
     """
     if remainder != "offset":
         return (0,) * len(sides)
@@ -32,22 +32,22 @@ def shuffle_patches(
     remainder: Remainder = "pad",
     origin: tuple[int, ...] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Deal the tiles of every map out to M problems, by an own random permutation for each map.
+    """Distribute the patches of every map over M batches, by a random permutation for each map.
 
-    Where ``side`` does not divide the map, ``pad`` completes the last tiles of an axis with
-    masked positions (every pixel is used exactly once), ``offset`` shifts the grid by a random amount
-    and does the same at both ends, ``drop`` leaves the remainder out. Draws from torch's generator.
+    If a map's side is not a multiple of ``side``, ``pad`` fills the last patches with masked positions
+    (every pixel is used exactly once), ``offset`` shifts the grid by a random amount and pads both
+    ends, and ``drop`` leaves out the remainder. Random numbers come from torch's generator.
 
     Args:
         maps: [R, C, H, W] feature maps, or [R, C, D, H, W].
         labels: [R, H, W] int64, or [R, D, H, W].
-        side: h', the side of a tile; or one an axis.
+        side: h', the side of a patch, or one side per axis.
         remainder: see above.
-        origin: of `draw_origin`, for calls that must agree on the number of tiles; None draws one.
+        origin: see `draw_origin`; pass it to calls that must agree on M. None: draw one.
 
     Returns:
         Embeddings [M, R t, C], labels [M, R t], mask [M, R t] or None for no padding, where t is the
-        number of pixels of a tile.
+        number of pixels of a patch.
     """
     shape = list(maps.shape[2:])
     sides = [side] * len(shape) if isinstance(side, int) else list(side)
@@ -60,7 +60,7 @@ def shuffle_patches(
         shape = list(maps.shape[2:])
     if any(n % s for n, s in zip(shape, sides, strict=True)):
         before = origin or draw_origin(sides, remainder)
-        pad: list[int] = []  # the last axis first, as `F.pad` wants it
+        pad: list[int] = []  # the last axis first, as in `F.pad`
         for n, s, first in reversed(list(zip(shape, sides, before, strict=True))):
             pad += [first, math.ceil((n + first) / s) * s - n - first]
         mask = F.pad(torch.ones_like(labels, dtype=torch.bool), pad)

@@ -1,8 +1,8 @@
 """Perturbations of feature maps (CCT, Ouali et al. 2020; URPC; UniMatch, Yang et al. 2023).
 
-Each function takes a tensor [B, C, ...], a list of such maps (an encoder's), or a dict of them (a
-segmenter's), and returns the same form. Every map has draws of its own, from torch's generator.
-A network is perturbed in training only: the caller decides.
+Each function takes a tensor [B, C, ...], a list of maps (of an encoder) or a dict of maps (of a
+segmenter), and returns the same form. Random numbers are drawn for each map from torch's generator. The
+functions do not check the training mode.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,11 @@ Maps = TypeVar("Maps", Tensor, list[Tensor], dict[int, Tensor])
 
 
 def drop_channels(maps: Maps, probability: float = 0.5) -> Maps:
-    """Set whole channels to 0, and scale the others by 1/(1 - p) (UniMatch: p = 0.5).
+    """Set whole channels to 0 and scale the others by 1/(1 - p) (UniMatch: p = 0.5).
 
     Args:
         maps: see above.
-        probability: p, below 1; of each channel of each image.
+        probability: p, below 1, for each channel of each image.
     """
 
     def drop(x: Tensor) -> Tensor:
@@ -30,18 +30,18 @@ def drop_channels(maps: Maps, probability: float = 0.5) -> Maps:
 
 
 def noise_features(maps: Maps, limit: float = 0.3) -> Maps:
-    """``z + z * N`` with N ~ U(-limit, limit) for each element (CCT's "F-Noise").
+    """Return ``z + z * N`` with N ~ U(-limit, limit) for each element (CCT's "F-Noise").
 
-    CCT's public code draws one N for all images of a batch; here each image has its own.
+    N differs between images; CCT's public code draws one N for all images of a batch.
     """
     return _each(lambda x: x + x * (2 * torch.rand_like(x) - 1) * limit, maps)
 
 
 def drop_attended(maps: Maps, low: float = 0.7, high: float = 0.9) -> Maps:
-    """Set the most active places to 0 in all channels (CCT's "F-Drop").
+    """Set the most active positions to 0 in all channels (CCT's "F-Drop").
 
-    A place is kept where the mean over channels lies below gamma times its largest value in the image,
-    with gamma ~ U(low, high) for each image.
+    A position is kept if its mean over channels is below gamma times the largest mean of the image, with
+    gamma ~ U(low, high) for each image.
     """
 
     def drop(x: Tensor) -> Tensor:

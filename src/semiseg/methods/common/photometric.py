@@ -1,6 +1,6 @@
-"""Strong photometric augmentation, batched on the device: parameters are drawn, then applied.
+"""Strong photometric augmentation, batched on the device: draw parameters, then apply them.
 
-kornia would not serve: its augmentations are 2D, and its import takes 3 s.
+kornia is not used because its augmentations are 2D and its import takes 3 s.
 """
 
 import dataclasses
@@ -16,20 +16,28 @@ Range = tuple[float, float]
 
 
 class PhotometricRanges(BaseModel):
-    """What `draw_photometric` draws from, uniformly; each operation has a chance of its own.
+    """Ranges of the uniform distributions in `draw_photometric`.
 
-    Brightness and noise are parts of the image's own range (its largest value minus its smallest), so that
-    images in [0, 1] and z-scores have the same settings.
+    Operations are chosen independently. Brightness and noise are fractions of the image's own range
+    (largest minus smallest value), so images in [0, 1] and z-scores have the same settings.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    brightness: float = Field(0.3, ge=0, description="largest shift, up or down")
-    contrast: Range = Field((0.6, 1.5), description="factor about the image's mean")
-    gamma: Range = Field((0.7, 1.5), description="exponent over the image's own range")
-    blur: Range = Field((0.3, 1.5), description="deviation in pixels, or shortest voxel sides")
-    noise: float = Field(0.1, ge=0, description="largest deviation")
-    probability: float = Field(0.5, ge=0, le=1, description="of each operation")
+    brightness: float = Field(
+        0.3, ge=0, description="largest shift, as a fraction of the image's range"
+    )
+    contrast: Range = Field((0.6, 1.5), description="factor of the deviation from the image's mean")
+    gamma: Range = Field(
+        (0.7, 1.5), description="exponent, with the image's range scaled to [0, 1]"
+    )
+    blur: Range = Field(
+        (0.3, 1.5), description="standard deviation in pixels, or shortest voxel sides"
+    )
+    noise: float = Field(
+        0.1, ge=0, description="largest standard deviation, as a fraction of the image's range"
+    )
+    probability: float = Field(0.5, ge=0, le=1, description="probability of each operation")
 
 
 USUAL = PhotometricRanges()
@@ -37,7 +45,7 @@ USUAL = PhotometricRanges()
 
 @dataclasses.dataclass
 class Photometric:
-    """Drawn parameters, [B] each; the neutral value where an operation was not chosen."""
+    """Drawn parameters, [B] each; the neutral value if an operation was not chosen."""
 
     brightness: Tensor
     contrast: Tensor
@@ -49,7 +57,7 @@ class Photometric:
 def draw_photometric(
     count: int, ranges: PhotometricRanges, device: torch.device | str = "cpu"
 ) -> Photometric:
-    """Parameters for ``count`` images, from torch's generator of ``device``."""
+    """Draw parameters for ``count`` images from torch's generator of ``device``."""
     chosen = torch.rand(5, count, device=device) < ranges.probability
     draws = torch.rand(5, count, device=device)
     bounds = (
@@ -69,15 +77,15 @@ def draw_photometric(
 def apply_photometric(
     images: Tensor, drawn: Photometric, largest_blur: float, spacing: Sequence[float] | None = None
 ) -> Tensor:
-    """Brightness and contrast, gamma, blur, then noise; values stay within each image's own range.
+    """Apply contrast and brightness, gamma, blur, then noise; keep each image's own range.
 
-    A constant image stays as it is.
+    A constant image does not change.
 
     Args:
         images: [B, C, H, W] or [B, C, D, H, W], in any unit.
-        drawn: of `draw_photometric`, for B images. The noise itself is drawn here.
-        largest_blur: the upper end of the range of ``drawn.blur``, which decides the kernel's length.
-        spacing: sides of a voxel, one for each axis; None for equal ones.
+        drawn: parameters for B images. The noise itself is drawn here.
+        largest_blur: the upper bound of ``drawn.blur``; it sets the length of the kernel.
+        spacing: sides of a voxel, one per axis; None: equal sides.
 
     Returns:
         A new tensor of the same shape.
@@ -96,13 +104,13 @@ def apply_photometric(
 def gaussian_blur(
     images: Tensor, deviations: Tensor, largest: float, spacing: Sequence[float] | None = None
 ) -> Tensor:
-    """Blur each image by its own deviation, axis by axis; edges are repeated.
+    """Blur each image with its own standard deviation, axis by axis; edges are repeated.
 
     Args:
         images: [B, C, H, W] or [B, C, D, H, W].
-        deviations: [B], in units of the shortest side of a voxel; 0 keeps an image bit for bit.
-        largest: bound of ``deviations``; kernels reach three of it to either side.
-        spacing: sides of a voxel, one for each axis; an axis of long voxels is blurred less.
+        deviations: [B], in units of the shortest side of a voxel; 0 returns an image unchanged.
+        largest: upper bound of ``deviations``; a kernel's radius is three times this.
+        spacing: sides of a voxel, one per axis; along longer sides the blur covers fewer voxels.
     """
     axes = images.ndim - 2
     lengths = spacing or (1.0,) * axes
@@ -129,15 +137,15 @@ def photometric_augment(
     ranges: PhotometricRanges = USUAL,
     spacing: Sequence[float] | None = None,
 ) -> Tensor:
-    """Another look at the same views: `draw_photometric`, then `apply_photometric`.
+    """Augment images: `draw_photometric`, then `apply_photometric`.
 
-    No pixel moves, so that labels and predictions stay aligned. All draws are those of torch's generator on
-    the images' device.
+    Pixels do not move, so labels and predictions stay aligned. Random numbers come from torch's generator
+    on the images' device.
 
     Args:
         images: [B, C, H, W] or [B, C, D, H, W], in [0, 1] or z-scores.
-        ranges: of the draws.
-        spacing: sides of a voxel, one for each axis; None for equal ones.
+        ranges: ranges of the parameters.
+        spacing: sides of a voxel, one per axis; None: equal sides.
     """
     drawn = draw_photometric(len(images), ranges, images.device)
     return apply_photometric(images, drawn, ranges.blur[1], spacing)

@@ -1,4 +1,4 @@
-"""Pixels of feature maps as points with a class, for looking at what a network has learned."""
+"""Pixels of feature maps as points with a class, to inspect feature spaces."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ from torch import Tensor
 from semiseg.data.task import IGNORE_INDEX
 
 Points = tuple[Tensor, Tensor]
-"""[V, D] and the class of each, [V]."""
+"""Points [V, D] and their classes [V]."""
 
 
 def shrink_labels(labels: Tensor, sides: Sequence[int]) -> Tensor:
-    """[B, (D,) H, W] -> [B, *sides]; 'nearest' would shift by half a cell."""
+    """Resize labels: [B, (D,) H, W] -> [B, *sides]; mode 'nearest' would shift by half a cell."""
     if labels.shape[1:] == tuple(sides):
         return labels
     small = F.interpolate(labels[:, None].float(), tuple(sides), mode="nearest-exact")
@@ -21,11 +21,11 @@ def shrink_labels(labels: Tensor, sides: Sequence[int]) -> Tensor:
 
 
 def sample_pixels(features: Tensor, labels: Tensor, per_class: int = 200) -> Points:
-    """Up to ``per_class`` pixels of each class, drawn from torch's generator.
+    """Draw up to ``per_class`` pixels of each class from torch's generator.
 
     Args:
         features: [B, C, (d,) h, w].
-        labels: [B, (D,) H, W] int64, the truth at full resolution; ignored pixels are left out.
+        labels: [B, (D,) H, W] int64 true labels at full resolution; ignored pixels are left out.
     """
     codes = shrink_labels(labels, features.shape[2:]).flatten()
     pixels = features.movedim(1, -1).flatten(0, -2)

@@ -1,7 +1,7 @@
-"""Pseudo-labels: predictions without a gradient, as targets of another pass.
+"""Pseudo-labels: predictions without a gradient, used as targets.
 
-A hard pseudo-label is a label map like the truth: ``IGNORE_INDEX`` marks pixels without a target, and the
-losses of `semiseg.losses` skip these.
+A hard pseudo-label has the form of a label. ``IGNORE_INDEX`` marks pixels without a target, which the
+losses of `semiseg.losses` ignore.
 """
 
 import torch
@@ -13,7 +13,7 @@ from semiseg.methods.common.frozen_pass import frozen_pass
 
 
 def predict_probabilities(network: nn.Module, images: Tensor, dropout: bool = False) -> Tensor:
-    """The softmax of ``network`` in a `frozen_pass`: [B, C, ...] -> [B, K, ...].
+    """Return the softmax of ``network`` in a `frozen_pass`: [B, C, ...] -> [B, K, ...].
 
     Args:
         network: returns logits [B, K, ...].
@@ -25,17 +25,17 @@ def predict_probabilities(network: nn.Module, images: Tensor, dropout: bool = Fa
 
 
 def soft_pseudo_label(logits: Tensor) -> Tensor:
-    """The softmax of logits [B, K, ...], detached, in single precision at least."""
+    """Return the softmax of logits [B, K, ...], detached, in at least single precision."""
     return at_least_single(logits.detach()).softmax(1)
 
 
 def hard_pseudo_label(scores: Tensor) -> Tensor:
-    """The class [B, ...] int64 of the largest of [B, K, ...] logits or probabilities, detached."""
+    """Return the argmax [B, ...] int64 of logits or probabilities [B, K, ...], detached."""
     return scores.detach().argmax(1)
 
 
 def confidence_mask(probabilities: Tensor, threshold: float) -> Tensor:
-    """[B, K, ...] -> [B, ...] bool: where the largest probability reaches ``threshold``.
+    """[B, K, ...] -> [B, ...] bool: whether the largest probability reaches ``threshold``.
 
     FixMatch (Sohn et al. 2020), equation 4: ``max(q_b) >= tau``.
     """
@@ -43,22 +43,23 @@ def confidence_mask(probabilities: Tensor, threshold: float) -> Tensor:
 
 
 def ignore_outside(pseudo_label: Tensor, mask: Tensor) -> Tensor:
-    """``pseudo_label`` [B, ...] with ``IGNORE_INDEX`` where ``mask`` [B, ...] is false.
+    """Set ``pseudo_label`` [B, ...] to ``IGNORE_INDEX`` where ``mask`` [B, ...] is false.
 
-    `semiseg.losses.ignore.cross_entropy` then divides by the pixels within the mask. FixMatch and UniMatch
-    divide by all pixels: multiply by ``mask.float().mean()`` for their loss.
+    `semiseg.losses.ignore.cross_entropy` then divides by the number of pixels in the mask. FixMatch and
+    UniMatch divide by all pixels: multiply by ``mask.float().mean()`` to get their loss.
     """
     return pseudo_label.masked_fill(~mask, IGNORE_INDEX)
 
 
 def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
-    """``p_k^(1/T) / sum_j p_j^(1/T)`` (MixMatch, equation 7; MC-Net).
+    """Return ``p_k^(1/T) / sum_j p_j^(1/T)`` (MixMatch, equation 7; MC-Net).
 
-    Finite for any temperature above 0: the largest probability is divided out first. Differentiable.
+    Probabilities are first divided by the largest, so the result is finite for any temperature above 0.
+    Differentiable.
 
     Args:
         probabilities: [B, K, ...].
-        temperature: T; below 1 sharpens, 1 keeps.
+        temperature: T; values below 1 sharpen, 1 has no effect.
     """
     p = at_least_single(probabilities)
     powers = (p / p.detach().amax(1, keepdim=True)).pow(1 / temperature)
@@ -66,9 +67,9 @@ def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
 
 
 def entropy(probabilities: Tensor) -> Tensor:
-    """``-sum_k p_k ln p_k``, in nats: [B, K, ...] -> [B, ...], between 0 and ln K.
+    """Return ``-sum_k p_k ln p_k`` in nats: [B, K, ...] -> [B, ...], between 0 and ln K.
 
-    0 ln 0 is 0, and its gradient is finite (0).
+    0 ln 0 is 0, with gradient 0.
     """
     p = at_least_single(probabilities)
     return torch.special.entr(p.clamp(min=torch.finfo(p.dtype).tiny)).sum(1)

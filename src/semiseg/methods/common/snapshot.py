@@ -1,6 +1,6 @@
-"""An earlier state of a network as the source of pseudo-labels, refreshed at given iterations.
+"""A snapshot of a network for pseudo-labels, refreshed at given iterations.
 
-The snapshot is a `frozen_copy`, so it lies in the method's state dict and a resumed run has the same one:
+The snapshot is a `frozen_copy`. It is part of the method's state dict, so a resumed run restores it:
 
     self.guide = frozen_copy(self.student)
 
@@ -17,15 +17,15 @@ from torch import nn
 def refresh_snapshot(
     snapshot: nn.Module, network: nn.Module, index: int, at: Collection[int]
 ) -> None:
-    """Copy weights and buffers of ``network`` to ``snapshot`` if ``index`` is one of ``at``.
+    """Copy weights and buffers of ``network`` to ``snapshot`` if ``index`` is in ``at``.
 
-    Call it at the beginning of a step: the snapshot is then the network after ``index`` updates.
+    Call it at the beginning of a step. The snapshot is then the network after ``index`` updates.
 
     Args:
-        snapshot: of `semiseg.methods.common.teacher.frozen_copy`.
-        network: the network that learns.
-        index: of the step, from 0.
-        at: iterations at which the snapshot is taken.
+        snapshot: made by `semiseg.methods.common.teacher.frozen_copy`.
+        network: the network that is trained.
+        index: index of the step, from 0.
+        at: iterations at which the snapshot is refreshed.
     """
     if index in at:
         snapshot.load_state_dict(network.state_dict())

@@ -1,4 +1,4 @@
-"""Strong augmentation that moves no pixel: brightness and grey morphology."""
+"""Strong augmentation without geometric changes: brightness, contrast, grey morphology."""
 
 import torch
 import torch.nn.functional as F
@@ -9,11 +9,11 @@ CONTRAST = 0.3
 
 
 def strong_augment(images: Tensor) -> Tensor:
-    """Another look at the same view, image by image, so that predictions stay aligned.
+    """Augment each image without moving pixels, so predictions stay aligned.
 
-    x -> (1 + c) x + b with b and c uniform, then grey dilation, erosion or neither over 3x3 pixels
-    with equal chances (PLGCL, section 4.2: "morphological and brightness changes"; the ranges are
-    printed nowhere and ours).
+    x -> (1 + c) x + b with uniform b and c, then grey dilation, grey erosion or neither, over 3x3
+    pixels and with equal probability (PLGCL, section 4.2: "morphological and brightness changes"). The
+    paper does not give the ranges; they are our choice.
 
     Args:
         images: [B, C, H, W] in [0, 1].

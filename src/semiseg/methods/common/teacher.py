@@ -1,6 +1,7 @@
-"""A teacher that is the average of its student (Tarvainen and Valpola, NeurIPS 2017).
+"""A teacher that is the exponential moving average of its student.
 
-A method makes the teacher in its constructor and updates it after the optimiser's step:
+Tarvainen and Valpola, NeurIPS 2017. A method creates the teacher in its constructor and updates it after
+the optimiser's step:
 
     self.teacher = frozen_copy(self.student)
 
@@ -18,27 +19,27 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def frozen_copy(student: M) -> M:
-    """A copy that no gradient reaches."""
+    """Return a copy whose parameters require no gradient."""
     teacher = copy.deepcopy(student)
     teacher.requires_grad_(False)
     return teacher
 
 
 def ema_decay_at(index: int, ema_decay: float) -> float:
-    """``min(1 - 1/(t + 1), d)``: the decay of step t, counted from 0 (the field's benchmark).
+    """Return ``min(1 - 1/(t + 1), d)``, the decay of step t, counted from 0 (SSL4MIS benchmark).
 
-    The teacher is the student after the first step, and the plain mean of all students until 1 - 1/(t + 1)
-    reaches ``ema_decay``. The average then has no trace of the initial weights.
+    After the first step the teacher equals the student. Until 1 - 1/(t + 1) reaches ``ema_decay`` it is the
+    mean of all students. The initial weights do not contribute.
     """
     return min(1 - 1 / (index + 1), ema_decay)
 
 
 @torch.no_grad()
 def update_ema(teacher: nn.Module, student: nn.Module, ema_decay: float) -> None:
-    """teacher <- d teacher + (1 - d) student: the weights, and the running averages of batch norm.
+    """Update teacher <- d teacher + (1 - d) student: weights and batch norm's running averages.
 
-    Tarvainen and Valpola's equation for theta'; PLGCL, equations 9 and 10 (its alpha is ``ema_decay``;
-    equation 10 means the student's decoder). Counters are copied.
+    Tarvainen and Valpola's equation for theta'; PLGCL, equations 9 and 10 (alpha is ``ema_decay``; in
+    equation 10 we read the student's decoder). Integer buffers are copied.
     """
     own, others = teacher.state_dict(), student.state_dict()
     for name, value in own.items():

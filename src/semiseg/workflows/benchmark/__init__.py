@@ -1,6 +1,6 @@
-"""``semiseg benchmark``: many runs with the same split, budgets and evaluation, and one table.
+"""``semiseg benchmark``: many runs with the same data, split and evaluation, and one table.
 
-It can be interrupted, resumed and extended; a finished run is not repeated.
+A benchmark can be interrupted, resumed and extended. Finished runs are not repeated.
 
 ::
 
@@ -30,7 +30,7 @@ __all__ = ["BenchmarkResult", "benchmark", "evaluation_name"]
 
 @dataclasses.dataclass(frozen=True)
 class BenchmarkResult:
-    """Where the tables are, how many runs they hold, and the titles of the runs that failed."""
+    """The folder of the tables, the number of finished runs, and the titles of the failed runs."""
 
     folder: Path
     finished: int
@@ -54,34 +54,35 @@ def benchmark(
     threads: int | None = 1,
     device: str = "auto",
     dry_run: bool = False,
-    console: Console = Console(),  # noqa: B008 - holds nothing
+    console: Console = Console(),  # noqa: B008 - it has no state
 ) -> BenchmarkResult:
-    """Run every combination of methods (or a study's variants), budgets and seeds; make the table.
+    """Train and score every combination of methods (or a study's variants), budgets and seeds.
 
-    A seed is the training's; it also draws the labelled patients where the data have no order of
-    their own, so that budgets of one seed are nested. With neither methods nor a study, the runs that
-    ``out`` already plans are resumed.
+    A budget is the number of labelled patients. A seed is the seed of the training. If the data have no
+    order of labelled patients, it also determines their choice, so that the budgets of one seed are
+    nested. Without methods and study, the benchmark in ``out`` is resumed.
 
     Args:
         data: a prepared data set; None: that of the benchmark in ``out``.
-        out: the benchmark's folder, new or begun.
-        methods: names of methods, each a row of the table.
-        study: name or file; its variants are rows too, and their values win over ``settings``.
+        out: the benchmark's folder.
+        methods: names of methods, one row of the table each.
+        study: name or file. Its variants are rows too, and their settings override ``settings``.
         labelled: budgets: '7', '10%', 'all' or a text file of patients.
-        seeds: of the trainings.
-        preset: name or file; default: without a GPU that of the first method beside the baseline,
-            for all runs.
+        seeds: seeds of the trainings.
+        preset: name or file, for all runs; default: on a machine without a GPU, the preset of the first
+            method other than the baseline.
         settings: ``section.key=value`` each, for all runs.
-        config: the same as nested values; they win over ``settings``.
+        config: settings as nested values; they override ``settings``.
         on: the part that is scored, validation or test.
-        protocol: of the evaluation; default: the preset's.
-        jobs: runs at a time.
-        threads: CPU threads of each run; None: torch's own number.
+        protocol: evaluation protocol; default: the preset's.
+        jobs: number of runs at the same time.
+        threads: CPU threads of each run; None: torch's default.
         device: auto, cpu or cuda.
-        dry_run: check everything and list the runs that are left; write nothing.
+        dry_run: check everything and list the unfinished runs; write nothing.
+        console: prints messages and progress.
 
     Raises:
-        UserError: for unknown names, or where ``out`` holds a benchmark of other data or settings.
+        UserError: if a name is unknown, or ``out`` contains a benchmark of other data or settings.
     """
     folder = Path(out)
     request = Request(

@@ -1,4 +1,4 @@
-"""What a benchmark refuses, and what it points out, before anything is written."""
+"""Checks of a benchmark before anything is written."""
 
 from collections.abc import Sequence
 
@@ -16,17 +16,17 @@ from semiseg.workflows.benchmark.run import Execution
 
 
 def check_runs(data: PreparedData, runs: Sequence[PlannedRun], execution: Execution) -> None:
-    """Plan every training as `train` does, so that none is refused when others are finished.
+    """Check every training as `train` does, so that no run fails after others are finished.
 
     Raises:
-        UserError: as `train` and `evaluate` would.
+        UserError: see `train` and `evaluate`.
     """
     common, device = execution.common, torch_device(execution.device)
     if common.protocol is not None:
         find_protocol(common.protocol)
     if common.on == "test" and not data.of_patients(data.manifest.split.test, labelled=True):
-        raise UserError(f"{data.folder} has no labelled test case: score with --on validation.")
-    built: dict[str, Method] = {}  # seeds and budgets of a variant share their networks
+        raise UserError(f"{data.folder} has no labelled test case: choose --on validation.")
+    built: dict[str, Method] = {}  # all seeds and budgets of a variant have the same networks
     for run in runs:
         variant = run.variant
         plan = plan_training(
@@ -35,18 +35,17 @@ def check_runs(data: PreparedData, runs: Sequence[PlannedRun], execution: Execut
         )  # fmt: skip
         if common.on == "validation" and not plan.cases.validation:
             raise UserError(
-                f"{run.title}: {data.folder} has no labelled validation case to score on: "
-                "take --on test where there is a test part, five labelled patients or more, or prepare "
-                "the data with --split."
+                f"{run.title}: {data.folder} has no labelled validation case to score: choose --on test, "
+                "use five labelled patients or more, or prepare the data with --split."
             )
         if variant.name not in built:
-            config = without_pretrained(plan.config, "hub")  # a check fetches nothing
+            config = without_pretrained(plan.config, "hub")  # no downloads in a check
             built[variant.name] = methods.entry(variant.method).load()(data.task, config)
         check_terms(built[variant.name], plan.config, plan.cases)
 
 
 def overruled(plan: BenchmarkPlan) -> list[str]:
-    """Sentences on values of ``--set`` that a row of the study replaces by its own."""
+    """One sentence for each setting of ``--set`` that a variant of the study overrides."""
     variants = {run.variant.name: run.variant for run in plan.runs}.values()
     lines = []
     for section, values in parse_assignments(plan.common.settings).items():
@@ -54,5 +53,5 @@ def overruled(plan: BenchmarkPlan) -> list[str]:
             own = [v.name for v in variants if key in v.sections.get(section, {})]
             if own:
                 rows = "', '".join(own)
-                lines.append(f"{section}.{key} is as the study has it, not as --set, in '{rows}'")
+                lines.append(f"{section}.{key}: the study overrides --set in '{rows}'")
     return lines

@@ -1,4 +1,4 @@
-"""What a benchmark runs: its settings and its list of runs, in ``benchmark.json``."""
+"""The plan of a benchmark: its settings and its list of runs, in ``benchmark.json``."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ PLAN = "benchmark.json"
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One row of a benchmark: a method, with the sections of a study where it comes from one."""
+    """One row of a benchmark: a method, and the settings of a study's variant if it is one."""
 
     name: str
     method: str
@@ -36,24 +36,24 @@ class PlannedRun:
 
     @property
     def title(self) -> str:
-        """For the person."""
+        """The run's name in messages."""
         return f"{self.variant.name}, {self.labelled} labelled, seed {self.seed}"
 
     def settings(self, common: "CommonSettings") -> list[str]:
-        """``--set`` of its training: those of the benchmark and the run's own seed."""
+        """The settings of its training: those of the benchmark and the run's own seed."""
         return [*common.settings, f"training.seed={self.seed}"]
 
 
 @dataclasses.dataclass(frozen=True)
 class CommonSettings:
-    """What all runs of a benchmark share: it cannot change when the benchmark is extended.
+    """The settings of all runs of a benchmark, which cannot change when the benchmark is extended.
 
     Attributes:
         data: the absolute path of the prepared data.
         preset: name or file.
         settings: ``section.key=value`` each.
         on: the part that is scored, validation or test.
-        protocol: of the evaluation; None: the preset's.
+        protocol: evaluation protocol; None: the preset's.
     """
 
     data: str
@@ -72,7 +72,7 @@ class BenchmarkPlan:
     runs: tuple[PlannedRun, ...]
 
     def save(self) -> None:
-        """Write ``benchmark.json``; raises `UserError` where that fails."""
+        """Write ``benchmark.json``; raises `UserError` if that fails."""
         runs = [
             {**dataclasses.asdict(run), "folder": str(run.folder.relative_to(self.folder))}
             for run in self.runs
@@ -90,9 +90,9 @@ class BenchmarkPlan:
     def extended(
         self, variants: Sequence[Variant], labelled: Sequence[str], seeds: Sequence[int]
     ) -> "BenchmarkPlan":
-        """The plan with every combination of the arguments beside the runs that it has.
+        """The plan with a run added for every combination of the arguments.
 
-        A run that is in both stays as it is, and takes the place that the arguments give it.
+        A run that exists stays unchanged, but moves to its position in the arguments.
         """
         new = [
             PlannedRun(
@@ -109,10 +109,10 @@ class BenchmarkPlan:
 
 
 def load_plan(folder: Path) -> BenchmarkPlan | None:
-    """The plan of the benchmark in ``folder``; None where there is none.
+    """Read the plan of the benchmark in ``folder``; None if there is none.
 
     Raises:
-        UserError: where ``benchmark.json`` is damaged.
+        UserError: if ``benchmark.json`` is damaged.
     """
     path = folder / PLAN
     if not path.is_file():
@@ -126,16 +126,14 @@ def load_plan(folder: Path) -> BenchmarkPlan | None:
         ]
         return BenchmarkPlan(folder, CommonSettings(**common), tuple(runs))
     except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(
-            f"{path} cannot be read as a benchmark's plan: choose another -o."
-        ) from None
+        raise UserError(f"{path} is not a valid plan of a benchmark: choose another -o.") from None
 
 
 def variants_of(names: Sequence[str], study: str | None) -> list[Variant]:
     """The methods ``names``, then the variants of ``study``.
 
     Raises:
-        UserError: for an unknown method or study.
+        UserError: if a method or the study is unknown.
     """
     variants = [Variant(name, methods.entry(name).name) for name in names]
     if study is not None:
@@ -146,22 +144,23 @@ def variants_of(names: Sequence[str], study: str | None) -> list[Variant]:
 
 
 def small_preset(variants: Sequence[Variant], console: Console) -> str:
-    """The preset of a new benchmark on a machine without a GPU, the same for all variants.
+    """The preset for all variants of a new benchmark on a machine without a GPU.
 
-    It is that of the first method beside the baseline, so that the baseline trains as that method does.
+    It is the preset of the first method other than the baseline, so that the baseline is trained in the
+    same way.
     """
     first = next((v.method for v in variants if v.method != "supervised"), None)
     preset = f"{first}-{SMALL}" if first in presets.overlays(SMALL) else SMALL
-    console.say(f"preset: {preset}, as there is no GPU (--preset takes another)")
+    console.say(f"preset: {preset}, since there is no GPU (to change it: --preset)")
     return preset
 
 
 def absolute(word: str) -> str:
-    """A file, of patients or a preset, as a path that holds from anywhere; other words as they are."""
+    """The absolute path of a file (of patients or a preset); other words unchanged."""
     return str(Path(word).resolve()) if Path(word).is_file() else word
 
 
 def _slug(variant: str, budget: str, seed: int) -> str:
-    """A run's folder; a budget in a file is known by the file's name."""
+    """The name of a run's folder; a budget in a file is represented by the file's name."""
     text = f"{variant}-{Path(budget).stem if Path(budget).is_file() else budget}-s{seed}"
     return re.sub(r"[^A-Za-z0-9.%]+", "-", text.replace("+", "plus")).strip("-").lower()

@@ -1,4 +1,4 @@
-"""Many runs of a benchmark: in turn, or several at a time in processes of their own."""
+"""Execute the runs of a benchmark one after another, or several at a time in separate processes."""
 
 import contextlib
 import multiprocessing
@@ -17,7 +17,7 @@ from semiseg.workflows.benchmark.run import Execution, execute_run
 def execute_runs(
     todo: Sequence[PlannedRun], execution: Execution, jobs: int, console: Console
 ) -> list[str]:
-    """Execute ``todo``, ``jobs`` runs at a time. A run that fails does not stop the others.
+    """Execute the runs ``todo``, ``jobs`` at a time. A run that fails does not stop the others.
 
     Returns:
         The titles of the runs that failed.
@@ -46,9 +46,9 @@ def execute_runs(
 def _in_processes(
     todo: Sequence[PlannedRun], execution: Execution, jobs: int
 ) -> Iterator[tuple[PlannedRun, str | None]]:
-    """One process per run, ``jobs`` at a time; yields each run and its problem as it ends.
+    """Start one process per run, ``jobs`` at a time; yield each run and its error when it ends.
 
-    A killed process does not affect the others. When the generator is closed, all are stopped.
+    A killed process does not affect the others. When the generator is closed, all processes are stopped.
     """
     waiting = list(todo)
     running: dict[Any, tuple[Any, Any, PlannedRun]] = {}  # by the process's sentinel
@@ -70,33 +70,33 @@ def _in_processes(
 
 
 def _start(run: PlannedRun, execution: Execution) -> tuple[Any, Any]:
-    """Start the process of a run. Returns it with the connection on which it answers."""
+    """Start the process of a run. Returns the process and the connection that receives its result."""
     context = multiprocessing.get_context("spawn")  # a forked copy of torch's threads can hang
     answer, sender = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(sender, run, execution), daemon=True)
     with _ignoring_interrupts():
         process.start()
-    sender.close()  # the child holds the only one, so that its death ends the connection
+    sender.close()  # only the child keeps it open, so that the connection ends with the child
     return process, answer
 
 
 def _problem(process: Any, answer: Any) -> str | None:
-    """What an ended process said of its run, or that it was killed."""
+    """The result of an ended process, or a message that it was killed."""
     try:
         said: str | None = answer.recv()
     except EOFError:
         return (
             f"its process ended with exit code {process.exitcode} (too little memory?); "
-            "repeat the command to resume"
+            "to resume, run the same command again"
         )
     return said
 
 
 @contextlib.contextmanager
 def _ignoring_interrupts() -> Iterator[None]:
-    """A process started within ignores Ctrl-C: its parent receives it, and stops the process."""
+    """A process started here ignores Ctrl-C; its parent receives the signal and stops the process."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals belong to the main thread
+        yield  # only the main thread can set signal handlers
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -106,7 +106,7 @@ def _ignoring_interrupts() -> Iterator[None]:
 
 
 def _child(sender: Any, run: PlannedRun, execution: Execution) -> None:
-    """`execute_run` in a process of its own, which ends with its parent."""
+    """Call `execute_run` in a process that ends with its parent."""
     parent = multiprocessing.parent_process()
     if parent is not None:
 

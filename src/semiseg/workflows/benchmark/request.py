@@ -1,4 +1,4 @@
-"""From what a person asks for, and the benchmark that is there, to the plan."""
+"""Make the plan of a benchmark from the arguments and an existing plan."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from semiseg.workflows.benchmark.plan import (
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """The arguments of `benchmark` that decide on its plan."""
+    """The arguments of `benchmark` that determine its plan."""
 
     data: Path | str | None
     methods: Sequence[str]
@@ -34,34 +34,36 @@ class Request:
 
     @property
     def place(self) -> str | None:
-        """The absolute path of the data, where they are named."""
+        """The absolute path of the data, if given."""
         return None if self.data is None else str(Path(self.data).resolve())
 
 
 def make_plan(folder: Path, request: Request, small: bool, console: Console) -> BenchmarkPlan:
-    """The plan of a new, an extended or a resumed benchmark; nothing is written.
+    """Make the plan of a new, an extended or a resumed benchmark; nothing is written.
 
     Args:
-        folder: of the benchmark.
-        request: without methods and study the plan in ``folder`` is taken as it is.
-        small: whether a new benchmark without a preset takes one for a machine without a GPU.
-        console: is told which preset that is.
+        folder: the benchmark's folder.
+        request: the arguments. Without methods and study, the plan in ``folder`` is used unchanged.
+        small: whether a new benchmark without a preset uses one for a machine without a GPU.
+        console: prints which preset that is.
 
     Raises:
-        UserError: for unknown names, or where ``folder`` holds something else.
+        UserError: if a name is unknown, or ``folder`` contains something else.
     """
     if request.on not in ("validation", "test"):
-        raise UserError(f"--on {request.on}: take validation or test.")
+        raise UserError(f"--on {request.on}: choose validation or test.")
     old = load_plan(folder)
     if not request.methods and request.study is None:
         return _resumed(old, request)
     if not request.labelled or not request.seeds:
-        raise UserError("--labelled and --seeds need one value each at least, such as 3 and 0.")
+        raise UserError("--labelled and --seeds need at least one value each, such as 3 and 0.")
     if old is None:
         _check_new(folder)
     place = request.place or (old.common.data if old is not None else None)
     if place is None:
-        raise UserError("Say which prepared data set the benchmark runs on.")
+        raise UserError(
+            "No prepared data set was given: semiseg benchmark DATA -o FOLDER --methods NAMES."
+        )
     variants = variants_of(request.methods, request.study)
     preset = request.preset
     if preset is not None:
@@ -73,30 +75,32 @@ def make_plan(folder: Path, request: Request, small: bool, console: Console) -> 
     common = CommonSettings(place, preset, tuple(request.settings), request.on, request.protocol)
     if old is not None and old.common != common:
         raise UserError(
-            f"{folder} holds a benchmark of other data, preset, settings or evaluation, which would not "
-            "be comparable: give the same ones, or another -o."
+            f"{folder} contains a benchmark with other data, preset, settings or evaluation, so the "
+            "results would not be comparable: give the same ones, or choose another -o."
         )
     plan = old if old is not None else BenchmarkPlan(folder, common, ())
     return plan.extended(variants, request.labelled, request.seeds)
 
 
 def _resumed(old: BenchmarkPlan | None, request: Request) -> BenchmarkPlan:
-    """The plan that is there, which options for other runs would contradict."""
+    """The existing plan; raises `UserError` if there is none, or if options contradict it."""
     if old is None:
-        raise UserError(f"Say what to run: --methods {','.join(methods.table())} or --study NAME.")
+        raise UserError(
+            f"No method was given: --methods {','.join(methods.table())} or --study NAME."
+        )
     other_data = request.place is not None and request.place != old.common.data
     given = [request.preset, *request.settings, request.protocol, other_data]
     other_runs = [*request.labelled, *request.seeds] != ["all", 0]
     if any(given) or other_runs or request.on not in ("validation", old.common.on):
         raise UserError(
-            "Say with --methods or --study what the other options are for; -o alone resumes the "
-            f"benchmark in {old.folder}."
+            "No method was given: to add runs, give --methods or --study; to resume the benchmark in "
+            f"{old.folder}, pass only -o."
         )
     return old
 
 
 def _check_new(folder: Path) -> None:
-    """Refuse a folder that holds something else."""
+    """Check that the folder is new or empty."""
     if not folder.exists():
         return
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""One run of a benchmark: trained or resumed, then evaluated."""
+"""One run of a benchmark: train or resume it, then evaluate it."""
 
 import dataclasses
 import traceback
@@ -15,9 +15,9 @@ class Execution:
     """How the runs of one call are executed.
 
     Attributes:
-        common: what all runs of the benchmark share.
-        ordered: whether the data say which patients are labelled first.
-        threads: CPU threads of each run; None: torch's own number.
+        common: the settings of all runs.
+        ordered: whether the data have an order of labelled patients.
+        threads: CPU threads of each run; None: torch's default.
         device: auto, cpu or cuda.
     """
 
@@ -27,7 +27,7 @@ class Execution:
     device: str
 
     def labelled_seed(self, run: PlannedRun) -> int | None:
-        """None where the data say who is labelled first; else the run's seed, so that draws differ."""
+        """None if the data have an order of labelled patients; else the run's seed."""
         return None if self.ordered else run.seed
 
 
@@ -37,9 +37,9 @@ def evaluation_name(on: str, network: str) -> str:
 
 
 def networks_of(run: PlannedRun) -> tuple[str, ...]:
-    """The networks of a run that has begun; the one for inference comes first.
+    """The networks of a started run, the one for inference first.
 
-    The run's configuration decides: a method may train other networks on volumes.
+    They depend on the run's configuration: a method may train other networks on volumes.
     """
     method = methods.entry(run.variant.method).load()
     return method.networks_of(RunFolder(run.folder).config())
@@ -56,9 +56,9 @@ def is_done(run: PlannedRun, on: str) -> bool:
 def execute_run(
     run: PlannedRun, execution: Execution, console: Console | None = None
 ) -> str | None:
-    """Train (or resume) and evaluate one run. Returns what went wrong, or None.
+    """Train (or resume) and evaluate one run. Returns an error message, or None.
 
-    An unforeseen error leaves its traceback in the run's ``error.txt``.
+    The traceback of an unexpected error is written to the run's ``error.txt``.
     """
     console = console or Quiet()
     error_file = run.folder / "error.txt"
@@ -71,7 +71,7 @@ def execute_run(
         run.folder.mkdir(parents=True, exist_ok=True)
         error_file.write_text(traceback.format_exc(), encoding="utf-8")
         return f"{type(error).__name__}: {error} (see {error_file})"
-    error_file.unlink(missing_ok=True)  # of an earlier attempt
+    error_file.unlink(missing_ok=True)  # from an earlier attempt
     return None
 
 

@@ -11,15 +11,15 @@ from semiseg.workflows.benchmark.run import evaluation_name, networks_of
 
 
 def make_tables(folder: Path, finished: Sequence[PlannedRun], data: PreparedData, on: str) -> str:
-    """Write ``runs.csv``, ``table.csv`` and ``table.md`` of the finished runs; returns the last."""
-    from semiseg.reporting.tables import write_tables  # the process of a run does without
+    """Write ``runs.csv``, ``table.csv`` and ``table.md``; returns the table as text for a terminal."""
+    from semiseg.reporting.tables import write_tables  # not needed in the process of a run
 
     rows = [row for run in finished for row in rows_of(run, on)]
     return write_tables(folder, rows, data, on)
 
 
 def rows_of(run: PlannedRun, on: str) -> list[dict[str, Any]]:
-    """One row per network, with the summary as `semiseg evaluate` wrote it."""
+    """One row per network, with the summary that `semiseg evaluate` wrote."""
     folder = RunFolder(run.folder)
     config = folder.config()
     common = {
