@@ -88,7 +88,7 @@ def test_runs_of_other_classes_are_refused(run: Path, tmp_path: Path) -> None:
         ({"at": []}, "--at is empty"),
         ({"on": "test"}, "no labelled test case"),
         ({"on": "training"}, "choose validation, test or unlabelled"),
-        ({"spaces": ["encode"]}, "--spaces encode: there are student, decoder; .*encoder; head"),
+        ({"spaces": ["encode"]}, "--spaces encode: choose among student, decoder; .*encoder; head"),
         ({"out": "f.jpeg"}, r"\.png, \.svg or \.pdf"),
     ],
 )
