@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from semiseg.data.manifest import PreparedData
-from small import write_small_data
+from semiseg.testing.data import write_slices
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -22,10 +22,10 @@ def _one_thread() -> None:
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
     """The small data set, which tests must not change."""
-    return write_small_data(tmp_path_factory.mktemp("data") / "shapes")
+    return write_slices(tmp_path_factory.mktemp("data") / "shapes")
 
 
 @pytest.fixture
 def write_data() -> Callable[[Path], PreparedData]:
     """A function that writes the small data set into a new folder."""
-    return write_small_data
+    return write_slices

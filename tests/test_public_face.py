@@ -13,8 +13,8 @@ from semiseg.config import as_assignments, parse_assignments
 from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
+from semiseg.testing.data import small_settings
 from semiseg.training.run_folder import RunFolder
-from small import SMALL
 
 NAMES = {
     "prepare", "inspect", "train", "evaluate", "predict", "benchmark", "report", "run", "load",
@@ -105,7 +105,8 @@ def test_nested_values_reach_the_run_and_win_over_settings(
     small_data: PreparedData, tmp_path: Path
 ) -> None:
     ended = semiseg.train(
-        small_data.folder, tmp_path / "run", method="supervised", labelled="2", settings=SMALL,
+        small_data.folder, tmp_path / "run", method="supervised", labelled="2",
+        settings=small_settings("supervised"),
         config={"training": {"iterations": 2, "validate_every": 2}}, console=Quiet(),
     )  # fmt: skip
     assert ended is not None

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from commandline import call, refused, well
 
-from deep import deep_settings, draw_volume
+from semiseg.testing.data import draw_volume, small_settings
 
 AFFINE = np.array([[0, 1.1, 0.1, -20], [-1.0, 0, 0.2, 8], [0.1, 0, 2.1, 5], [0, 0, 0, 1]])
 
 
 def settings(method: str, *more: str) -> list[str]:
-    return [word for value in (*deep_settings(method), *more) for word in ("--set", value)]
+    return [word for value in (*small_settings(method, 3), *more) for word in ("--set", value)]
 
 
 def write_nifti(path: Path, volume: np.ndarray) -> None:

@@ -10,13 +10,13 @@ import torch
 from lightning_utilities.core.apply_func import apply_to_collection
 from numpy.typing import NDArray
 
-from deep import write_deep_data
 from semiseg.config import DataConfig
 from semiseg.data.batch import Batch
 from semiseg.data.distance_maps import distance_maps, signed_distance
 from semiseg.data.loader import build_loader
 from semiseg.data.manifest import PreparedData
 from semiseg.data.task import IGNORE_INDEX
+from semiseg.testing.data import write_volumes
 
 
 def naive(mask: NDArray[np.bool_], spacing: Sequence[float] | None) -> NDArray[np.float64]:
@@ -114,7 +114,7 @@ DEEP = DataConfig(dimensions=3, patch=(8, 16, 16), scaling=0.2, rotation_degrees
 @pytest.fixture(scope="module")
 def volumes(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
     folder: Path = tmp_path_factory.mktemp("deep") / "data"
-    return write_deep_data(folder)
+    return write_volumes(folder)
 
 
 @pytest.mark.parametrize("config", [FLAT, DEEP], ids=["slices", "patches"])

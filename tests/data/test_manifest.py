@@ -8,7 +8,7 @@ import pytest
 
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
-from small import write_small_data
+from semiseg.testing.data import write_slices
 
 
 def test_slices_are_those_of_the_arrays(small_data: PreparedData) -> None:
@@ -26,14 +26,14 @@ def test_slices_are_those_of_the_arrays(small_data: PreparedData) -> None:
 
 
 def test_arrays_in_another_order_are_read_too(tmp_path: Path) -> None:
-    data = write_small_data(tmp_path / "data")
+    data = write_slices(tmp_path / "data")
     image = np.asfortranarray(data.image("p1"))
     np.save(data.folder / "images" / "p1.npy", image)
     np.testing.assert_array_equal(data.image_slice("p1", 1), image[1])
 
 
 def test_a_set_of_an_older_version_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    path = write_small_data(tmp_path / "data").folder / "manifest.json"
+    path = write_slices(tmp_path / "data").folder / "manifest.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {"format": 1, "consequences": []}))
     with pytest.raises(
@@ -44,7 +44,7 @@ def test_a_set_of_an_older_version_is_refused_in_one_sentence(tmp_path: Path) ->
 
 
 def test_missing_and_shortened_arrays_are_one_sentence(tmp_path: Path) -> None:
-    data = write_small_data(tmp_path / "data")
+    data = write_slices(tmp_path / "data")
     path = data.folder / "images" / "p1.npy"
     data.image_slice("p1", 0)
     path.write_bytes(path.read_bytes()[:-10])

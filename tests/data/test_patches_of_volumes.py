@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from deep import write_deep_data
 from semiseg.config import DataConfig
 from semiseg.data.augment import apply_geometry, draw_movements, reach, to_matrices
 from semiseg.data.batch import Batch
@@ -18,6 +17,7 @@ from semiseg.data.resampling import resample_labels
 from semiseg.data.task import IGNORE_INDEX, normalise
 from semiseg.data.volumes import VolumeStore
 from semiseg.errors import UserError
+from semiseg.testing.data import write_volumes
 
 STILL = DataConfig(dimensions=3, patch=(8, 16, 16), quarter_turns_and_flips=0, rotation=0)
 MOVING = DataConfig(dimensions=3, patch=(8, 16, 16), scaling=0.2, rotation_degrees=30)
@@ -26,7 +26,7 @@ Change = Callable[..., DataConfig]
 
 @pytest.fixture(scope="module")
 def volumes(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
-    return write_deep_data(tmp_path_factory.mktemp("deep") / "data")
+    return write_volumes(tmp_path_factory.mktemp("deep") / "data")
 
 
 def load(data: PreparedData, config: DataConfig, rank: int = 0, ranks: int = 1) -> PatchLoader:
@@ -130,7 +130,7 @@ def test_a_part_of_the_labelled_patches_is_put_on_every_class_alike(volumes: Pre
 def test_labels_of_unlabelled_cases_are_never_read(
     volumes: PreparedData, tmp_path: Path, poison: bool
 ) -> None:
-    other = write_deep_data(tmp_path / "copy")
+    other = write_volumes(tmp_path / "copy")
     for patient in ("p3", "p4"):
         if poison:
             shape = other.image(patient)[:, 0].shape

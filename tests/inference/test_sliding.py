@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from deep import write_deep_data
 from semiseg.config import DataConfig
 from semiseg.data.manifest import PreparedData
 from semiseg.data.resampling import resample
@@ -17,13 +16,14 @@ from semiseg.errors import UserError
 from semiseg.inference.predictor import Predictor
 from semiseg.inference.sliding import slide, window_starts, window_weights
 from semiseg.inference.volumes import FLIPS, VolumePredictor, build_predictor
+from semiseg.testing.data import write_volumes
 
 CONFIG = DataConfig(dimensions=3, patch=(8, 16, 16))
 
 
 @pytest.fixture(scope="module")
 def volumes(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
-    return write_deep_data(tmp_path_factory.mktemp("deep") / "data")
+    return write_volumes(tmp_path_factory.mktemp("deep") / "data")
 
 
 def pointwise(x: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The methods of docs/add-a-method.md, as a user's package would hold them."""
 
+import dataclasses
 import re
 import sys
 from collections.abc import Iterator
@@ -12,14 +13,17 @@ import torch
 from semiseg import methods
 from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
+from semiseg.testing.data import small_settings
 from semiseg.training.optimiser import build_optimisers
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.evaluate import evaluate
 from semiseg.workflows.train import resume, train
-from small import SMALL
 
 PAGE = Path(__file__).parents[2] / "docs" / "add-a-method.md"
 SKETCHES = dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", PAGE.read_text(), re.S))
+TEST_FILE = SKETCHES.pop("test_mean_teacher")
+PAGE_TESTS: dict[str, Any] = {}
+exec(TEST_FILE, PAGE_TESTS)
 CLASSES = {
     "mean_teacher": ("MeanTeacher", {"supervised", "consistency"}),
     "auxiliary_decoder": ("AuxiliaryDecoder", {"supervised", "auxiliary"}),
@@ -39,6 +43,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         methods.Entry(name.replace("_", "-"), 2026, "a sketch", "none", f"{name}:{cls}", (2,))
         for name, (cls, _) in CLASSES.items()
     ]
+    entries.append(dataclasses.replace(entries[0], name="my-mean-teacher"))  # as on the page
 
     class Point:
         value = "a package"
@@ -67,7 +72,8 @@ def test_a_sketch_trains_resumes_and_is_scored(
 ) -> None:
     out, method = tmp_path / "run", name.replace("_", "-")
     options = {
-        "method": method, "labelled": "2", "settings": SMALL, "console": Quiet(), "threads": 1
+        "method": method, "labelled": "2", "settings": small_settings(method), "console": Quiet(),
+        "threads": 1,
     }  # fmt: skip
     train(small_data.folder, out, seconds=0, **options)
     resume(out, console=Quiet())
@@ -75,6 +81,11 @@ def test_a_sketch_trains_resumes_and_is_scored(
     assert set(rows[0].split(",")) >= CLASSES[name][1]
     assert RunFolder(out).finished() is not None
     assert evaluate(out, on="validation", console=Quiet()) is not None
+
+
+@pytest.mark.usefixtures("package")
+class TestMeanTeacher(PAGE_TESTS["TestMeanTeacher"]):
+    """The page's test file passes."""
 
 
 def test_the_entry_of_the_page_is_an_entry(package: None) -> None:
@@ -88,7 +99,9 @@ def test_a_group_has_an_optimiser_and_a_rate_of_its_own(
 ) -> None:
     from semiseg.training.configuration import resolve_config
 
-    config = resolve_config(small_data.manifest, "adversarial", None, SMALL).config
+    config = resolve_config(
+        small_data.manifest, "adversarial", None, small_settings("adversarial")
+    ).config
     method = methods.entry("adversarial").load()(small_data.task, config)
     main, own = build_optimisers(method.parameter_groups(), config.training)
     assert isinstance(main, torch.optim.AdamW)

@@ -4,7 +4,6 @@ from typing import ClassVar
 
 import pytest
 import torch
-from conformance import MethodConformance
 
 from semiseg import methods
 from semiseg.config import Resolved, RunConfig
@@ -15,16 +14,17 @@ from semiseg.losses.cross_level import cross_level_consistency, cross_level_cont
 from semiseg.losses.dice import supervised_loss
 from semiseg.methods.base import Step
 from semiseg.methods.cross_level import CrossLevel, check_size, cut
+from semiseg.testing import MethodConformance
+from semiseg.testing.data import small_settings
 from semiseg.training.configuration import resolve_config
-from small import small_settings
 
 FIRST, SECOND = Step(10, 100), Step(90, 100)
 
 
 class TestCrossLevel(MethodConformance):
     name = "cross-level"
-    # joint, so that a late step has every term; the stages have their own tests
-    settings = (*small_settings("cross-level"), "cross-level.stages=joint")
+    # joint stages, so that a late step has every term; the stages have tests of their own
+    settings = ("cross-level.stages=joint",)
     terms: ClassVar[set[str]] = {"supervised", "contrast", "consistency"}
     golden: ClassVar[dict[int, float]] = {0: 1.90858, 5: 0.90365, 10: 0.62554, 19: 0.59105}
 
@@ -240,7 +240,7 @@ def test_sizes_that_fit(size: int, n: int) -> None:
 
 def test_deeper_networks_need_larger_patches() -> None:
     check_size(192, 6, coarsest=32)
-    with pytest.raises(UserError, match="multiple of 32 pixels: take 192; at size 96"):
+    with pytest.raises(UserError, match="multiple of 32 pixels: use data.size=192, or cross-level.patches=3"):
         check_size(96, 6, coarsest=32)
 
 

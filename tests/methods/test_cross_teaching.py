@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import pytest
 import torch
-from conformance import MethodConformance
 from torch import Tensor
 
 from semiseg import methods
@@ -16,13 +15,22 @@ from semiseg.errors import UserError
 from semiseg.losses.dice import dice_loss, supervised_loss
 from semiseg.methods.base import Method, Step
 from semiseg.methods.common.ramp_up import sigmoid_rampup
+from semiseg.testing import MethodConformance
+from semiseg.testing.data import small_settings
 from semiseg.training.configuration import resolve_config
-from small import small_settings
+
+
+class TestCrossTeachingOnVolumes(MethodConformance):
+    name = "cross-teaching"
+    dimensions = 3
+    terms: ClassVar[set[str]] = {
+        "supervised_unet", "supervised_vnet", "cross_unet", "cross_vnet",
+    }  # fmt: skip
+    golden: ClassVar[dict[int, float]] = {0: 1.60911, 5: 1.44134, 10: 1.34932, 19: 1.35203}
 
 
 class TestCrossTeaching(MethodConformance):
     name = "cross-teaching"
-    settings = small_settings("cross-teaching")
     terms: ClassVar[set[str]] = {
         "supervised_unet", "supervised_swin", "cross_unet", "cross_swin"
     }  # fmt: skip

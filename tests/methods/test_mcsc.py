@@ -4,7 +4,6 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from conformance import MethodConformance
 from torch import Tensor
 
 from semiseg import methods, presets
@@ -16,9 +15,10 @@ from semiseg.losses.balanced_contrast import Variant, balanced_contrast
 from semiseg.methods import mcsc
 from semiseg.methods.base import Method, Step
 from semiseg.methods.common.feature_scales import default_sides
+from semiseg.testing import MethodConformance
+from semiseg.testing.data import small_settings
 from semiseg.training.configuration import resolve_config
 from semiseg.training.loop import seed_step
-from small import small_settings
 
 LABELLED_PHASE, LATE = Step(3, 100), Step(50, 100)
 STUDIES = [
@@ -61,9 +61,19 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     return recorded
 
 
+class TestMCSCOnVolumes(MethodConformance):
+    name = "mcsc"
+    dimensions = 3
+    terms: ClassVar[set[str]] = {
+        "supervised_unet", "supervised_vnet", "cross_unet", "cross_vnet",
+        "contrast_1", "contrast_2",
+    }  # fmt: skip
+    golden: ClassVar[dict[int, float]] = {0: 1.62078, 5: 1.45507, 10: 1.36318, 19: 1.36567}
+    overfit_steps = 30
+
+
 class TestMCSC(MethodConformance):
     name = "mcsc"
-    settings = small_settings("mcsc")
     terms: ClassVar[set[str]] = {
         "supervised_unet", "supervised_swin", "cross_unet", "cross_swin",
         "contrast_1", "contrast_8",

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conformance import MethodConformance
 from scipy import ndimage
 from torch import Tensor
 
@@ -23,8 +22,9 @@ from semiseg.methods.common.batch_norm import batch_statistics
 from semiseg.methods.common.pseudo_label import predict_probabilities
 from semiseg.methods.plgcl import PLGCL, Windows, check_size, distances
 from semiseg.networks.unet import UNet, UNetConfig
+from semiseg.testing import MethodConformance
+from semiseg.testing.data import small_settings
 from semiseg.training.configuration import resolve_config
-from small import small_settings
 
 LATE = Step(99, 100)
 QUIET = "unet.dropout=[0, 0, 0, 0, 0]"
@@ -57,7 +57,6 @@ def keep_windows(method: PLGCL, monkeypatch: pytest.MonkeyPatch) -> list[Windows
 
 class TestPLGCL(MethodConformance):
     name = "plgcl"
-    settings = small_settings("plgcl")
     terms: ClassVar[set[str]] = {"supervised", "regularisation", "plgcl"}
     # the contrast starts at step 3; later, rounding affects which patches are nearest in entropy
     golden: ClassVar[dict[int, float]] = {0: 1.43204, 1: 1.14555, 2: 1.0724, 3: 2.4732}

@@ -11,8 +11,8 @@ from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
 from semiseg.methods.base import Step
 from semiseg.networks.build import without_pretrained
+from semiseg.testing.data import small_settings
 from semiseg.training.configuration import resolve_config
-from small import small_settings
 
 ROWS = [
     (study, row)

@@ -5,20 +5,25 @@ from typing import ClassVar
 import pytest
 import torch
 import torch.nn.functional as F
-from conformance import MethodConformance
 
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.losses.dice import supervised_loss
 from semiseg.methods.base import Step
+from semiseg.testing import MethodConformance
 from semiseg.training.loop import batch_counts
-from small import SMALL
+
+
+class TestSupervisedOnVolumes(MethodConformance):
+    name = "supervised"
+    dimensions = 3
+    terms: ClassVar[set[str]] = {"supervised"}
+    golden: ClassVar[dict[int, float]] = {0: 0.8388, 5: 0.76088, 10: 0.67933, 19: 0.63458}
 
 
 class TestSupervised(MethodConformance):
     name = "supervised"
-    settings = SMALL
     terms: ClassVar[set[str]] = {"supervised"}
     golden: ClassVar[dict[int, float]] = {0: 0.84147, 5: 0.52908, 10: 0.4119, 19: 0.34383}
 

@@ -1,17 +1,9 @@
-"""What the methods that train on volumes owe there; on slices see `conformance`."""
+"""Methods on volumes: what is particular to them. Conformance is in each method's own tests."""
 
-import itertools
-from collections.abc import Callable
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conformance import InterruptionError, State, equal
-from lightning_fabric import Fabric
 
-from deep import deep_settings, write_deep_data
 from semiseg import methods
 from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
@@ -21,30 +13,27 @@ from semiseg.losses.dice import dice_loss, supervised_loss
 from semiseg.methods.base import Method, Step
 from semiseg.methods.common.points import shrink_labels
 from semiseg.methods.mcsc import tile
+from semiseg.testing.case import MethodCase
+from semiseg.testing.data import small_settings, write_volumes
 from semiseg.training.configuration import count_iterations, resolve_config
-from semiseg.training.loop import Hooks, fit
 from semiseg.training.patients import cases_of
-from semiseg.training.run_folder import RunFolder, RunSplit
+from semiseg.training.run_folder import RunSplit
 
-TERMS = {
-    "supervised": {"supervised"},
-    "cross-teaching": {"supervised_unet", "supervised_vnet", "cross_unet", "cross_vnet"},
-    "mcsc": {
-        "supervised_unet", "supervised_vnet", "cross_unet", "cross_vnet", "contrast_1", "contrast_2"
-    },
-}  # fmt: skip
-Build = Callable[..., Method]
-NAMES = pytest.mark.parametrize("name", list(TERMS))
-SIDES = (8, 16, 16)
+
+class Volumes(MethodCase):
+    dimensions = 3
+
+
+batch = Volumes().batch
 
 
 @pytest.fixture(scope="module")
 def volumes(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
-    return write_deep_data(tmp_path_factory.mktemp("deep") / "data")
+    return write_volumes(tmp_path_factory.mktemp("deep") / "data")
 
 
 def config_of(data: PreparedData, name: str, *more: str) -> RunConfig:
-    return resolve_config(data.manifest, name, None, [*deep_settings(name), *more]).config
+    return resolve_config(data.manifest, name, None, [*small_settings(name, 3), *more]).config
 
 
 def build(data: PreparedData, name: str, *more: str) -> Method:
@@ -52,99 +41,18 @@ def build(data: PreparedData, name: str, *more: str) -> Method:
     return methods.entry(name).load()(data.task, config_of(data, name, *more))
 
 
-def batch(seed: int = 0) -> Batch:
-    """Two labelled patches and two without, of grey blocks labelled by their grey value."""
-    rng = np.random.default_rng(seed)
-    codes = np.kron(rng.integers(0, 3, (4, 2, 4, 4)), np.ones((1, 4, 4, 4)))
-    images = codes[:, None] / 2 + rng.normal(0, 0.05, (4, 1, *SIDES))
-    return Batch(torch.from_numpy(images).float(), torch.from_numpy(codes[:2]).long())
-
-
-@NAMES
-def test_terms_are_named_and_finite(volumes: PreparedData, name: str) -> None:
-    method = build(volumes, name)
-    for index in (0, 50, 99):
-        terms = method(batch(), Step(index, 100))
-        assert all(term.ndim == 0 and torch.isfinite(term) for term in terms.values())
-        assert set(terms) == TERMS[name]
-    flat = Batch(torch.zeros(4, 1, *SIDES), torch.zeros(2, *SIDES, dtype=torch.long))
-    terms = method(flat, Step(99, 100))
-    torch.stack(list(terms.values())).sum().backward()
-    assert all(torch.isfinite(p.grad).all() for p in method.parameters() if p.grad is not None)
-
-
-@pytest.mark.parametrize("norm", ["batch", "instance"])
-@NAMES
-def test_gradients_reach_every_trainable_parameter(
-    volumes: PreparedData, name: str, norm: str
-) -> None:
-    method = build(volumes, name, f"networks.norm={norm}")
+@pytest.mark.parametrize("name", ["supervised", "cross-teaching", "mcsc"])
+def test_gradients_with_instance_norm(volumes: PreparedData, name: str) -> None:
+    method = build(volumes, name, "networks.norm=instance")
     torch.stack(list(method(batch(), Step(99, 100)).values())).sum().backward()
-    named = {id(p): n for n, p in method.named_parameters()}
-    grouped = [named[id(p)] for group in method.parameter_groups() for p in group.parameters]
-    assert len(grouped) == len(set(grouped))
-    assert set(grouped) == {n for n, p in method.named_parameters() if p.grad is not None}
-    assert set(grouped) == {n for n, p in method.named_parameters() if p.requires_grad}
+    parameters = dict(method.named_parameters())
+    reached = {n for n, p in parameters.items() if p.grad is not None}
+    assert reached == {n for n, p in parameters.items() if p.requires_grad}
 
 
-@NAMES
-def test_the_networks_are_the_ones_that_are_named(volumes: PreparedData, name: str) -> None:
-    method = build(volumes, name).eval()
-    expected = ("unet",) if name == "supervised" else ("unet", "vnet")
-    assert method.network_names == expected
-    with torch.no_grad():
-        found = [method.logits(batch().images, network) for network in expected]
-        points = method.embeddings(batch().images[:2], batch().labels)
-    assert all(x.shape == (4, 3, *SIDES) for x in found)
-    assert len({float(x.sum()) for x in found}) == len(expected)
-    assert len(points) >= len(expected)
-    assert all(len(x) == len(y) > 0 for x, y in points.values())
-
-
-def train(
-    data: PreparedData, config: RunConfig, folder: Path, stop_after: int | None = None
-) -> State:
-    """Train on p1 and p2, or raise after a number of steps."""
-    cases = cases_of(data, RunSplit(split=data.manifest.split, labelled=("p1", "p2")))
-    done = itertools.count(1)
-
-    def advance(steps: int, note: str) -> None:
-        if next(done) == stop_after:
-            raise InterruptionError
-
-    folder.mkdir(exist_ok=True)
-    torch.manual_seed(0)
-    method = methods.entry(config.method).load()(data.task, config)
-    fabric = Fabric(accelerator="cpu", devices=1)
-    fit(fabric, method, data, cases, config, RunFolder(folder), Hooks(advance))
-    return {key: x.clone() for key, x in method.state_dict().items()}
-
-
-@NAMES
-def test_resumed_equals_uninterrupted_bit_for_bit(
-    volumes: PreparedData, tmp_path: Path, name: str
-) -> None:
-    config = config_of(volumes, name)
-    expected = train(volumes, config, tmp_path / "whole")
-    with pytest.raises(InterruptionError):
-        train(volumes, config, tmp_path / "parts", stop_after=3)
-    assert equal(train(volumes, config, tmp_path / "parts"), expected)
-    rows = [(tmp_path / run / "validation.csv").read_text() for run in ("whole", "parts")]
-    assert rows[0] == rows[1]
-    assert len(rows[0].splitlines()) == 3  # windows slid over the held-out volume twice
-
-
-@NAMES
-def test_labels_of_unlabelled_volumes_are_never_read(
-    volumes: PreparedData, tmp_path: Path, name: str
-) -> None:
-    other = write_deep_data(tmp_path / "data")
-    for patient in ("p3", "p4"):
-        shape = other.image(patient)[:, 0].shape
-        np.save(other.folder / "labels" / f"{patient}.npy", np.full(shape, 99, np.uint8))
-    config = config_of(volumes, name, "training.iterations=2")
-    expected = train(volumes, config, tmp_path / "one")
-    assert equal(train(other, config, tmp_path / "other"), expected)
+@pytest.mark.parametrize("name", ["cross-teaching", "mcsc"])
+def test_the_pair_of_volumes_is_a_u_net_and_a_v_net(volumes: PreparedData, name: str) -> None:
+    assert build(volumes, name).network_names == ("unet", "vnet")
 
 
 def test_cross_teaching_is_that_of_slices(volumes: PreparedData) -> None:
@@ -242,7 +150,9 @@ def test_sizes_and_scales_that_the_networks_lack_are_refused(volumes: PreparedDa
 def test_an_epoch_is_a_patch_of_every_labelled_volume(volumes: PreparedData) -> None:
     cases = cases_of(volumes, RunSplit(split=volumes.manifest.split, labelled=("p1", "p2")))
     more = ("training.epochs=5", "training.batch_size=2", "training.labelled_batch_size=1")
-    resolved = resolve_config(volumes.manifest, "mcsc", None, [*deep_settings("mcsc")[:-1], *more])
+    resolved = resolve_config(
+        volumes.manifest, "mcsc", None, [*small_settings("mcsc", 3)[:-1], *more]
+    )
     counted = count_iterations(resolved, cases)
     assert counted.config.training.iterations == 10
     assert "2 labelled volumes" in counted.origins["training.iterations"]
@@ -255,5 +165,5 @@ def test_pictures_are_no_volumes(volumes: PreparedData) -> None:
             volumes.manifest.model_copy(update={"task": task}),
             "supervised",
             None,
-            deep_settings("supervised"),
+            small_settings("supervised", 3),
         )

@@ -21,9 +21,9 @@ from semiseg.errors import UserError
 from semiseg.formats import HDF5, sizes
 from semiseg.formats.nifti import read_nifti
 from semiseg.formats.sizes import check_announced
+from semiseg.testing.data import write_slices
 from semiseg.text import one_line
 from semiseg.workflows.prepare import prepare
-from small import write_small_data
 
 
 def hearts(source: Path, names: tuple[str, ...] = ("a", "b", "c", "d")) -> Path:
@@ -111,7 +111,7 @@ def test_a_description_that_points_outside_is_refused(tmp_path: Path, name: str,
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "/tmp/x", "..", ".hidden", "a\nb"])
 def test_manifests_that_point_outside_are_refused(tmp_path: Path, name: str) -> None:
-    write_small_data(tmp_path / "data")
+    write_slices(tmp_path / "data")
     path = tmp_path / "data" / "manifest.json"
     content = json.loads(path.read_text())
     content["cases"][0]["identifier"] = name
@@ -132,7 +132,7 @@ class Trap:
 
 
 def test_pickled_arrays_are_never_unpickled(tmp_path: Path) -> None:
-    data = write_small_data(tmp_path / "data")
+    data = write_slices(tmp_path / "data")
     trap = str(tmp_path / "sprung")
     objects = np.empty(2, object)
     objects[:] = Trap(trap)

@@ -23,13 +23,13 @@ from semiseg.errors import RunFailure, UserError
 from semiseg.losses import dice
 from semiseg.methods import cross_teaching
 from semiseg.methods.base import Method, Step
+from semiseg.testing.data import small_settings
 from semiseg.training import loop
 from semiseg.training.configuration import choose_precision, resolve_config
 from semiseg.training.logs import read_csv
 from semiseg.training.loop import gradient_sizes
 from semiseg.training.run_folder import RunFolder, from_file_form, to_file_form
 from semiseg.workflows.train import TrainResult, resume, train
-from small import CONTRAST, SMALL, small_settings
 
 WriteData = Callable[[Path], PreparedData]
 
@@ -288,8 +288,8 @@ def test_mixed_precision_trains(small_data: PreparedData, tmp_path: Path) -> Non
 
 
 def test_the_configuration_survives_its_file(small_data: PreparedData) -> None:
-    for method, settings in (("mcsc", SMALL + CONTRAST), ("supervised", SMALL)):
-        config = resolve_config(small_data.manifest, method, None, settings).config
+    for method in ("mcsc", "supervised"):
+        config = resolve_config(small_data.manifest, method, None, small_settings(method)).config
         assert from_file_form(to_file_form(config)) == config
 
 
@@ -378,7 +378,7 @@ def test_epochs_are_passes_over_the_labelled_images(
     small_data: PreparedData, tmp_path: Path
 ) -> None:
     """Two patients have four slices, two per step: two iterations per epoch."""
-    settings = [s for s in SMALL if not s.startswith("training.iterations")]
+    settings = [s for s in small_settings("supervised") if not s.startswith("training.iterations")]
     for method in ("supervised", "cross-teaching"):  # independent of the labelled images in a batch
         out = tmp_path / method
         train(small_data.folder, out, method=method, labelled="2", console=Quiet(),
@@ -402,8 +402,8 @@ def test_a_run_folder_is_trained_by_one_process_at_a_time(
     small_data: PreparedData, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    train(small_data.folder, out, method="supervised", labelled="2", settings=SMALL, seconds=0,
-          console=Quiet())  # fmt: skip
+    train(small_data.folder, out, method="supervised", labelled="2", seconds=0,
+          settings=small_settings("supervised"), console=Quiet())  # fmt: skip
     before = sorted(out.rglob("*"))
     with (
         RunFolder(out).held(),

@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
+from semiseg.testing.data import small_settings
 from semiseg.workflows.train import resume, train
-from small import SMALL, small_settings
 
 WORDS = {"labelled": "2", "console": Quiet(), "threads": 1}
 STILL = ("training.iterations=1", "training.learning_rate=1e-12", "training.weight_decay=0")
@@ -19,7 +19,9 @@ STILL = ("training.iterations=1", "training.learning_rate=1e-12", "training.weig
 @pytest.fixture(scope="module")
 def first(small_data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("first") / "run"
-    train(small_data.folder, out, method="supervised", settings=SMALL, **WORDS)  # type: ignore[arg-type]
+    train(
+        small_data.folder, out, method="supervised", settings=small_settings("supervised"), **WORDS
+    )  # type: ignore[arg-type]
     return out
 
 
@@ -48,9 +50,15 @@ def test_a_resumed_training_does_not_need_it(
     small_data: PreparedData, tmp_path: Path, first: Path
 ) -> None:
     other = tmp_path / "other"
-    train(small_data.folder, other, method="supervised", settings=SMALL, **WORDS)  # type: ignore[arg-type]
+    train(
+        small_data.folder,
+        other,
+        method="supervised",
+        settings=small_settings("supervised"),
+        **WORDS,
+    )  # type: ignore[arg-type]
     out = tmp_path / "run"
-    settings = [*SMALL, f"training.weights_from={other}"]
+    settings = [*small_settings("supervised"), f"training.weights_from={other}"]
     train(small_data.folder, out, method="supervised", settings=settings, seconds=0, **WORDS)  # type: ignore[arg-type]
     (other / "weights" / "best.safetensors").unlink()
     assert resume(out, console=Quiet()).finished
@@ -69,7 +77,7 @@ def test_a_resumed_training_does_not_need_it(
 def test_what_does_not_fit_is_refused(
     small_data: PreparedData, tmp_path: Path, first: Path, settings: list[str], words: str
 ) -> None:
-    given = [*SMALL, *(s.replace("FIRST", str(first)) for s in settings)]
+    given = [*small_settings("supervised"), *(s.replace("FIRST", str(first)) for s in settings)]
     with pytest.raises(UserError, match=words):
         train(small_data.folder, tmp_path / "run", method="supervised", settings=given, **WORDS)  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()

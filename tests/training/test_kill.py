@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 
 from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
+from semiseg.testing.data import small_settings
 from semiseg.training.checkpoints import newest_step
 from semiseg.training.logs import read_csv
 from semiseg.workflows.train import resume, train
-from small import CONTRAST, SMALL
 
-SETTINGS = (*SMALL, *CONTRAST, "training.iterations=24", "training.validate_every=12")
+SETTINGS = (*small_settings("mcsc"), "training.iterations=24", "training.validate_every=12")
 
 
 def begin(data: PreparedData, out: Path, *more: str) -> "subprocess.Popen[str]":

@@ -10,8 +10,8 @@ from semiseg.console import Quiet
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
 from semiseg.methods.base import Method, Step
+from semiseg.testing.data import small_settings
 from semiseg.workflows.train import train
-from small import SMALL
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
@@ -32,7 +32,7 @@ def test_the_loop_passes_them_on(
 
     monkeypatch.setattr(kind, "forward", forward)
     monkeypatch.setattr(kind, "needs_distance_maps", needs, raising=False)
-    settings = (*SMALL, "training.iterations=2")
+    settings = (*small_settings("supervised"), "training.iterations=2")
     train(
         small_data.folder, tmp_path / "run", method="supervised", settings=settings,
         dry_run=dry_run, console=Quiet(),

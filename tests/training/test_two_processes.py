@@ -20,12 +20,12 @@ from semiseg import methods
 from semiseg.data.loader import BatchLoader
 from semiseg.data.manifest import PreparedData
 from semiseg.methods.base import Step
+from semiseg.testing.data import small_settings
 from semiseg.training.configuration import resolve_config
 from semiseg.training.logs import read_csv
 from semiseg.training.loop import batch_counts, seed_step
 from semiseg.training.optimiser import build_optimisers, set_rates
 from semiseg.training.patients import cases_of, choose_patients
-from small import small_settings
 
 METHODS = tuple(methods.table())
 TESTS = Path(__file__).parent
@@ -43,8 +43,7 @@ def pair(small_data: PreparedData, tmp_path_factory: pytest.TempPathFactory) -> 
         "127.0.0.1", "--master-port", str(port), str(TESTS / "two_processes.py"),
         str(small_data.folder), str(out), *METHODS,
     ]  # fmt: skip
-    path = os.pathsep.join([str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=240, check=False
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from semiseg.console import Quiet
+from semiseg.testing.data import small_settings
 from semiseg.workflows.train import train
-from small import small_settings
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

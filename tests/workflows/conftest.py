@@ -6,8 +6,8 @@ import pytest
 
 from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
+from semiseg.testing.data import small_settings
 from semiseg.workflows.train import train
-from small import small_settings
 
 
 @pytest.fixture(scope="session")

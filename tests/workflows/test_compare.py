@@ -129,7 +129,7 @@ def test_one_bad_file_is_skipped_and_counted(folders: tuple[Path, Path]) -> None
 @pytest.mark.parametrize(
     ("label", "affine", "message"),
     [
-        (cube()[:7], AFFINE, "has shape 7 x 9 x 5 but its reference"),
+        (cube()[:7], AFFINE, "has shape 7 x 9 x 5, but its reference"),
         (cube(), AFFINE + 1e-4, ""),
         (cube(), np.diag([1.5, 2.0, 9.0, 1.0]), "lies up to 4 mm away from its reference"),
         (cube(code=7), AFFINE, r"contains the class codes \[7\]"),
@@ -166,7 +166,7 @@ def test_masks_beside_their_images(folders: tuple[Path, Path]) -> None:
     save(folders[1] / "p1.nii.gz", np.full((8, 9, 5), 200, np.int16))  # the image
     assert compare(*folders, console=Quiet()).scores[0].dice == 1.0
     save(folders[1] / "p1_seg.nii.gz", cube())
-    with pytest.raises(UserError, match="both called 'p1'"):
+    with pytest.raises(UserError, match="have the same name 'p1'"):
         compare(*folders, console=Quiet())
 
 
@@ -234,7 +234,7 @@ def test_a_mask_a_class_is_told_apart_from_masks_twice(tmp_path: Path) -> None:
         path = tmp_path / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((8, 9), 255, np.uint8)).save(path)
-    with pytest.raises(UserError, match=r"both called 'a'.*a mask a class"):
+    with pytest.raises(UserError, match=r"have the same name 'a'.*one mask per class"):
         compare(tmp_path / "pred", tmp_path / "ref", console=Quiet())
 
 

@@ -10,9 +10,9 @@ import pytest
 from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
+from semiseg.testing.data import small_settings, write_slices
 from semiseg.workflows.embeddings import embeddings
 from semiseg.workflows.train import train
-from small import small_settings, write_small_data
 
 
 def test_a_figure_and_its_numbers(run: Path, tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_runs_of_one_name_stay_apart_and_a_run_or_stage_named_twice_is_drawn_onc
 def test_runs_of_other_classes_are_refused(run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
-    data = write_small_data(tmp_path / "data")
+    data = write_slices(tmp_path / "data")
     manifest = data.folder / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"disc"', '"ball"'))
     facts = json.loads((copy / "run.json").read_text())
@@ -88,7 +88,7 @@ def test_runs_of_other_classes_are_refused(run: Path, tmp_path: Path) -> None:
         ({"at": []}, "--at is empty"),
         ({"on": "test"}, "no labelled test case"),
         ({"on": "training"}, "choose validation, test or unlabelled"),
-        ({"spaces": ["encode"]}, "--spaces encode: there are student, decoder; .*encoder; head"),
+        ({"spaces": ["encode"]}, "--spaces encode: choose among student, decoder; .*encoder; head"),
         ({"out": "f.jpeg"}, r"\.png, \.svg or \.pdf"),
     ],
 )

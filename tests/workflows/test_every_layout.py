@@ -19,11 +19,11 @@ from semiseg.data.volume import Volume
 from semiseg.datasets import LAYOUTS, detect
 from semiseg.datasets.base import Options, SourceCase
 from semiseg.errors import UserError
+from semiseg.testing.data import small_settings
 from semiseg.workflows.evaluate import evaluate
 from semiseg.workflows.predict import predict
 from semiseg.workflows.prepare import prepare
 from semiseg.workflows.train import train
-from small import small_settings
 
 
 @dataclasses.dataclass(frozen=True)

@@ -231,8 +231,8 @@ def test_wrong_input_is_refused(prepared: Path, polyps: Path, tmp_path: Path) ->
     refuse("is a file", polyps / "images" / "polypa.png")
     refuse("has no known layout", _made(tmp_path / "empty"))
     refuse("--size 7", prepared, size=7)
-    refuse("--layout is for a folder of images", prepared, layout="pictures")
-    refuse("--patient-pattern is for a folder of images", prepared, patient_pattern="(.)")
+    refuse("--layout needs a folder of images", prepared, layout="pictures")
+    refuse("--patient-pattern needs a folder of images", prepared, patient_pattern="(.)")
     refuse("Unknown layout 'pictres'", polyps, layout="pictres")
     for inside in (prepared, prepared / "report"):
         refuse("lies within the data", prepared, inside)
@@ -283,7 +283,7 @@ def test_a_damaged_prepared_set_is_refused(prepared: Path, tmp_path: Path) -> No
     shutil.copytree(prepared, copy)
     path = copy / "images" / "polypc.npy"
     np.save(path, np.zeros((1, 3, 7, 7), np.uint8))
-    refuse("arrays of polypc have other shapes", copy)
+    refuse("arrays of polypc do not have the shapes", copy)
     path.write_bytes(path.read_bytes()[:40])
     refuse(r"polypc\.npy is missing or damaged", copy)
     manifest = json.loads((copy / "manifest.json").read_text())

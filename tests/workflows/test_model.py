@@ -103,7 +103,7 @@ def test_values_that_cannot_be_meant_are_refused() -> None:
         model.predict(np.full((3, 40, 30), np.nan))
     with pytest.raises(UserError, match="must contain numbers"):
         model.predict(np.full((3, 40, 30), "a"))
-    with pytest.raises(UserError, match="three distances in mm"):
+    with pytest.raises(UserError, match="three positive numbers in mm"):
         model.predict(bright(3, 40, 30), spacing=(1, 0, 1))
 
 
@@ -117,14 +117,14 @@ def test_a_file_gives_what_predict_writes(run: Path, tmp_path: Path) -> None:
     model = semiseg.load(run)
     np.testing.assert_array_equal(model.predict(path), written)
     np.testing.assert_array_equal(model.predict(str(path), probabilities=True).argmax(0), written)
-    # slices first, as the array of a prepared data set
+    # slices first, as in a prepared data set
     np.testing.assert_array_equal(
         np.moveaxis(model.predict(np.moveaxis(image, 2, 0)), 0, 2), written
     )
     with pytest.raises(UserError, match="does not exist"):
         model.predict(tmp_path / "lost.nii")
     (tmp_path / "copy.nii.gz").write_bytes(path.read_bytes())
-    with pytest.raises(UserError, match="holds 2 images"):
+    with pytest.raises(UserError, match="contains 2 images"):
         model.predict(tmp_path)
 
 

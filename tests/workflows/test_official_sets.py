@@ -12,11 +12,11 @@ from semiseg.console import Quiet
 from semiseg.data.manifest import Manifest, PreparedData
 from semiseg.datasets import btcv, detect
 from semiseg.errors import UserError
+from semiseg.testing.data import small_settings
 from semiseg.workflows.evaluate import evaluate
 from semiseg.workflows.predict import predict
 from semiseg.workflows.prepare import prepare
 from semiseg.workflows.train import train
-from small import small_settings
 
 
 def prepared(source: Path, out: Path, **options: object) -> Manifest:

@@ -16,8 +16,8 @@ from semiseg.data.manifest import Manifest, PreparedData, write_manifest
 from semiseg.data.task import normalise
 from semiseg.errors import UserError
 from semiseg.preparation import pack as container
+from semiseg.testing.data import write_slices
 from semiseg.workflows.pack import pack, unpack
-from small import write_small_data
 
 QUIET = Quiet()
 
@@ -25,7 +25,7 @@ QUIET = Quiet()
 @pytest.fixture
 def data(tmp_path: Path) -> PreparedData:
     """Eight cases; p1 has 32-bit values, p2 is a picture of 8 bits."""
-    made = write_small_data(tmp_path / "data")
+    made = write_slices(tmp_path / "data")
     cases = list(made.manifest.cases)
     for index, dtype in ((0, np.float32), (1, np.uint8)):
         name = cases[index].identifier

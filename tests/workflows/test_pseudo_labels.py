@@ -15,13 +15,13 @@ from semiseg.errors import UserError
 from semiseg.evaluation.overlap import dice
 from semiseg.methods.common.pseudo_label import predict_probabilities
 from semiseg.methods.plgcl import PLGCL
+from semiseg.testing.data import small_settings, write_slices
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.embeddings import embeddings
 from semiseg.workflows.evaluate import evaluate
 from semiseg.workflows.loading import load_method, load_predictor
 from semiseg.workflows.report import report
 from semiseg.workflows.train import train
-from small import small_settings, write_small_data
 
 
 def test_every_training_case_with_an_unread_label_is_scored(
@@ -55,7 +55,7 @@ def test_a_page_shows_what_was_scored_with_its_own_weights_and_not_cases_of_othe
 ) -> None:
     evaluate(run, on="unlabelled", console=Quiet())
     evaluate(run, on="unlabelled", weights="step-2", network="teacher", flips=True, console=Quiet())
-    other = write_small_data(tmp_path / "other")
+    other = write_slices(tmp_path / "other")
     manifest = other.folder / "manifest.json"
     manifest.write_text(re.sub(r'"p(\d)"', r'"q\1"', manifest.read_text()))
     for kind in ("images", "labels"):
@@ -84,7 +84,7 @@ def test_a_size_for_pictures_is_not_said_of_volumes(run: Path, tmp_path: Path) -
 
 
 def test_where_no_label_was_left_unread(run: Path, tmp_path: Path) -> None:
-    other = write_small_data(tmp_path / "other")
+    other = write_slices(tmp_path / "other")
     settings = small_settings("supervised")
     train(
         other.folder, tmp_path / "all", method="supervised", settings=settings, console=Quiet()

@@ -18,12 +18,12 @@ from semiseg.datasets import detect
 from semiseg.datasets.base import Options
 from semiseg.errors import UserError
 from semiseg.formats.dicom import series_below
+from semiseg.testing.data import small_settings
 from semiseg.workflows.compare import compare
 from semiseg.workflows.evaluate import evaluate
 from semiseg.workflows.predict import PredictResult, predict
 from semiseg.workflows.prepare import prepare
 from semiseg.workflows.train import train
-from small import small_settings
 
 
 def trained(source: Path, base: Path, layout: str) -> Path:
