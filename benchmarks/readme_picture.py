@@ -29,9 +29,10 @@ from semiseg.workflows.prepare import prepare
 
 LABELLED = 3
 COLUMNS = {
-    "supervised": "trained on 3 labelled\npatients alone",
-    "cross-level": "trained on the same 3\nand {unlabelled} unlabelled patients",
+    "supervised": "3 labelled patients alone",
+    "cross-level": "3 labelled, {unlabelled} unlabelled",
 }
+STRUCTURES = {"RV": "right ventricle", "Myo": "heart muscle", "LV": "left ventricle"}
 OUTPUT = Path("docs/images/readme.png")
 
 
@@ -69,23 +70,23 @@ def draw(shown: Shown, titles: dict[str, str], classes: tuple[str, ...]) -> Figu
     """One row: image, reference and the predictions, a title above and the Dice below each."""
     made = sheet(shown, slices=1)
     cells = made.rows[0][1]
-    figure = Figure((2.4 * len(cells), 3.25), layout="constrained")
+    figure = Figure((2.4 * len(cells), 3.3), layout="constrained")
     for axes, (name, score), (pixels, _) in zip(
         figure.subplots(1, len(cells)), made.heads, cells, strict=True
     ):
         axes.imshow(pixels)
         axes.set(xticks=[], yticks=[], frame_on=False)
-        axes.set_title(titles.get(name, name), fontsize=10)
-        axes.set_xlabel(score, fontsize=10)
+        axes.set_title(titles.get(name, name), fontsize=11)
+        axes.set_xlabel(score or " ", fontsize=11)
     handles = [
         *(
-            Patch(color=colour, label=label)
+            Patch(color=colour, label=STRUCTURES[label])
             for colour, label in zip(CLASSES, classes, strict=False)
         ),
-        Patch(facecolor="white", edgecolor="black", label="white outline: reference"),
+        Patch(facecolor="white", edgecolor="black", label="reference, outlined"),
     ]
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False
+        handles=handles, loc="outside lower center", ncols=len(handles), fontsize=10, frameon=False
     )
     return figure
 
@@ -118,7 +119,7 @@ def main() -> None:
     )  # fmt: skip
     unlabelled = len(data.manifest.split.train) - LABELLED
     titles = {name: text.format(unlabelled=unlabelled) for name, text in COLUMNS.items()}
-    titles |= {"image": "image of a new patient", "reference": "reference"}
+    titles |= {"image": "image", "reference": "reference"}
     chosen.picture.parent.mkdir(parents=True, exist_ok=True)
     figure = draw(shown, titles, data.task.foreground)
     figure.savefig(chosen.picture, dpi=110)
