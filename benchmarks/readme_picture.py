@@ -69,7 +69,7 @@ def draw(shown: Shown, titles: dict[str, str], classes: tuple[str, ...]) -> Figu
     """One row: image, reference and the predictions, a title above and the Dice below each."""
     made = sheet(shown, slices=1)
     cells = made.rows[0][1]
-    figure = Figure((2.4 * len(cells), 3.25), layout="constrained")
+    figure = Figure((2.4 * len(cells), 3.45), layout="constrained")
     for axes, (name, score), (pixels, _) in zip(
         figure.subplots(1, len(cells)), made.heads, cells, strict=True
     ):
@@ -121,7 +121,7 @@ def main() -> None:
     titles |= {"image": "image of a new patient", "reference": "reference"}
     chosen.picture.parent.mkdir(parents=True, exist_ok=True)
     figure = draw(shown, titles, data.task.foreground)
-    figure.savefig(chosen.picture, dpi=110)
+    figure.savefig(chosen.picture, dpi=110, bbox_inches="tight")
     print(f"{chosen.picture}: {case}")
 
 
