@@ -77,7 +77,7 @@ def test_nested_values_of_other_types() -> None:
         ({"training": {"iterations": 0}}, r"training\.iterations must be greater than or equal"),
         ({"training": {"learning_rate": float("nan")}}, r"training\.learning_rate"),
         ({"trainin": {"iterations": 3}}, "did you mean 'training'"),
-        ({"mcsc": {"temperature": 1}}, "option of mcsc, but supervised is trained"),
+        ({"mcsc": {"temperature": 1}}, "option of mcsc, but the method is supervised"),
     ],
 )
 def test_wrong_values_are_refused_in_a_sentence(

@@ -199,11 +199,11 @@ def test_nothing_an_empty_folder_or_a_file_in_place_of_a_folder(
     [
         (("train", "RUN", "--method", "mcsc", "-o", "OUT"), ["not a prepared data set"]),
         (("train", "SOURCE", "--method", "mcsc", "-o", "OUT"), ["semiseg prepare"]),
-        (("train", "--resume", "-o", "DATA"), ["is no run"]),
-        (("evaluate", "DATA"), ["is no run"]),
+        (("train", "--resume", "-o", "DATA"), ["is not a run"]),
+        (("evaluate", "DATA"), ["is not a run"]),
         (("evaluate", "RUN", "--data", "RUN"), ["not a prepared data set"]),
-        (("predict", "DATA", "IMAGES", "-o", "OUT"), ["is no run"]),
-        (("predict", "IMAGES", "RUN", "-o", "OUT"), ["is no run"]),
+        (("predict", "DATA", "IMAGES", "-o", "OUT"), ["is not a run"]),
+        (("predict", "IMAGES", "RUN", "-o", "OUT"), ["is not a run"]),
         (
             ("predict", "RUN", "IMAGES", "-o", "mask.nii.gz"),
             ["is the name of a file", "give a folder"],

@@ -119,7 +119,7 @@ def test_probabilities_come_back_from_another_spacing(volumes: PreparedData) -> 
         nearest.probabilities(image, case.bounds, spacing=(2.0, 1.0, 1.0)).argmax(1), hard
     )
     np.testing.assert_array_equal(hard[:, 1::2], hard[:, ::2])  # a coarse row is two rows
-    with pytest.raises(UserError, match=r"carries no spacing.*data\.spacing"):
+    with pytest.raises(UserError, match=r"has no spacing.*data\.spacing"):
         there.predict(image, case.bounds)
 
 
@@ -150,7 +150,7 @@ def test_flips_are_undone_over_all_three_axes(volumes: PreparedData) -> None:
 
 
 def test_wrong_channels_are_refused(volumes: PreparedData) -> None:
-    with pytest.raises(UserError, match="2 channels, the network was trained on 1"):
+    with pytest.raises(UserError, match="2 channels, but the network was trained on 1"):
         predictor(volumes).predict(np.zeros((4, 2, 8, 8), np.int16))
 
 

@@ -240,7 +240,7 @@ def test_sizes_that_fit(size: int, n: int) -> None:
 
 def test_deeper_networks_need_larger_patches() -> None:
     check_size(192, 6, coarsest=32)
-    with pytest.raises(UserError, match="multiple of 32 pixels: use data.size=192, or cross-level.patches=3"):
+    with pytest.raises(UserError, match=r"multiple of 32 pixels: use data\.size=192, or"):
         check_size(96, 6, coarsest=32)
 
 

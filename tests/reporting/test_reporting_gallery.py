@@ -90,7 +90,7 @@ def test_a_run_and_a_benchmark_give_a_figure(
 def test_what_cannot_be_drawn_is_said_and_nothing_is_written(
     bench: Path, data: PreparedData, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=r"\.html, or a figure .*\.png, \.svg or \.pdf"):
+    with pytest.raises(UserError, match=r"\.html \(a page\) or in \.png, \.svg or \.pdf"):
         report(bench, tmp_path / "page.jpg", console=Quiet())
     shutil.rmtree(data.folder)
     with pytest.raises(UserError, match="no case with a prediction"):
