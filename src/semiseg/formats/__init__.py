@@ -12,6 +12,7 @@ from semiseg.formats.dicom_format import DICOM
 from semiseg.formats.hdf5 import HDF5 as HDF5
 from semiseg.formats.itk import ITK as ITK
 from semiseg.formats.named import NAMED
+from semiseg.formats.named import suffix_of as suffix_of
 from semiseg.formats.nifti import NIFTI as NIFTI
 from semiseg.formats.npz import NPZ as NPZ
 from semiseg.formats.picture_format import PICTURES as PICTURES
@@ -73,11 +74,6 @@ def is_picture(path: Path) -> bool:
 
 def _is(path: Path, kind: Kind) -> bool:
     return any(one.kind == kind and one.suffix(path) for one in FORMATS)
-
-
-def suffix_of(path: Path) -> str:
-    """The suffix of an image in lower case, such as ``.nii.gz``; empty if no format has it."""
-    return next((end for one in FORMATS if (end := one.suffix(path))), "")
 
 
 def stem_of(path: Path) -> str:

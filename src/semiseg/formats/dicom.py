@@ -27,7 +27,7 @@ from semiseg.formats.dicom_header import (
     slices_of,
 )
 from semiseg.formats.grid import Affine, as_volume
-from semiseg.formats.named import suffix_by_name
+from semiseg.formats.named import suffix_of
 from semiseg.formats.sizes import check_announced
 from semiseg.formats.stack import Slice, Stack, stacked
 
@@ -165,7 +165,7 @@ def _files(folder: Path) -> Iterator[Path]:
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            other = suffix_by_name(Path(name)) or name.upper() == "DICOMDIR"
+            other = suffix_of(Path(name)) or name.upper() == "DICOMDIR"
             if not (name.startswith(".") or other):
                 yield Path(root, name)
 

@@ -12,6 +12,6 @@ from semiseg.formats.picture_format import PICTURES, TIFF
 NAMED: tuple[Format, ...] = (NIFTI, ITK, PICTURES, TIFF, HDF5, NPZ)
 
 
-def suffix_by_name(path: Path) -> str:
-    """The suffix of an image in lower case (``.nii.gz`` as a whole); empty without any."""
+def suffix_of(path: Path) -> str:
+    """The suffix of an image in lower case, such as ``.nii.gz``; empty if no format has it."""
     return next((end for one in NAMED if (end := one.suffix(path))), "")
