@@ -122,6 +122,14 @@ def _layers(decisions: Sequence[Decision]) -> list[Layer]:
     return layers
 
 
+def with_training(resolved: Resolved, key: str, value: Any, origin: str | None = None) -> Resolved:
+    """Replace ``training.<key>``; ``origin``: its new origin, None to keep the present one."""
+    training = resolved.config.training.model_copy(update={key: value})
+    config = resolved.config.model_copy(update={"training": training})
+    added = {} if origin is None else {f"training.{key}": origin}
+    return dataclasses.replace(resolved, config=config, origins=resolved.origins | added)
+
+
 def count_iterations(resolved: Resolved, cases: Cases) -> Resolved:
     """Convert ``training.epochs`` to iterations. An epoch is one pass over the labelled images.
 
@@ -134,15 +142,10 @@ def count_iterations(resolved: Resolved, cases: Cases) -> Resolved:
     flat = resolved.config.data.dimensions == 2  # in 3D a pass is one patch of every volume
     images = len(labelled_slices_of(cases.labelled) if flat else cases.labelled)
     iterations = training.epochs * math.ceil(images / training.labelled_batch_size)
-    config = resolved.config.model_copy(
-        update={"training": training.model_copy(update={"iterations": iterations})}
-    )
     origin = (
         f"{training.epochs:,} passes over {images:,} labelled {'images' if flat else 'volumes'}"
     )
-    return dataclasses.replace(
-        resolved, config=config, origins=resolved.origins | {"training.iterations": origin}
-    )
+    return with_training(resolved, "iterations", iterations, origin)
 
 
 def choose_precision(resolved: Resolved, device: torch.device) -> Resolved:
@@ -151,12 +154,7 @@ def choose_precision(resolved: Resolved, device: torch.device) -> Resolved:
     if training.precision != "auto":
         return resolved
     precision, origin = auto_precision(device, resolved.config.data.dimensions)
-    config = resolved.config.model_copy(
-        update={"training": training.model_copy(update={"precision": precision})}
-    )
-    return dataclasses.replace(
-        resolved, config=config, origins=resolved.origins | {"training.precision": origin}
-    )
+    return with_training(resolved, "precision", precision, origin)
 
 
 def auto_precision(device: torch.device, dimensions: int) -> tuple[str, str]:

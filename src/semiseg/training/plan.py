@@ -22,7 +22,12 @@ from semiseg.errors import UserError
 from semiseg.methods.base import Derived, Method
 from semiseg.networks.build import section_of
 from semiseg.text import plural
-from semiseg.training.configuration import choose_precision, count_iterations, resolve_config
+from semiseg.training.configuration import (
+    choose_precision,
+    count_iterations,
+    resolve_config,
+    with_training,
+)
 from semiseg.training.patients import Cases, cases_of, choose_patients
 from semiseg.training.run_folder import RunSplit
 
@@ -77,13 +82,10 @@ def plan_training(
 
 def _absolute(resolved: Resolved) -> Resolved:
     """Make the path of ``training.weights_from`` absolute."""
-    training = resolved.config.training
-    if training.weights_from is None:
+    source = resolved.config.training.weights_from
+    if source is None:
         return resolved
-    where = str(Path(training.weights_from).resolve())
-    training = training.model_copy(update={"weights_from": where})
-    config = resolved.config.model_copy(update={"training": training})
-    return dataclasses.replace(resolved, config=config)
+    return with_training(resolved, "weights_from", str(Path(source).resolve()))
 
 
 def check_volumes(data: PreparedData, cases: Cases, config: RunConfig) -> None:
