@@ -37,7 +37,7 @@ def test_dice(bench: Path, method: str, labelled: str, seed: int) -> float:
     for folder in sorted(bench.glob(f"runs/{method}-*-s{seed}")):
         split = json.loads((folder / "split.json").read_text(encoding="utf-8"))
         if split["budget"] == labelled:
-            network = methods.entry(method).load().networks_of(RunFolder(folder).config())[0]
+            network = methods.entry(method).load().network_attributes(RunFolder(folder).config())[0]
             path = folder / evaluation_name("test", network) / "summary.json"
             if path.is_file():
                 summary = json.loads(path.read_text(encoding="utf-8"))

@@ -251,7 +251,7 @@ class Resolved:
 
 
 @dataclasses.dataclass(frozen=True)
-class Known:
+class KnownSections:
     """The sections of methods and networks that a configuration may have.
 
     Attributes:
@@ -307,7 +307,7 @@ class _Merged:
         self.origins.pop(f"{section}.{key}", None)
 
 
-def resolve(known: Known, layers: Sequence[Layer], preset: str | None = None) -> Resolved:
+def resolve(known: KnownSections, layers: Sequence[Layer], preset: str | None = None) -> Resolved:
     """Merge ``layers`` over the defaults and validate; later layers take precedence.
 
     Sections of known methods and networks that are not in use are ignored, so that one preset
@@ -346,7 +346,9 @@ def resolve(known: Known, layers: Sequence[Layer], preset: str | None = None) ->
     return _validate(known, merged, every, preset)
 
 
-def _validate(known: Known, merged: _Merged, every: _Merged, preset: str | None) -> Resolved:
+def _validate(
+    known: KnownSections, merged: _Merged, every: _Merged, preset: str | None
+) -> Resolved:
     values, where = merged.values, known.method
     origins = every.origins | merged.origins
     try:

@@ -25,7 +25,7 @@ class Bar(Protocol):
 class Console:
     """Writes messages to standard output and progress to standard error."""
 
-    def say(self, text: str = "") -> None:
+    def info(self, text: str = "") -> None:
         """Print a message."""
         print(text, flush=True)
 
@@ -57,7 +57,7 @@ class Console:
 class Quiet(Console):
     """Prints nothing: for tests and for use as a library."""
 
-    def say(self, text: str = "") -> None:
+    def info(self, text: str = "") -> None:
         """Do nothing."""
 
     def warn(self, text: str) -> None:

@@ -94,7 +94,7 @@ def test_a_case_is_measured_as_by_a_loop() -> None:
         spacing=(0.25, 0.5, 4.0),
     )  # fmt: skip
     np.testing.assert_allclose(
-        facts.levels, np.percentile(image, np.linspace(0, 100, 201)), rtol=1e-5
+        facts.percentiles, np.percentile(image, np.linspace(0, 100, 201)), rtol=1e-5
     )
     assert facts.extremes == (image.min(), image.max())
     assert facts.millilitres == pytest.approx(0.25 * 0.5 * 4 / 1000)
@@ -119,7 +119,7 @@ def test_a_large_image_is_sampled_evenly() -> None:
     image = np.random.default_rng(0).gamma(2, 50, (3, 1, 400, 400)).astype(np.float32)
     facts = facts_of("large", image, None)
     exact = np.percentile(image, np.linspace(0, 100, 201))
-    np.testing.assert_allclose(facts.levels[5:-5], exact[5:-5], rtol=0.03)
+    np.testing.assert_allclose(facts.percentiles[5:-5], exact[5:-5], rtol=0.03)
     assert facts.extremes == (image.min(), image.max())
     assert facts.structures == ()
     assert facts.shown == 1
@@ -250,7 +250,7 @@ def test_a_suspicious_label_is_found(sound: list[CaseFacts], spoil: Any) -> None
     assert findings[kind].cases == ("odd",)
     assert words in findings[kind].sentence
     assert findings[kind].sentence.endswith(".")
-    assert findings[kind].level == "look"
+    assert findings[kind].level == "minor"
     beside = {
         _everything: {"unusual-volume", "label-outside-the-image"},
         _frame: {"unusual-volume", "label-outside-the-image"},
@@ -312,7 +312,7 @@ def test_duplicates_across_parts_are_serious(sound: list[CaseFacts]) -> None:
 def test_duplicates_within_a_part(sound: list[CaseFacts]) -> None:
     image, label = volume(3)
     assert [(f.kind, f.level) for f in duplicates([*sound, facts_of("twin", image, label)])] == [
-        ("duplicates-of-different-patients", "look")
+        ("duplicates-of-different-patients", "minor")
     ]
     again = facts_of("again", image, label, patient="case3")
     assert [f.kind for f in duplicates([*sound, again])] == ["duplicates-of-one-patient"]
@@ -327,7 +327,7 @@ def test_near_duplicates_are_of_different_patients(sound: list[CaseFacts]) -> No
     ]
     within = duplicates([*sound, facts_of("near", near, label)])
     assert [(f.kind, f.level) for f in within] == [
-        ("near-duplicates-of-different-patients", "look")
+        ("near-duplicates-of-different-patients", "minor")
     ]
     # similar slices and phases of one patient are not a finding
     assert duplicates([*sound, facts_of("near", near, label, patient="case3")]) == []
@@ -434,10 +434,10 @@ def test_a_patient_in_two_parts() -> None:
     ("names", "parts", "level"),
     [
         (["p01_slice_1", "p01_slice_2", "p02_slice_1", "p02_slice_2"], "ttvt", "serious"),
-        (["p01_slice_1", "p01_slice_2", "p02_slice_1", "p02_slice_2"], "tttt", "look"),
-        (["anna-frame3", "anna-frame9", "bert-frame1", "bert-frame2"], "tttt", "look"),
-        (["p01_1", "p01_2", "p02_1", "p02_2", "p03_1"], "tvttt", "look"),
-        (["P1.z12", "P1.z13", "P2.z12", "P2.z13"], "tttt", "look"),
+        (["p01_slice_1", "p01_slice_2", "p02_slice_1", "p02_slice_2"], "tttt", "minor"),
+        (["anna-frame3", "anna-frame9", "bert-frame1", "bert-frame2"], "tttt", "minor"),
+        (["p01_1", "p01_2", "p02_1", "p02_2", "p03_1"], "tvttt", "minor"),
+        (["P1.z12", "P1.z13", "P2.z12", "P2.z13"], "tttt", "minor"),
     ],
 )
 def test_names_of_slices_are_found(names: list[str], parts: str, level: str) -> None:

@@ -12,12 +12,12 @@ from semiseg.data.manifest import Decision, Manifest, PreparedData
 from semiseg.data.task import Intensity, Task
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
-from semiseg.methods.base import Derived
+from semiseg.methods.base import DerivedSetting
 from semiseg.methods.mcsc import MCSC
 from semiseg.preparation.auto_config import decide, decide_intensity, parse_intensity
 from semiseg.training.configuration import resolve_config
 from semiseg.training.patients import cases_of, choose_patients
-from semiseg.training.plan import Plan, derived, describe
+from semiseg.training.plan import Plan, derived_settings, describe
 from semiseg.workflows.prepare import prepare
 
 PERCENTILE = Intensity(kind="percentile", low=0.5, high=99.5)
@@ -206,8 +206,10 @@ def test_the_reason_of_a_pictures_scale_is_its_depth(
     assert words in capsys.readouterr().out
 
 
-def derived_of(data: Manifest, method: str, *settings: str) -> dict[str, Derived]:
-    return {d.option: d for d in derived(resolve_config(data, method, None, settings).config)}
+def derived_of(data: Manifest, method: str, *settings: str) -> dict[str, DerivedSetting]:
+    return {
+        d.option: d for d in derived_settings(resolve_config(data, method, None, settings).config)
+    }
 
 
 def test_what_follows_from_the_input_is_what_methods_do(small_data: PreparedData) -> None:

@@ -46,7 +46,7 @@ class Recorder(Quiet):
         self.notes: list[str] = []
         self.stop_after = stop_after
 
-    def say(self, text: str = "") -> None:
+    def info(self, text: str = "") -> None:
         self.said.append(text)
 
     def warn(self, text: str) -> None:

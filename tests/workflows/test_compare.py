@@ -20,7 +20,7 @@ class Memory(Quiet):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def say(self, text: str = "") -> None:
+    def info(self, text: str = "") -> None:
         self.lines.append(text)
 
     def warn(self, text: str) -> None:

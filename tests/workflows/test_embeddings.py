@@ -16,7 +16,9 @@ from semiseg.workflows.train import train
 
 
 def test_a_figure_and_its_numbers(run: Path, tmp_path: Path) -> None:
-    found = embeddings([run], tmp_path / "f.png", at=["step-2", "step-5", "best"], console=Quiet())
+    found = embeddings(
+        [run], tmp_path / "f.png", weights=["step-2", "step-5", "best"], console=Quiet()
+    )
     assert (tmp_path / "f.png").stat().st_size > 10_000
     with (tmp_path / "f.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -57,7 +59,7 @@ def test_runs_of_one_name_stay_apart_and_a_run_or_stage_named_twice_is_drawn_onc
     train(small_data.folder, first, method="supervised", settings=settings, console=Quiet())
     shutil.copytree(first, second)
     runs, target = [first, second, first], tmp_path / "f.svg"
-    found = embeddings(runs, target, at=["best", "best"], images=2, console=Quiet())
+    found = embeddings(runs, target, weights=["best", "best"], images=2, console=Quiet())
     assert [row.run for row in found] == ["first/run", "second/run"]
 
 
@@ -82,10 +84,10 @@ def test_runs_of_other_classes_are_refused(run: Path, tmp_path: Path) -> None:
     ("options", "message"),
     [
         (
-            {"at": ["step-3"]},
+            {"weights": ["step-3"]},
             "step-3.* does not exist; this run has best and last and step-2 and step-5",
         ),
-        ({"at": []}, "--at is empty"),
+        ({"weights": []}, "--weights is empty"),
         ({"on": "test"}, "no labelled test case"),
         ({"on": "training"}, "choose validation, test or unlabelled"),
         ({"spaces": ["encode"]}, "--spaces encode: choose among student, decoder; .*encoder; head"),

@@ -15,7 +15,7 @@ def embeddings(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="The figure to write: a .png, .svg or .pdf file.")
     ],
-    at: Annotated[
+    weights: Annotated[
         str,
         typer.Option(
             help="Comma-separated weights: best, last, or step-500 if the run was trained with "
@@ -40,6 +40,6 @@ def embeddings(
     from semiseg.workflows.embeddings import embeddings as workflow
 
     workflow(
-        runs, out, at=options.words(at), on=on, images=images, spaces=options.words(spaces),
+        runs, out, weights=options.words(weights), on=on, images=images, spaces=options.words(spaces),
         device=device,
     )  # fmt: skip

@@ -61,7 +61,7 @@ def _method(name: str, json: bool) -> None:
 
     line = entry(name)
     cls = line.load()
-    usual = {n: None for d in line.dimensions for n in cls.uses(cls.Options(), d)}
+    usual = {n: None for d in line.dimensions for n in cls.required_networks(cls.Options(), d)}
     sections: list[tuple[str, type[BaseModel]]] = [(name, cls.Options)]
     sections += [(network, networks.entry(network).config()) for network in usual]
     sections += [(s, type(RunConfig.model_fields[s].default)) for s in SECTIONS]

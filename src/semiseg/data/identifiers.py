@@ -24,6 +24,6 @@ def flaw_of(identifier: str) -> str | None:
     return None
 
 
-def look(identifier: str) -> str:
+def identifier_key(identifier: str) -> str:
     """A key that is equal for identifiers that some file systems do not distinguish."""
     return unicodedata.normalize("NFKC", identifier).casefold()

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from semiseg.data.identifiers import flaw_of, look
+from semiseg.data.identifiers import flaw_of, identifier_key
 from semiseg.datasets.base import Scan, folder_of
 from semiseg.errors import UserError
 from semiseg.text import plural
@@ -45,7 +45,7 @@ def _check_names(scan: Scan, source: Path) -> None:
         flaw = flaw_of(case.identifier)
         if flaw is not None:
             raise UserError(f"{source}: the name of {_short(case.source)} {flaw}: rename the file.")
-        same = alike.setdefault(look(case.identifier), case.identifier)
+        same = alike.setdefault(identifier_key(case.identifier), case.identifier)
         if same != case.identifier:
             raise UserError(
                 f"{source}: the names '{same}' and '{case.identifier}' are identical on some "

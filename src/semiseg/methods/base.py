@@ -65,7 +65,7 @@ class ParameterGroup:
 
 
 @dataclasses.dataclass(frozen=True)
-class Derived:
+class DerivedSetting:
     """A value that is derived from the input instead of set by an option, and the reason."""
 
     option: str
@@ -93,7 +93,7 @@ class Method(nn.Module):
     """Defaults for other sections. The data, a preset and ``--set`` take precedence."""
 
     @classmethod
-    def size_step(cls, options: Mapping[str, Any]) -> int:
+    def size_multiple(cls, options: Mapping[str, Any]) -> int:
         """Return the number that the input's sides must be multiples of.
 
         ``options`` holds the method's options that are set explicitly.
@@ -101,17 +101,17 @@ class Method(nn.Module):
         return 32
 
     @classmethod
-    def uses(cls, options: BaseModel, dimensions: int) -> tuple[str, ...]:
+    def required_networks(cls, options: BaseModel, dimensions: int) -> tuple[str, ...]:
         """Return the names of the networks that the method builds."""
         return (getattr(options, "network", "unet"),)
 
     @classmethod
-    def networks_of(cls, config: RunConfig) -> tuple[str, ...]:
+    def network_attributes(cls, config: RunConfig) -> tuple[str, ...]:
         """Return ``networks`` or, if it is empty, the option ``network``."""
         return cls.networks or (config.options.get("network", "unet"),)
 
     @classmethod
-    def derived(cls, config: RunConfig) -> Sequence[Derived]:
+    def derived_settings(cls, config: RunConfig) -> Sequence[DerivedSetting]:
         """Return the values that the method derives from the input's size, to show them to the user."""
         return ()
 
@@ -124,7 +124,7 @@ class Method(nn.Module):
         super().__init__()
         self.task, self.config = task, config
         self.options: Any = self.Options.model_validate(config.options)
-        self.network_names = self.networks_of(config)
+        self.network_names = self.network_attributes(config)
 
     def add_network(self) -> Segmenter:
         """Build the network that the option ``network`` names and register it as `network`."""
@@ -210,6 +210,6 @@ class Method(nn.Module):
         """Called after the optimiser's step, for example to update a teacher."""
 
 
-def start_of(value: float, iterations: int) -> int:
+def as_iterations(value: float, iterations: int) -> int:
     """Convert a fraction of the run (below 1) or a number of iterations to iterations."""
     return round(value * iterations) if value < 1 else int(value)

@@ -22,7 +22,7 @@ from semiseg.errors import UserError
 from semiseg.losses.cross_level import cross_level_consistency, cross_level_contrast
 from semiseg.losses.dice import supervised_loss
 from semiseg.methods import base
-from semiseg.methods.base import Derived, Method, Step, start_of
+from semiseg.methods.base import DerivedSetting, Method, Step, as_iterations
 from semiseg.methods.common.batch_norm import batch_statistics
 from semiseg.methods.common.points import Points
 from semiseg.networks.build import check_patch
@@ -99,18 +99,18 @@ class CrossLevel(Method):
     }
 
     @classmethod
-    def size_step(cls, options: Mapping[str, Any]) -> int:
+    def size_multiple(cls, options: Mapping[str, Any]) -> int:
         """See `Method`. A patch's side is a multiple of 16."""
         n = options.get("patches", CrossLevelOptions().patches)
         return 16 * n if isinstance(n, int) and n > 0 else 32  # other values raise in validation
 
     @classmethod
-    def derived(cls, config: RunConfig) -> Sequence[Derived]:
+    def derived_settings(cls, config: RunConfig) -> Sequence[DerivedSetting]:
         """See `Method`."""
         n = cls.Options.model_validate(config.options).patches  # type: ignore[attr-defined]
         size = config.data.size
         reason = f"{n} x {n} cells of {size // n} pixels in {size} x {size}"
-        return (Derived("cross-level.patches", n, reason),)
+        return (DerivedSetting("cross-level.patches", n, reason),)
 
     def __init__(self, task: Task, config: RunConfig) -> None:
         """See `Method`. Raises `UserError` if the size cannot be divided into n x n patches."""
@@ -129,7 +129,7 @@ class CrossLevel(Method):
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Terms: ``supervised``, and ``contrast`` and ``consistency`` while they are active."""
         o, labelled = self.options, batch.labelled
-        first = step.index < start_of(o.first_stage, step.total)
+        first = step.index < as_iterations(o.first_stage, step.total)
         contrast = o.contrast_weight if first or o.stages == "joint" else 0.0
         consistency = o.consistency_weight if not first or o.stages == "joint" else 0.0
         # if no term uses the unlabelled images, they still change shared batch norm statistics
@@ -179,7 +179,7 @@ class CrossLevel(Method):
         """See `Method`."""
         o = self.options
         staged = o.stages == "two" and o.consistency_weight > 0
-        return {"consistency": start_of(o.first_stage, iterations)} if staged else {}
+        return {"consistency": as_iterations(o.first_stage, iterations)} if staged else {}
 
 
 def check_size(size: int, n: int, coarsest: int = 16) -> None:

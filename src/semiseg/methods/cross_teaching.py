@@ -18,7 +18,7 @@ from semiseg.data.batch import Batch
 from semiseg.data.task import Task
 from semiseg.losses.dice import dice_loss, supervised_loss
 from semiseg.methods import base
-from semiseg.methods.base import Method, ParameterGroup, Step, start_of
+from semiseg.methods.base import Method, ParameterGroup, Step, as_iterations
 from semiseg.methods.common.pair import build_pair, pair_names, pair_of
 from semiseg.methods.common.ramp_up import sigmoid_rampup
 
@@ -47,7 +47,7 @@ def cross_loss(logits: Tensor, pseudo_label: Tensor) -> Tensor:
 
 def consistency_weight(options: CrossTeachingOptions, step: Step) -> float:
     """w_cps(t) = 0.1 exp(-5 (1 - t/T)^2), 0 before ``consistency_from``."""
-    if step.index < start_of(options.consistency_from, step.total):
+    if step.index < as_iterations(options.consistency_from, step.total):
         return 0.0
     return options.consistency_weight * sigmoid_rampup(step.fraction)
 
@@ -80,12 +80,12 @@ class CrossTeaching(Method):
     networks: ClassVar[tuple[str, ...]] = ("unet", "swin")
 
     @classmethod
-    def uses(cls, options: BaseModel, dimensions: int) -> tuple[str, ...]:
+    def required_networks(cls, options: BaseModel, dimensions: int) -> tuple[str, ...]:
         """See `Method`: the two networks."""
         return pair_of(getattr(options, "networks", None), dimensions)
 
     @classmethod
-    def networks_of(cls, config: RunConfig) -> tuple[str, ...]:
+    def network_attributes(cls, config: RunConfig) -> tuple[str, ...]:
         """See `Method`."""
         return pair_names(pair_of(config.options.get("networks"), config.data.dimensions))
 
@@ -116,7 +116,7 @@ class CrossTeaching(Method):
 
     def active_from(self, iterations: int) -> dict[str, int]:
         """See `Method`."""
-        return {"cross": start_of(self.options.consistency_from, iterations)}
+        return {"cross": as_iterations(self.options.consistency_from, iterations)}
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """See `Method`: one group per module, so that gradients are logged for each network."""

@@ -27,7 +27,7 @@ from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.losses.balanced_contrast import LOWEST_TEMPERATURE, Variant, balanced_contrast
 from semiseg.methods import base
-from semiseg.methods.base import Derived, Step, start_of
+from semiseg.methods.base import DerivedSetting, Step, as_iterations
 from semiseg.methods.common.feature_scales import CUBES, SCALES, USUAL_SCALES, default_sides
 from semiseg.methods.common.patches import Remainder, draw_origin, shuffle_patches
 from semiseg.methods.common.points import Points, sample_pixels, shrink_labels
@@ -119,16 +119,16 @@ class MCSC(CrossTeaching):
     Options: ClassVar[type[base.Options]] = MCSCOptions
 
     @classmethod
-    def derived(cls, config: RunConfig) -> Sequence[Derived]:
+    def derived_settings(cls, config: RunConfig) -> Sequence[DerivedSetting]:
         """See `Method`."""
         flat, shown = config.data.dimensions == 2, config.data.input_size
         sides = default_sides(config.data.size) if flat else CUBES
         return (
-            Derived(
+            DerivedSetting(
                 "mcsc.scales", list(USUAL_SCALES),
                 f"full resolution and an eighth of {shown}, as in the paper",
             ),
-            Derived(
+            DerivedSetting(
                 "mcsc.patch_sides", str({scale: sides[scale] for scale in USUAL_SCALES}),
                 "19/224 of the side, and half of the map at 1/8, as in the paper" if flat
                 else "cubes with about as many voxels as the paper's squares have pixels",
@@ -180,7 +180,7 @@ class MCSC(CrossTeaching):
         y_first, y_second = guide[first], guide[second]
         if options.cross_labels:
             y_first, y_second = y_second, y_first
-        if step.index < start_of(options.labelled_contrast_until, step.total):
+        if step.index < as_iterations(options.labelled_contrast_until, step.total):
             images = labelled
             y_first = y_second = batch.labels[:0]
         else:
@@ -234,8 +234,8 @@ class MCSC(CrossTeaching):
     def active_from(self, iterations: int) -> dict[str, int]:
         """See `Method`."""
         return {
-            "cross": start_of(self.options.consistency_from, iterations),
-            "contrast on unlabelled images": start_of(
+            "cross": as_iterations(self.options.consistency_from, iterations),
+            "contrast on unlabelled images": as_iterations(
                 self.options.labelled_contrast_until, iterations
             ),
         }

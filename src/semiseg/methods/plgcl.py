@@ -27,7 +27,7 @@ from semiseg.losses.ignore import cross_entropy, one_hot
 from semiseg.losses.plgcl import binary_entropy, gaussian_contrast, nearest
 from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
-from semiseg.methods.base import Derived, Method, ParameterGroup, Step, start_of
+from semiseg.methods.base import DerivedSetting, Method, ParameterGroup, Step, as_iterations
 from semiseg.methods.common.batch_norm import batch_statistics
 from semiseg.methods.common.points import Points
 from semiseg.methods.common.pseudo_label import predict_probabilities
@@ -105,11 +105,11 @@ class PLGCL(Method):
     settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {"training": {"batch_norm": "apart"}}
 
     @classmethod
-    def derived(cls, config: RunConfig) -> Sequence[Derived]:
+    def derived_settings(cls, config: RunConfig) -> Sequence[DerivedSetting]:
         """See `Method`."""
         size = config.data.size
         return (
-            Derived(
+            DerivedSetting(
                 "plgcl's windows", f"{size // 4} pixels, every {size // 8}",
                 "a quarter of the side, with half a window's stride; cannot be set",
             ),
@@ -151,7 +151,7 @@ class PLGCL(Method):
             # soft targets; the student sees the strong view (a sentence on page 5 swaps the two)
             loss = F.cross_entropy(logits[labelled:], target)
             terms["regularisation"] = o.regularisation_weight * loss
-        start = start_of(o.warmup, step.total)
+        start = as_iterations(o.warmup, step.total)
         if o.weight and step.index >= start:
             if self.guide is not None:
                 refresh_snapshot(self.guide, self.student, step.index, at={start})
@@ -228,7 +228,9 @@ class PLGCL(Method):
 
     def active_from(self, iterations: int) -> dict[str, int]:
         """See `Method`."""
-        return {"plgcl": start_of(self.options.warmup, iterations)} if self.options.weight else {}
+        return (
+            {"plgcl": as_iterations(self.options.warmup, iterations)} if self.options.weight else {}
+        )
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """See `Method`."""

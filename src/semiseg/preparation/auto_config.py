@@ -118,7 +118,7 @@ def _volumes(task: Task, found: Fingerprint) -> list[Decision]:
     return [Decision(option=option, value=value, reason=why) for option, value, why in values]
 
 
-def suit(
+def applicable_decisions(
     decisions: Sequence[Decision], task: Task, method: str, step: int, *, volumes: bool, small: bool
 ) -> list[Decision]:
     """The decisions that apply to a method and a machine.

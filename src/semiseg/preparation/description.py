@@ -24,29 +24,29 @@ def describe(manifest: Manifest, voxels: NDArray[np.int64], console: Console) ->
     listed = ", ".join(
         f"{name} {100 * share:.3g}%" for name, share in zip(task.classes, shares, strict=True)
     )
-    console.say(f"  classes: {listed} of the labelled {'pixels' if _flat(manifest) else 'voxels'}")
-    console.say(f"  found: {counted(cases, task.kind)}")
+    console.info(f"  classes: {listed} of the labelled {'pixels' if _flat(manifest) else 'voxels'}")
+    console.info(f"  found: {counted(cases, task.kind)}")
     heights, widths = [c.shape[2] for c in cases], [c.shape[3] for c in cases]
     size = f"{_range(heights)} x {_range(widths)} pixels"
     if not _flat(manifest):
         size += f", {_range([c.slices for c in cases])} slices per volume"
     channels = f"{task.channels} channel{'s' if task.channels > 1 else ''}"
-    console.say(f"  size: {size}, {channels}")
-    console.say(f"  spacing: {_spacing(manifest)}")
+    console.info(f"  size: {size}, {channels}")
+    console.info(f"  spacing: {_spacing(manifest)}")
     for word, labelled in (("labelled", True), ("unlabelled", False)):
         chosen = [case for case in cases if case.labelled is labelled]
-        console.say(f"  {word}: {counted(chosen, task.kind) if chosen else 'none'}")
-    console.say(f"  split ({manifest.split.origin}):")
+        console.info(f"  {word}: {counted(chosen, task.kind) if chosen else 'none'}")
+    console.info(f"  split ({manifest.split.origin}):")
     for part in PARTS:
         patients = set(manifest.split.part(part))
         chosen = [case for case in cases if case.patient in patients]
         unlabelled = sum(not case.labelled for case in chosen)
         tail = f", {unlabelled:,} of them unlabelled" if unlabelled else ""
-        console.say(f"    {part}: {counted(chosen, task.kind) + tail if chosen else 'none'}")
+        console.info(f"    {part}: {counted(chosen, task.kind) + tail if chosen else 'none'}")
     if manifest.decisions:
-        console.say("  decided (presets and --set override it):")
+        console.info("  decided (presets and --set override it):")
     for decision in manifest.decisions:
-        console.say(f"    {decision.option} = {decision.value}: {decision.reason}")
+        console.info(f"    {decision.option} = {decision.value}: {decision.reason}")
     for note in manifest.notes:
         console.warn(note)
 

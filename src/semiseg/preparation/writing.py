@@ -24,7 +24,7 @@ def check_set(plan: Plan, out: Path, jobs: int, console: Console) -> Manifest:
     read_cases(plan, builder, None, {}, jobs, console)
     manifest = builder.manifest(plan.layout, plan.split)
     describe(manifest, builder.voxels, console)
-    console.say(f"Dry run: every image was read and checked; {out} was not written.")
+    console.info(f"Dry run: every image was read and checked; {out} was not written.")
     return manifest
 
 
@@ -58,7 +58,7 @@ def write_set(
                 )
             raise
     describe(manifest, builder.voxels, console)
-    console.say(f"Written to {out} ({size / 1e6:,.1f} MB).")
+    console.info(f"Written to {out} ({size / 1e6:,.1f} MB).")
     return manifest
 
 
@@ -78,7 +78,7 @@ def _known_cases(
     total = len(plan.scan.cases)
     kept = still_true(writer.kept, plan.scan, plan.source)
     if kept:
-        console.say(f"resuming: {len(kept)} of {total} cases are already prepared")
+        console.info(f"resuming: {len(kept)} of {total} cases are already prepared")
     if earlier is None:
         return kept
     taken = {
@@ -87,5 +87,5 @@ def _known_cases(
         if name not in kept and writer.take(record, earlier.before.folder)
     }
     if taken:
-        console.say(f"reusing: {len(taken)} of {total} cases have not changed")
+        console.info(f"reusing: {len(taken)} of {total} cases have not changed")
     return kept | taken

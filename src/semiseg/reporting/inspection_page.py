@@ -99,7 +99,7 @@ class _Tiles:
             item = self.facts[name]
             depth, _, height, width = item.case.shape
             task, steps = self.data.task, item.case.spacing
-            grey = (float(item.levels[LOW]), float(item.levels[HIGH]))
+            grey = (float(item.percentiles[LOW]), float(item.percentiles[HIGH]))
             if task.intensity.kind == "window":
                 grey = first_channel(item.case.bounds)
             label = self.data.label(name)[item.shown] if item.case.labelled else None
@@ -158,7 +158,7 @@ def _intensities(inspection: Inspection) -> dict[str, Any]:
         for item in inspection.cases:
             if item.case.labelled is labelled:
                 low, high = (0.0, 1.0) if raw else first_channel(item.case.bounds)
-                inner = item.levels[LOW : HIGH + 1]
+                inner = item.percentiles[LOW : HIGH + 1]
                 values.append((inner - low) / max(high - low, 1e-12))
         if values:
             pooled = np.concatenate(values)

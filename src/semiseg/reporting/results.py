@@ -150,7 +150,7 @@ def read_run(folder: Path | str, named: Mapping[str, Any] | None = None) -> list
 def _networks(config: RunConfig) -> tuple[str, ...]:
     """The run's networks, the one for inference first; empty if the method is not installed."""
     try:
-        return methods.entry(config.method).load().networks_of(config)
+        return methods.entry(config.method).load().network_attributes(config)
     except (UserError, ImportError):
         return ()
 

@@ -17,7 +17,7 @@ EXTENT = 320.0  # mm: the random fields cover every field of view
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
+class Appearance:
     """The appearance of an examination: signals relative to blood, lengths in mm."""
 
     myocardium: float
@@ -41,9 +41,9 @@ class Look:
     banding: float
 
 
-def draw_look(rng: np.random.Generator) -> Look:
+def draw_appearance(rng: np.random.Generator) -> Appearance:
     """Draw the sequence, coil, body shape and neighbouring organs of an examination."""
-    return Look(
+    return Appearance(
         myocardium=rng.uniform(0.27, 0.46),
         right_blood=rng.uniform(0.62, 0.92),
         fat=rng.uniform(0.8, 1.3),
@@ -67,7 +67,7 @@ def draw_look(rng: np.random.Generator) -> Look:
 
 
 def render(
-    look: Look,
+    appearance: Appearance,
     heart: Heart,
     grid: Grid,
     u: Array,
@@ -76,34 +76,36 @@ def render(
     scan: np.random.Generator,
 ) -> NDArray[np.int16]:
     """[Z, X, Y] intensities. ``scene`` is the generator of the patient, ``scan`` that of a phase."""
-    canvas, depth = _surroundings(look, heart, grid, u, v, scene)
-    _paint_heart(canvas, look, heart, grid, scene, scan)
+    canvas, depth = _surroundings(appearance, heart, grid, u, v, scene)
+    _paint_heart(canvas, appearance, heart, grid, scene, scan)
     canvas *= 1 + 0.06 * field(scene, grid, 5.0) + 0.05 * field(scene, grid, 16.0)
 
     low = field(scene, grid, 110.0) * 0.12
-    canvas *= (0.45 + 1.3 / (1 + (np.maximum(depth, 0) / look.coil) ** 2)) * np.exp(low)
-    if look.banding:
+    canvas *= (0.45 + 1.3 / (1 + (np.maximum(depth, 0) / appearance.coil) ** 2)) * np.exp(low)
+    if appearance.banding:
         phase = 0.030 * v + 0.022 * u + 1.5 * field(scene, grid, 90.0)
         far = np.clip((np.hypot(u, v) - 55) / 40, 0, 1)
-        canvas *= 1 - look.banding * far * np.exp(6 * (np.cos(phase) - 1))
-    canvas = ndimage.gaussian_filter(canvas, (0, look.blur, look.blur), truncate=3)
-    if look.ghost:
+        canvas *= 1 - appearance.banding * far * np.exp(6 * (np.cos(phase) - 1))
+    canvas = ndimage.gaussian_filter(canvas, (0, appearance.blur, appearance.blur), truncate=3)
+    if appearance.ghost:
         moving = canvas * ((heart.cavity > -3) | (heart.right > -3))
-        canvas = canvas + look.ghost * np.roll(moving, int(look.ghost_shift * grid.size[1]), axis=2)
-    real, imaginary = scan.normal(0, look.noise, (2, *canvas.shape))
+        canvas = canvas + appearance.ghost * np.roll(
+            moving, int(appearance.ghost_shift * grid.size[1]), axis=2
+        )
+    real, imaginary = scan.normal(0, appearance.noise, (2, *canvas.shape))
     magnitude = np.hypot(canvas + real, imaginary)
-    return np.clip(np.rint(look.gain * magnitude), 0, 32767).astype(np.int16)
+    return np.clip(np.rint(appearance.gain * magnitude), 0, 32767).astype(np.int16)
 
 
 def _surroundings(
-    look: Look, heart: Heart, grid: Grid, u: Array, v: Array, rng: np.random.Generator
+    appearance: Appearance, heart: Heart, grid: Grid, u: Array, v: Array, rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """Everything except the heart, and the depth under the skin in mm."""
     height = grid.heights[:, None, None]
     edge = grid.spacing
     fine, medium, coarse = (field(rng, grid, scale) for scale in (4.5, 9.0, 18.0))
 
-    wall, a, b = look.chest
+    wall, a, b = appearance.chest
     cu, cv = a - wall + 0.28 * height, rng.uniform(25, 60)
     skin = (
         (1 - np.hypot((u - cu) / a, (v - cv) / b)) * min(a, b)
@@ -111,23 +113,25 @@ def _surroundings(
         + 5 * field(rng, grid, 60.0)
     )
     canvas = np.full(u.shape, 0.01)
-    _paint(canvas, skin, -look.fat * (1 + 0.08 * medium), edge)
-    inner = skin - look.fat_layer * (1 + 0.15 * coarse)
-    _paint(canvas, inner, look.muscle * (1 + 0.15 * fine), edge)
+    _paint(canvas, skin, -appearance.fat * (1 + 0.08 * medium), edge)
+    inner = skin - appearance.fat_layer * (1 + 0.15 * coarse)
+    _paint(canvas, inner, appearance.muscle * (1 + 0.15 * fine), edge)
     count = rng.integers(20, 28)
     around = np.arctan2(v - cv, u - cu) * count + rng.uniform(0, 6) + 0.03 * height + 0.5 * coarse
     arc = ((around / (2 * np.pi)) % 1 - 0.5) * 2 * np.pi * min(a, b) / count
     ribs = (1 - np.hypot(arc / rng.uniform(7, 11), (inner - 6) / 3.6)) * 3.6
     _paint(canvas, ribs + 1, 0.06, edge)
-    _paint(canvas, ribs, -0.45 * look.fat * (1 + 0.2 * fine), edge)
+    _paint(canvas, ribs, -0.45 * appearance.fat * (1 + 0.2 * fine), edge)
 
     cavity = inner - rng.uniform(8, 13)
     vessels = np.clip(fine - 1.6, 0, 1) * rng.uniform(0.5, 1.1)
-    _paint(canvas, cavity, look.lung * (1 + 0.3 * coarse) + vessels, edge)
-    level, rise, curvature = look.diaphragm
+    _paint(canvas, cavity, appearance.lung * (1 + 0.3 * coarse) + vessels, edge)
+    level, rise, curvature = appearance.diaphragm
     dome = v - level + rise * height - curvature * (u - rng.uniform(-20, 30)) ** 2 + 3 * coarse
     dome = dome + rng.normal(0, 0.15) * u
-    _paint_abdomen(canvas, look, np.minimum(dome, cavity), u, v, rng, fine, medium, edge, height)
+    _paint_abdomen(
+        canvas, appearance, np.minimum(dome, cavity), u, v, rng, fine, medium, edge, height
+    )
 
     # Spine and descending aorta run obliquely through the stack.
     angle, far = rng.uniform(-0.1, 0.65), rng.uniform(88, 104)
@@ -135,7 +139,7 @@ def _surroundings(
     drift = rng.uniform(0.2, 0.5)
     tall = v - drift * height
     spine = ellipse(u, tall, at, (rng.uniform(15, 20), rng.uniform(17, 22)))
-    _paint(canvas, spine, -0.35 * look.fat * (1 + 0.35 * fine), edge)
+    _paint(canvas, spine, -0.35 * appearance.fat * (1 + 0.35 * fine), edge)
     _paint(canvas, 3 - np.abs(spine), 0.08, edge)
     near = far - rng.uniform(26, 40)
     turn = angle + rng.uniform(-0.5, 0.35)
@@ -146,7 +150,7 @@ def _surroundings(
         (near * np.cos(turn), near * np.sin(turn)),
         (radius, radius * rng.uniform(0.9, 1.15)),
     )
-    _paint(canvas, aorta + 1.8, look.muscle, edge)
+    _paint(canvas, aorta + 1.8, appearance.muscle, edge)
     _paint(canvas, aorta, rng.uniform(0.85, 1.15), edge)
 
     whole = np.maximum(heart.outer, heart.right)
@@ -155,15 +159,15 @@ def _surroundings(
     )  # towards the chest
     groove = rng.uniform(0.5, 4) + rng.uniform(2, 7) * np.maximum(field(rng, grid, 26.0), -0.4)
     groove = groove + rng.uniform(0, 16) * pad
-    _paint(canvas, whole + 2.5, look.muscle * 0.6, edge)  # pericardium
+    _paint(canvas, whole + 2.5, appearance.muscle * 0.6, edge)  # pericardium
     streaks = 1 + 0.12 * medium - 0.3 * np.clip(fine - 1.2, 0, 1)
-    _paint(canvas, np.minimum(whole + 2.5 + groove, cavity), -look.fat * 0.8 * streaks, edge)
+    _paint(canvas, np.minimum(whole + 2.5 + groove, cavity), -appearance.fat * 0.8 * streaks, edge)
     return canvas, skin
 
 
 def _paint_abdomen(
     canvas: Array,
-    look: Look,
+    appearance: Appearance,
     inside: Array,
     u: Array,
     v: Array,
@@ -174,8 +178,8 @@ def _paint_abdomen(
     height: Array,
 ) -> None:
     """Bowel in fat, liver, stomach and spleen below the diaphragm (``inside`` > 0)."""
-    _paint(canvas, inside + 2.5, look.muscle * 0.8, edge)
-    gut = np.where(medium > 0.35, -0.8 * look.fat, 0.38 + 0.12 * fine)
+    _paint(canvas, inside + 2.5, appearance.muscle * 0.8, edge)
+    gut = np.where(medium > 0.35, -0.8 * appearance.fat, 0.38 + 0.12 * fine)
     gut = np.where(medium < -1.5, 0.04, gut)
     _paint(canvas, inside, gut, edge)
     up = v + 0.3 * height
@@ -186,8 +190,8 @@ def _paint_abdomen(
         (rng.uniform(52, 80), rng.uniform(28, 42)),
         rng.uniform(-0.6, 0.2),
     )
-    tissue = look.liver * (1 + 0.06 * fine) + 0.5 * np.clip(medium - 1.3, 0, 0.6)
-    tissue -= 0.3 * look.liver * np.clip(fine - 1.8, 0, 1)
+    tissue = appearance.liver * (1 + 0.06 * fine) + 0.5 * np.clip(medium - 1.3, 0, 0.6)
+    tissue -= 0.3 * appearance.liver * np.clip(fine - 1.8, 0, 1)
     _paint(canvas, np.minimum(liver + 2 * medium, inside - 1), tissue, edge)
     spleen = ellipse(
         u,
@@ -201,13 +205,13 @@ def _paint_abdomen(
     stomach = ellipse(u, up, place, (size, size * rng.uniform(0.8, 1.1)), rng.uniform(-0.6, 0.6))
     stomach = np.minimum(stomach + medium, inside + 8)
     contents: dict[str, Array | float] = {"air": 0.03, "fluid": 0.95, "food": 0.5 + 0.25 * fine}
-    _paint(canvas, stomach + rng.uniform(2.5, 6), look.muscle * 1.1, edge)
-    _paint(canvas, stomach, contents[look.stomach], edge)
+    _paint(canvas, stomach + rng.uniform(2.5, 6), appearance.muscle * 1.1, edge)
+    _paint(canvas, stomach, contents[appearance.stomach], edge)
 
 
 def _paint_heart(
     canvas: Array,
-    look: Look,
+    appearance: Appearance,
     heart: Heart,
     grid: Grid,
     scene: np.random.Generator,
@@ -218,7 +222,7 @@ def _paint_heart(
     x, y = heart.x, heart.y
     # Near the apex, surfaces cross the thick slices obliquely, so edges are soft.
     edge = grid.spacing * (1 + 1.5 * np.clip(heart.along - 0.55, 0, 0.6))
-    muscle = look.myocardium * (1 + 0.05 * fine + 0.04 * coarse)
+    muscle = appearance.myocardium * (1 + 0.05 * fine + 0.04 * coarse)
 
     # Above the mitral plane: atria and great vessels, bright and without label.
     above, r = heart.along < 0, heart.radius
@@ -231,14 +235,20 @@ def _paint_heart(
         _paint(canvas, vessel + 2.2, muscle, edge)
         _paint(canvas, vessel, level * (1 + 0.06 * coarse), edge)
 
-    right = look.right_blood * (1 + 0.12 * coarse + scan.normal(0, 0.08, (grid.heights.size, 1, 1)))
+    right = appearance.right_blood * (
+        1 + 0.12 * coarse + scan.normal(0, 0.08, (grid.heights.size, 1, 1))
+    )
     _paint(canvas, heart.right + scene.uniform(2.0, 3.8), muscle, edge)
     _paint(canvas, heart.right, right, edge)
-    rough = look.trabeculae * (2.2 * np.maximum(fine, 0) + 0.6) * np.clip(heart.along + 0.4, 0.3, 1)
+    rough = (
+        appearance.trabeculae
+        * (2.2 * np.maximum(fine, 0) + 0.6)
+        * np.clip(heart.along + 0.4, 0.3, 1)
+    )
     rim = np.minimum(heart.right, rough * 2.2 - heart.right)
     _paint(canvas, rim, 0.35 * right + 0.65 * muscle, 2 * edge)
     flow_right = ellipse(x, y, (-1.3 * r, scan.uniform(-12, 12)), (4.0, 13.0), scan.uniform(-1, 1))
-    _paint(canvas, np.minimum(flow_right, heart.right - 1), right * (1 - look.flow), 3 * edge)
+    _paint(canvas, np.minimum(flow_right, heart.right - 1), right * (1 - appearance.flow), 3 * edge)
 
     _paint(canvas, heart.outer, muscle, edge)
     blood = 1 + 0.13 * coarse + scan.normal(0, 0.10, (grid.heights.size, 1, 1))
@@ -254,7 +264,7 @@ def _paint_heart(
         scan.uniform(0, 3),
     )
     jet = np.where(heart.along < 0.5, jet, ABSENT)
-    _paint(canvas, np.minimum(jet, heart.cavity - 1), 1 - look.flow, 3 * edge)
+    _paint(canvas, np.minimum(jet, heart.cavity - 1), 1 - appearance.flow, 3 * edge)
 
 
 def _paint(canvas: Array, inside: Array, value: Array | float, edge: Array | float) -> None:

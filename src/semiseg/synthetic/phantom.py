@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from semiseg.errors import UserError
 from semiseg.synthetic.anatomy import Grid, Patient, Phase, draw_patient, labels, shape
-from semiseg.synthetic.image import draw_look, render
+from semiseg.synthetic.image import draw_appearance, render
 
 PHANTOM_CLASSES: tuple[str, ...] = ("background", "RV", "Myo", "LV")
 PHASES: tuple[Phase, ...] = ("ED", "ES")
 
 # Random streams of a patient; adding a stream must not change the others.
-ANATOMY, GEOMETRY, LOOK, SCENE, SCAN = range(5)
+ANATOMY, GEOMETRY, APPEARANCE, SCENE, SCAN = range(5)
 
 T = TypeVar("T")
 
@@ -65,11 +65,11 @@ def generate_case(
         raise UserError(f"The phantom has the phases ED and ES, not '{phase}': choose one of them.")
     anatomy = draw_patient(_stream(seed, patient, ANATOMY))
     grid, affine, flip = _geometry(_stream(seed, patient, GEOMETRY), anatomy, size, slices)
-    look = draw_look(_stream(seed, patient, LOOK))
+    appearance = draw_appearance(_stream(seed, patient, APPEARANCE))
     u, v = grid.coordinates()
     heart = shape(anatomy, phase, grid, u, v)
     scan = _stream(seed, patient, SCAN + PHASES.index(phase))
-    image = render(look, heart, grid, u, v, _stream(seed, patient, SCENE), scan)
+    image = render(appearance, heart, grid, u, v, _stream(seed, patient, SCENE), scan)
     order = slice(None, None, -1) if flip else slice(None)
     return (
         np.ascontiguousarray(image[order].transpose(1, 2, 0)),

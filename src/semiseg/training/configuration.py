@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from semiseg import methods, networks, presets
-from semiseg.config import Known, Layer, Resolved, parse_assignments, resolve
+from semiseg.config import KnownSections, Layer, Resolved, parse_assignments, resolve
 from semiseg.data.loader import labelled_slices_of
 from semiseg.data.manifest import Decision, Manifest
 from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.evaluation.protocols import find_protocol
-from semiseg.preparation.auto_config import SIZE, decide, suit
+from semiseg.preparation.auto_config import SIZE, applicable_decisions, decide
 from semiseg.training.patients import Cases
 
 SMALL, SMALL_3D = "cpu", "cpu-3d"
@@ -59,9 +59,9 @@ def resolve_config(
     volumes = 3 in entry.dimensions and (asked or named) == 3
     begun = content if preset or not small else presets.load(SMALL, name)
     parts = [layer.get(name) or {} for layer in (begun, given, sections or {})]
-    decisions = suit(
+    decisions = applicable_decisions(
         data.decisions or decide(data.task), data.task, name,
-        cls.size_step({key: value for part in parts for key, value in part.items()}),
+        cls.size_multiple({key: value for part in parts for key, value in part.items()}),
         volumes=volumes, small=small,
     )  # fmt: skip
     layers = [Layer(f"the method {name}", cls.settings)]
@@ -87,9 +87,9 @@ def resolve_config(
     layers.append(Layer("--set", given))
     if sections:
         layers.append(Layer("the study", sections))
-    known = Known(
+    known = KnownSections(
         name, cls.Options, list(methods.table()), list(networks.table()),
-        lambda network: networks.entry(network).config(), cls.uses,
+        lambda network: networks.entry(network).config(), cls.required_networks,
     )  # fmt: skip
     resolved = resolve(known, layers, preset)
     find_protocol(resolved.config.evaluation.protocol)

@@ -64,7 +64,7 @@ def _main_network(run: Path) -> str:
     from semiseg import methods
 
     config = RunFolder(run).config()
-    return methods.entry(config.method).load().networks_of(config)[0]
+    return methods.entry(config.method).load().network_attributes(config)[0]
 
 
 @torch.no_grad()

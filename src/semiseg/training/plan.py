@@ -19,7 +19,7 @@ from semiseg.data.splits import counted
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.data.volumes import VolumeStore
 from semiseg.errors import UserError
-from semiseg.methods.base import Derived, Method
+from semiseg.methods.base import DerivedSetting, Method
 from semiseg.networks.build import section_of
 from semiseg.text import plural
 from semiseg.training.configuration import (
@@ -145,15 +145,15 @@ def check_terms(method: Method, config: RunConfig, cases: Cases) -> None:
             )
 
 
-def derived(config: RunConfig) -> list[Derived]:
+def derived_settings(config: RunConfig) -> list[DerivedSetting]:
     """Return the values that the networks and the method derive from the input's size."""
-    found: list[Derived] = []
+    found: list[DerivedSetting] = []
     for name in config.networks:
         cls = networks.entry(name).load()
         reason = cls.depth(section_of(config, name), config.data.sides)
         if reason is not None:
-            found.append(Derived(*reason))
-    return [*found, *methods.entry(config.method).load().derived(config)]
+            found.append(DerivedSetting(*reason))
+    return [*found, *methods.entry(config.method).load().derived_settings(config)]
 
 
 def describe(data: PreparedData, plan: Plan) -> list[str]:
@@ -185,7 +185,7 @@ def describe(data: PreparedData, plan: Plan) -> list[str]:
         lines.append(f"  {option} = {sections[section][key]}  (from {origin})")
     trained = " and ".join(resolved.config.networks)
     lines += [f"  {option} has no effect: {name} trains {trained}" for option in resolved.unused]
-    for one in derived(resolved.config):
+    for one in derived_settings(resolved.config):
         if one.option not in resolved.origins:
             lines.append(f"  {one.option} = {one.value}  (from the input: {one.reason})")
     training = resolved.config.training

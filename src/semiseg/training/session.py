@@ -176,7 +176,7 @@ class Session:
         """Report the result. If the training is finished, write it and delete the checkpoints."""
         took = duration(result.seconds)
         if not result.finished:
-            self.console.say(
+            self.console.info(
                 f"stopped after {plural(result.iterations, 'iteration')} ({took}); resume with: "
                 f"semiseg train --resume -o {shlex.quote(str(run.folder))}"
             )
@@ -189,7 +189,7 @@ class Session:
             f", best validation Dice {result.best_dice:.3f} at {result.best_step:,}"
         )  # fmt: skip
         count = plural(result.iterations, "iteration")
-        self.console.say(f"trained {count} in {took}{scored}: {run.folder}")
+        self.console.info(f"trained {count} in {took}{scored}: {run.folder}")
 
     def time_step(self, steps: int = 3) -> float:
         """Return the seconds of the fastest of ``steps`` steps. Changes the session's weights."""

@@ -123,7 +123,7 @@ def compare(
         unpaired_references=unanswered,
     )
     for line in table_lines(summary):
-        console.say(line)
+        console.info(line)
     if failed:
         console.warn(f"{len(failed)} of {len(pairs)} pairs could not be scored.")
     if not summary.complete:
@@ -131,7 +131,7 @@ def compare(
     if out is not None:
         write_csv(out / "cases.csv", summary)
         write_json(out / "summary.json", summary)
-        console.say(f"written: {out / 'cases.csv'}, {out / 'summary.json'}")
+        console.info(f"written: {out / 'cases.csv'}, {out / 'summary.json'}")
     return summary
 
 

@@ -88,16 +88,16 @@ def demo(
         ) from None
     data = folder / "data"
     if not (data / "manifest.json").is_file():
-        console.say(
+        console.info(
             f"1. Generating a phantom data set: {patients} patients of short-axis cardiac MRI"
         )
         images = folder / "phantom"
         if images.exists():
             shutil.rmtree(images)  # incomplete, from an interrupted demo
         write_phantom(images, patients, seed=seed, console=console)
-        console.say("2. Preparing the data set")
+        console.info("2. Preparing the data set")
         prepare(images, data, seed=seed, console=console)
-    console.say(f"3. Training supervised and mcsc with {labelled} labelled patients each")
+    console.info(f"3. Training supervised and mcsc with {labelled} labelled patients each")
     settings = [] if iterations is None else [f"training.iterations={iterations}"]
     if jobs is None:
         jobs = min(2, os.cpu_count() or 1)
@@ -110,13 +110,13 @@ def demo(
         raise RunFailure(
             f"{', '.join(result.failed)} did not finish (see above): to resume, run the same command again."
         )
-    console.say("4. Writing the page")
+    console.info("4. Writing the page")
     page = report(folder / "bench", console=console)
     seconds = time.monotonic() - start
-    console.say(
+    console.info(
         f"\nThe demo took {duration(seconds)}. Open this page in a browser:\n  {page.resolve()}"
     )
-    console.say(
+    console.info(
         "\nTo use your own data:\n"
         "  semiseg prepare path/to/your/images -o DATA\n"
         "  semiseg train DATA --method mcsc -o RUN\n"

@@ -47,7 +47,7 @@ def embeddings(
     runs: Sequence[Path | str],
     out: Path | str,
     *,
-    at: Sequence[str] = ("best",),
+    weights: Sequence[str] = ("best",),
     on: str = "validation",
     images: int = 32,
     spaces: Sequence[str] = (),
@@ -59,7 +59,7 @@ def embeddings(
     Args:
         runs: folders of runs on the same data.
         out: the figure (.png, .svg or .pdf). A CSV file of the same name contains the scores.
-        at: weights: 'best', 'last', or 'step-N' if ``training.keep_weights_at`` kept them.
+        weights: 'best', 'last', or 'step-N' if ``training.keep_weights_at`` kept them.
         on: validation, test or unlabelled.
         images: number of slices or pictures (in 3D, patches) with foreground, evenly spaced over the part.
         spaces: words in the names of the spaces to draw, such as 'encoder' or 'decoder'; default: all.
@@ -80,12 +80,14 @@ def embeddings(
     target = Path(out)
     if target.suffix.lower() not in FIGURE_SUFFIXES:
         raise UserError(f"{target}: give a name that ends in .png, .svg or .pdf.")
-    at = list(dict.fromkeys(at))
-    if not at:
-        raise UserError("--at is empty: give best, last, or step-N for weights that were kept.")
+    weights = list(dict.fromkeys(weights))
+    if not weights:
+        raise UserError(
+            "--weights is empty: give best, last, or step-N for weights that were kept."
+        )
     folders = {folder.resolve(): RunFolder(folder) for folder in map(Path, runs)}
     titles = _titles(list(folders))
-    drawn: dict[tuple[str, str], list[Space | None]] = {}
+    collected: dict[tuple[str, str], list[Space | None]] = {}
     opened = [(folder, open_data(folder, None, "move them back")) for folder in folders.values()]
     task = opened[0][1].task
     for folder, data in opened:
@@ -95,35 +97,36 @@ def embeddings(
                 f"{opened[0][0].folder} ({', '.join(task.classes)}): draw them in separate figures."
             )
     for folder, data in opened:
-        for column, weights in enumerate(at):
-            there = _spaces(folder, data, weights, on, images, device)
+        for column, name_of_weights in enumerate(weights):
+            there = _spaces(folder, data, name_of_weights, on, images, device)
             for name in _named(there, spaces):
                 key = (titles[folder.folder.resolve()], name)
-                drawn.setdefault(key, [None] * len(at))[column] = there[name]
+                collected.setdefault(key, [None] * len(weights))[column] = there[name]
     found: list[Separation] = []
     rows: list[tuple[str, list[Panel | None]]] = []
-    for (run, name), stages in drawn.items():
+    for (run, name), columns in collected.items():
         panels: list[Panel | None] = []
-        for weights, stage in zip(at, stages, strict=True):
-            if stage is None:
+        for name_of_weights, space in zip(weights, columns, strict=True):
+            if space is None:
                 panels.append(None)
                 continue
-            points, classes = stage
+            points, classes = space
             several = 1 < len(np.unique(classes)) < len(classes)
             score = (
                 float(silhouette_score(points, classes, metric="cosine")) if several else math.nan
             )
-            row = Separation(run, name, weights, len(points), score if several else None)
+            row = Separation(run, name, name_of_weights, len(points), score if several else None)
             found.append(row)
             shown = "" if row.silhouette is None else f", silhouette {row.silhouette:.2f}"
             perplexity = min(30.0, (len(points) - 1) / 3)
             flat = TSNE(
                 metric="cosine", init="random", perplexity=perplexity, random_state=0
             ).fit_transform(points)
-            panels.append(Panel(flat, classes, f"{name if len(at) == 1 else weights}{shown}"))
-            console.say(f"{run}, {name}, {weights}: {len(points)} points{shown}")
-        rows.append((run if len(at) == 1 else f"{run}\n{name}", panels))
-    if len(at) == 1:  # one row per run, with its spaces side by side
+            title = name if len(weights) == 1 else name_of_weights
+            panels.append(Panel(flat, classes, f"{title}{shown}"))
+            console.info(f"{run}, {name}, {name_of_weights}: {len(points)} points{shown}")
+        rows.append((run if len(weights) == 1 else f"{run}\n{name}", panels))
+    if len(weights) == 1:  # one row per run, with its spaces side by side
         by_run: dict[str, list[Panel | None]] = {}
         for run, panels in rows:
             by_run.setdefault(run, []).extend(panels)
@@ -134,7 +137,7 @@ def embeddings(
         writer = csv.writer(file)
         writer.writerow([field.name for field in dataclasses.fields(Separation)])
         writer.writerows(dataclasses.astuple(row) for row in found)
-    console.say(f"figure: {target}; numbers: {table}")
+    console.info(f"figure: {target}; numbers: {table}")
     return found
 
 

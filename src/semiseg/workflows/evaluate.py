@@ -102,7 +102,7 @@ def evaluate(
     target = Path(out) if out else folder.folder / "evaluation" / "-".join(filter(None, words))
     check_scores(target, origin, overwrite)
     make_folder(target)
-    console.say(f"{named} ({weights} weights) on {on}: {plural(len(cases), 'case')}")
+    console.info(f"{named} ({weights} weights) on {on}: {plural(len(cases), 'case')}")
     scores = [
         score
         for case in console.track(cases, "evaluating")
@@ -112,8 +112,8 @@ def evaluate(
     write_csv(target / "cases.csv", summary)
     write_json(target / "summary.json", summary, origin)
     for line in table_lines(summary):
-        console.say(line)
-    console.say(f"per case: {target / 'cases.csv'}")
+        console.info(line)
+    console.info(f"per case: {target / 'cases.csv'}")
     return summary
 
 

@@ -74,11 +74,11 @@ def inspect(
             print(_json(found), flush=True)
         else:
             for line in lines(found):
-                console.say(line)
+                console.info(line)
         if target is not None:
             _write(found, prepared, target)
             if not json:
-                console.say(f"page: {target / PAGE}")
+                console.info(f"page: {target / PAGE}")
     return found
 
 
@@ -135,7 +135,7 @@ def examine(data: PreparedData, place: Path, size: int | None, console: Console)
 class _Progress(Console):
     """Shows only progress bars: the inspection repeats the messages of the preparation."""
 
-    def say(self, text: str = "") -> None:
+    def info(self, text: str = "") -> None:
         """Print nothing."""
 
     def warn(self, text: str) -> None:
@@ -159,7 +159,7 @@ def _opened(
     # a signal must not leave the temporary folder behind
     with listening() as stop, tempfile.TemporaryDirectory(prefix="semiseg-inspect-") as folder:
         if not quiet:
-            console.say(f"{data} is not prepared: preparing it in the temporary folder {folder}.")
+            console.info(f"{data} is not prepared: preparing it in the temporary folder {folder}.")
         silent = Quiet() if isinstance(console, Quiet) else _Progress()
         place = Path(folder, "data")
         prepare(data, place, **given, console=silent)

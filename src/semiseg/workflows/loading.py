@@ -138,7 +138,7 @@ def choose_network(config: RunConfig, network: str | None) -> tuple[type[Method]
         UserError: if the method has no such network.
     """
     method = methods.entry(config.method).load()
-    names = method.networks_of(config)
+    names = method.network_attributes(config)
     if network is not None and network not in names:
         raise unknown(f"network of {config.method}", network, names)
     return method, network or names[0]

@@ -68,7 +68,7 @@ def pack(
             stop.pass_on()
     before = sum(_bytes(prepared, case.identifier, case.labelled) for case in manifest.cases)
     after = out.stat().st_size
-    console.say(
+    console.info(
         f"{counted(manifest.cases, manifest.task.kind)}: {before / 1e6:,.1f} MB packed into "
         f"{after / 1e6:,.1f} MB with {bits} bits ({before / after:.1f} times less): {out}"
     )
@@ -119,7 +119,7 @@ def unpack(
             for folder in made:
                 with contextlib.suppress(OSError):
                     folder.rmdir()
-    console.say(
+    console.info(
         f"{counted(manifest.cases, manifest.task.kind)} unpacked to {out} ({size / 1e6:,.1f} MB)."
     )
     return manifest

@@ -92,9 +92,9 @@ def predict(
     todo = {t: p for t, p in targets.items() if overwrite or not t.exists()}
     if len(todo) < len(targets):
         kept = _masks(len(targets) - len(todo))
-        console.say(f"kept: {kept} already in {folder} (to replace: --overwrite)")
+        console.info(f"kept: {kept} already in {folder} (to replace: --overwrite)")
     if dry_run:
-        console.say(f"dry run: {plural(len(todo), 'image')} would be predicted into {folder}")
+        console.info(f"dry run: {plural(len(todo), 'image')} would be predicted into {folder}")
         return PredictResult(0, len(targets) - len(todo), ())
     make_folder(folder)
     _write_origin(folder / ORIGIN, origin)
@@ -113,7 +113,7 @@ def predict(
     if converted:
         console.warn(_conversion(converted, predictor.task))
     written = len(todo) - len(failed)
-    console.say(f"{_masks(written)} written to {folder}; {len(failed)} failed")
+    console.info(f"{_masks(written)} written to {folder}; {len(failed)} failed")
     return PredictResult(written, len(targets) - len(todo), tuple(failed))
 
 

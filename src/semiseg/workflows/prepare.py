@@ -20,7 +20,7 @@ from semiseg.preparation.writing import check_set, write_set
 from semiseg.text import one_line, plural
 
 
-class Reading(TypedDict, total=False):
+class ReadOptions(TypedDict, total=False):
     """The options of `prepare` that control how a source is read."""
 
     layout: str | None
@@ -108,13 +108,13 @@ def prepare(
     check_source(source, layout)
     check_output(out, source)
     plan = scan_source(source, request)
-    console.say(f"{source}: layout '{plan.layout}' ({one_line(plan.evidence)})")
+    console.info(f"{source}: layout '{plan.layout}' ({one_line(plan.evidence)})")
     earlier = find_earlier(out, plan)
     if earlier is not None and not overwrite:
         if earlier.changed is not None:
             raise earlier.refusal(out)
         images = plural(len(plan.scan.cases), "image")
-        console.say(f"{out} holds {images} of this source, unchanged: nothing to do.")
+        console.info(f"{out} holds {images} of this source, unchanged: nothing to do.")
         return earlier.before.manifest
     jobs = jobs or default_jobs(len(plan.scan.cases))
     if dry_run:

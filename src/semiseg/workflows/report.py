@@ -84,7 +84,7 @@ def report(
         text = make(folder, pictures)
         with atomic_output(target) as partial:
             partial.write_text(text, encoding="utf-8")
-    console.say(f"{'figure' if as_figure else 'page'}: {target}")
+    console.info(f"{'figure' if as_figure else 'page'}: {target}")
     return target
 
 

@@ -25,9 +25,9 @@ from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.evaluate import evaluate
 from semiseg.workflows.loading import load_predictor
 from semiseg.workflows.prediction_files import write_prediction
-from semiseg.workflows.prepare import Reading, prepare
+from semiseg.workflows.prepare import ReadOptions, prepare
 from semiseg.workflows.report import report
-from semiseg.workflows.train import resume, seconds_a_step, train
+from semiseg.workflows.train import measure_step_seconds, resume, train
 
 ARGUMENTS = "run.json"
 OF_TRAINING = {"labelled", "method", "preset", "settings", "seconds"}
@@ -61,7 +61,7 @@ def run(
     device: str = "auto",
     threads: int | None = None,
     console: Console = Console(),  # noqa: B008 - it has no state
-    **reading: Unpack[Reading],
+    **reading: Unpack[ReadOptions],
 ) -> RunResult:
     """Prepare, split, train, evaluate, predict the images without a label, and write a report.
 
@@ -100,10 +100,10 @@ def run(
     _open(folder, arguments)
     data = folder / "data"
     if not (data / "manifest.json").is_file():
-        console.say("1. Preparing the images")
+        console.info("1. Preparing the images")
         prepare(source, data, seed=seed, console=console, **reading)
     training = RunFolder(folder / "training")
-    console.say("2. Training")
+    console.info("2. Training")
     chosen = [*settings, f"training.seed={seed}"]
     if training.exists():
         result = resume(training.folder, data=data, device=device, threads=threads, console=console)
@@ -118,13 +118,13 @@ def run(
         )  # fmt: skip
         assert trained is not None  # it is not a dry run
         result = trained
-    console.say("3. Scoring")
+    console.info("3. Scoring")
     summary = _score(training, PreparedData(data), device, console)
-    console.say("4. Predicting the images whose labels were not used for training")
+    console.info("4. Predicting the images whose labels were not used for training")
     masks = _masks(source, PreparedData(data), training, reading, folder / "masks", device, console)
-    console.say("5. Writing the report")
+    console.info("5. Writing the report")
     page = report(training.folder, folder / "report.html", device=device, console=console)
-    console.say(
+    console.info(
         f"\nTrained for {duration(result.seconds)}. Open this page in a browser:\n  {page.resolve()}\n"
         f"Masks: {(folder / 'masks').resolve()}\n"
         "To segment new images:\n"
@@ -186,7 +186,7 @@ def _plan(
         why = f"there are {'' if unlabelled else 'no '}unlabelled images"
     count, each = 0, 0.0
     if seconds is not None:
-        each = seconds_a_step(data, chosen, labelled, preset, settings, device)
+        each = measure_step_seconds(data, chosen, labelled, preset, settings, device)
         count = _affordable(seconds, each)
         if why and unlabelled and count < FEWEST:
             why = (
@@ -194,13 +194,13 @@ def _plan(
                 f"which did not help below {FEWEST:,} iterations"
             )
             chosen = "supervised"
-            each = seconds_a_step(data, chosen, labelled, preset, settings, device)
+            each = measure_step_seconds(data, chosen, labelled, preset, settings, device)
             count = _affordable(seconds, each)
     if why:
-        console.say(f"method: {chosen}, since {why} (to change it: --method)")
+        console.info(f"method: {chosen}, since {why} (to change it: --method)")
     if seconds is None:
         return chosen, settings
-    console.say(
+    console.info(
         f"{plural(count, 'iteration')} of about {each:.2f} s fit into {duration(seconds)} (--time)"
     )
     every = max(count // 10, 1)
@@ -232,7 +232,7 @@ def _masks(
     source: Path,
     data: PreparedData,
     training: RunFolder,
-    reading: Reading,
+    reading: ReadOptions,
     out: Path,
     device: str,
     console: Console,
@@ -256,7 +256,7 @@ def _masks(
                 console.warn(f"skipped: {error}")
                 continue
         written += 1
-    console.say(f"{plural(written, 'mask')} in {out}")
+    console.info(f"{plural(written, 'mask')} in {out}")
     return written
 
 

@@ -78,16 +78,16 @@ def train(
         check_new_folder(run.folder, overwrite, "-o")
     session = Session(prepared, plan.config, plan.cases, device, threads, console)
     for line in describe(prepared, plan):
-        session.console.say(line)
+        session.console.info(line)
     session.load_initial_weights()
     for note in session.notes:
-        session.console.say(note)
+        session.console.info(note)
     for warning in session.warnings:
         session.console.warn(warning)
     if dry_run:
         count = plan.config.training.iterations
         each = session.time_step()
-        session.console.say(
+        session.console.info(
             f"dry run: {count:,} iterations of about {each:.2f} s, {duration(each * count)} without "
             "validation; nothing was written"
         )
@@ -100,7 +100,7 @@ def train(
     return session.fit(run, seconds)
 
 
-def seconds_a_step(
+def measure_step_seconds(
     data: PreparedData,
     method: str | None,
     labelled: str,
@@ -143,7 +143,7 @@ def resume(
     config = run.config()
     ended = run.finished()
     if ended is not None:
-        console.say(f"{run.folder} is finished: nothing to do.")
+        console.info(f"{run.folder} is finished: nothing to do.")
         return TrainResult(
             run.folder, ended["iterations"], ended["best_step"], ended["best_dice"],
             ended["seconds"], True,
@@ -160,5 +160,5 @@ def resume(
     if newest_step(run.checkpoints) == 0:
         session.load_initial_weights()
     done = plural(newest_step(run.checkpoints), "iteration")
-    session.console.say(f"resuming {run.folder} ({config.method}) after {done}")
+    session.console.info(f"resuming {run.folder} ({config.method}) after {done}")
     return session.fit(run, seconds)

@@ -58,7 +58,7 @@ def _by_parts(pairs: Sequence[Pair], what: str) -> list[Finding]:
             out.append(
                 Finding(
                     f"{kind}-{relation}",
-                    "serious" if relation == "across-parts" else "look",
+                    "serious" if relation == "across-parts" else "minor",
                     f"{count} of {what} images {agreed} {rest.format(named)}",
                     tuple(dict.fromkeys(item.name for pair in chosen for item in pair)),
                     tuple((first.name, second.name) for first, second in chosen),
@@ -95,7 +95,7 @@ def _labels(same: Sequence[Pair]) -> list[Finding]:
     return [
         Finding(
             "labels-of-duplicates-differ",
-            "look",
+            "minor",
             f"{plural(len(differ), 'pair')} of identical images have different labels: {named}; "
             "keep the better one.",
             tuple(dict.fromkeys(item.name for pair in differ for item in pair)),

@@ -14,14 +14,14 @@ class Finding:
 
     Attributes:
         kind: identifier of the kind of finding, such as 'near-duplicates'.
-        level: 'serious' invalidates results; 'look' may be intended.
+        level: 'serious' invalidates results; 'minor' may be intended.
         sentence: what was found, where, and what to do.
         cases: identifiers of the cases, the worst first.
         pairs: pairs of identifiers, for findings on pairs.
     """
 
     kind: str
-    level: Literal["serious", "look"]
+    level: Literal["serious", "minor"]
     sentence: str
     cases: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()

@@ -46,7 +46,7 @@ def _orientations(facts: Sequence[CaseFacts]) -> list[Finding]:
         f"{most:,} ({usual[0]} {most:,}, {rest}): {listed(odd)}; reorient them unless they are "
         "oblique scans."
     )
-    return [Finding("mixed-orientations", "look", sentence, odd)]
+    return [Finding("mixed-orientations", "minor", sentence, odd)]
 
 
 def _way(way: tuple[str, int], usual: tuple[str, int]) -> str:
@@ -63,7 +63,7 @@ def _spacings(facts: Sequence[CaseFacts]) -> list[Finding]:
             f"{len(having):,} have one: {listed(without)}; give one for all with --spacing, or "
             "leave them out."
         )
-        out.append(Finding("spacing-missing", "look", sentence, without))
+        out.append(Finding("spacing-missing", "minor", sentence, without))
     if having:
         steps = np.array([item.case.spacing for item in having])
         out += _apart(having, steps, "mixed-spacings", "spacing", "mm, slice x row x column")
@@ -93,7 +93,7 @@ def _apart(
         f"({worded(usual)} {unit}) by more than a factor of {APART:g}: {named}; check them, because "
         "their structures have another scale."
     )
-    return [Finding(kind, "look", sentence, tuple(facts[i].name for i in odd))]
+    return [Finding(kind, "minor", sentence, tuple(facts[i].name for i in odd))]
 
 
 def _scales(facts: Sequence[CaseFacts], own: bool) -> list[Finding]:
@@ -105,9 +105,9 @@ def _scales(facts: Sequence[CaseFacts], own: bool) -> list[Finding]:
     """
     if len(facts) < FEWEST:
         return []
-    low = np.array([item.levels[LOW] for item in facts], np.float64)
-    high = np.array([item.levels[HIGH] for item in facts], np.float64)
-    middle = np.array([item.levels[MIDDLE] for item in facts], np.float64)
+    low = np.array([item.percentiles[LOW] for item in facts], np.float64)
+    high = np.array([item.percentiles[HIGH] for item in facts], np.float64)
+    middle = np.array([item.percentiles[MIDDLE] for item in facts], np.float64)
     spans = np.maximum(high - low, 1e-6)
     logs = np.log(spans)
     away = np.abs(logs - np.median(logs))
@@ -129,4 +129,4 @@ def _scales(facts: Sequence[CaseFacts], own: bool) -> list[Finding]:
         f"The intensities of {plural(len(odd), 'image')} have another scale than the rest: {named}; "
         f"the median is {np.median(low):.4g} to {np.median(high):.4g}; {remedy}."
     )
-    return [Finding("mixed-intensities", "look", sentence, tuple(facts[i].name for i in odd))]
+    return [Finding("mixed-intensities", "minor", sentence, tuple(facts[i].name for i in odd))]

@@ -49,14 +49,14 @@ def _empty(cases: Sequence[CaseFacts]) -> list[Finding]:
         f"{listed(_names(empty))}; if an image has not been labelled yet, delete its label, so that it "
         "is used as an unlabelled image."
     )
-    return [Finding("empty-labels", "look", sentence, _names(empty))]
+    return [Finding("empty-labels", "minor", sentence, _names(empty))]
 
 
 def _in_no_label(cases: Sequence[CaseFacts], classes: Sequence[str]) -> list[Finding]:
     return [
         Finding(
             "class-in-no-label",
-            "look",
+            "minor",
             f"Class '{name}' does not occur in any label: label it, or leave out the class.",
         )
         for code, name in enumerate(classes[1:])
@@ -74,7 +74,7 @@ def _of_class(cases: Sequence[CaseFacts], code: int, classes: Sequence[str]) -> 
             f"{name} is missing in {plural(len(lacking), 'label')} though {len(having):,} of "
             f"{len(marked):,} have it: {listed(_names(lacking))}; check whether it was forgotten."
         )
-        out.append(Finding("class-missing", "look", sentence, _names(lacking)))
+        out.append(Finding("class-missing", "minor", sentence, _names(lacking)))
     if not having:
         return out
     sizes, unit = volumes(having, code)
@@ -86,7 +86,7 @@ def _of_class(cases: Sequence[CaseFacts], code: int, classes: Sequence[str]) -> 
             f"{name} is unusually large or small in {plural(len(odd), 'label')}: {named}; the median "
             f"is {usual:.3g} {unit}; check these labels."
         )
-        out.append(Finding("unusual-volume", "look", sentence, _names([having[i] for i in odd])))
+        out.append(Finding("unusual-volume", "minor", sentence, _names([having[i] for i in odd])))
     pieces = [item.structures[code - 1].components for item in having]
     most = max(MANY_PIECES, MANY_MORE * float(np.median(pieces)))
     order = [i for i in np.argsort(pieces, kind="stable")[::-1] if pieces[i] >= most]
@@ -96,7 +96,7 @@ def _of_class(cases: Sequence[CaseFacts], code: int, classes: Sequence[str]) -> 
             f"{name} has many components in {plural(len(order), 'label')}: {named}; the median is "
             f"{np.median(pieces):.3g}; check for specks."
         )
-        out.append(Finding("many-pieces", "look", sentence, _names([having[i] for i in order])))
+        out.append(Finding("many-pieces", "minor", sentence, _names([having[i] for i in order])))
     return out
 
 
@@ -131,7 +131,7 @@ def _whole(cases: Sequence[CaseFacts]) -> list[Finding]:
                 f"{plural(len(chosen), 'label')} mark{'s' if len(chosen) == 1 else ''} {what}: "
                 f"{listed(_names(chosen))}; check whether foreground and background are swapped."
             )
-            out.append(Finding(kind, "look", sentence, _names(chosen)))
+            out.append(Finding(kind, "minor", sentence, _names(chosen)))
     return out
 
 
@@ -144,7 +144,7 @@ def _outside(cases: Sequence[CaseFacts]) -> list[Finding]:
         f"{plural(len(chosen), 'label')} cover{'s' if len(chosen) == 1 else ''} much of the empty "
         f"border of the image: {named}; check whether the label is shifted or belongs to another image."
     )
-    return [Finding("label-outside-the-image", "look", sentence, _names(chosen))]
+    return [Finding("label-outside-the-image", "minor", sentence, _names(chosen))]
 
 
 def _swapped(cases: Sequence[CaseFacts], classes: Sequence[str]) -> list[Finding]:
@@ -176,5 +176,5 @@ def _swapped(cases: Sequence[CaseFacts], classes: Sequence[str]) -> list[Finding
                 f"{plural(len(odd), 'label')} compared with the other {len(sides) - len(odd):,}: "
                 f"{listed(odd)}; check the classes and the file's orientation."
             )
-            out.append(Finding("left-and-right-swapped", "look", sentence, odd))
+            out.append(Finding("left-and-right-swapped", "minor", sentence, odd))
     return out

@@ -10,8 +10,8 @@ from semiseg.data.manifest import Case
 from semiseg.evaluation.resize_upper_bound import resize_upper_bound
 from semiseg.preparation.near_duplicates import Fingerprint, Shape
 
-LEVELS = np.linspace(0, 100, 201)  # percentiles stored for each image
-LOW, MIDDLE, HIGH = 1, 100, 199  # positions of 0.5, 50 and 99.5 percent in LEVELS
+PERCENTILES = np.linspace(0, 100, 201)  # percentiles stored for each image
+LOW, MIDDLE, HIGH = 1, 100, 199  # positions of 0.5, 50 and 99.5 percent in PERCENTILES
 MOST_SAMPLED = 150_000  # values of an image on a regular grid, for percentiles
 DARK = 0.02  # of the range of intensities: darker pixels are the empty border
 LEAST_RIM = 0.05  # smallest fraction of dark pixels to detect an empty border
@@ -46,7 +46,7 @@ class CaseFacts:
     Attributes:
         case: its entry in the manifest.
         part: part of the split, '' for none; for a patient in two parts both, joined by '+'.
-        levels: intensities at the percentiles `LEVELS`.
+        percentiles: intensities at the percentiles `PERCENTILES`.
         extremes: smallest and largest intensity.
         digest: hash of the image's voxels; ``label_digest`` of the label's.
         signature: see `semiseg.preparation.near_duplicates`.
@@ -60,7 +60,7 @@ class CaseFacts:
 
     case: Case
     part: str
-    levels: NDArray[np.float32]
+    percentiles: NDArray[np.float32]
     extremes: tuple[float, float]
     digest: str
     signature: NDArray[np.float32]
@@ -121,7 +121,7 @@ def measure(
         highest.append(plane.max())
     values = np.concatenate(sample).astype(np.float32)
     facts = CaseFacts(
-        case=case, part=part, levels=np.percentile(values, LEVELS).astype(np.float32),
+        case=case, part=part, percentiles=np.percentile(values, PERCENTILES).astype(np.float32),
         extremes=(float(min(lowest)), float(max(highest))), digest=fingerprint.digest,
         signature=fingerprint.signature(), shown=len(image) // 2,
     )  # fmt: skip
@@ -210,7 +210,7 @@ def _outside(
 ) -> float:
     """Return the fraction of the foreground that is on the empty border of the image."""
     low = facts.extremes[0]
-    dark = low + DARK * (float(facts.levels[HIGH]) - low)
+    dark = low + DARK * (float(facts.percentiles[HIGH]) - low)
     total = int(marked.sum())
     if not total or float((values <= dark).mean()) < LEAST_RIM:
         return 0.0

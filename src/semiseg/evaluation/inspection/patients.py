@@ -67,7 +67,7 @@ def _names(facts: Sequence[CaseFacts]) -> list[Finding]:
             f"patients, but each counts as a patient of its own{where} ({words}); {remedy}."
         )
         sure = spread and pattern == PATTERNS[0]  # a number alone may have another meaning
-        return [Finding("slices-of-a-patient", "serious" if sure else "look", sentence, cases)]
+        return [Finding("slices-of-a-patient", "serious" if sure else "minor", sentence, cases)]
     return []
 
 

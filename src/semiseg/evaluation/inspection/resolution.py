@@ -27,5 +27,5 @@ def resolution(classes: Sequence[ClassFacts], size: int) -> list[Finding]:
             f"{item.name} {' and '.join(said)} {at}; train at a larger input with --set "
             f"data.size={min(2 * size, 512)}."
         )
-        out.append(Finding("tiny-structures" if tiny else "low-upper-bound", "look", sentence))
+        out.append(Finding("tiny-structures" if tiny else "low-upper-bound", "minor", sentence))
     return out

@@ -117,7 +117,9 @@ def intensity_facts(cases: Sequence[CaseFacts]) -> dict[str, IntensityFacts]:
     for word, labelled in (("labelled", True), ("unlabelled", False)):
         chosen = [item for item in cases if item.case.labelled is labelled]
         if chosen:
-            low, middle, high = np.median([i.levels[[LOW, MIDDLE, HIGH]] for i in chosen], axis=0)
+            low, middle, high = np.median(
+                [i.percentiles[[LOW, MIDDLE, HIGH]] for i in chosen], axis=0
+            )
             out[word] = IntensityFacts(
                 len(chosen), min(i.extremes[0] for i in chosen), float(low), float(middle),
                 float(high), max(i.extremes[1] for i in chosen),

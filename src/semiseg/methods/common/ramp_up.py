@@ -1,7 +1,7 @@
 """Weights that increase during a run.
 
 ``current`` and ``length`` have the same unit: fractions of the run (t/T, default length 1) or iterations
-(`semiseg.methods.base.start_of` converts an option to iterations). Both functions are 1 for ``current``
+(`semiseg.methods.base.as_iterations` converts an option to iterations). Both functions are 1 for ``current``
 of at least ``length``, and always 1 for a length of 0.
 """
 

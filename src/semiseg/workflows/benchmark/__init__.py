@@ -96,17 +96,17 @@ def benchmark(
     execution = Execution(common, ordered, threads, device)
     check_runs(prepared, todo, execution)
     count = "1 run" if len(plan.runs) == 1 else f"{len(plan.runs)} runs"
-    console.say(f"{count}, {len(plan.runs) - len(todo)} of them finished: {folder}")
+    console.info(f"{count}, {len(plan.runs) - len(todo)} of them finished: {folder}")
     for line in overruled(plan):
-        console.say(line)
+        console.info(line)
     if dry_run:
         for run in todo:
-            console.say(f"  would run: {run.title}")
+            console.info(f"  would run: {run.title}")
         return BenchmarkResult(folder, len(plan.runs) - len(todo), ())
     plan.save()
     failed = execute_runs(todo, execution, jobs, console)
     finished = [run for run in plan.runs if is_done(run, common.on)]
     if finished:
-        console.say(make_tables(folder, finished, prepared, common.on))
-        console.say(f"table: {folder / 'table.md'}")
+        console.info(make_tables(folder, finished, prepared, common.on))
+        console.info(f"table: {folder / 'table.md'}")
     return BenchmarkResult(folder, len(finished), tuple(failed))

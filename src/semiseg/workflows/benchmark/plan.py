@@ -151,7 +151,7 @@ def small_preset(variants: Sequence[Variant], console: Console) -> str:
     """
     first = next((v.method for v in variants if v.method != "supervised"), None)
     preset = f"{first}-{SMALL}" if first in presets.overlays(SMALL) else SMALL
-    console.say(f"preset: {preset}, since there is no GPU (to change it: --preset)")
+    console.info(f"preset: {preset}, since there is no GPU (to change it: --preset)")
     return preset
 
 

@@ -26,14 +26,14 @@ def execute_runs(
 
     def note(run: PlannedRun, problem: str | None) -> None:
         if problem is None:
-            console.say(f"done: {run.title}")
+            console.info(f"done: {run.title}")
         else:
-            console.say(f"FAILED: {run.title}: {problem}")
+            console.info(f"FAILED: {run.title}: {problem}")
             failed.append(run.title)
 
     if jobs <= 1:
         for run in todo:
-            console.say(f"--- {run.title}")
+            console.info(f"--- {run.title}")
             note(run, execute_run(run, execution, console))
         return failed
     with console.bar("runs", len(todo)) as bar:

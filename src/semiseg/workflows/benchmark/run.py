@@ -36,20 +36,20 @@ def evaluation_name(on: str, network: str) -> str:
     return f"evaluation/{on}-{network}"
 
 
-def networks_of(run: PlannedRun) -> tuple[str, ...]:
+def network_attributes(run: PlannedRun) -> tuple[str, ...]:
     """The networks of a started run, the one for inference first.
 
     They depend on the run's configuration: a method may train other networks on volumes.
     """
     method = methods.entry(run.variant.method).load()
-    return method.networks_of(RunFolder(run.folder).config())
+    return method.network_attributes(RunFolder(run.folder).config())
 
 
 def is_done(run: PlannedRun, on: str) -> bool:
     """Whether all networks of a run were evaluated on the part ``on``."""
     return RunFolder(run.folder).exists() and all(
         (run.folder / evaluation_name(on, network) / "summary.json").is_file()
-        for network in networks_of(run)
+        for network in network_attributes(run)
     )
 
 
@@ -94,7 +94,7 @@ def _evaluate(run: PlannedRun, execution: Execution, console: Console) -> None:
     from semiseg.workflows.evaluate import evaluate
 
     common = execution.common
-    for network in networks_of(run):
+    for network in network_attributes(run):
         evaluate(
             run.folder, on=common.on, data=common.data, network=network, protocol=common.protocol,
             device=execution.device, threads=execution.threads, console=console,

@@ -7,7 +7,7 @@ from typing import Any
 from semiseg.data.manifest import PreparedData
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.benchmark.plan import PlannedRun
-from semiseg.workflows.benchmark.run import evaluation_name, networks_of
+from semiseg.workflows.benchmark.run import evaluation_name, network_attributes
 
 
 def make_tables(folder: Path, finished: Sequence[PlannedRun], data: PreparedData, on: str) -> str:
@@ -38,5 +38,5 @@ def rows_of(run: PlannedRun, on: str) -> list[dict[str, Any]]:
             "network": network,
             "summary": folder.read_json(f"{evaluation_name(on, network)}/summary.json"),
         }
-        for network in networks_of(run)
+        for network in network_attributes(run)
     ]
