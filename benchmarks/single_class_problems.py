@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from common import one_thread
-from semiseg.data.loader import build_loader
+from semiseg.data.loaders import build_loader
 from semiseg.data.manifest import PreparedData
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.methods.common.patches import draw_origin, shuffle_patches

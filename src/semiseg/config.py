@@ -28,7 +28,10 @@ class DataConfig(Strict):
     """The input of a network, and the geometric augmentation."""
 
     dimensions: Literal[2, 3] = Field(2, description="2: slices; 3: patches of volumes")
-    size: int = Field(224, ge=32, description="side of the network's square input, in pixels")
+    size: int = Field(224, ge=32, description="2D: slices are resized to this square, in pixels")
+    crop_size: int | None = Field(
+        None, ge=32, description="2D: side of crops at the images' own resolution, instead of size"
+    )
     patch: tuple[Side, Side, Side] | None = Field(
         None, description="3D: size of the network's input, [slices, rows, columns] in voxels"
     )
@@ -36,9 +39,11 @@ class DataConfig(Strict):
         None, description="3D: spacing of the resampled volumes, [slice, row, column] in mm"
     )
     foreground: float = Field(
-        1 / 3, ge=0, le=1, description="3D: fraction of labelled patches centred on a class"
+        1 / 3, ge=0, le=1, description="fraction of labelled crops or patches centred on a class"
     )
-    overlap: float = Field(0.5, ge=0, lt=1, description="3D: overlap of the sliding windows")
+    overlap: float = Field(
+        0.5, ge=0, lt=1, description="crops and patches: overlap of the sliding windows"
+    )
     quarter_turns_and_flips: float = Field(
         0.5, ge=0, le=1, description="probability of a random quarter turn and flip"
     )
@@ -62,20 +67,30 @@ class DataConfig(Strict):
             )
         if self.dimensions == 3 and self.crop:
             raise ValueError("crop is for slices (a patch is already a crop): leave it 0 in 3D")
+        if self.dimensions == 3 and self.crop_size is not None:
+            raise ValueError("crop_size is for slices: set data.patch in 3D")
         return self
 
     @property
+    def side(self) -> int:
+        """2D: the side of the network's square input: ``crop_size``, or ``size``."""
+        return self.crop_size or self.size
+
+    @property
     def sides(self) -> tuple[int, ...]:
-        """The size of a network's input: (size, size), or the patch."""
+        """The size of a network's input: (side, side), or the patch."""
         if self.dimensions == 2:
-            return self.size, self.size
+            return self.side, self.side
         assert self.patch is not None
         return self.patch
 
     @property
     def input_size(self) -> int | str:
-        """The input's size for tables: the side of slices, or '32 x 32 x 48'."""
-        return self.size if self.dimensions == 2 else " x ".join(map(str, self.sides))
+        """The input's size for tables: the side of slices, '96 x 96 (crops)' or '32 x 32 x 48'."""
+        if self.dimensions == 2 and self.crop_size is None:
+            return self.size
+        sides = " x ".join(map(str, self.sides))
+        return sides if self.dimensions == 3 else f"{sides} (crops)"
 
 
 class TrainingConfig(Strict):

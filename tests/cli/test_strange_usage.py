@@ -95,7 +95,7 @@ BENCH = ("benchmark", "DATA", "-o", "OUT")
         ),
         (
             (*TRAIN, "--method", "supervised", "--set", "data.size=40"),
-            ["data.size 40", "such as 32 or 48"],
+            ["side of 40 pixels", "such as 32 or 48"],
         ),
         (
             (*TRAIN, "--method", "mcsc", "--set", "mcsc.labelled_contrast_until=9",

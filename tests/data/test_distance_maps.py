@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from semiseg.config import DataConfig
 from semiseg.data.batch import Batch
 from semiseg.data.distance_maps import distance_maps, signed_distance
-from semiseg.data.loader import build_loader
+from semiseg.data.loaders import build_loader
 from semiseg.data.manifest import PreparedData
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.testing.data import write_volumes

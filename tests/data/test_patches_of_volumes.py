@@ -10,7 +10,7 @@ import torch
 from semiseg.config import DataConfig
 from semiseg.data.augment import apply_geometry, draw_movements, reach, to_matrices
 from semiseg.data.batch import Batch
-from semiseg.data.loader import build_loader
+from semiseg.data.loaders import build_loader
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.data.patches import PatchLoader
 from semiseg.data.resampling import resample_labels

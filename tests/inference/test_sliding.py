@@ -14,8 +14,9 @@ from semiseg.data.resampling import resample
 from semiseg.data.task import normalise
 from semiseg.errors import UserError
 from semiseg.inference.predictor import Predictor
+from semiseg.inference.predictors import build_predictor
 from semiseg.inference.sliding import slide, window_starts, window_weights
-from semiseg.inference.volumes import FLIPS, VolumePredictor, build_predictor
+from semiseg.inference.volumes import FLIPS, VolumePredictor
 from semiseg.testing.data import write_volumes
 
 CONFIG = DataConfig(dimensions=3, patch=(8, 16, 16))

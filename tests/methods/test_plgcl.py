@@ -395,7 +395,7 @@ def test_mixed_precision_leaves_the_ranking_alone(similarity: plgcl.Similarity) 
 
 @pytest.mark.parametrize("size", [100, 32, 48])
 def test_a_size_without_windows_says_what_fits(size: int) -> None:
-    with pytest.raises(UserError, match=rf"data.size {size} does not fit plgcl") as error:
+    with pytest.raises(UserError, match=rf"side of {size} pixels .* does not fit plgcl") as error:
         check_size(size, 16)
     lower, upper = str(error.value).rpartition("such as ")[2].rstrip(".").split(" or ")
     for fits in (int(lower), int(upper)):

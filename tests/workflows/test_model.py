@@ -16,7 +16,7 @@ from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.data.task import Intensity, Task
 from semiseg.errors import UserError
-from semiseg.inference.volumes import build_predictor
+from semiseg.inference.predictors import build_predictor
 from semiseg.workflows.model import Model
 
 RNG = np.random.default_rng(0)

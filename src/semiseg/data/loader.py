@@ -13,7 +13,6 @@ from semiseg.data.augment import apply_geometry, draw_geometry
 from semiseg.data.batch import Batch
 from semiseg.data.distance_maps import stacked_maps
 from semiseg.data.manifest import Case, PreparedData
-from semiseg.data.patches import PatchLoader
 from semiseg.data.sampler import Sampler
 from semiseg.data.task import normalise
 
@@ -118,22 +117,3 @@ class BatchLoader:
         if self.distance_maps:  # in pixels, because slices are resized
             maps = stacked_maps(codes, self.classes, [None] * len(codes))
         return Batch(moved, codes.long(), maps)
-
-
-def build_loader(
-    data: PreparedData,
-    labelled: Sequence[Case],
-    unlabelled: Sequence[Case],
-    counts: tuple[int, int],
-    config: DataConfig,
-    seed: int,
-    rank: int = 0,
-    ranks: int = 1,
-    distance_maps: bool = False,
-) -> BatchLoader | PatchLoader:
-    """A loader of slices or of patches, by ``config.dimensions``.
-
-    ``distance_maps``: whether to fill `Batch.distance_maps`, computed from the augmented labels.
-    """
-    loader = BatchLoader if config.dimensions == 2 else PatchLoader
-    return loader(data, labelled, unlabelled, counts, config, seed, rank, ranks, distance_maps)

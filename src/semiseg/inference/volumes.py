@@ -13,7 +13,7 @@ from semiseg.config import DataConfig
 from semiseg.data.resampling import new_shape, resample
 from semiseg.data.task import Bounds, Task, bounds_of, normalise
 from semiseg.errors import UserError
-from semiseg.inference.predictor import Predictor, Resampling, check_channels
+from semiseg.inference.predictor import Resampling, check_channels
 from semiseg.inference.sliding import slide
 
 FLIPS = tuple(
@@ -129,20 +129,3 @@ class VolumePredictor:
 def _nearest(values: Tensor, shape: tuple[int, ...]) -> Tensor:
     codes = values.argmax(0)[None, None].float()
     return F.interpolate(codes, shape, mode="nearest-exact")[0, 0].long()
-
-
-AnyPredictor = Predictor | VolumePredictor
-
-
-def build_predictor(
-    logits: Callable[[Tensor], Tensor],
-    task: Task,
-    config: DataConfig,
-    device: torch.device | str = "cpu",
-    flips: bool = False,
-    resampling: Resampling = "probabilities",
-) -> AnyPredictor:
-    """Build a predictor for slices or volumes from a run's ``data`` section."""
-    if config.dimensions == 3:
-        return VolumePredictor(logits, task, config, device, flips, resampling)
-    return Predictor(logits, task, config.size, device, flips, resampling)

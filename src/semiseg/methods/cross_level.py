@@ -108,7 +108,7 @@ class CrossLevel(Method):
     def derived_settings(cls, config: RunConfig) -> Sequence[DerivedSetting]:
         """See `Method`."""
         n = cls.Options.model_validate(config.options).patches  # type: ignore[attr-defined]
-        size = config.data.size
+        size = config.data.side
         reason = f"{n} x {n} cells of {size // n} pixels in {size} x {size}"
         return (DerivedSetting("cross-level.patches", n, reason),)
 
@@ -117,8 +117,8 @@ class CrossLevel(Method):
         super().__init__(task, config)
         o: CrossLevelOptions = self.options
         self.add_network()
-        check_size(config.data.size, o.patches, self.network.encoder.reductions[-1])
-        cell = config.data.size // o.patches
+        check_size(config.data.side, o.patches, self.network.encoder.reductions[-1])
+        cell = config.data.side // o.patches
         check_patch(self.network, cell, o.network)
         # with two classes only the foreground is compared, as with one sigmoid channel
         self.binary = len(task.classes) == 2
@@ -200,6 +200,6 @@ def check_size(size: int, n: int, coarsest: int = 16) -> None:
     fitting = [str(k) for k in range(2, size // cell + 1) if size % (cell * k) == 0]
     also = f", or cross-level.patches={joined(fitting, 'or')}" if fitting else ""
     raise UserError(
-        f"data.size {size} cannot be cut into {n} x {n} patches whose side is a multiple of {cell} "
-        f"pixels: use data.size={sizes}{also}."
+        f"A side of {size} pixels (data.size or data.crop_size) cannot be cut into {n} x {n} patches "
+        f"whose side is a multiple of {cell} pixels: use {sizes}{also}."
     )

@@ -122,7 +122,7 @@ class MCSC(CrossTeaching):
     def derived_settings(cls, config: RunConfig) -> Sequence[DerivedSetting]:
         """See `Method`."""
         flat, shown = config.data.dimensions == 2, config.data.input_size
-        sides = default_sides(config.data.size) if flat else CUBES
+        sides = default_sides(config.data.side) if flat else CUBES
         return (
             DerivedSetting(
                 "mcsc.scales", list(USUAL_SCALES),
@@ -142,7 +142,7 @@ class MCSC(CrossTeaching):
         self.classes = len(task.classes)
         networks: dict[str, Segmenter] = {n: getattr(self, n) for n in self.network_names}
         flat = config.data.dimensions == 2
-        self.sides = (default_sides(config.data.size) if flat else CUBES) | (o.patch_sides or {})
+        self.sides = (default_sides(config.data.side) if flat else CUBES) | (o.patch_sides or {})
         for scale in o.scales:
             for name, network in networks.items():
                 if scale not in network.out_channels:

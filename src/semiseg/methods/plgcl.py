@@ -107,7 +107,7 @@ class PLGCL(Method):
     @classmethod
     def derived_settings(cls, config: RunConfig) -> Sequence[DerivedSetting]:
         """See `Method`."""
-        size = config.data.size
+        size = config.data.side
         return (
             DerivedSetting(
                 "plgcl's windows", f"{size // 4} pixels, every {size // 8}",
@@ -126,8 +126,8 @@ class PLGCL(Method):
             )
         self.classes = len(task.classes)
         self.student = build_network(task, config, o.network)
-        check_size(config.data.size, self.student.encoder.reductions[-1])
-        check_patch(self.student, config.data.size // 4, o.network)
+        check_size(config.data.side, self.student.encoder.reductions[-1])
+        check_patch(self.student, config.data.side // 4, o.network)
         self.teacher = frozen_copy(self.student)
         # the network whose pseudo-labels select the patches if they are not refined
         self.guide: Segmenter | None = None if o.refine else frozen_copy(self.student)
@@ -279,7 +279,7 @@ def check_size(size: int, coarsest: int) -> None:
     if size % unit or size < least:
         lower = max(size // unit * unit, least)
         raise UserError(
-            f"data.size {size} does not fit plgcl, whose patches are a quarter of the side with a stride "
-            f"of an eighth: use a multiple of {unit} of at least {least}, such as {lower} or "
-            f"{lower + unit}."
+            f"A side of {size} pixels (data.size or data.crop_size) does not fit plgcl, whose "
+            f"patches are a quarter of the side with a stride of an eighth: use a multiple of "
+            f"{unit} of at least {least}, such as {lower} or {lower + unit}."
         )

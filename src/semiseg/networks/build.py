@@ -78,7 +78,7 @@ def check_patch(network: Segmenter, side: int, name: str) -> None:
         raise UserError(
             f"The network's {len(network.encoder.reductions)} stages reduce patches of {side} pixels to one "
             f"pixel, which {name}.norm=instance cannot normalise: use {name}.norm=batch or a larger "
-            "data.size."
+            "input (data.size or data.crop_size)."
         )
 
 

@@ -54,8 +54,8 @@ def default_window(size: int, stages: int = 4) -> int:
                     return window
     lower = size // factor * factor
     raise UserError(
-        f"data.size {size} does not fit Swin-Unet: use a multiple of {factor}, "
-        f"such as {max(lower, factor)} or {lower + factor}."
+        f"A side of {size} pixels (data.size or data.crop_size) does not fit Swin-Unet: use a "
+        f"multiple of {factor}, such as {max(lower, factor)} or {lower + factor}."
     )
 
 
@@ -397,7 +397,7 @@ def find_window(size: int, config: SwinConfig) -> int:
     sides = [size // PATCH // 2**i for i in range(stages)]
     if any(side > window and side % window for side in sides):
         raise UserError(
-            f"swin.window {window} does not tile the stages of data.size {size} "
+            f"swin.window {window} does not tile the stages of an input of {size} pixels "
             f"(sides {sides}): use --set swin.window={default_window(size, stages)}."
         )
     return window

@@ -235,8 +235,9 @@ class UNet(Backbone):
         if size % factor:
             lower = size // factor * factor
             raise UserError(
-                f"data.size {size} does not fit a U-Net of {count} stages: "
-                f"use a multiple of {factor}, such as {max(lower, factor)} or {lower + factor}."
+                f"A side of {size} pixels (data.size or data.crop_size) does not fit a U-Net of "
+                f"{count} stages: use a multiple of {factor}, such as {max(lower, factor)} or "
+                f"{lower + factor}."
             )
 
     @classmethod

@@ -125,6 +125,32 @@ def write_volumes(folder: Path, spacing: Spacing = (2, 1, 1)) -> PreparedData:
     return _write(folder, task, split, draw(), without_label=("p3", "p4"))
 
 
+def write_pictures(folder: Path, shape: tuple[int, int]) -> PreparedData:
+    """Six pictures of one channel and ``shape``; p4 and p5 have no label file; p6 is for validation."""
+    task = Task(
+        name="blobs", kind="pictures", channels=1, classes=("background", "disc", "square"),
+        intensity=Intensity(kind="minmax"), median_shape=(1, *shape),
+    )  # fmt: skip
+    split = Split(
+        train=tuple(f"p{i}" for i in range(1, 6)), validation=("p6",),
+        labelled_order=("p1", "p2", "p3"),
+    )  # fmt: skip
+
+    def draw() -> Iterator[Arrays]:
+        for number in range(6):
+            rng = np.random.default_rng(number)
+            image = np.full((1, 1, *shape), 100, np.int16)
+            label = np.zeros((1, *shape), np.uint8)
+            top, left = (int(rng.integers(n - 36 + 1)) for n in shape)
+            (
+                image[0, :, top : top + 36, left : left + 32],
+                label[0, top : top + 36, left : left + 32],
+            ) = draw_slice(rng)
+            yield image, label
+
+    return _write(folder, task, split, draw(), without_label=("p4", "p5"))
+
+
 def _write(
     folder: Path, task: Task, split: Split, cases: Iterator[Arrays], without_label: tuple[str, ...]
 ) -> PreparedData:

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from semiseg.config import RunConfig, TrainingConfig
 from semiseg.data.batch import Batch
-from semiseg.data.loader import build_loader
+from semiseg.data.loaders import build_loader
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import RunFailure
-from semiseg.inference.volumes import build_predictor
+from semiseg.inference.predictors import build_predictor
 from semiseg.methods.base import Method, Step
 from semiseg.training.checkpoints import load_checkpoint, save_checkpoint, save_weights
 from semiseg.training.logs import Logs

@@ -65,7 +65,7 @@ def rate_factor(step: int, total: int, warmup: float, power: float | None) -> fl
     rising = round(warmup * total)
     if step < rising:
         return (step + 1) / rising
-    part = (step - rising) / max(total - rising, 1)
+    part = min((step - rising) / max(total - rising, 1), 1.0)  # timing may take more steps
     return (1 + math.cos(math.pi * part)) / 2 if power is None else float((1 - part) ** power)
 
 

@@ -21,6 +21,7 @@ from semiseg.data.volumes import VolumeStore
 from semiseg.errors import UserError
 from semiseg.methods.base import DerivedSetting, Method
 from semiseg.networks.build import section_of
+from semiseg.preparation.auto_config import SIZE
 from semiseg.text import plural
 from semiseg.training.configuration import (
     choose_precision,
@@ -29,6 +30,7 @@ from semiseg.training.configuration import (
     with_training,
 )
 from semiseg.training.patients import Cases, cases_of, choose_patients
+from semiseg.training.resolution import choose_crops
 from semiseg.training.run_folder import RunSplit
 
 
@@ -59,7 +61,7 @@ def plan_training(
     """Resolve the configuration, choose the patients, count the iterations, choose the precision.
 
     Without a preset and without ``sections``, a machine without a GPU uses the preset for small
-    machines.
+    machines, and slices are cropped instead of resized where resizing would lose structures.
 
     Args:
         data: the prepared data.
@@ -76,6 +78,8 @@ def plan_training(
     resolved = resolve_config(data.manifest, method, preset, settings, sections, small)
     split = choose_patients(data, labelled, labelled_seed)
     cases = cases_of(data, split)
+    if preset is None and sections is None and resolved.origins.get(SIZE) != "--set":
+        resolved = choose_crops(resolved, data, cases.labelled)
     resolved = _absolute(choose_precision(count_iterations(resolved, cases), device))
     return Plan(resolved, split, cases)
 

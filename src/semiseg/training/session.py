@@ -15,7 +15,7 @@ import torch
 from semiseg import methods
 from semiseg.config import RunConfig
 from semiseg.console import Console, Quiet
-from semiseg.data.loader import build_loader
+from semiseg.data.loaders import build_loader
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.methods.base import Method, Step

@@ -7,7 +7,7 @@ import numpy as np
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.evaluation.classes import without_ignored
 from semiseg.evaluation.overlap import dice
-from semiseg.inference.volumes import AnyPredictor
+from semiseg.inference.predictors import AnyPredictor
 
 
 def validation_dice(

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from semiseg.config import DataConfig
 from semiseg.console import Console
+from semiseg.data.crops import pixels_by_class, read_crop
 from semiseg.data.evenly_spaced import evenly_spaced
 from semiseg.data.loader import SliceCache, slices_of
 from semiseg.data.manifest import Case, PreparedData
@@ -166,7 +167,9 @@ def _spaces(
     config = run.config()
     method = load_method(run, weights, where)
     cases = part_of(run, data, on)
-    choose = _slices if config.data.dimensions == 2 else _patches
+    choose = _slices if config.data.crop_size is None else _crops
+    if config.data.dimensions == 3:
+        choose = _patches
     chosen = choose(data, cases, config.data, images)
     if not chosen:
         raise UserError(
@@ -187,14 +190,33 @@ def _slices(
     data: PreparedData, cases: Sequence[Case], config: DataConfig, count: int
 ) -> list[Example]:
     """Slices with foreground, evenly spaced over the cases."""
+    cache = SliceCache(data, config.size, config.cache_mb)
+    return [cache.get(case, index, True) for case, index in _with_foreground(data, cases, count)]
+
+
+def _with_foreground(
+    data: PreparedData, cases: Sequence[Case], count: int
+) -> list[tuple[Case, int]]:
     found = [
         (case, index)
         for case, index in slices_of(cases)
         # ignored pixels become 0, as the background
         if np.any(np.asarray(data.label(case.identifier)[index]) % IGNORE_INDEX)
     ]
-    cache = SliceCache(data, config.size, config.cache_mb)
-    return [cache.get(*found[i], True) for i in evenly_spaced(len(found), count)]
+    return [found[i] for i in evenly_spaced(len(found), count)]
+
+
+def _crops(
+    data: PreparedData, cases: Sequence[Case], config: DataConfig, count: int
+) -> list[Example]:
+    """One crop per slice with foreground, centred on it, for evenly spaced slices."""
+    store = VolumeStore(data, None, 0)
+    side, chosen = config.side, []
+    for case, index in _with_foreground(data, cases, count):
+        pixels = pixels_by_class(data.label_slice(case.identifier, index), len(data.task.classes))
+        centre = np.concatenate(pixels).mean(0).round().astype(np.int64)
+        chosen.append(read_crop(store, (case, index), centre - side // 2, (side, side), True))
+    return chosen
 
 
 def _patches(

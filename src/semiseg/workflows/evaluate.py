@@ -22,7 +22,7 @@ from semiseg.evaluation.protocols import (
 )
 from semiseg.evaluation.summary import Summary, summarise, write_csv, write_json
 from semiseg.evaluation.table import table_lines
-from semiseg.inference.volumes import AnyPredictor
+from semiseg.inference.predictors import AnyPredictor
 from semiseg.text import plural
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.loading import choose_network, is_same, load_predictor, open_data, part_of

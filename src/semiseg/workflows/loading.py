@@ -10,7 +10,7 @@ from semiseg.config import RunConfig
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.errors import UserError, unknown
 from semiseg.inference.predictor import Resampling
-from semiseg.inference.volumes import AnyPredictor, build_predictor
+from semiseg.inference.predictors import AnyPredictor, build_predictor
 from semiseg.methods.base import Method
 from semiseg.networks.build import without_pretrained
 from semiseg.training.checkpoints import load_weights

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.inference.axes import as_slices
-from semiseg.inference.volumes import AnyPredictor
+from semiseg.inference.predictors import AnyPredictor
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.inputs import as_inputs, find_images
 from semiseg.workflows.loading import choose_network, load_predictor

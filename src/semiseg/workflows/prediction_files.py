@@ -8,7 +8,7 @@ from semiseg.data.volume import Volume
 from semiseg.formats import format_of, stem_of, suffix_of
 from semiseg.formats.base import Reference
 from semiseg.inference.cleaning import keep_largest
-from semiseg.inference.volumes import AnyPredictor
+from semiseg.inference.predictors import AnyPredictor
 
 
 def write_prediction(

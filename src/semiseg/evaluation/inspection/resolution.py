@@ -24,7 +24,8 @@ def resolution(classes: Sequence[ClassFacts], size: int) -> list[Finding]:
         if low:
             said.append(f"has an upper bound of {item.upper_bound:.3f} for the mean Dice")
         sentence = (
-            f"{item.name} {' and '.join(said)} {at}; train at a larger input with --set "
+            f"{item.name} {' and '.join(said)} {at}; train on crops at the images' "
+            f"own resolution with --set data.crop_size={size}, or at a larger input with --set "
             f"data.size={min(2 * size, 512)}."
         )
         out.append(Finding("tiny-structures" if tiny else "low-upper-bound", "minor", sentence))

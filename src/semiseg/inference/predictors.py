@@ -1,0 +1,30 @@
+"""The predictor of a configuration: resized slices, crops of slices, or volumes."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from semiseg.config import DataConfig
+from semiseg.data.task import Task
+from semiseg.inference.crops import CropPredictor
+from semiseg.inference.predictor import Predictor, Resampling
+from semiseg.inference.volumes import VolumePredictor
+
+AnyPredictor = Predictor | CropPredictor | VolumePredictor
+
+
+def build_predictor(
+    logits: Callable[[Tensor], Tensor],
+    task: Task,
+    config: DataConfig,
+    device: torch.device | str = "cpu",
+    flips: bool = False,
+    resampling: Resampling = "probabilities",
+) -> AnyPredictor:
+    """Build a predictor for resized slices, crops or volumes from a run's ``data`` section."""
+    if config.dimensions == 3:
+        return VolumePredictor(logits, task, config, device, flips, resampling)
+    if config.crop_size is not None:
+        return CropPredictor(logits, task, config, device, flips, resampling)
+    return Predictor(logits, task, config.size, device, flips, resampling)
