@@ -23,7 +23,7 @@ from semiseg.errors import RunFailure, UserError
 from semiseg.losses import dice
 from semiseg.methods import cross_teaching
 from semiseg.methods.base import Method, Step
-from semiseg.testing.data import small_settings
+from semiseg.testing.data import small_settings, write_volumes
 from semiseg.training import loop
 from semiseg.training.configuration import choose_precision, resolve_config
 from semiseg.training.logs import read_csv
@@ -301,8 +301,8 @@ def test_the_configuration_survives_its_file(small_data: PreparedData) -> None:
         ("mcsc", ["training.labelled_batch_size=4"], {}, r"training\.batch_size"),
         ("supervised", [], {"labelled": "9"}, "at most 4"),
         ("mcsc", [], {"labelled": "5"}, "at most 4"),
-        ("mcsc", ["data.size=40"], {}, r"data\.size 40 .* 32 or 64"),
-        ("mcsc", ["data.size=48"], {}, r"data\.size 48 .* 32 or 64"),
+        ("mcsc", ["data.size=40"], {}, r"side of 40 pixels .* 32 or 64"),
+        ("mcsc", ["data.size=48"], {}, r"side of 48 pixels .* 32 or 64"),
         ("mcsk", [], {}, "did you mean 'mcsc'"),
         ("mcsc", ["mcsc.temprature=1"], {}, r"mcsc\.temperature"),
         ("supervised", ["training.iterations=0"], {}, r"iterations"),
@@ -444,6 +444,16 @@ def test_precision_follows_the_device(
     assert resolved.origins["training.precision"] == f"the device, {origin}"
     said = resolve_config(small_data.manifest, "supervised", None, ["training.precision=32-true"])
     assert choose_precision(said, torch.device(device)) == said
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_mixed_precision_of_volumes_on_a_cpu_is_refused(tmp_path: Path, precision: str) -> None:
+    data = write_volumes(tmp_path / "data")
+    settings = [*small_settings("supervised", 3), f"training.precision={precision}"]
+    with pytest.raises(UserError, match="wrong gradients for volumes on a CPU"):
+        train(data.folder, tmp_path / "run", method="supervised", labelled="2",
+              settings=settings, device="cpu", console=Quiet())  # fmt: skip
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_class_that_no_labelled_case_shows_is_named(

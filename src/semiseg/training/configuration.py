@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from semiseg import methods, networks, presets
-from semiseg.config import KnownSections, Layer, Resolved, parse_assignments, resolve
+from semiseg.config import KnownSections, Layer, Resolved, RunConfig, parse_assignments, resolve
 from semiseg.data.loader import labelled_slices_of
 from semiseg.data.manifest import Decision, Manifest
 from semiseg.data.task import Task
@@ -155,6 +155,21 @@ def choose_precision(resolved: Resolved, device: torch.device) -> Resolved:
         return resolved
     precision, origin = auto_precision(device, resolved.config.data.dimensions)
     return with_training(resolved, "precision", precision, origin)
+
+
+def check_precision(config: RunConfig, device: torch.device) -> None:
+    """Check that the precision gives right gradients on ``device``.
+
+    Raises:
+        UserError: for mixed precision of volumes on a CPU. There torch's bf16 gradient of 3D
+            convolutions on small maps depends on freed memory.
+    """
+    mixed = config.training.precision not in ("auto", "32-true")
+    if mixed and device.type == "cpu" and config.data.dimensions == 3:
+        raise UserError(
+            f"training.precision={config.training.precision} gives wrong gradients for volumes on a CPU: "
+            "use training.precision=32-true, or a GPU."
+        )
 
 
 def auto_precision(device: torch.device, dimensions: int) -> tuple[str, str]:

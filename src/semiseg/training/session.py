@@ -23,6 +23,8 @@ from semiseg.stopping import Stop, listening
 from semiseg.text import duration, plural
 from semiseg.training.allocator import keep_freed_memory
 from semiseg.training.checkpoints import newest_step
+from semiseg.training.configuration import check_precision
+from semiseg.training.device import torch_device
 from semiseg.training.fabric import make_fabric, world_size
 from semiseg.training.initial_weights import load_initial_weights
 from semiseg.training.loop import Hooks, batch_counts, fit, train_step
@@ -87,6 +89,7 @@ class Session:
         """
         if threads is not None:
             torch.set_num_threads(threads)
+        check_precision(config, torch_device(device))
         keep_freed_memory()
         self.data, self.config, self.cases = data, config, cases
         check_volumes(data, cases, config)
