@@ -263,6 +263,16 @@ def volumes(folder: Path, ending: str = ".nrrd", cases: int = 5) -> None:
         write_volume(folder / "labels" / f"block_{number}{ending}", label, affine)
 
 
+def ct(folder: Path, cases: int = 7) -> None:
+    """Folders images and labels of CTs: air, bone, and classes in each case at other intensities."""
+    for number in range(cases):
+        label = blocks(number)
+        image = scan_of(label, number) + 10 * number
+        image[:4], image[-3:] = -1000, 1200
+        save(folder / "images" / f"ct_{number}.nii.gz", image, oblique())
+        save(folder / "labels" / f"ct_{number}.nii.gz", np.where(image < 1000, label, 0), oblique())
+
+
 def suffixed(folder: Path, cases: int = 8) -> None:
     """One folder of NAME.nii.gz beside NAME_seg.nii.gz; the last case is ignored."""
     for number in range(cases):

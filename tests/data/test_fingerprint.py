@@ -35,6 +35,7 @@ def fingerprint(volumes: list[Volume], spacing: tuple[float, float, float] | Non
         shapes,
         [spacing] * len(volumes),
         3,
+        [True] * len(volumes),
     )
 
 

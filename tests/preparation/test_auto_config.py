@@ -37,7 +37,9 @@ def found(low: int, high: int) -> Fingerprint:
     label = np.zeros((4, 20, 20), np.uint8)
     label[1:3, 5:15, 5:15] = 1
     image[:, 0][label > 0] = np.linspace(20, 120, 200).round()
-    return summarise([measures_of(Volume(image, label))], [{1: 200}], [(4, 20, 20)], [None], 2)
+    return summarise(
+        [measures_of(Volume(image, label))], [{1: 200}], [(4, 20, 20)], [None], 2, [True]
+    )
 
 
 @pytest.mark.parametrize(
@@ -250,13 +252,13 @@ def test_a_training_says_what_follows_from_its_own_input(small_data: PreparedDat
     split = choose_patients(small_data, "2", None)
     cases = cases_of(small_data, split)
     resolved = resolve_config(small_data.manifest, "mcsc", None, words)
-    said = "\n".join(describe(small_data, Plan(resolved, split, cases)))
+    said = "\n".join(describe(Plan(resolved, split, cases, small_data)))
     assert "mcsc.patch_sides = {1: 8, 8: 6}  (from the input: 19/224 of the side" in said
     assert "96 is halved 4 times, to 6" in said
     assert "plgcl" not in said
     resolved = resolve_config(
         small_data.manifest, "mcsc", None, [*words, "mcsc.patch_sides={1: 5}"]
     )
-    said = "\n".join(describe(small_data, Plan(resolved, split, cases)))
+    said = "\n".join(describe(Plan(resolved, split, cases, small_data)))
     assert "mcsc.patch_sides = {'1': 5}  (from --set)" in said
     assert "19/224" not in said

@@ -44,9 +44,9 @@ def plan(
 def test_thin_structures_are_cropped_and_the_reason_is_said(data: PreparedData) -> None:
     found = plan(data)
     assert found.config.data.crop_size == found.config.data.side == 96
-    (line,) = [line for line in describe(data, found) if "data.crop_size" in line]
+    (line,) = [line for line in describe(found) if "data.crop_size" in line]
     assert "resized to 96 x 96, disc would be 1.0 pixels wide" in line
-    assert not any("data.size =" in line for line in describe(data, found))
+    assert not any("data.size =" in line for line in describe(found))
 
 
 def test_wide_structures_are_resized(data: PreparedData) -> None:

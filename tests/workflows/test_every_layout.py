@@ -10,16 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import dicom_files
 import replicas
 from semiseg.console import Quiet
+from semiseg.data.loaders import build_loader
 from semiseg.data.manifest import PreparedData
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.data.volume import Volume
 from semiseg.datasets import LAYOUTS, detect
 from semiseg.datasets.base import Options, SourceCase
 from semiseg.errors import UserError
+from semiseg.preparation import reading
 from semiseg.testing.data import small_settings
+from semiseg.training.plan import Plan, plan_training
 from semiseg.workflows.evaluate import evaluate
 from semiseg.workflows.predict import predict
 from semiseg.workflows.prepare import prepare
@@ -76,6 +81,7 @@ REPLICAS = {
     "volumes, .nhdr": Replica(
         "volumes", functools.partial(replicas.volumes, ending=".nhdr"), "images"
     ),
+    "volumes, CT": Replica("volumes", replicas.ct, "images"),
     "volumes by suffix": Replica("volumes", replicas.suffixed, "block7_ED.nii.gz"),
     "volumes of 3D Slicer": Replica("volumes", replicas.slicer, "p0.nrrd"),
     "pictures by suffix, turned": Replica("pictures", replicas.turned, "IMG0.jpg"),
@@ -163,3 +169,42 @@ def test_the_whole_way(replica: Replica, tmp_path: Path) -> None:
     result = predict(run, [base / replica.images], tmp_path / "masks", console=Quiet())
     assert result.written > 0
     assert not result.failed
+
+
+def test_labels_outside_the_training_decide_nothing(
+    replica: Replica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Configuration, scaling and first batch stay if the labels of all other cases change."""
+    source = written(replica, tmp_path / "source")
+
+    def plan(name: str) -> Plan:
+        prepare(source, tmp_path / name, console=Quiet(), **replica.options)
+        data = PreparedData(tmp_path / name)
+        return plan_training(data, "supervised", "1", None, None, (), torch.device("cpu"))
+
+    true = plan("true")
+    own = {case.source for case in true.cases.labelled}
+    measure = reading.measure
+
+    def poisoned(case: SourceCase, volume: Volume, *rest: Any) -> Any:
+        """One voxel of each class in place of the label, where the image is darkest."""
+        label = volume.label
+        if label is not None and case.source not in own:
+            codes = np.unique(label[label != IGNORE_INDEX])
+            flat = np.zeros_like(label).ravel()
+            flat[np.argsort(volume.image[:, 0].ravel())[: len(codes)]] = codes
+            volume = dataclasses.replace(volume, label=flat.reshape(label.shape))
+        return measure(case, volume, *rest)
+
+    monkeypatch.setattr(reading, "measure", poisoned)
+    other = plan("poisoned")
+    assert other.split == true.split
+    assert other.config == true.config
+    assert other.data.task == true.data.task
+    batches = [
+        build_loader(
+            one.data, one.cases.labelled, one.cases.unlabelled, (2, 0), one.config.data, 0
+        )(0)
+        for one in (true, other)
+    ]
+    assert torch.equal(batches[0].images, batches[1].images)

@@ -109,9 +109,9 @@ class Fingerprint(Frozen):
         spacing: in mm; None if the format stores none.
         anisotropy: median slice distance divided by the median spacing within slices.
         image: intensities of each channel, medians over cases.
-        foreground: the same within the masks; None without foreground.
-        shares: fraction of the labelled voxels in each class.
-        present: number of labelled cases that contain each class.
+        foreground: the same within the masks of the training part; None without foreground.
+        shares: fraction of the labelled voxels of the training part in each class.
+        present: number of labelled training cases that contain each class.
         hounsfield: whether intensities look like those of a CT (whole numbers with air and bone).
     """
 
@@ -131,8 +131,11 @@ def summarise(
     shapes: Sequence[tuple[int, int, int]],
     spacings: Sequence[tuple[float, float, float] | None],
     classes: int,
+    training: Sequence[bool],
 ) -> Fingerprint:
     """The fingerprint of a data set.
+
+    Of labels, only those of the training part are used.
 
     Args:
         measures: measures of each case.
@@ -140,6 +143,7 @@ def summarise(
         shapes: [D, H, W] of each case.
         spacings: (slice, row, column) in mm of each case.
         classes: number of classes, including the background.
+        training: whether each case belongs to the training part.
     """
     known = [spacing for spacing in spacings if spacing is not None]
     spacing = Spread.of(known) if known else None
@@ -147,8 +151,17 @@ def summarise(
     if spacing is not None:
         between, *within = spacing.median
         anisotropy = between / (sum(within) / 2)
-    marked = [m.foreground for m in measures if m.foreground is not None]
-    counts = np.array([[(v or {}).get(code, 0) for code in range(classes)] for v in voxels])
+    marked = [
+        m.foreground
+        for m, own in zip(measures, training, strict=True)
+        if own and m.foreground is not None
+    ]
+    counts = np.array(
+        [
+            [(v or {}).get(code, 0) if own else 0 for code in range(classes)]
+            for v, own in zip(voxels, training, strict=True)
+        ]
+    )
     total = counts.sum(0)
     middle = tuple(Intensities.median(c) for c in zip(*(m.image for m in measures), strict=True))
     return Fingerprint(

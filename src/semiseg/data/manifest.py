@@ -8,8 +8,10 @@
     DATA/records.jsonl          source files and options of each case (`semiseg.preparation.records`)
 """
 
+import copy
 import functools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semiseg.data.fingerprint import Fingerprint
 from semiseg.data.identifiers import flaw_of
-from semiseg.data.task import Bounds, Task
+from semiseg.data.task import Bounds, Intensity, Task, window_between
 from semiseg.errors import UserError
 from semiseg.files import atomic_write
 
@@ -43,6 +45,9 @@ class Case(BaseModel):
     source: str = ""
     unlabelled_slices: tuple[int, ...] = ()
     """Slices of a labelled case whose label is all ``IGNORE_INDEX``. They train as unlabelled."""
+    window: tuple[float, float] | None = None
+    """0.5 and 99.5 percent of the intensities of the labelled classes, only in a CT whose window
+    follows the labels of each training."""
 
     @property
     def slices(self) -> int:
@@ -161,6 +166,25 @@ class PreparedData:
         found = [case for patient in patients for case in by_patient.get(patient, [])]
         return [case for case in found if labelled is None or case.labelled is labelled]
 
+    def with_intensity(self, intensity: Intensity) -> "PreparedData":
+        """The same data, scaled by the window ``intensity``."""
+        task = self.task.model_copy(update={"intensity": intensity})
+        bounds = {"bounds": (intensity.low, intensity.high)}
+        cases = tuple(case.model_copy(update=bounds) for case in self.manifest.cases)
+        view = copy.copy(self)
+        vars(view).pop("cases", None)
+        view.manifest = self.manifest.model_copy(update={"task": task, "cases": cases})
+        return view
+
+    def bounds_of(self, case: Case, intensity: Intensity) -> Bounds | None:
+        """The bounds of a case for a network whose input is scaled by ``intensity``.
+
+        None if these data are scaled in another way: the bounds are then measured on the image.
+        """
+        if intensity.kind == "window":
+            return intensity.low, intensity.high
+        return case.bounds if intensity == self.task.intensity else None
+
     def image(self, identifier: str) -> NDArray[np.generic]:
         """[D, C, H, W], as stored, memory-mapped."""
         return self._array("images", identifier)
@@ -215,6 +239,15 @@ class PreparedData:
         except (OSError, ValueError):
             raise UserError(f"{path} is missing or damaged: prepare the data again.") from None
         return array
+
+
+def window_of(cases: Sequence[Case]) -> Intensity | None:
+    """The window of a CT by the labels of ``cases``: medians of their windows; None without any."""
+    windows = [case.window for case in cases if case.window is not None]
+    if not windows:
+        return None
+    low, high = np.median(windows, axis=0)
+    return window_between(float(low), float(high))
 
 
 def _unreadable(path: Path) -> str:

@@ -49,6 +49,12 @@ class Intensity(BaseModel):
         return self.kind in ("percentile", "window")
 
 
+def window_between(low: float, high: float) -> Intensity:
+    """A window in whole numbers, at least 1 wide."""
+    first, last = float(round(low)), float(round(high))
+    return Intensity(kind="window", low=first, high=max(last, first + 1))
+
+
 class Task(BaseModel):
     """A task: created by ``prepare``, stored with the data, and copied into each run.
 

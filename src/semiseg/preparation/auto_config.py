@@ -10,7 +10,7 @@ from typing import Any
 
 from semiseg.data.fingerprint import Fingerprint
 from semiseg.data.manifest import Decision, Manifest
-from semiseg.data.task import Intensity, Task
+from semiseg.data.task import Intensity, Task, window_between
 from semiseg.errors import UserError
 
 SMALLEST, LARGEST = 64, 256
@@ -60,12 +60,11 @@ def decide_intensity(suggested: Intensity, found: Fingerprint) -> tuple[Intensit
     """
     if found.hounsfield and found.foreground is not None:
         of_class = found.foreground[0].percentiles
-        low, high = float(round(of_class[0])), float(round(of_class[-1]))
-        if high > low:
-            return Intensity(kind="window", low=low, high=high), (
-                "whole numbers with air and bone indicate a CT: the window is that of the classes (0.5 "
-                "to 99.5 percent of their voxels)"
-            )
+        return window_between(of_class[0], of_class[-1]), (
+            "whole numbers with air and bone indicate a CT: the window is that of the classes (0.5 "
+            "to 99.5 percent of their voxels in the training part; each training uses that of its own "
+            "labelled cases)"
+        )
     return suggested, (
         "not recognised as CT (whole numbers with air and bone), so each image is scaled by its own "
         "percentiles; --intensity window:LOW:HIGH sets a common scale"

@@ -117,15 +117,17 @@ class ManifestBuilder:
             [(c.shape[0], *c.shape[2:]) for c in self.cases],
             [case.spacing for case in self.cases],
             len(classes),
+            [case.patient in split.train for case in self.cases],
         )
         intensity, why = self.scan.intensity, self.why
         cases = self.cases
         if self.scan.by_data:
             intensity, why = decide_intensity(intensity, found)
             if intensity.kind == "window":
+                bounds = {"bounds": (intensity.low, intensity.high)}
                 cases = [
-                    case.model_copy(update={"bounds": (intensity.low, intensity.high)})
-                    for case in cases
+                    case.model_copy(update={**bounds, "window": _window(record)})
+                    for case, record in zip(cases, self.records, strict=True)
                 ]
         task = Task(
             name=self.scan.name,
@@ -185,3 +187,11 @@ class ManifestBuilder:
                 f"unused because in no part of the split: {plural(len(outside), 'patient')}."
             )
         return notes
+
+
+def _window(record: Record) -> tuple[float, float] | None:
+    """0.5 and 99.5 percent of the intensities of a case's classes."""
+    if record.measures.foreground is None:
+        return None
+    low, *_, high = record.measures.foreground[0].percentiles
+    return low, high

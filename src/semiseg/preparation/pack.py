@@ -24,7 +24,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semiseg.data.identifiers import flaw_of
-from semiseg.data.manifest import Case, Manifest, PreparedData
+from semiseg.data.manifest import Case, Manifest, PreparedData, window_of
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.formats.sizes import DEFLATE, free_memory
@@ -56,6 +56,7 @@ def write_pack(path: Path, data: PreparedData, manifest: Manifest, bits: Bits) -
     """
     codings: dict[str, Coding] = {}
     digests: dict[str, str] = {}
+    follows = window_of(manifest.cases) is not None
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as file:
 
         def put(name: str, content: bytes) -> None:
@@ -66,7 +67,9 @@ def write_pack(path: Path, data: PreparedData, manifest: Manifest, bits: Bits) -
 
         for case in manifest.cases:
             image = data.image(case.identifier)
-            coding = choose(image, case.bounds if manifest.task.intensity.clips else None, bits)
+            # a training may use another window where the window follows its labels
+            clips = manifest.task.intensity.clips and not follows
+            coding = choose(image, case.bounds if clips else None, bits)
             codings[case.identifier] = coding
             put(f"images/{case.identifier}", to_bytes(coding.codes(image)))
             if case.labelled:

@@ -14,7 +14,7 @@ import torch
 from semiseg import methods, networks
 from semiseg.config import Resolved, RunConfig
 from semiseg.data.loader import unlabelled_slices_of
-from semiseg.data.manifest import PreparedData
+from semiseg.data.manifest import PreparedData, window_of
 from semiseg.data.splits import counted
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.data.volumes import VolumeStore
@@ -41,6 +41,8 @@ class Plan:
     resolved: Resolved
     split: RunSplit
     cases: Cases
+    data: PreparedData
+    """The data as the training scales them."""
 
     @property
     def config(self) -> RunConfig:
@@ -78,10 +80,14 @@ def plan_training(
     resolved = resolve_config(data.manifest, method, preset, settings, sections, small)
     split = choose_patients(data, labelled, labelled_seed)
     cases = cases_of(data, split)
+    window = window_of(cases.labelled)
+    if window is not None:  # of these labels alone
+        data = data.with_intensity(window)
+        cases = cases_of(data, split)
     if preset is None and sections is None and resolved.origins.get(SIZE) != "--set":
         resolved = choose_crops(resolved, data, cases.labelled)
     resolved = _absolute(choose_precision(count_iterations(resolved, cases), device))
-    return Plan(resolved, split, cases)
+    return Plan(resolved, split, cases, data)
 
 
 def _absolute(resolved: Resolved) -> Resolved:
@@ -160,10 +166,10 @@ def derived_settings(config: RunConfig) -> list[DerivedSetting]:
     return [*found, *methods.entry(config.method).load().derived_settings(config)]
 
 
-def describe(data: PreparedData, plan: Plan) -> list[str]:
+def describe(plan: Plan) -> list[str]:
     """Describe a plan in lines: its cases, and every value that is not a default with its origin."""
     resolved, split, cases = plan.resolved, plan.split, plan.cases
-    kind, name = data.task.kind, resolved.config.method
+    kind, name = plan.data.task.kind, resolved.config.method
     ignored = _unlabelled_slices(resolved.config, cases)
     without = f", {plural(ignored, 'slice')} of them without a label" if ignored else ""
     unlabelled = counted(cases.unlabelled, kind) if cases.unlabelled else "none"
@@ -182,6 +188,9 @@ def describe(data: PreparedData, plan: Plan) -> list[str]:
         f"unlabelled: {unlabelled}",
         validation,
     ]
+    if window_of(cases.labelled) is not None:
+        words = plan.data.task.intensity.words
+        lines.append(f"intensities: {words} (the window of the classes in the labelled cases)")
     dump = resolved.config.model_dump(mode="json")
     sections = {**dump, **dump["networks"], name: dump["options"]}
     for option, origin in resolved.origins.items():

@@ -149,14 +149,15 @@ def score_prepared(
     image = np.asarray(data.image(case.identifier))
     reference = np.asarray(data.label(case.identifier))
     classes = data.task.classes
+    bounds = data.bounds_of(case, predictor.task.intensity)
     if data.task.kind == "volumes":
-        prediction = predictor.predict(image, case.bounds, case.spacing)
+        prediction = predictor.predict(image, bounds, case.spacing)
         return score_case(
             prediction, reference, classes, case.spacing, protocol, missing, case.identifier
         )
     # a protocol with its own picture size computes MAE from the probabilities at the network's size
     restored = protocol.picture_size is None
-    values = predictor.probabilities(image, case.bounds, restored)[0]  # [K, H, W]
+    values = predictor.probabilities(image, bounds, restored)[0]  # [K, H, W]
     return score_picture(
         values.argmax(0)[None], reference, classes, case.spacing, protocol, missing,
         case.identifier, values,

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from semiseg import methods
 from semiseg.config import RunConfig
-from semiseg.data.manifest import Case, PreparedData
+from semiseg.data.manifest import Case, PreparedData, window_of
 from semiseg.errors import UserError, unknown
 from semiseg.inference.predictor import Resampling
 from semiseg.inference.predictors import AnyPredictor, build_predictor
@@ -72,7 +72,7 @@ def load_method(folder: RunFolder, weights: str, device: torch.device) -> Method
 
 
 def open_data(run: RunFolder, data: Path | str | None, remedy: str) -> PreparedData:
-    """Open the prepared data of a run, or ``data`` if given.
+    """Open the prepared data of a run, or ``data`` if given; the run's data with the run's window.
 
     Raises:
         UserError: if the run's data were moved (the message ends with ``remedy``), or the folder is not
@@ -80,11 +80,19 @@ def open_data(run: RunFolder, data: Path | str | None, remedy: str) -> PreparedD
     """
     run.config()
     if data is not None:
-        return PreparedData(data)
+        given = PreparedData(data)
+        return _as_trained(run, given) if is_same(run, given) else given
     place = Path(run.read_json("run.json")["data"])
     if not (place / "manifest.json").is_file():
         raise UserError(f"The training data of {run.folder} are no longer in {place}: {remedy}.")
-    return PreparedData(place)
+    return _as_trained(run, PreparedData(place))
+
+
+def _as_trained(run: RunFolder, data: PreparedData) -> PreparedData:
+    """The run's data with the window of its training, which may follow its labels."""
+    intensity = run.task().intensity
+    follows = intensity.kind == "window" and window_of(data.manifest.cases) is not None
+    return data.with_intensity(intensity) if follows else data
 
 
 def is_same(run: RunFolder, data: PreparedData) -> bool:

@@ -183,7 +183,9 @@ def _unscored_pictures(
     out = []
     for case in [cases[place] for place in evenly_spaced(len(cases), UNSCORED)]:
         image, reference = data.image(case.identifier), np.asarray(data.label(case.identifier))
-        predicted = predictor.predict(np.asarray(image), case.bounds, case.spacing)
+        predicted = predictor.predict(
+            np.asarray(image), data.bounds_of(case, predictor.task.intensity), case.spacing
+        )
         scores = _scores(predicted, reference, len(data.task.classes))
         out.append(
             Shown(

@@ -76,8 +76,8 @@ def train(
     # under torchrun, the first process may already have created the folder
     if rank() == 0:
         check_new_folder(run.folder, overwrite, "-o")
-    session = Session(prepared, plan.config, plan.cases, device, threads, console)
-    for line in describe(prepared, plan):
+    session = Session(plan.data, plan.config, plan.cases, device, threads, console)
+    for line in describe(plan):
         session.console.info(line)
     session.load_initial_weights()
     for note in session.notes:
@@ -95,7 +95,7 @@ def train(
     if session.fabric.is_global_zero:
         if overwrite and run.folder.exists():
             clear_folder(run.folder)
-        run.create(plan.config, prepared.task, plan.split, session.facts(plan.resolved.origins))
+        run.create(plan.config, plan.data.task, plan.split, session.facts(plan.resolved.origins))
     session.fabric.barrier()
     return session.fit(run, seconds)
 
@@ -114,7 +114,7 @@ def measure_step_seconds(
         UserError: see `train`.
     """
     plan = plan_training(data, method, labelled, None, preset, settings, torch_device(device))
-    return Session(data, plan.config, plan.cases, device, None, Quiet()).time_step()
+    return Session(plan.data, plan.config, plan.cases, device, None, Quiet()).time_step()
 
 
 def resume(
