@@ -94,9 +94,9 @@ def test_windows_of_the_sizes(size: int, window: int) -> None:
 
 
 def test_messages_name_sizes_that_fit() -> None:
-    with pytest.raises(UserError, match=r"data\.size 100 .* 96 or 112"):
+    with pytest.raises(UserError, match=r"side of 100 pixels .* 96 or 112"):
         UNet.check_sides(UNET, (100, 100), FLAT)
-    with pytest.raises(UserError, match=r"data\.size 100 .* 96 or 128"):
+    with pytest.raises(UserError, match=r"side of 100 pixels .* 96 or 128"):
         SwinUnet(1, 100, SWIN)
     with pytest.raises(UserError, match=r"swin\.window 5 .* swin\.window=7"):
         SwinUnet(1, 224, SwinConfig(embed_dim=8, head_dim=4, window=5))

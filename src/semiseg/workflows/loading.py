@@ -39,10 +39,16 @@ def load_predictor(
         resampling: see `Predictor`.
 
     Raises:
-        UserError: if the network or the weights are unknown, or the run is damaged.
+        UserError: if the network or the weights are unknown, the run is damaged, or ``flips`` is set and
+            the training had none.
     """
     folder = RunFolder(run)
     config, task = folder.config(), folder.task()
+    if flips and not config.data.quarter_turns_and_flips:
+        raise UserError(
+            f"--flips: {folder.folder} was trained without flips, so it does not know mirrored images and "
+            "would lose structures: leave out --flips, or train with data.quarter_turns_and_flips=0.5."
+        )
     _, network = choose_network(config, network)
     where = torch_device(device)
     model = load_method(folder, weights, where)
