@@ -20,8 +20,7 @@ def validation_dice(
     scores: dict[str, list[float]] = {name: [] for name in data.task.foreground}
     for case in cases:
         image = np.asarray(data.image(case.identifier))
-        bounds = data.bounds_of(case, predictor.task.intensity)
-        predicted = predictor.predict(image, bounds, case.spacing)
+        predicted = predictor.predict(image, case.bounds, case.spacing)
         prediction, reference = without_ignored(predicted, np.asarray(data.label(case.identifier)))
         for code, name in enumerate(data.task.foreground, start=1):
             truth = reference == code
