@@ -2,8 +2,9 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from semiseg.errors import UserError
 
@@ -43,6 +44,60 @@ def unwritable(path: Path, error: OSError) -> UserError:
     return UserError(
         f"{path} cannot be written ({error.strerror or error}): free space or choose another folder."
     )
+
+
+def cannot_enter(error: OSError) -> NoReturn:
+    """Raise the error for a folder whose content cannot be listed.
+
+    Raises:
+        UserError: always.
+    """
+    raise UserError(
+        f"{error.filename} cannot be read ({error.strerror or error}): allow reading it, or move it "
+        "out of the folder."
+    ) from None
+
+
+def walk_files(
+    folder: Path,
+    unreadable: Callable[[OSError], None] = cannot_enter,
+    skip_outside: bool = False,
+) -> Iterator[Path]:
+    """Files below ``folder``, sorted, without hidden ones (macOS writes ``._NAME`` beside ``NAME``).
+
+    A folder that does not exist has none. Links to files and to folders inside ``folder`` are followed;
+    each folder is entered once.
+
+    Args:
+        folder: the folder.
+        unreadable: called for each folder that cannot be listed; default: raise the error.
+        skip_outside: skip links to folders outside ``folder`` instead of raising the error.
+
+    Raises:
+        UserError: for a link to a folder outside ``folder``, which may contain anything.
+    """
+    if not Path(folder).exists():
+        return
+    source = Path(folder).resolve()
+    entered: set[Path] = set()
+    for root, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
+        real = Path(root).resolve()
+        if real in entered:
+            folders[:] = []
+            continue
+        entered.add(real)
+        if not real.is_relative_to(source):
+            if skip_outside or source.is_relative_to(real):  # the latter: a link to a parent folder
+                folders[:] = []
+                continue
+            raise UserError(
+                f"{root} is a link to {real}, outside of {folder}: link the files themselves, or "
+                "move the folder there."
+            )
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith("."):
+                yield Path(root, name)
 
 
 def is_partial(path: Path) -> bool:

@@ -1,7 +1,6 @@
 """Pairing of images and labels by the names of folders and files."""
 
 import dataclasses
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Literal
 
 from semiseg.data.manifest import Part
 from semiseg.errors import UserError
+from semiseg.files import walk_files
 from semiseg.formats import stem_of
 
 IMAGES = {"image", "images", "img", "imgs", "imaging", "scan", "scans", "volumes", "pictures",
@@ -93,31 +93,12 @@ def any_of(folder: Path, of_kind: OfKind) -> Path | None:
 
 
 def _walk(folder: Path, of_kind: OfKind) -> Iterator[Path]:
-    """Walk the folder, following links to files and to folders inside the source, each once.
+    """The files of :func:`semiseg.files.walk_files` that are of a kind.
 
     Raises:
-        UserError: for a link to a folder outside the source, which may contain anything.
+        UserError: for a folder that cannot be read, or a link to a folder outside the source.
     """
-    source = Path(folder).resolve()
-    entered: set[Path] = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        real = Path(root).resolve()
-        if real in entered:
-            folders[:] = []
-            continue
-        entered.add(real)
-        if not real.is_relative_to(source):
-            if source.is_relative_to(real):  # a link to a parent folder
-                folders[:] = []
-                continue
-            raise UserError(
-                f"{root} is a link to {real}, outside of {folder}: link the files themselves, or "
-                "move the folder there."
-            )
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):  # macOS writes a hidden ._NAME beside every NAME
-            if not name.startswith(".") and of_kind(Path(name)):
-                yield Path(root, name)
+    return (path for path in walk_files(folder) if of_kind(Path(path.name)))
 
 
 def role_of(name: str) -> tuple[Role | None, Part | None]:

@@ -23,6 +23,7 @@ from semiseg.evaluation.protocols import (
 )
 from semiseg.evaluation.summary import Summary, summarise, write_csv, write_json
 from semiseg.evaluation.table import table_lines
+from semiseg.files import walk_files
 from semiseg.formats import format_of, is_image, is_picture, stem_of, suffixes_of
 from semiseg.formats.base import Mask
 from semiseg.formats.grid import GRID_TOLERANCE, apart
@@ -252,8 +253,8 @@ def _masks_in(path: Path) -> dict[str, Path]:
     if not path.is_dir():
         raise UserError(f"{path} does not exist: give a folder of masks, or one mask.")
     groups: dict[str, list[Path]] = collections.defaultdict(list)
-    for file in sorted(path.rglob("*")):
-        if file.is_file() and is_image(file) and not file.name.startswith("."):
+    for file in walk_files(path):
+        if is_image(file):
             groups[identifier_of(file)].append(file)
     if not groups:
         raise UserError(
