@@ -486,3 +486,17 @@ def test_bad_pictures(tmp_path: Path, pictures: Path) -> None:
 
 def test_a_real_process_tells_by_its_exit_code(tmp_path: Path) -> None:
     refused(process("prepare", tmp_path / "nowhere", "-o", tmp_path / "data"), "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (["--reader", "x"], "--reader is for DICOM, but this is the layout 'volumes'"),
+        (["--uneven-slices", "resample"], "--uneven-slices is for DICOM"),
+        (["--uneven-slices", "maybe"], "--uneven-slices maybe: use refuse or resample"),
+    ],
+)
+def test_options_for_dicom(tmp_path: Path, option: list[str], said: str) -> None:
+    source = write_hearts(tmp_path / "hearts")
+    refused(call("prepare", source, "-o", tmp_path / "data", *option), said)
+    assert not (tmp_path / "data").exists()

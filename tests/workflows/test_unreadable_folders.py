@@ -10,6 +10,7 @@ import replicas
 from semiseg.console import Quiet
 from semiseg.errors import UserError
 from semiseg.workflows.compare import compare
+from semiseg.workflows.inputs import find_images
 from semiseg.workflows.prepare import prepare
 
 
@@ -47,3 +48,8 @@ def test_prepare_names_it(folder: Path, tmp_path: Path) -> None:
 def test_evaluate_names_it(folder: Path) -> None:
     with pytest.raises(UserError, match=SAID):
         compare(folder, folder, console=Quiet())
+
+
+def test_predict_names_it(folder: Path) -> None:
+    with pytest.raises(UserError, match=SAID):
+        find_images([folder / "p2"])

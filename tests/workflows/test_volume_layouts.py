@@ -194,9 +194,12 @@ def test_dicom_the_whole_way_and_nobody_is_named(
     broken = dicom_files.ct_slices(np.ones((6, 6, 3), np.int16), np.eye(4), dicom_files.person(1))
     broken[1].PixelData = b"1234"
     dicom_files.write(broken, source / dicom_files.person(1).name)
+    gap = dicom_files.ct_slices(np.ones((6, 6, 9), np.int16), np.eye(4), dicom_files.person(2))
+    dicom_files.write([*gap[:3], *gap[4:]], source / dicom_files.person(2).name)
     result = predict(tmp_path / "run", [source], masks)
     assert result.written == 7
-    assert len(result.failed) == 1  # reported and skipped
+    assert len(result.failed) == 2  # reported and skipped
+    assert "gap of 2 mm" in "".join(result.failed)
     for series in series_below(source).series:
         written = masks / f"{series.name}.nii.gz"
         if series.uid == broken[0].SeriesInstanceUID:
@@ -206,6 +209,7 @@ def test_dicom_the_whole_way_and_nobody_is_named(
         np.testing.assert_allclose(mask.affine, series.affine, atol=1e-4)
         assert mask.shape == (26, 24, 5)
     printed = capfd.readouterr()
+    assert printed.out.count("left out: single slices beside series of several slices (7)") == 2
     said = printed.out + printed.err + " ".join(result.failed)
     secrets = [secret for n in range(7) for secret in dicom_files.person(n).forbidden()]
     assert "patient-001" in (out / "manifest.json").read_text()

@@ -33,6 +33,8 @@ def inspect(
     patient_pattern: Annotated[
         str | None, typer.Option(help="Only for a folder of images; see 'semiseg prepare --help'.")
     ] = None,
+    reader: options.Reader = None,
+    uneven_slices: options.UnevenSlices = "refuse",
     json: Annotated[bool, typer.Option("--json", help="Print only JSON.")] = False,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -45,5 +47,6 @@ def inspect(
 
     workflow(
         data, out, size=size, layout=layout, classes=options.words(classes) or None,
-        patient_pattern=patient_pattern, json=json, overwrite=overwrite,
+        patient_pattern=patient_pattern, reader=reader, uneven_slices=uneven_slices,
+        json=json, overwrite=overwrite,
     )  # fmt: skip

@@ -91,6 +91,20 @@ EmptySlices = Annotated[
         "unlabelled."
     ),
 ]
+Reader = Annotated[
+    str | None,
+    typer.Option(
+        help="DICOM: use only the DICOM-SEG that this person has drawn (ContentCreatorName or "
+        "OperatorsName)."
+    ),
+]
+UnevenSlices = Annotated[
+    str,
+    typer.Option(
+        help="How to treat DICOM series whose slices are at uneven distances: refuse, or resample to "
+        "the smallest distance."
+    ),
+]
 Parts = Annotated[
     str | None,
     typer.Option(

@@ -26,6 +26,7 @@ def predict(
     ] = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    uneven_slices: options.UnevenSlices = "refuse",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing masks.")] = False,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -41,7 +42,7 @@ def predict(
 
     result = workflow(
         run, images, out, network=network, weights=weights, probabilities=probabilities, flips=flips,
-        largest=largest,
+        largest=largest, uneven_slices=uneven_slices,
         device=device, threads=threads, overwrite=overwrite, dry_run=dry_run,
     )  # fmt: skip
     if result.failed:

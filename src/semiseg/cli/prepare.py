@@ -32,6 +32,8 @@ def prepare(
     ] = None,
     ignore_value: options.IgnoreValue = None,
     empty_slices: options.EmptySlices = "background",
+    reader: options.Reader = None,
+    uneven_slices: options.UnevenSlices = "refuse",
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -47,5 +49,6 @@ def prepare(
         patient_pattern=patient_pattern, spacing=options.spacing(spacing), split=split,
         parts=options.parts(parts), seed=seed,
         max_side=max_side, intensity=intensity, all_frames=all_frames, jobs=jobs,
-        ignore_value=ignore_value, empty_slices=empty_slices, overwrite=overwrite, dry_run=dry_run,
+        ignore_value=ignore_value, empty_slices=empty_slices, reader=reader,
+        uneven_slices=uneven_slices, overwrite=overwrite, dry_run=dry_run,
     )  # fmt: skip

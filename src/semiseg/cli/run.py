@@ -39,6 +39,8 @@ def run(
     all_frames: options.AllFrames = False,
     ignore_value: options.IgnoreValue = None,
     empty_slices: options.EmptySlices = "background",
+    reader: options.Reader = None,
+    uneven_slices: options.UnevenSlices = "refuse",
     device: options.Device = "auto",
     threads: options.Threads = None,
 ) -> None:
@@ -54,4 +56,5 @@ def run(
         layout=layout, classes=options.words(classes) or None, patient_pattern=patient_pattern,
         spacing=options.spacing(spacing), split=split, parts=options.parts(parts), max_side=max_side,
         intensity=intensity, all_frames=all_frames, ignore_value=ignore_value, empty_slices=empty_slices,
+        reader=reader, uneven_slices=uneven_slices,
     )  # fmt: skip

@@ -50,6 +50,8 @@ class Options:
         max_side: larger pictures are reduced to this longer side.
         all_frames: whether frames of a time series without annotation are unlabelled images.
         naming: definition of the values in labels.
+        reader: person whose DICOM-SEG are the labels; None for all.
+        uneven_slices: whether DICOM series with uneven distances of slices are refused or resampled.
     """
 
     classes: tuple[str, ...] | None = None
@@ -58,6 +60,8 @@ class Options:
     max_side: int = 512
     all_frames: bool = False
     naming: Naming = Naming()
+    reader: str | None = None
+    uneven_slices: Literal["refuse", "resample"] = "refuse"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,6 @@ are numbered, and paths below the source are neither shown nor stored.
 
 import dataclasses
 import functools
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,19 +14,16 @@ from numpy.typing import NDArray
 
 from semiseg.data.task import Intensity
 from semiseg.data.volume import Volume
-from semiseg.datasets.base import Options, Scan, SourceCase, with_background
-from semiseg.datasets.pairing import files_of, role_of
+from semiseg.datasets.base import Options, Scan, SourceCase
+from semiseg.datasets.dicom_labels import Labels, find_labels
+from semiseg.datasets.dicom_patients import patients_of
 from semiseg.errors import UserError
-from semiseg.formats import is_volume, stem_of, volume_format_of
-from semiseg.formats.dicom import (
-    Found,
-    Series,
-    holds_dicom,
-    read_series,
-    series_below,
-)
-from semiseg.formats.dicom_header import Segmentation
+from semiseg.formats import volume_format_of
+from semiseg.formats.dicom import Refused, Series, series_below
+from semiseg.formats.dicom_files import holds_dicom
+from semiseg.formats.dicom_pixels import PADDING, read_series
 from semiseg.formats.dicom_seg import read_segmentations
+from semiseg.formats.dicom_segments import Segmentation
 from semiseg.formats.grid import as_label, onto_grid
 
 
@@ -45,152 +41,82 @@ class Dicom:
     def scan(self, folder: Path, options: Options) -> Scan:
         """List one case per series; reads headers only.
 
+        A series that does not form a volume, or a file that cannot be read, is a case that raises the
+        reason when it is read.
+
         Raises:
-            UserError: for series that are not volumes, labels that match no series or have both
-                forms, or if pydicom is missing.
+            UserError: for labels that match no series or have both forms, options that do not fit, or
+                if pydicom is missing.
         """
-        if options.patient_pattern is not None:
-            raise UserError(
-                "--patient-pattern does not apply to DICOM, because the headers contain the patients: "
-                "omit it."
-            )
-        found = series_below(folder)
+        found = series_below(folder, options.uneven_slices)
         if not found.series:
             raise UserError(
-                f"{folder} holds DICOM files but no series of slices: {' '.join(found.notes)}"
+                f"{folder} holds DICOM files but no series of slices: {found.reasons()}"
             )
-        drawn, files, notes = _labels(folder, found)
-        names, codes = _classes(drawn, options)
-        patients = _patients(found.series)
-        if any(series.patient.startswith("study") for series in found.series):
-            notes.append("series without a PatientID: each of their studies counts as a patient.")
-        cases = [
-            SourceCase(
-                identifier=series.name,
-                patient=patients[series.patient],
-                has_label=series.uid in drawn or series.uid in files,
-                part=None,
-                source=series.name,
-                files=(
-                    *series.files,
-                    *(_files_of(files[series.uid], series) if series.uid in files else ()),
-                    *(one.path for one in drawn.get(series.uid, ())),
-                ),
-                private=True,
-                read=functools.partial(
-                    _read, series, files.get(series.uid), tuple(drawn.get(series.uid, ())), codes
-                ),
-            )
-            for series in found.series
-        ]
+        labels = find_labels(folder, found, options)
+        origins = [one.origin for one in found.series]
+        origins += [one.origin for one in found.refused if one.origin is not None]
+        patients, notes = patients_of(folder, origins, options.patient_pattern)
+        cases = [_case(series, labels, patients) for series in found.series]
+        cases += [_refused(one, patients) for one in found.refused]
         return Scan(
             name="DICOM",
             cases=tuple(sorted(cases, key=lambda case: (case.patient, case.identifier))),
-            classes=names,
+            classes=labels.classes,
             kind="volumes",
             intensity=Intensity(kind="percentile", low=0.5, high=99.5),
             by_data=True,
-            colours={
-                codes[name]: colour
-                for segmentations in drawn.values()
-                for segmentation in segmentations
-                for name, colour in segmentation.colours
-                if name in codes
-            },
-            notes=(*found.notes, *notes),
+            colours=labels.colours(),
+            notes=(*found.notes, *labels.notes, *notes),
+            afterwards=_notes_on_padding,
         )
 
 
-def _labels(
-    folder: Path, found: Found
-) -> tuple[dict[str, list[Segmentation]], dict[str, Path], list[str]]:
-    """DICOM-SEG files and label files by their series' UID (one of the two is empty), and notes.
-
-    Raises:
-        UserError: for labels of both kinds, and if no label file matches a series.
-    """
-    drawn: dict[str, list[Segmentation]] = {}
-    for segmentation in found.segmentations:
-        drawn.setdefault(segmentation.series_uid, []).append(segmentation)
-    files, unused = _label_files(folder, found.series)
-    if files and drawn:
-        raise UserError(
-            f"{folder} has labels both as DICOM-SEG and as other files: keep one of the two."
-        )
-    if unused and not (files or drawn):
-        raise UserError(
-            f"{folder}: none of {unused:,} label files matches a series: name each like the folder of "
-            "its series and put it next to that folder, or into a folder 'labels'."
-        )
-    known = {series.uid for series in found.series}
-    unmatched = sum(len(found) for uid, found in drawn.items() if uid not in known)
-    counts = ((unmatched, "DICOM-SEG files"), (unused, "files of other formats"))
-    notes = [
-        f"{n:,} {what} belong to none of the series and are left out." for n, what in counts if n
-    ]
-    return drawn, files, notes
+def _case(series: Series, labels: Labels, patients: Mapping[str, str]) -> SourceCase:
+    """The case of a series."""
+    label, drawn = labels.files.get(series.uid), labels.drawn.get(series.uid, ())
+    return SourceCase(
+        identifier=series.name,
+        patient=patients[series.uid],
+        has_label=bool(drawn) or label is not None,
+        part=None,
+        source=series.name,
+        files=(
+            *series.files,
+            *(() if label is None else _files_of(label, series)),
+            *(one.path for one in drawn),
+        ),
+        private=True,
+        read=functools.partial(_read, series, label, drawn, labels.codes),
+    )
 
 
-def _patients(series: Sequence[Series]) -> dict[str, str]:
-    """Patient -> ``patient-001``, numbered in the order of the series' digests.
+def _refused(refused: Refused, patients: Mapping[str, str]) -> SourceCase:
+    """A case that cannot be read."""
 
-    A digest of the PatientID is not safe: IDs are short, so it could be inverted by trying all.
-    """
-    order = dict.fromkeys(one.patient for one in sorted(series, key=lambda one: one.name))
-    return {patient: f"patient-{number:03d}" for number, patient in enumerate(order, 1)}
+    def read() -> Volume:
+        raise refused.why
 
-
-def _classes(
-    drawn: Mapping[str, Sequence[Segmentation]], options: Options
-) -> tuple[tuple[str, ...] | None, dict[str, int]]:
-    """Class names, background first, and the class code of each segment's name."""
-    segments = {
-        (number, name)
-        for segmentations in drawn.values()
-        for segmentation in segmentations
-        for number, name in segmentation.segments
-    }
-    chosen = with_background(options.classes) if options.classes else None
-    if not segments:
-        return chosen, {}
-    found = tuple(dict.fromkeys(name for _, name in sorted(segments)))
-    names = chosen or with_background(found)
-    lower = {name.lower(): code for code, name in enumerate(names)}
-    codes = {name: lower[name.lower()] for name in found if name.lower() in lower}
-    if not codes:
-        raise UserError(
-            f"--classes {','.join(names[1:])} matches no segment of the DICOM-SEG files "
-            f"({', '.join(found)}): use these names."
-        )
-    return names, codes
+    origin = refused.origin
+    return SourceCase(
+        identifier=refused.name,
+        patient=refused.name if origin is None else patients[origin.uid],
+        has_label=False,
+        part=None,
+        source=refused.name,
+        files=() if origin is None else origin.paths,
+        private=True,
+        read=read,
+    )
 
 
-def _label_files(folder: Path, series: Sequence[Series]) -> tuple[dict[str, Path], int]:
-    """UID of a series -> its label, and the number of other volumes.
-
-    A label is in or next to the folder of its series, or in a folder of labels.
-    """
-    named: dict[str, list[Path]] = {}
-    for path in files_of(folder, is_volume):
-        named.setdefault(stem_of(path), []).append(path)
-    folders = Counter(one.folder for one in series)
-    same_name = Counter(place.name for place in folders)
-    labels: dict[str, Path] = {}
-    for one in series:
-        place = one.folder
-        candidates = named.get(place.name, [])
-        near = [path for path in candidates if path.parent in (place, place.parent)]
-        if not near and same_name[place.name] == 1:
-            near = [path for path in candidates if role_of(path.parent.name)[0] == "label"]
-        if not near:
-            continue
-        if len(near) > 1 or folders[place] > 1:
-            several = "label files" if len(near) > 1 else "series in one folder for a label file"
-            raise UserError(
-                f"{one.name} has several {several}: keep one label file and one folder per series."
-            )
-        labels[one.uid] = near[0]
-    return labels, sum(map(len, named.values())) - len(set(labels.values()))
+def _notes_on_padding(remarks: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    if PADDING not in remarks:
+        return ()
+    return (
+        f"{len(remarks[PADDING]):,} series have a PixelPaddingValue that lies between their other "
+        "intensities, so it is kept as an intensity.",
+    )
 
 
 def _read(

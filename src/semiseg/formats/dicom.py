@@ -1,4 +1,4 @@
-"""Series of DICOM files as volumes (the extra ``dicom``).
+"""Series of DICOM files (the extra ``dicom``): their files, their order and their grids.
 
 Files are grouped by the UID of their series and sorted along its normal; their names do not matter.
 Messages contain neither file nor folder names, because these often contain patients' names. A series
@@ -8,50 +8,77 @@ is named by a digest of its UID.
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from semiseg.data.volume import Volume
 from semiseg.errors import UserError
+from semiseg.formats.dicom_files import dicom_files, quiet, read_header
 from semiseg.formats.dicom_header import (
-    SEGMENTATIONS,
-    Segmentation,
-    is_placed,
-    quiet,
-    read_header,
-    segmentations_of,
+    TAGS,
+    HeaderError,
+    is_segmentation,
+    not_a_slice,
+    not_an_image,
     slices_of,
+    traits_of,
 )
-from semiseg.formats.grid import Affine, as_volume
-from semiseg.formats.named import suffix_of
-from semiseg.formats.sizes import check_announced
-from semiseg.formats.stack import Slice, Stack, stacked
+from semiseg.formats.dicom_segments import Segmentation, read_segmentation_header
+from semiseg.formats.grid import Affine
+from semiseg.formats.stack import Slice, Stack, Uneven, left_out_note, stacked
+from semiseg.text import plural
 
-MAGIC = b"DICM"  # after 128 bytes of any content
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+LPS_TO_RAS = (-1.0, -1.0, 1.0, 1.0)
+ALONE = "single slices beside series of several slices"
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """The names and places of a series, which are never shown except for ``name``.
+
+    Attributes:
+        name: ``series-1a2b3c4d``, the start of the SHA-256 of its UID.
+        uid: the SeriesInstanceUID.
+        patient: the PatientID; empty if there is none.
+        study: the StudyInstanceUID; the UID of the series if there is none.
+        folder: the folder of its files.
+        paths: its files.
+    """
+
+    name: str
+    uid: str
+    patient: str
+    study: str
+    folder: Path
+    paths: tuple[Path, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Series:
     """A series as one volume: its files, the order of its slices, and its grid.
 
-    Attributes:
-        name: ``series-1a2b3c4d``, the start of the SHA-256 of its UID.
-        uid: the SeriesInstanceUID.
-        patient: key that is equal for series of one patient; never shown.
-        folder: the folder of its files; never shown.
-        stack: its slices.
+    ``frame_of_reference`` is the UID of its coordinate system; empty if it has none.
     """
 
-    name: str
-    uid: str
-    patient: str
-    folder: Path
+    origin: Origin
     stack: Stack
+    frame_of_reference: str = ""
+
+    @property
+    def name(self) -> str:
+        """``series-1a2b3c4d``."""
+        return self.origin.name
+
+    @property
+    def uid(self) -> str:
+        """The SeriesInstanceUID."""
+        return self.origin.uid
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its files."""
+        return self.origin.folder
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -59,32 +86,45 @@ class Series:
         return tuple(dict.fromkeys(one.path for one in self.stack.slices))
 
     @property
+    def instances(self) -> frozenset[str]:
+        """The SOPInstanceUIDs of its slices."""
+        return frozenset(one.uid for one in self.stack.slices if one.uid)
+
+    @property
     def affine(self) -> Affine:
         """Voxel (column, row, slice) to RAS in mm."""
-        return LPS_TO_RAS @ self.stack.affine
+        affine: Affine = self.stack.affine * [[sign] for sign in LPS_TO_RAS]
+        return affine
+
+
+@dataclasses.dataclass(frozen=True)
+class Refused:
+    """A series that does not form a volume, or a file that cannot be read, and the reason."""
+
+    name: str
+    why: UserError
+    origin: Origin | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """The content of a folder: series, segmentations, and notes about files that were ignored."""
+    """The content of a folder.
+
+    Attributes:
+        series: series that form volumes, in the order of their names.
+        segmentations: all DICOM-SEG.
+        notes: sentences about what was left out, and about properties of the series.
+        refused: series that do not form a volume, and files and folders that cannot be read.
+    """
 
     series: tuple[Series, ...]
     segmentations: tuple[Segmentation, ...]
     notes: tuple[str, ...]
+    refused: tuple[Refused, ...] = ()
 
-
-def holds_dicom(folder: Path) -> bool:
-    """Whether any file below ``folder`` is DICOM."""
-    return any(is_dicom(path) for path in _files(folder))
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether a file has the DICOM prefix."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(132)[128:] == MAGIC
-    except OSError:
-        return False
+    def reasons(self) -> str:
+        """Why no series was found, as sentences."""
+        return " ".join([*(str(one.why) for one in self.refused), *self.notes])
 
 
 def series_name(uid: str) -> str:
@@ -92,152 +132,137 @@ def series_name(uid: str) -> str:
     return f"series-{hashlib.sha256(uid.encode()).hexdigest()[:8]}"
 
 
-def series_below(folder: Path) -> Found:
+def series_below(folder: Path, uneven: Uneven = "refuse") -> Found:
     """All series below ``folder``; reads headers only.
 
-    Localisers, coloured series and series without positions are left out with a note.
+    Localisers, coloured images and images without positions are left out with a note; the other slices
+    of their series are kept.
 
     Raises:
-        UserError: for a damaged file, slices that do not form a volume, or if pydicom is missing.
+        UserError: if pydicom is missing.
     """
+    files = dicom_files(folder)
     groups: dict[str, list[tuple[Path, Any]]] = {}
-    segmentations, other = [], 0
-    paths = [path for path in _files(folder) if is_dicom(path)]
+    segmentations: list[Segmentation] = []
+    refused = _closed(folder, files.folders, files.locked)
+    left_out: Counter[str] = Counter()
     with quiet(folder) as pydicom:
-        for number, path in enumerate(paths, 1):
-            header = read_header(pydicom, path, f"{folder}: DICOM file {number} of {len(paths)}")
-            kind, uid = header.get("SOPClassUID", ""), header.get("SeriesInstanceUID")
-            if kind in SEGMENTATIONS:
-                segmentations += segmentations_of(path, header)
-            elif uid and header.get("Rows") and header.get("Columns"):
-                groups.setdefault(str(uid), []).append((path, header))
+        for number, path in enumerate(files.paths, 1):
+            called = f"{folder}: DICOM file {number} of {len(files.paths)}"
+            try:
+                header = read_header(pydicom, path, called, TAGS)
+                if is_segmentation(header):
+                    segmentations.append(read_segmentation_header(pydicom, path, header, called))
+                    continue
+            except UserError as error:
+                refused.append(Refused(f"unreadable-{number}", error))
+                continue
+            kind = not_an_image(header)
+            if kind is not None:
+                left_out[kind] += 1
             else:
-                other += 1
-        localisers, series, no_stack = 0, [], 0
-        for uid, files in groups.items():
-            if any("LOCALIZER" in (header.get("ImageType") or ()) for _, header in files):
-                localisers += 1
-            elif any(header.get("SamplesPerPixel", 1) != 1 or not is_placed(header)
-                     for _, header in files):  # fmt: skip
-                no_stack += 1
-            else:
-                series.append(_series(uid, files))
-    stacks = [one for one in series if len(one.stack.slices) > 1]
-    if stacks and len(stacks) < len(series):
-        localisers += len(series) - len(stacks)
-        series = stacks
-    counts = (
-        (localisers, "localisers (or single slices among series of several slices)"),
-        (no_stack, "series that are coloured or have no position in space"),
-        (other, "DICOM files that are not images"),
-    )
-    notes = [f"left out: {count:,} {what}." for count, what in counts if count]
+                groups.setdefault(str(header.SeriesInstanceUID), []).append((path, header))
+        series: list[Series] = []
+        traits: Counter[str] = Counter()
+        for uid, members in groups.items():
+            kept = [(path, header) for path, header in members if not_a_slice(header) is None]
+            left_out.update(_reasons(members, whole=not kept))
+            if kept:
+                origin = _origin(uid, kept)
+                try:
+                    series.append(_series(origin, kept, uneven))
+                except UserError as error:
+                    refused.append(Refused(origin.name, error, origin))
+                    continue
+                traits.update({trait for _, header in kept for trait in traits_of(header)})
+    series, alone = _without_single_slices(series, segmentations, bool(refused))
+    left_out[ALONE] += alone
+    notes = [f"left out: {what} ({count:,})." for what, count in left_out.items() if count]
+    notes += left_out_note([one.stack for one in series])
+    notes += [f"{trait} ({count:,})." for trait, count in sorted(traits.items())]
     notes += [note for one in series for note in one.stack.notes]
     return Found(
-        tuple(sorted(series, key=lambda one: one.name)), tuple(segmentations), tuple(notes)
-    )
-
-
-def read_series(series: Series) -> Volume:
-    """The voxels of a series with its geometry, rescaled (to HU for CT).
-
-    Returns:
-        image [D, 1, H, W], made by :func:`semiseg.formats.grid.as_volume` from the axes
-        (column, row, slice), which SimpleITK and common converters to NIfTI use too.
-
-    Raises:
-        UserError: for pixels that are missing, damaged, or in a compression unknown to pydicom.
-    """
-    slices = series.stack.slices
-    planes: list[NDArray[Any] | None] = [None] * len(slices)
-    with quiet(series.folder) as pydicom:
-        for path in dict.fromkeys(one.path for one in slices):
-            frames = _pixels(pydicom, path, series.name)
-            for place, one in enumerate(slices):
-                if one.path == path:
-                    planes[place] = _rescaled(_frame(frames, one, series.name), one)
-    data = np.stack([plane for plane in planes if plane is not None]).transpose(2, 1, 0)
-    return as_volume(data, series.affine, Path(series.name))
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """Files below ``folder``, sorted, without those that have the suffix of another format."""
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            other = suffix_of(Path(name)) or name.upper() == "DICOMDIR"
-            if not (name.startswith(".") or other):
-                yield Path(root, name)
-
-
-def _series(uid: str, files: Sequence[tuple[Path, Any]]) -> Series:
-    """A series of its files and headers; raises UserError if the slices do not form a volume."""
-    name = series_name(uid)
-    slices: dict[tuple[str, int], Slice] = {}
-    for path, header in files:
-        try:
-            for one in slices_of(path, header):
-                slices.setdefault((str(header.get("SOPInstanceUID", path)), one.frame), one)
-        except (TypeError, ValueError, AttributeError, KeyError, IndexError, OverflowError):
-            raise UserError(
-                f"{name} has a slice (instance number {header.get('InstanceNumber', 'unknown')}) "
-                "whose position, orientation or spacing is missing or damaged: export it again."
-            ) from None
-        if "ModalityLUTSequence" in header:
-            raise UserError(
-                f"{name} stores its intensities with a Modality LUT: export it rescaled."
-            )
-    header = files[0][1]
-    patient = str(header.get("PatientID") or "").strip()
-    study = str(header.get("StudyInstanceUID") or uid)
-    folder = Path(os.path.commonpath([path.parent for path, _ in files]))
-    return Series(
-        name, uid, f"patient {patient}" if patient else f"study {study}", folder,
-        stacked(list(slices.values()), name),
+        tuple(sorted(series, key=lambda one: one.name)), tuple(segmentations), tuple(notes),
+        tuple(refused),
     )  # fmt: skip
 
 
-def _pixels(pydicom: Any, path: Path, name: str) -> NDArray[Any]:
-    """[frames, rows, columns] of one file, as stored."""
-    syntax, compressed = "unknown", False
-    try:
-        data = pydicom.dcmread(path)
-        syntax = data.file_meta.TransferSyntaxUID.name
-        compressed = data.file_meta.TransferSyntaxUID.is_compressed
-        frames = int(data.get("NumberOfFrames") or 1)
-        shape, itemsize = (frames, data.Rows, data.Columns), max(data.BitsAllocated // 8, 1)
-    except Exception:  # damaged files can raise any exception
-        raise _unreadable(name) from None
-    try:
-        check_announced(path, shape, itemsize, compressed=True)
-    except UserError:  # its message contains the file's name
-        raise _unreadable(name) from None
-    try:
-        pixels = np.asarray(data.pixel_array)
-    except Exception:
-        if compressed:
+def _closed(folder: Path, folders: int, locked: int) -> list[Refused]:
+    """Folders and files that may not be read; their names are not shown."""
+    counts = ((folders, "folder"), (locked, "file"))
+    return [
+        Refused(
+            f"unreadable-{what}s",
+            UserError(
+                f"{folder}: {plural(count, what)} below it cannot be opened (no permission): allow "
+                "reading, or move what must stay unread out of the folder."
+            ),
+        )
+        for count, what in counts
+        if count
+    ]
+
+
+def _reasons(members: Sequence[tuple[Path, Any]], whole: bool) -> Counter[str]:
+    """What is left out of a series, by kind: the series as a ``whole``, or images of it."""
+    kinds = Counter(kind for _, header in members if (kind := not_a_slice(header)) is not None)
+    if not whole:
+        return Counter({f"{kind} within a series of slices": n for kind, n in kinds.items()})
+    return Counter({f"series of {kinds.most_common(1)[0][0]}": 1})
+
+
+def _without_single_slices(
+    series: list[Series], segmentations: Sequence[Segmentation], refused: bool
+) -> tuple[list[Series], int]:
+    """Leave out single slices beside stacks, unless they have a label; also their number."""
+    stacks = [one for one in series if len(one.stack.slices) > 1]
+    if not (stacks or refused):
+        return series, 0
+    labelled = {uid for one in segmentations for uid in one.referenced}
+    kept = [one for one in series if len(one.stack.slices) > 1 or one.uid in labelled]
+    return kept, len(series) - len(kept)
+
+
+def _origin(uid: str, files: Sequence[tuple[Path, Any]]) -> Origin:
+    header = files[0][1]
+    return Origin(
+        series_name(uid), uid, _text(header, "PatientID"), _text(header, "StudyInstanceUID") or uid,
+        Path(os.path.commonpath([path.parent for path, _ in files])),
+        tuple(path for path, _ in files),
+    )  # fmt: skip
+
+
+def _text(header: Any, key: str) -> str:
+    return str(header.get(key) or "").strip()
+
+
+def _series(origin: Origin, files: Sequence[tuple[Path, Any]], uneven: Uneven) -> Series:
+    """A series of its files and headers; raises UserError if the slices do not form a volume."""
+    name = origin.name
+    for key, what in (("PatientID", "patients"), ("StudyInstanceUID", "studies")):
+        several = len({_text(header, key) for _, header in files})
+        if several > 1:
             raise UserError(
-                f"{name} is compressed as '{syntax}', which pydicom cannot read without a plugin: "
-                "run pip install 'pylibjpeg[all]', or decompress it with gdcmconv --raw."
+                f"{name} holds files of {several} {what} (its SeriesInstanceUID was overwritten): "
+                "anonymise it again with one UID per series."
+            )
+    slices: dict[tuple[object, ...], Slice] = {}
+    for path, header in files:
+        number = header.get("InstanceNumber", "unknown")
+        try:
+            for one in slices_of(path, header):
+                # copies of a file count once; UIDs that were overwritten do not make copies
+                slices.setdefault((one.uid or path, one.frame, one.position, one.orientation), one)
+        except HeaderError as flaw:
+            raise UserError(
+                f"{name} has a slice (instance number {number}) that {flaw}: export it again."
             ) from None
-        raise _unreadable(name) from None
-    return pixels.reshape(-1, *pixels.shape[-2:])
-
-
-def _unreadable(name: str) -> UserError:
-    return UserError(
-        f"{name} has pixels that cannot be read (truncated or damaged): export it again."
-    )
-
-
-def _frame(frames: NDArray[Any], one: Slice, name: str) -> NDArray[Any]:
-    if one.frame >= len(frames) or frames.shape[1:] != one.size:
-        raise _unreadable(name)
-    frame: NDArray[Any] = frames[one.frame]
-    return frame
-
-
-def _rescaled(plane: NDArray[Any], one: Slice) -> NDArray[Any]:
-    if (one.slope, one.intercept) == (1.0, 0.0):
-        return plane
-    return (plane * np.float64(one.slope) + one.intercept).astype(np.float32)
+        except (TypeError, ValueError, AttributeError, KeyError, IndexError, OverflowError):
+            raise UserError(
+                f"{name} has a slice (instance number {number}) whose position, orientation or spacing "
+                "is missing or damaged: export it again."
+            ) from None
+    if not slices:
+        raise UserError(f"{name} has only frames of a localiser: leave it out.")
+    stack = stacked(list(slices.values()), name, uneven)
+    return Series(origin, stack, _text(files[0][1], "FrameOfReferenceUID"))

@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.formats.base import Format, Mask, Reference
-from semiseg.formats.dicom import Found, Series, holds_dicom, is_dicom, read_series, series_below
+from semiseg.formats.dicom import Found, Series, series_below
+from semiseg.formats.dicom_files import holds_dicom, is_dicom
+from semiseg.formats.dicom_match import match_segmentations
+from semiseg.formats.dicom_pixels import read_series
 from semiseg.formats.dicom_seg import read_segmentations
 from semiseg.formats.mask_values import USUAL, MaskValues
 from semiseg.formats.nifti import NIFTI
@@ -19,7 +22,7 @@ class Dicom(Format):
     """DICOM files through pydicom and highdicom (the extra ``dicom``), recognised by their content.
 
     The methods that read take a folder with one series. For several series, use
-    :func:`semiseg.formats.dicom.series_below` and :func:`semiseg.formats.dicom.read_series`.
+    :func:`semiseg.formats.dicom.series_below` and :func:`semiseg.formats.dicom_pixels.read_series`.
     """
 
     name = "DICOM"
@@ -42,7 +45,7 @@ class Dicom(Format):
     def read_label(self, path: Path, like: Volume) -> NDArray[np.uint8]:
         """Read the DICOM-SEG files below ``path``; the numbers of segments are the class codes."""
         series, found = _only_series(path)
-        drawn = [one for one in found.segmentations if one.series_uid == series.uid]
+        drawn = match_segmentations(found.segmentations, found.series).labels.get(series.uid)
         if not drawn:
             raise UserError(
                 f"{path} contains no DICOM-SEG of its series: add one, or check the path."
@@ -77,6 +80,8 @@ DICOM = Dicom()
 
 def _only_series(folder: Path) -> tuple[Series, Found]:
     found = series_below(folder)
+    if found.refused:
+        raise found.refused[0].why
     if len(found.series) != 1:
         raise UserError(
             f"{folder} contains {len(found.series)} series of slices instead of one: give the folder "

@@ -1,88 +1,69 @@
-"""Reading of DICOM headers, and of the slices and segments that they describe."""
+"""The content of DICOM headers: what a file is, and the slices that it describes."""
 
-import contextlib
-import dataclasses
-import logging
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from semiseg.errors import UserError
 from semiseg.formats.stack import Slice
 
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
-DEFLATED = "1.2.840.10008.1.2.1.99"
-TAGS = [
+OVERLAYS = [0x6000 + 2 * number << 16 | 0x0010 for number in range(16)]  # OverlayRows of each
+TAGS: list[str | int] = [
     "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID",
-    "ImageType", "InstanceNumber", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated",
-    "NumberOfFrames", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
-    "SliceThickness", "SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept",
+    "FrameOfReferenceUID", "Modality", "ImageType", "InstanceNumber", "Rows", "Columns",
+    "SamplesPerPixel", "BitsAllocated", "PixelRepresentation", "PhotometricInterpretation",
+    "PixelPaddingValue", "NumberOfFrames", "ImagePositionPatient", "ImageOrientationPatient",
+    "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "SliceThickness",
+    "SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept", "RescaleType",
     "ModalityLUTSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-    "ReferencedSeriesSequence", "SegmentSequence",
+    "BurnedInAnnotation", "ReferencedSeriesSequence", "SourceImageSequence",
+    "StudiesContainingOtherReferencedInstancesSequence", "SegmentSequence", "ContentCreatorName",
+    "OperatorsName", *OVERLAYS,
 ]  # fmt: skip
+OTHER = {
+    "RTSTRUCT": "RT structure sets (contours; convert them to DICOM-SEG to use them as labels)",
+    "RTDOSE": "RT dose distributions",
+    "RTPLAN": "RT plans",
+    "SR": "structured reports",
+    "PR": "presentation states",
+}
+UNITS = ("CT", "PT")  # their intensities are physical, whatever the display
+FRAME_TYPES = ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence", "PETFrameTypeSequence")
 
 
-@dataclasses.dataclass(frozen=True)
-class Segmentation:
-    """A DICOM-SEG: the UID of its series, and the number and name of each segment.
-
-    ``colours``: name of a segment -> ``#rrggbb``, if the file recommends one.
-    """
-
-    path: Path
-    series_uid: str
-    segments: tuple[tuple[int, str], ...]
-    colours: tuple[tuple[str, str], ...] = ()
+class HeaderError(ValueError):
+    """A fault of one header, in words that follow "a slice that"."""
 
 
-@contextlib.contextmanager
-def quiet(folder: Path) -> Iterator[Any]:
-    """Yield pydicom without its warnings, which may contain patients' data from headers.
-
-    Raises:
-        UserError: if pydicom is not installed.
-    """
-    try:
-        import pydicom
-    except ImportError:
-        raise UserError(
-            f"{folder} contains DICOM files, for which packages are missing: "
-            "run pip install 'semiseg[dicom]'."
-        ) from None
-    for name in ("pydicom", "highdicom"):
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield pydicom
+def is_segmentation(header: Any) -> bool:
+    """Whether a file is a DICOM-SEG, also if its class is blanked."""
+    return header.get("SOPClassUID", "") in SEGMENTATIONS or bool(header.get("SegmentSequence"))
 
 
-def read_header(pydicom: Any, path: Path, called: str) -> Any:
-    """The header of a file, without its pixels; ``called`` is the file's name in messages.
+def not_an_image(header: Any) -> str | None:
+    """What a file is, in the plural, if it is not an image; else None."""
+    modality = str(header.get("Modality") or "")
+    if modality in OTHER:
+        return OTHER[modality]
+    if not (header.get("Rows") and header.get("Columns")):
+        return "DICOM files that are not images"
+    if not header.get("SeriesInstanceUID"):
+        return "images without a SeriesInstanceUID"
+    return None
 
-    Raises:
-        UserError: for a damaged file, and for one that is deflated as a whole.
-    """
-    damaged = UserError(f"{called} cannot be read (damaged): copy it again or leave it out.")
-    try:
-        meta = pydicom.filereader.read_file_meta_info(path)
-    except Exception:  # damaged files can raise any exception
-        raise damaged from None
-    if meta.get("TransferSyntaxUID") == DEFLATED:
-        raise UserError(
-            f"{called} is deflated as a whole: rewrite it, for example with dcmconv +te."
-        )
-    try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
-        for element in header:  # access parses the value
-            header[element.tag]
-    except Exception:
-        raise damaged from None
-    if "SOPClassUID" not in header and "MediaStorageSOPClassUID" not in meta:
-        raise damaged
-    return header
+
+def not_a_slice(header: Any) -> str | None:
+    """Why an image has no place in a stack of slices, as the plural of its kind; else None."""
+    if "LOCALIZER" in (header.get("ImageType") or ()):
+        return "localisers"
+    palette = str(header.get("PhotometricInterpretation") or "").startswith("PALETTE")
+    if palette or int(header.get("SamplesPerPixel") or 1) != 1:
+        return "coloured images"
+    if not is_placed(header):
+        return "images without a position in space"
+    return None
 
 
 def is_placed(header: Any) -> bool:
@@ -92,44 +73,88 @@ def is_placed(header: Any) -> bool:
     )
 
 
+def is_inverted(header: Any) -> bool:
+    """Whether high values are dark (MONOCHROME1). Physical values (HU, activity) are never inverted."""
+    physical = header.get("Modality") in UNITS or header.get("RescaleType") == "HU"
+    return header.get("PhotometricInterpretation") == "MONOCHROME1" and not physical
+
+
+def traits_of(header: Any) -> Iterator[str]:
+    """Properties of an image that a user should know, each a sentence about the series that have it."""
+    if is_inverted(header):
+        yield "series in MONOCHROME1 (high values are dark): their intensities are inverted"
+    if header.get("PixelPaddingValue") is not None:
+        yield "series with a padding value: padding gets the lowest value of the other voxels"
+    if any(tag in header for tag in OVERLAYS):
+        yield "series with overlays (graphics or regions), which are not read"
+    if header.get("BurnedInAnnotation") == "YES":
+        yield "series with text in their pixels, which may name patients and mislead a network"
+
+
 def slices_of(path: Path, header: Any) -> Iterator[Slice]:
-    """The slices of one file: one, or the frames of an enhanced object.
+    """The slices of one file: one, or the frames of an enhanced object, without localisers.
 
     Raises:
-        Exception: of various types, if entries are missing or damaged.
+        HeaderError: for an entry that is missing or contradicts another.
+        Exception: of various types, for damaged entries.
     """
+    if "MOSAIC" in (header.get("ImageType") or ()):
+        raise HeaderError("is a mosaic of several slices")
+    if header.get("ModalityLUTSequence"):
+        raise HeaderError("stores its intensities with a Modality LUT")
     frames = header.get("PerFrameFunctionalGroupsSequence")
-    size = (int(header.Rows), int(header.Columns))
-    thick = header.get("SpacingBetweenSlices") or header.get("SliceThickness") or 1.0
+    count = int(header.get("NumberOfFrames") or 1)
     if frames is None:
-        if int(header.get("NumberOfFrames") or 1) > 1:
-            raise ValueError("frames without positions")
-        yield Slice(
-            path, 0, size,
-            _numbers(header.ImagePositionPatient, 3), _numbers(header.ImageOrientationPatient, 6),
-            _numbers(header.PixelSpacing, 2), float(thick),
-            float(header.get("RescaleSlope", 1) or 1), float(header.get("RescaleIntercept", 0) or 0),
-        )  # fmt: skip
+        if count > 1:
+            raise HeaderError("has several frames without positions")
+        yield _slice(path, 0, header, header, header, header, header, header)
         return
+    if len(frames) != count:
+        raise HeaderError(f"has {count:,} frames but describes {len(frames):,}")
     shared = (header.get("SharedFunctionalGroupsSequence") or [{}])[0]
     for number, frame in enumerate(frames):
 
         def group(name: str, frame: Any = frame) -> Any:
             return (frame.get(name) or shared.get(name) or [{}])[0]
 
-        measures, rescale = (
-            group("PixelMeasuresSequence"),
-            group("PixelValueTransformationSequence"),
-        )
-        thickness = measures.get("SpacingBetweenSlices") or measures.get("SliceThickness") or thick
-        yield Slice(
-            path, number, size,
-            _numbers(group("PlanePositionSequence").ImagePositionPatient, 3),
-            _numbers(group("PlaneOrientationSequence").ImageOrientationPatient, 6),
-            _numbers(measures.PixelSpacing, 2), float(thickness),
-            float(rescale.get("RescaleSlope", 1) or 1),
-            float(rescale.get("RescaleIntercept", 0) or 0),
+        if any("LOCALIZER" in (group(name).get("FrameType") or ()) for name in FRAME_TYPES):
+            continue
+        yield _slice(
+            path, number, header, group("PlanePositionSequence"),
+            group("PlaneOrientationSequence"), group("PixelMeasuresSequence"),
+            group("PixelValueTransformationSequence"), header,
         )  # fmt: skip
+
+
+def _slice(
+    path: Path, frame: int, header: Any, position: Any, orientation: Any, measures: Any,
+    rescale: Any, other: Any,
+) -> Slice:  # fmt: skip
+    """One slice from the groups that give its entries; ``other`` gives the thickness if they do not."""
+    if not measures.get("PixelSpacing"):
+        if header.get("ImagerPixelSpacing") or header.get("NominalScannedPixelSpacing"):
+            raise HeaderError(
+                "gives the spacing at the detector (ImagerPixelSpacing) but no PixelSpacing"
+            )
+        raise HeaderError("has no PixelSpacing")
+    thickness = next(
+        (abs(float(value)) for source in (measures, other)
+         for key in ("SpacingBetweenSlices", "SliceThickness") if (value := source.get(key))),
+        0.0,
+    )  # fmt: skip
+    slope, intercept = rescale.get("RescaleSlope"), rescale.get("RescaleIntercept")
+    rescaled = slope not in (None, "") or intercept not in (None, "")
+    (gain,) = _numbers([slope if slope not in (None, "") else 1], 1)
+    (offset,) = _numbers([intercept if intercept not in (None, "") else 0], 1)
+    if gain == 0:
+        raise HeaderError("has a RescaleSlope of 0")
+    return Slice(
+        path, frame, (int(header.Rows), int(header.Columns)),
+        _numbers(position.get("ImagePositionPatient"), 3),
+        _numbers(orientation.get("ImageOrientationPatient"), 6),
+        _numbers(measures.get("PixelSpacing"), 2), thickness, gain, offset, rescaled,
+        str(header.get("SOPInstanceUID") or ""),
+    )  # fmt: skip
 
 
 def _numbers(values: Any, count: int) -> tuple[float, ...]:
@@ -137,35 +162,3 @@ def _numbers(values: Any, count: int) -> tuple[float, ...]:
     if len(numbers) != count or not np.isfinite(numbers).all():
         raise ValueError(f"not {count} finite numbers")
     return numbers
-
-
-def _name_of(segment: Any) -> str:
-    return str(segment.get("SegmentLabel") or "").strip() or f"segment {segment.SegmentNumber}"
-
-
-def _colour_of(segment: Any) -> str | None:
-    """The recommended display colour of a segment as ``#rrggbb``."""
-    value = segment.get("RecommendedDisplayCIELabValue")
-    if value is None:
-        return None
-    try:
-        from highdicom.color import CIELabColor
-
-        red, green, blue = CIELabColor.from_dicom_value(tuple(map(int, value))).to_rgb()
-    except Exception:  # an older highdicom or an invalid value: the colour is optional
-        return None
-    return f"#{red:02x}{green:02x}{blue:02x}"
-
-
-def segmentations_of(path: Path, header: Any) -> list[Segmentation]:
-    """The DICOM-SEG of the file, if it refers to a series; else an empty list."""
-    segments = header.get("SegmentSequence") or ()
-    return [
-        Segmentation(
-            path,
-            str(reference.get("SeriesInstanceUID", "")),
-            tuple((int(one.SegmentNumber), _name_of(one)) for one in segments),
-            tuple((_name_of(one), colour) for one in segments if (colour := _colour_of(one))),
-        )
-        for reference in (header.get("ReferencedSeriesSequence") or ())[:1]
-    ]

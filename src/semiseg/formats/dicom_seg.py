@@ -1,6 +1,6 @@
 """Reading of DICOM-SEG, segmentations of a series, through highdicom (the extra ``dicom``)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,13 @@ from numpy.typing import NDArray
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.formats.dicom import Series
-from semiseg.formats.dicom_header import Segmentation, quiet
+from semiseg.formats.dicom_files import quiet
+from semiseg.formats.dicom_match import place_of
+from semiseg.formats.dicom_segments import Segmentation
 from semiseg.formats.grid import onto_grid
+from semiseg.formats.uneven import nearest
+
+Codes = NDArray[np.integer[Any]]
 
 
 def read_segmentations(
@@ -26,9 +31,10 @@ def read_segmentations(
 
     Raises:
         UserError: for a damaged file, fractional segments, another grid than that of the series,
-            or overlapping segments, or if highdicom is missing.
+            overlapping segments, or segmentations that draw a class differently, or if highdicom is
+            missing.
     """
-    with quiet(series.folder):
+    with quiet(series.folder) as pydicom:
         try:
             from highdicom.seg import segread
         except ImportError:
@@ -39,30 +45,53 @@ def read_segmentations(
         slices = series.stack.slices
         height, width = slices[0].size
         label = np.zeros((width, height, len(slices)), np.uint8)
+        drawn: set[int] = set()
         for segmentation in segmentations:
-            numbers = _numbers(segread, segmentation, series, label.shape)
-            for number, name in segmentation.segments:
-                if name not in codes:
-                    continue
-                part = numbers == number
-                if ((label[part] != 0) & (label[part] != codes[name])).any():
+            found = _codes_in(pydicom, segread, segmentation, codes, series, label.shape)
+            for code in {codes[name] for _, name in segmentation.segments if name in codes}:
+                part = found == code
+                if code in drawn and (part != (label == code)).any():
+                    raise _contradiction(segmentations, codes, code, series)
+                if ((label[part] != 0) & (label[part] != code)).any():
                     raise _overlapping(series)
-                label[part] = codes[name]
-    return np.ascontiguousarray(np.moveaxis(label, like.slice_axis, 0))
+                label[part] = code
+                drawn.add(code)
+    stacked = label.transpose(2, 0, 1)
+    if not series.stack.even:
+        stacked = nearest(stacked, series.stack.places)
+    return np.ascontiguousarray(np.moveaxis(np.moveaxis(stacked, 0, 2), like.slice_axis, 0))
 
 
-def _numbers(
-    segread: Any, segmentation: Segmentation, series: Series, shape: tuple[int, ...]
-) -> NDArray[np.integer[Any]]:
-    """Numbers of the segments on the series' grid of (column, row, slice)."""
+def _codes_in(
+    pydicom: Any,
+    segread: Any,
+    segmentation: Segmentation,
+    codes: Mapping[str, int],
+    series: Series,
+    shape: tuple[int, int, int],
+) -> NDArray[np.uint8]:
+    """Class codes of one file on the slices of the series: [column, row, slice]."""
+    table = np.zeros(max([0, *(number for number, _ in segmentation.segments)]) + 1, np.uint8)
+    for number, name in segmentation.segments:
+        table[number] = codes.get(name, 0)
     try:
         found = segread(segmentation.path)
         if found.SegmentationType == "FRACTIONAL":
             raise UserError(
                 f"The DICOM-SEG of {series.name} is fractional: save it as binary masks."
             )
-        volume = found.get_volume(combine_segments=True)
-        affine = np.asarray(volume.affine, np.float64)
+        wanted = {number for number, name in segmentation.segments if name in codes}
+        placed = _by_frame(pydicom, found, segmentation, wanted, series, shape)
+        if placed is None and series.stack.even:  # frames across the slices
+            volume = found.get_volume(combine_segments=True)
+            numbers, affine = np.asarray(volume.array), np.asarray(volume.affine, np.float64)
+            placed = onto_grid(numbers, affine, series.stack.affine, shape)
+        if placed is None:
+            raise UserError(
+                f"The DICOM-SEG of {series.name} is not on the grid of the series: "
+                "resample it to the series."
+            )
+        result: NDArray[np.uint8] = table[placed]
     except UserError:
         raise
     except Exception as error:  # damaged files can raise any exception
@@ -72,13 +101,89 @@ def _numbers(
             f"The DICOM-SEG of {series.name} cannot be read (damaged, or its slices are uneven): "
             "export it again."
         ) from None
-    placed = onto_grid(np.asarray(volume.array), affine, series.stack.affine, shape)
-    if placed is None:
-        raise UserError(
-            f"The DICOM-SEG of {series.name} is not on the grid of the series: "
-            "resample it to the series."
-        )
-    return placed
+    return result
+
+
+def _by_frame(
+    pydicom: Any,
+    found: Any,
+    segmentation: Segmentation,
+    wanted: set[int],
+    series: Series,
+    shape: tuple[int, int, int],
+) -> Codes | None:
+    """Numbers of the ``wanted`` segments, each frame on its slice of the series.
+
+    Frames are decoded one at a time: a hundred segments of a CT do not fit into the memory.
+
+    Returns:
+        [column, row, slice]; None if a frame does not lie on a slice, pixel on pixel.
+    """
+    result = np.zeros(shape, np.int32)
+    shared = (found.get("SharedFunctionalGroupsSequence") or [{}])[0]
+    if len(segmentation.planes) != int(found.NumberOfFrames):
+        return None
+    for pixels, plane, groups in zip(
+        _frames(pydicom, found),
+        segmentation.planes,
+        found.PerFrameFunctionalGroupsSequence,
+        strict=True,
+    ):
+        key = "SegmentIdentificationSequence"
+        group = groups.get(key) or shared.get(key)
+        number = int(group[0].ReferencedSegmentNumber) if group else None
+        if number is not None and number not in wanted:
+            continue
+        # a label map holds the numbers themselves
+        numbers = pixels.T.astype(np.int32) * (number or 1)
+        numbers[~np.isin(numbers, list(wanted))] = 0
+        place = place_of(plane, series)
+        turned = None if place is None else _turned(numbers, place[1], shape[:2])
+        if place is None or turned is None:
+            return None
+        before = result[..., place[0]]
+        if ((turned != 0) & (before != 0) & (before != turned)).any():
+            raise _overlapping(series)
+        result[..., place[0]] = np.where(turned != 0, turned, before)
+    return result
+
+
+def _frames(pydicom: Any, found: Any) -> Iterator[NDArray[Any]]:
+    """The frames of a file, one at a time: [row, column]."""
+    syntax = found.file_meta.TransferSyntaxUID
+    if found.BitsAllocated != 1 or syntax.is_compressed:
+        yield from pydicom.pixels.iter_pixels(found)
+        return
+    # packed frames may begin within a byte, which pydicom decodes only all at once
+    packed = np.frombuffer(found.PixelData, np.uint8)
+    size = found.Rows * found.Columns
+    for start in range(0, size * int(found.NumberOfFrames), size):
+        first, skipped = divmod(start, 8)
+        bits = np.unpackbits(packed[first : first + (skipped + size + 7) // 8], bitorder="little")
+        yield bits[skipped : skipped + size].reshape(found.Rows, found.Columns)
+
+
+def _turned(
+    numbers: NDArray[np.int32], flat: NDArray[np.float64], shape: tuple[int, int]
+) -> NDArray[np.int32] | None:
+    """A frame on the pixels of a slice; ``flat`` is the affine between them (see `place_of`)."""
+    affine = np.eye(4)
+    affine[:2, :2], affine[:2, 3] = flat[:2, :2], flat[:2, 2]
+    turned = onto_grid(numbers[..., None], affine, np.eye(4), (*shape, 1))
+    return None if turned is None else turned[..., 0]
+
+
+def _contradiction(
+    segmentations: Sequence[Segmentation], codes: Mapping[str, int], code: int, series: Series
+) -> UserError:
+    """The error for several segmentations that draw one class differently."""
+    names = (name for one in segmentations for _, name in one.segments if codes.get(name) == code)
+    readers = len({one.readers for one in segmentations if one.readers})
+    return UserError(
+        f"{series.name} has {len(segmentations)} DICOM-SEG that draw '{next(names)}' differently (by "
+        f"{readers or 'no'} named {'reader' if readers == 1 else 'readers'}): choose one with --reader "
+        "NAME (ContentCreatorName or OperatorsName), or keep one DICOM-SEG per series."
+    )
 
 
 def _overlapping(series: Series) -> UserError:

@@ -19,12 +19,15 @@ from semiseg.datasets.checks import check_cases
 from semiseg.datasets.naming import read_naming
 from semiseg.errors import UserError
 from semiseg.formats import is_picture
+from semiseg.formats.stack import check_uneven
 from semiseg.preparation.auto_config import parse_intensity
 
 Parts = tuple[float, float, float]
 
 # Options that select cases or name their patients but do not change the content of a case.
 OF_THE_SET = ("patient_pattern", "all_frames")
+# Options of some layouts: they count only if they are given, as earlier versions did not have them.
+SPECIAL = {"reader": None, "uneven_slices": "refuse"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Request:
     all_frames: bool = False
     ignore_value: str | int | None = None
     empty_slices: str = "background"
+    reader: str | None = None
+    uneven_slices: str = "refuse"
 
     def __post_init__(self) -> None:
         """Check the values that do not depend on the source."""
@@ -55,6 +60,7 @@ class Request:
             raise UserError("--spacing takes three distances in mm above 0: slice, row, column.")
         if self.empty_slices not in ("background", "unlabelled"):
             raise UserError(f"--empty-slices {self.empty_slices}: use background or unlabelled.")
+        check_uneven(self.uneven_slices)
         self.options  # noqa: B018 - raises for invalid classes
 
     @functools.cached_property
@@ -64,7 +70,8 @@ class Request:
         empty = self.empty_slices == "unlabelled"
         return Options(
             names, self.patient_pattern, self.spacing, self.max_side, self.all_frames,
-            dataclasses.replace(naming, empty_is_unlabelled=empty),
+            dataclasses.replace(naming, empty_is_unlabelled=empty), self.reader,
+            check_uneven(self.uneven_slices),
         )  # fmt: skip
 
 
@@ -98,7 +105,11 @@ class Plan:
     @functools.cached_property
     def options_of_cases(self) -> dict[str, Any]:
         """All options that determine the arrays and the record of a case, as JSON types."""
-        chosen = {k: v for k, v in dataclasses.asdict(self.options).items() if k not in OF_THE_SET}
+        chosen = {
+            k: v
+            for k, v in dataclasses.asdict(self.options).items()
+            if k not in OF_THE_SET and (k not in SPECIAL or v != SPECIAL[k])
+        }
         scan = self.scan
         chosen |= chosen.pop("naming") | {
             "layout": self.layout,
@@ -121,6 +132,7 @@ def scan_source(source: Path, request: Request) -> Plan:
     layout, evidence = find_layout(source, request.layout)
     options = request.options
     scan = layout.scan(source, options)
+    _check_layout(layout, options)
     why = f"usual for {_kind(scan, layout)}"
     if request.intensity is not None:
         intensity = parse_intensity(request.intensity)
@@ -132,6 +144,16 @@ def scan_source(source: Path, request: Request) -> Plan:
         scan = dataclasses.replace(scan, classes=options.classes, codes=options.naming.codes)
     split = _split(scan, request)
     return Plan(source, layout.name, evidence, scan, options, split, why)
+
+
+def _check_layout(layout: Layout, options: Options) -> None:
+    """Check that options for DICOM are given for DICOM only."""
+    given = [name for name, default in SPECIAL.items() if getattr(options, name) != default]
+    if given and layout.name != "dicom":
+        raise UserError(
+            f"--{given[0].replace('_', '-')} is for DICOM, but this is the layout '{layout.name}': omit "
+            "it."
+        )
 
 
 def _check_naming(scan: Scan, naming: Naming) -> None:

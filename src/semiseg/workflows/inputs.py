@@ -1,26 +1,29 @@
 """Images to segment: one file, one file per channel, or a DICOM series."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from semiseg.data.task import Task
 from semiseg.data.volume import Volume
 from semiseg.datasets.pairing import CHANNEL, IMAGES, role_of
 from semiseg.errors import UserError
+from semiseg.files import cannot_enter
 from semiseg.formats import DICOM, format_of, is_image, is_volume, stem_of, suffixes_of
 from semiseg.formats.base import Format
 from semiseg.formats.channels import read_channels
-from semiseg.formats.dicom import Series, read_series, series_below
+from semiseg.formats.dicom import Refused, Series, series_below
+from semiseg.formats.dicom_pixels import read_series
 from semiseg.formats.header import read_header
+from semiseg.formats.stack import Uneven
 
 
 @dataclasses.dataclass(frozen=True)
 class Input:
-    """One image: ``paths`` of its channels, or a DICOM ``series``."""
+    """One image: ``paths`` of its channels, or a DICOM ``series``, which may be refused."""
 
     paths: tuple[Path, ...]
-    series: Series | None = None
+    series: Series | Refused | None = None
 
     def __str__(self) -> str:
         """The name in messages: the file, or the series (DICOM files may contain patients' names)."""
@@ -48,7 +51,7 @@ class Input:
     @property
     def suffix(self) -> str:
         """The suffix of its mask's name."""
-        return self.format.mask_suffix(self.series.folder if self.series else self.paths[0])
+        return self.format.mask_suffix(Path(self.stem) if self.series else self.paths[0])
 
     def read(self, task: Task) -> Volume:
         """Read the image with the channels of the task.
@@ -57,6 +60,8 @@ class Input:
             UserError: if it cannot be read, or if it is a picture and the task has volumes (or the
                 reverse), whose intensities are scaled differently.
         """
+        if isinstance(self.series, Refused):
+            raise self.series.why
         if self.format.kind == "picture":
             self._check_picture(task)
             return self.format.read_image(self.paths[0], task.channels)
@@ -102,23 +107,42 @@ class Input:
         )
 
 
-def find_images(images: Sequence[Path | str]) -> list[Path | Series]:
+Entry = Path | Series | Refused
+
+
+def find_images(
+    images: Sequence[Path | str],
+    uneven_slices: Uneven = "refuse",
+    note: Callable[[str], None] = lambda _: None,
+) -> list[Entry]:
     """Find the image files and DICOM series in ``images``.
 
     Folders are searched without their sub-folders. A folder without image files is searched for DICOM
     series, with its sub-folders.
 
+    Args:
+        images: files and folders.
+        uneven_slices: how to treat DICOM series whose slices are at uneven distances.
+        note: called with each sentence about DICOM files that are left out, and about properties of
+            series.
+
+    Returns:
+        Files, series, and series that are refused, with the reason.
+
     Raises:
-        UserError: if a path does not exist or is not an image, or if no image is found.
+        UserError: if a path does not exist, cannot be read or is not an image, or if no image is found.
     """
-    found: dict[Path | str, Path | Series] = {}
+    found: dict[Path | str, Entry] = {}
     for entry in map(Path, images):
         if entry.is_dir():
-            inside = sorted(p for p in entry.iterdir() if p.is_file() and is_image(p))
-            files = [p for p in inside if not p.name.startswith(".")]
+            files = _image_files(entry)
             found |= {path: path for path in files}
-            if not files and DICOM.recognises(entry):
-                found |= {series.name: series for series in series_below(entry).series}
+            if not DICOM.recognises(entry):
+                continue
+            if files:
+                note(f"{entry} also holds DICOM files, which are not read: give their folder.")
+            else:
+                found |= _series(entry, uneven_slices, note)
         elif not entry.exists():
             raise UserError(f"{entry} does not exist: name an image or a folder of images.")
         elif format_of(entry) is DICOM:
@@ -133,11 +157,35 @@ def find_images(images: Sequence[Path | str]) -> list[Path | Series]:
     return list(found.values())
 
 
-def as_inputs(found: Sequence[Path | Series], task: Task) -> list[Input]:
+def _image_files(folder: Path) -> list[Path]:
+    """The image files of a folder, without hidden ones."""
+    try:
+        inside = sorted(p for p in folder.iterdir() if p.is_file() and is_image(p))
+    except OSError as error:
+        cannot_enter(error)
+    return [path for path in inside if not path.name.startswith(".")]
+
+
+def _series(
+    folder: Path, uneven_slices: Uneven, note: Callable[[str], None]
+) -> dict[Path | str, Entry]:
+    """The DICOM series below a folder, by their names."""
+    below = series_below(folder, uneven_slices)
+    if not (below.series or below.refused):
+        raise UserError(
+            f"{folder} holds DICOM files but no series of slices: {' '.join(below.notes)}"
+        )
+    for sentence in below.notes:
+        note(sentence)
+    entries: list[Series | Refused] = [*below.series, *below.refused]
+    return {one.name: one for one in entries}
+
+
+def as_inputs(found: Sequence[Entry], task: Task) -> list[Input]:
     """One input per image. With several channels, ``case_0000``, ``case_0001``, ... are one image."""
     inputs: dict[tuple[Path, ...] | str, Input] = {}
     for entry in found:
-        if isinstance(entry, Series):
+        if isinstance(entry, Series | Refused):
             inputs[entry.name] = Input((), entry)
         else:
             paths = _channels(entry, task.channels)

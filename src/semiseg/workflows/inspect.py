@@ -36,6 +36,8 @@ def inspect(
     layout: str | None = None,
     classes: Sequence[str] | None = None,
     patient_pattern: str | None = None,
+    reader: str | None = None,
+    uneven_slices: str = "refuse",
     json: bool = False,
     overwrite: bool = False,
     console: Console | None = None,
@@ -50,6 +52,8 @@ def inspect(
         layout: layout of a folder of images; default: detected.
         classes: classes of a folder of images, see `prepare`.
         patient_pattern: patients of a folder of images, see `prepare`.
+        reader: reader of DICOM-SEG in a folder of images, see `prepare`.
+        uneven_slices: uneven DICOM series in a folder of images, see `prepare`.
         json: print only JSON.
         overwrite: replace an inspection at ``out``.
         console: prints messages and progress.
@@ -67,7 +71,10 @@ def inspect(
         raise UserError(f"--size {size}: give the side of the input, {SIZES[0]} to {SIZES[-1]}.")
     if target is not None:
         _check_output(target, data, overwrite)
-    given = {"layout": layout, "classes": classes, "patient_pattern": patient_pattern}
+    given = {
+        "layout": layout, "classes": classes, "patient_pattern": patient_pattern, "reader": reader,
+        "uneven_slices": None if uneven_slices == "refuse" else uneven_slices,
+    }  # fmt: skip
     with _made(target), _opened(data, given, console, quiet=json) as prepared:
         found = examine(prepared, data, size, console)
         if json:
@@ -162,7 +169,7 @@ def _opened(
             console.info(f"{data} is not prepared: preparing it in the temporary folder {folder}.")
         silent = Quiet() if isinstance(console, Quiet) else _Progress()
         place = Path(folder, "data")
-        prepare(data, place, **given, console=silent)
+        prepare(data, place, **{k: v for k, v in given.items() if v is not None}, console=silent)
         yield PreparedData(place)
     stop.pass_on()
 

@@ -12,6 +12,7 @@ from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.files import atomic_output
 from semiseg.formats import is_image
+from semiseg.formats.stack import check_uneven
 from semiseg.text import plural
 from semiseg.training.checkpoints import digest
 from semiseg.training.run_folder import RunFolder
@@ -44,6 +45,7 @@ def predict(
     largest: bool = False,
     device: str = "auto",
     threads: int | None = None,
+    uneven_slices: str = "refuse",
     overwrite: bool = False,
     dry_run: bool = False,
     console: Console = Console(),  # noqa: B008 - it has no state
@@ -68,6 +70,8 @@ def predict(
         largest: keep only the largest connected component of each class.
         device: auto, cpu or cuda.
         threads: number of CPU threads; default: the number of cores.
+        uneven_slices: 'refuse' or 'resample' (to the smallest distance): how to treat DICOM series whose
+            slices are at uneven distances.
         overwrite: replace existing masks.
         dry_run: print what would be done, and write nothing.
         console: prints messages and progress.
@@ -80,7 +84,7 @@ def predict(
     held.config()  # raises if it is not a run
     if is_image(folder) and not folder.is_dir():
         raise UserError(f"-o {folder} is the name of a file: give a folder for the masks.")
-    found = find_images(images)
+    found = find_images(images, check_uneven(uneven_slices), console.warn)
     inputs = as_inputs(found, held.task())
     targets = _targets(folder, inputs)
     if threads is not None:

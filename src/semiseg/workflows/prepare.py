@@ -34,6 +34,8 @@ class ReadOptions(TypedDict, total=False):
     all_frames: bool
     ignore_value: str | int | None
     empty_slices: str
+    reader: str | None
+    uneven_slices: str
 
 
 def prepare(
@@ -53,6 +55,8 @@ def prepare(
     jobs: int | None = None,
     ignore_value: str | int | None = None,
     empty_slices: str = "background",
+    reader: str | None = None,
+    uneven_slices: str = "refuse",
     overwrite: bool = False,
     dry_run: bool = False,
     console: Console | None = None,
@@ -86,6 +90,9 @@ def prepare(
             enter no loss and no metric, or 'none'. Default: 255, unless it is a class.
         empty_slices: 'background' or 'unlabelled' (ignored): how to treat slices of labelled volumes
             that contain no structure.
+        reader: take only DICOM-SEG that this person has drawn (ContentCreatorName or OperatorsName).
+        uneven_slices: 'refuse' or 'resample' (to the smallest distance): how to treat DICOM series whose
+            slices are at uneven distances.
         overwrite: replace a prepared data set at ``out`` when the new one is complete. Cases that did
             not change are not read again.
         dry_run: read and check everything and print the result, but write nothing.
@@ -104,6 +111,7 @@ def prepare(
         layout=layout, classes=classes, patient_pattern=patient_pattern, spacing=spacing, split=split,
         parts=parts, seed=seed, max_side=max_side, intensity=intensity, all_frames=all_frames,
         ignore_value=ignore_value, empty_slices=empty_slices,
+        reader=reader, uneven_slices=uneven_slices,
     )  # fmt: skip
     check_source(source, layout)
     check_output(out, source)

@@ -82,7 +82,7 @@ def run(
         threads: number of CPU threads.
         console: prints messages and progress.
         reading: options of `prepare`: layout, classes, patient_pattern, spacing, split, parts, max_side,
-            intensity, all_frames, ignore_value, empty_slices.
+            intensity, all_frames, ignore_value, empty_slices, reader, uneven_slices.
 
     Raises:
         UserError: if an argument is invalid, or if ``out`` contains something else.
