@@ -82,6 +82,7 @@ def test_json_names_every_definition(tmp_path: Path) -> None:
     assert content["classes"]["RV"]["cases"]["missing"] == 1
     assert content["classes"]["RV"]["hd95_mm"] == {
         "mean": 4.0, "deviation": pytest.approx(math.sqrt(8)), "count": 2, "left_out": 1,
+        "interval": None,
     }  # fmt: skip
     assert content["mean_over_classes"]["dice"]["mean"] == pytest.approx(0.65)
 

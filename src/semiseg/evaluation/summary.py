@@ -15,6 +15,11 @@ from typing import Any
 import numpy as np
 
 from semiseg.errors import UserError
+from semiseg.evaluation.intervals import (
+    Interval,
+    interval_of_mean,
+    interval_of_mean_over_groups,
+)
 from semiseg.evaluation.protocols import CaseScore, Missing, Protocol, Status, Units
 from semiseg.files import atomic_output
 
@@ -31,12 +36,14 @@ class Mean:
         deviation: sample standard deviation (n - 1) over cases; None for fewer than two values.
         count: number of values.
         left_out: number of cases without a value (absent, or excluded by a rule).
+        interval: 95% interval of the mean by the bootstrap over patients; None below three patients.
     """
 
     mean: float | None
     deviation: float | None
     count: int
     left_out: int
+    interval: Interval | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,12 +65,14 @@ class ClassMean:
         deviation: sample standard deviation over cases of each case's mean over its classes.
         classes: number of classes with a value.
         count: number of values of single cases.
+        interval: as in `Mean`.
     """
 
     mean: float | None
     deviation: float | None
     classes: int
     count: int
+    interval: Interval | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +84,7 @@ class Summary:
         missing: the rule for missing structures.
         units: unit of HD95 and ASD.
         cases: number of scored cases.
+        patients: number of scored patients.
         classes: one summary per class, ordered by code.
         overall: mean over classes of each metric.
         scores: the scores of every case and class, as in the CSV file.
@@ -93,6 +103,7 @@ class Summary:
     failed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     unpaired_predictions: tuple[str, ...] = ()
     unpaired_references: tuple[str, ...] = ()
+    patients: int = 0
 
     def __repr__(self) -> str:
         means = [
@@ -119,6 +130,7 @@ class Summary:
         return {
             **definitions(self),
             "cases": self.cases,
+            "patients": self.patients,
             "failed": dict(self.failed),
             "predictions_without_reference": list(self.unpaired_predictions),
             "references_without_prediction": list(self.unpaired_references),
@@ -171,10 +183,12 @@ def summarise(
     failed: Mapping[str, str] | None = None,
     unpaired_predictions: Sequence[str] = (),
     unpaired_references: Sequence[str] = (),
+    patients: Mapping[str, str] | None = None,
 ) -> Summary:
     """Summarise the scores of :func:`semiseg.evaluation.protocols.score_case`.
 
     A case that was scored with fewer classes than others is ``absent`` in the remaining classes.
+    ``patients`` maps cases to patients, for intervals; by default every case is its own patient.
 
     Raises:
         UserError: if there are no scores, a case and class occurs twice, or some distances are in
@@ -192,7 +206,7 @@ def summarise(
     for code in sorted({row.code for row in rows}):
         own = [row for row in rows if row.code == code]
         statuses = {status: sum(row.status == status for row in own) for status in STATUSES}
-        metrics = {metric: _mean([getattr(row, metric) for row in own]) for metric in used}
+        metrics = {metric: _mean(own, metric, patients or {}) for metric in used}
         classes.append(ClassSummary(code, own[0].name, statuses, metrics))
     return Summary(
         protocol=protocol,
@@ -200,11 +214,12 @@ def summarise(
         units=units.pop(),
         cases=len({row.case for row in rows}),
         classes=tuple(classes),
-        overall={metric: _over_classes(metric, classes, rows) for metric in used},
+        overall={metric: _over_classes(metric, classes, rows, patients or {}) for metric in used},
         scores=tuple(rows),
         failed=dict(failed or {}),
         unpaired_predictions=tuple(unpaired_predictions),
         unpaired_references=tuple(unpaired_references),
+        patients=len({(patients or {}).get(row.case, row.case) for row in rows}),
     )
 
 
@@ -264,10 +279,24 @@ def _completed(rows: list[CaseScore]) -> list[CaseScore]:
     return out
 
 
-def _mean(values: Sequence[float | None]) -> Mean:
-    found = [value for value in values if value is not None]
+def _mean(rows: Sequence[CaseScore], metric: str, patients: Mapping[str, str]) -> Mean:
+    by_patient = _by_patient(rows, metric, patients)
+    found = [value for own in by_patient.values() for value in own]
     mean = float(np.mean(found)) if found else None
-    return Mean(mean, _deviation(found), len(found), len(values) - len(found))
+    interval = interval_of_mean(by_patient)
+    return Mean(mean, _deviation(found), len(found), len(rows) - len(found), interval)
+
+
+def _by_patient(
+    rows: Sequence[CaseScore], metric: str, patients: Mapping[str, str]
+) -> dict[str, list[float]]:
+    """Patient -> the values of the patient's cases."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        value = getattr(row, metric)
+        if value is not None:
+            found.setdefault(patients.get(row.case, row.case), []).append(value)
+    return found
 
 
 def _deviation(values: Sequence[float]) -> float | None:
@@ -275,7 +304,10 @@ def _deviation(values: Sequence[float]) -> float | None:
 
 
 def _over_classes(
-    metric: str, classes: Sequence[ClassSummary], rows: Sequence[CaseScore]
+    metric: str,
+    classes: Sequence[ClassSummary],
+    rows: Sequence[CaseScore],
+    patients: Mapping[str, str],
 ) -> ClassMean:
     means = [summary.metrics[metric] for summary in classes]
     found = [mean.mean for mean in means if mean.mean is not None]
@@ -289,4 +321,10 @@ def _over_classes(
         deviation=_deviation([float(np.mean(values)) for values in by_case.values()]),
         classes=len(found),
         count=sum(mean.count for mean in means),
+        interval=interval_of_mean_over_groups(
+            [
+                _by_patient([row for row in rows if row.code == c.code], metric, patients)
+                for c in classes
+            ]
+        ),
     )

@@ -1,12 +1,13 @@
 """A summary as text for the terminal."""
 
+from semiseg.evaluation.intervals import interval_words
 from semiseg.evaluation.summary import ClassMean, Mean, Summary
 
 _TITLES = {"dice": "Dice", "iou": "IoU", "hd95": "HD95", "asd": "ASD", "mae": "MAE"}
 
 
 def table_lines(summary: Summary) -> list[str]:
-    """Return the definitions, one line per class and one for the mean over classes.
+    """Return the definitions, one line per class, one for the mean over classes, and its interval.
 
     The number in brackets after a mean is its number of cases.
     """
@@ -29,7 +30,7 @@ def table_lines(summary: Summary) -> list[str]:
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         lines.append("  ".join(cells).rstrip())
-    return lines
+    return [*lines, interval_words(summary.overall["dice"].interval, summary.patients)]
 
 
 def _title(summary: Summary, metric: str) -> str:
