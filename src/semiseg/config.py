@@ -100,6 +100,10 @@ class TrainingConfig(Strict):
     epochs: int | None = Field(
         None, ge=1, description="passes over the labelled images, instead of iterations"
     )
+    seconds: float | None = Field(
+        None, gt=0, description="duration (--time): the schedule follows the time used, and iterations "
+        "counts its positions",
+    )  # fmt: skip
     batch_size: int = Field(24, ge=1, description="labelled and unlabelled images together")
     labelled_batch_size: int = Field(12, ge=1)
     optimiser: Literal["sgd", "adam", "adamw"] = "sgd"

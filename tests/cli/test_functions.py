@@ -56,7 +56,7 @@ def test_arguments_and_defaults_are_the_same(
         if name not in ELSEWHERE.get(verb.__name__, set())
     }
     assert set(said) <= set(names)
-    assert set(names) - set(said) <= {"console", "sections", "config"}
+    assert set(names) - set(said) <= {"console", "sections", "config", "split"}
     for name, word in said.items():
         there = names[name].default
         if isinstance(word.default, bool | int) and there is not inspect.Parameter.empty:

@@ -123,3 +123,124 @@ def test_a_refused_word_can_be_corrected(phantom: Path, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_wrong_words(phantom: Path, tmp_path: Path, words: tuple[str, ...], fragment: str) -> None:
     refused(call("run", phantom, "-o", tmp_path / "out", *words), fragment)
+
+
+def with_masks(folder: Path, count: int, pictures: Path) -> Path:
+    """The pictures, with masks of the first ``count`` only."""
+    shutil.copytree(pictures / "images", folder / "images", dirs_exist_ok=True)
+    (folder / "masks").mkdir(exist_ok=True)
+    for number in range(count):
+        name = f"polyp{number}.png"
+        if not (folder / "masks" / name).exists():
+            shutil.copy2(pictures / "masks" / name, folder / "masks" / name)
+    return folder
+
+
+def test_few_labels_are_cross_validated_and_more_begin_a_new_round(
+    pictures: Path, tmp_path: Path
+) -> None:
+    source, out = with_masks(tmp_path / "set", 4, pictures), tmp_path / "out"
+    words = ("run", source, "-o", out, "--method", "supervised", *small(iterations="2"))
+    said = well(call(*words))
+    assert "leave-one-out cross-validation by patient, since there are only 4" in said.out
+    assert "95% interval" in said.out
+    assert "4 patients are few" in said.out
+    summary = json.loads((out / "cross-validation" / "summary.json").read_text())
+    assert (summary["cases"], summary["patients"]) == (4, 4)
+    final = json.loads((out / "training" / "split.json").read_text())
+    assert sorted(final["labelled"]) == [f"polyp{n}" for n in range(4)]
+    assert final["split"]["validation"] == []
+    for number in range(1, 5):
+        fold = json.loads((out / "cross-validation" / f"fold-{number}" / "split.json").read_text())
+        held = set(fold["split"]["test"])
+        assert len(held) == 1
+        assert not held & {*fold["split"]["train"], *fold["labelled"]}
+    assert sorted(p.name for p in (out / "masks").iterdir()) == [
+        f"polyp{n}.png" for n in range(4, 9)
+    ]
+    page = (out / "report.html").read_text()
+    assert "Cross-validation" in page
+    assert "every patient was scored by a network that was not trained on it" in page
+    first = tree(out / "training" / "weights", out / "cross-validation")
+
+    # the same call again changes nothing
+    again = well(call(*words))
+    assert "the images and labels have not changed" in again.out
+    assert not (out / "rounds").exists()
+
+    # two more masks and a corrected one
+    with_masks(source, 6, pictures)
+    with Image.open(source / "masks" / "polyp0.png") as mask:
+        corrected = np.asarray(mask).copy()
+    corrected[:4] = 255
+    Image.fromarray(corrected).save(source / "masks" / "polyp0.png")
+    dry = well(call(*words, "--dry-run"))
+    assert "2 images got a label: polyp4, polyp5." in dry.out
+    assert "5 folds" in dry.out
+    assert "together about" in dry.out
+    assert not (out / "rounds").exists()
+    said = well(call(*words))
+    assert "since the last call: 2 images got a label: polyp4, polyp5." in said.out
+    assert "since the last call: 1 image has another label: polyp0." in said.out
+    assert "the network of round 1 has" in said.out
+    kept = out / "rounds" / "1"
+    assert {k.removeprefix(str(kept)): v for k, v in tree(kept / "training" / "weights",
+            kept / "cross-validation").items()} == {
+        k.removeprefix(str(out)): v for k, v in first.items()}  # fmt: skip
+    second = json.loads((out / "round.json").read_text())
+    assert second["number"] == 2
+    read: dict[str, set[str]] = {}
+    for run in (kept / "training", *sorted((kept / "cross-validation").glob("fold-*"))):
+        split = json.loads((run / "split.json").read_text())
+        read[str(run.relative_to(out))] = set(split["labelled"])
+    for fold, start in zip(second["folds"], second["starts"], strict=False):
+        assert start is not None
+        assert not read[start] & set(fold)  # the earlier weights have not seen these labels
+    config = (out / "training" / "config.yaml").read_text()
+    assert str(kept / "training") in config
+    page = (out / "report.html").read_text()
+    for sentence in ("Since round 1:", "2 images got a label", "started from the weights of the round",
+                     "On the same 6 cases"):  # fmt: skip
+        assert sentence in page
+
+    # other options begin a round only with other data
+    refused(call(*words, "--folds", "3"), "other values of --folds")
+    with_masks(source, 7, pictures)
+    said = well(call(*words, "--from-scratch"))
+    assert "round 3" in said.out
+    assert "weights_from: null" in (out / "training" / "config.yaml").read_text()
+    assert "(--from-scratch)" in (out / "report.html").read_text()
+    assert "the network of round 2 has" in said.out
+
+
+def test_two_labels_cannot_be_scored(pictures: Path, tmp_path: Path) -> None:
+    source, out = with_masks(tmp_path / "set", 2, pictures), tmp_path / "out"
+    words = ("run", source, "-o", out, "--method", "supervised", *small(iterations="2"))
+    said = well(call(*words))
+    assert "nothing can be said about the quality" in said.out
+    page = (out / "report.html").read_text()
+    assert "nothing can be said about the quality" in page
+    assert "unlabelled images" in page
+    assert page.count("data:image/jpeg") >= 6
+
+    # the folder is one that other commands take
+    images = pictures / "images"
+    well(call("predict", out, images, "-o", tmp_path / "masks"))
+    assert len(list((tmp_path / "masks").glob("*.png"))) == 9
+    well(call("report", out, "-o", tmp_path / "page.html"))
+    assert "nothing can be said" in (tmp_path / "page.html").read_text()
+    refused(call("evaluate", out), "has no labelled test or validation case")
+
+
+def test_a_wrong_word_is_refused_before_anything_is_prepared(
+    pictures: Path, tmp_path: Path
+) -> None:
+    words = ("run", pictures, "-o", tmp_path / "out")
+    for more, fragment in (
+        (("--method", "mcsk"), "mcsc"),
+        (("--set", "training.iteration=3"), "training.iterations"),
+        (("--labelled", "99"), "99"),
+        (("--time", "1m", "--set", "training.iterations=3"), "contradict"),
+    ):
+        refused(call(*words, *more), fragment)
+        assert not (tmp_path / "out").exists()

@@ -75,7 +75,7 @@ def test_runs_of_other_classes_are_refused(run: Path, tmp_path: Path) -> None:
         UserError, match=r"copy has other classes \(background, ball, square\) than"
     ):
         embeddings([run, copy], tmp_path / "f.png", console=Quiet())
-    with pytest.raises(UserError, match=r"is not a run .* 'semiseg train' wrote"):
+    with pytest.raises(UserError, match=r"is not a run .* 'semiseg train' or 'semiseg run' wrote"):
         embeddings([run, tmp_path], tmp_path / "f.png", console=Quiet())
     assert not (tmp_path / "f.png").exists()
 

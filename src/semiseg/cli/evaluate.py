@@ -10,7 +10,12 @@ from semiseg.errors import UserError
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run's folder, or a folder (or file) of masks.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="The folder of a run or of 'semiseg run', or a folder (or file) of masks."
+        ),
+    ],
     references: Annotated[
         Path | None, typer.Argument(help="The reference masks. Only to compare masks.")
     ] = None,

@@ -9,7 +9,7 @@ from semiseg.cli import options
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    run: Annotated[Path, typer.Argument(help="The folder of a run, or of 'semiseg run'.")],
     images: Annotated[
         list[Path], typer.Argument(help="Image files, or folders of images or DICOM series.")
     ],

@@ -9,7 +9,9 @@ from semiseg.cli import options
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="A run's or a benchmark's folder.")],
+    folder: Annotated[
+        Path, typer.Argument(help="The folder of a run, of 'semiseg run', or of a benchmark.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(

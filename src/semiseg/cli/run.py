@@ -1,6 +1,7 @@
 """``semiseg run``."""
 
 from pathlib import Path
+from time import monotonic
 from typing import Annotated
 
 import typer
@@ -24,9 +25,24 @@ def run(
     time: Annotated[
         str | None,
         typer.Option(
-            help="Approximate duration of the training: 2h, 30m. Default: the preset's iterations."
+            help="Duration of the whole command, which the trainings fill: 2h, 30m. Default: the "
+            "preset's iterations."
         ),
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="Folds of a cross-validation by patient; 0: none. Default: 3 to 5 with three to nine "
+            "labelled patients, none with more."
+        ),
+    ] = None,
+    from_scratch: Annotated[
+        bool,
+        typer.Option(
+            "--from-scratch",
+            help="Start from random weights although the folder contains an earlier round.",
+        ),
+    ] = False,
     layout: options.Layout = None,
     classes: options.Classes = None,
     patient_pattern: options.PatientPattern = None,
@@ -43,16 +59,25 @@ def run(
     uneven_slices: options.UnevenSlices = "refuse",
     device: options.Device = "auto",
     threads: options.Threads = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print what would be done and how long it takes; write nothing."
+        ),
+    ] = False,
 ) -> None:
     """Do all steps: prepare a folder of images, train, evaluate, segment unlabelled images, report.
 
-    To resume an interrupted run, run the same command again.
+    To resume an interrupted run, run the same command again. After you have added or corrected labels or
+    images, the same command trains again from the earlier weights and shows both scores.
     """
+    begun = monotonic()  # imports count
     from semiseg.workflows.run import run as workflow
 
     workflow(
         source, out, labelled=labelled, method=method, preset=preset, settings=settings or (),
-        seconds=options.seconds(time), seed=seed, device=device, threads=threads,
+        seconds=options.seconds(time), folds=folds, from_scratch=from_scratch, seed=seed, device=device,
+        threads=threads, dry_run=dry_run, begun=begun,
         layout=layout, classes=options.words(classes) or None, patient_pattern=patient_pattern,
         spacing=options.spacing(spacing), split=split, parts=options.parts(parts), max_side=max_side,
         intensity=intensity, all_frames=all_frames, ignore_value=ignore_value, empty_slices=empty_slices,

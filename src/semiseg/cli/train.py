@@ -32,7 +32,10 @@ def train(
     threads: options.Threads = None,
     time: Annotated[
         str | None,
-        typer.Option(help="Stop after this time (2h, 30m), with a checkpoint for --resume."),
+        typer.Option(
+            help="Duration of the training (2h, 30m), which its schedule fits. With --set "
+            "training.iterations or --resume: stop after this time, with a checkpoint."
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume the run in -o from its last checkpoint.")

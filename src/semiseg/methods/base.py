@@ -30,15 +30,28 @@ class NetworkOptions(Options):
 
 @dataclasses.dataclass  # not frozen: mixed precision in Fabric rebuilds it field by field
 class Step:
-    """The current training step. ``index`` counts from 0 to ``total - 1``."""
+    """The current training step and its position in the schedule.
+
+    Attributes:
+        index: position, from 0 to ``total - 1``. In a training with a time limit, positions follow the
+            time used: they may repeat or skip.
+        total: number of positions; without a time limit, the number of steps.
+        previous: index of the step before; default: ``index - 1``.
+    """
 
     index: int
     total: int
+    previous: int | None = None
 
     @property
     def fraction(self) -> float:
         """t/T."""
         return self.index / self.total
+
+    def reached(self, index: int) -> bool:
+        """Return whether this is the first step at or after ``index``."""
+        previous = self.index - 1 if self.previous is None else self.previous
+        return previous < index <= self.index
 
 
 @dataclasses.dataclass(frozen=True)

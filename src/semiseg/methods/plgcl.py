@@ -154,7 +154,7 @@ class PLGCL(Method):
         start = as_iterations(o.warmup, step.total)
         if o.weight and step.index >= start:
             if self.guide is not None:
-                refresh_snapshot(self.guide, self.student, step.index, at={start})
+                refresh_snapshot(self.guide, self.student, step, at={start})
             windows = self._windows(batch)
             terms["plgcl"] = o.weight * self._contrast(windows, step)
         return terms

@@ -37,7 +37,15 @@ def train_command(run: RunFolder, data: PreparedData | None) -> str:
         if origin in ("--set", "the study"):
             value = sections[section][key]
             words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    if config.training.seconds is not None:
+        words += ["--time", f"{config.training.seconds:.0f}s"]
     return shlex.join([*words, "-o", run.folder.name])
+
+
+def run_command(run: RunFolder) -> str:
+    """The command line that made a round of ``semiseg run``; a call from Python is shown as one."""
+    words = shlex.split(str(run.read_json("run.json").get("command", "")))
+    return shlex.join(["semiseg", *words[1:]]) if "run" in words[1:2] else "semiseg.run(...)"
 
 
 def evaluate_command(run: RunFolder, scored: Scored) -> str:
@@ -98,6 +106,8 @@ def _benchmark_command(
         words += ["--preset", plan["preset"]]
     for setting in plan["settings"]:
         words += ["--set", setting]
+    if plan.get("time") is not None:
+        words += ["--time", f"{plan['time']:.0f}s"]
     words += ["--on", plan["on"]]
     if plan["protocol"]:
         words += ["--protocol", plan["protocol"]]

@@ -16,9 +16,15 @@ import jinja2
 from semiseg import __version__
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
+from semiseg.evaluation import intervals
 from semiseg.reporting import charts, figures, tables
 from semiseg.reporting.captions import caption, definitions, scored_cases, trouble
-from semiseg.reporting.commands import benchmark_commands, evaluate_command, train_command
+from semiseg.reporting.commands import (
+    benchmark_commands,
+    evaluate_command,
+    run_command,
+    train_command,
+)
 from semiseg.reporting.facts import (
     available_of,
     benchmark_facts,
@@ -35,9 +41,21 @@ from semiseg.reporting.facts import (
     trained,
 )
 from semiseg.reporting.overlays import Shown, picture_sections
-from semiseg.reporting.results import Benchmark, Scored, open_data, read_benchmark, read_run
+from semiseg.reporting.results import (
+    Benchmark,
+    Scored,
+    open_data,
+    read_benchmark,
+    read_run,
+)
+from semiseg.reporting.rounds import (
+    cross_validation_sentence,
+    read_cross_validation,
+    read_story,
+)
 from semiseg.text import joined
-from semiseg.training.run_folder import RunFolder
+from semiseg.training.run_folder import RunFolder, steps_of
+from semiseg.training.run_output import RunOutput
 
 MOST_NAMES = 4  # in a title
 
@@ -140,6 +158,16 @@ def _heads(keys: Sequence[tuple[str | None, str]]) -> list[tuple[str, list[str]]
     return list(groups.items())
 
 
+def output_page(folder: Path | str, pictures: Sequence[Shown] = ()) -> str:
+    """The page of the folder that ``semiseg run`` wrote, with its rounds.
+
+    Raises:
+        UserError: if a file is damaged.
+    """
+    output = RunOutput(folder)
+    return _run_page(output.training, output.folder.resolve().name, pictures, output)
+
+
 def run_page(folder: Path | str, pictures: Sequence[Shown] = ()) -> str:
     """The page of one run as HTML; it may be unfinished or not yet evaluated.
 
@@ -147,7 +175,15 @@ def run_page(folder: Path | str, pictures: Sequence[Shown] = ()) -> str:
         UserError: if the folder is not a run, or one of its files is damaged.
     """
     run = RunFolder(folder)
-    config, task, scored = run.config(), run.task(), read_run(folder)
+    return _run_page(run, run.folder.name, pictures, None)
+
+
+def _run_page(
+    run: RunFolder, name: str, pictures: Sequence[Shown], output: RunOutput | None
+) -> str:
+    config, task, scored = run.config(), run.task(), read_run(run.folder)
+    crossed = None if output is None else read_cross_validation(output)
+    story = None if output is None else read_story(output)
     facts = run.read_json("run.json")
     data = open_data(facts["data"])
     split, ended = run.split(), run.finished()
@@ -156,10 +192,15 @@ def run_page(folder: Path | str, pictures: Sequence[Shown] = ()) -> str:
         "run.html.j2",
         title=f"{config.method} on {task.name}, {budget_words([split.budget], noun_of(data))}",
         phantom=is_phantom(task.name),
-        folder=run.folder.name,
+        folder=name,
         ended=ended,
+        story=story,
         evaluations=[
-            _evaluation(s, data, task.foreground, split.validation_from_training) for s in scored
+            *([_crossed(crossed, data, task.foreground, output)] if crossed and output else []),
+            *(
+                _evaluation(s, data, task.foreground, split.validation_from_training)
+                for s in scored
+            ),
         ],
         pictures=picture_sections(pictures, figures.class_colours(task)),
         classes=list(zip(figures.class_colours(task), task.foreground, strict=True)),
@@ -176,7 +217,7 @@ def run_page(folder: Path | str, pictures: Sequence[Shown] = ()) -> str:
               for key, value in counts(
                   data, split.labelled, split.split.train, split.split.validation,
                   split.validation_from_training)),
-            ("Training", trained(config.training.iterations, config.data.input_size, ended)),
+            ("Training", trained(steps_of(config, ended), config.data.input_size, ended)),
             *software(facts, data, task.name),
         ],
         methods=described({config.method: config.method}),
@@ -184,9 +225,21 @@ def run_page(folder: Path | str, pictures: Sequence[Shown] = ()) -> str:
         commands=[
             train_command(run, data),
             *(evaluate_command(run, s) for s in scored),
-        ],
-        definitions=definitions([s.row for s in scored]),
+        ] if output is None else [run_command(run)],
+        definitions=definitions([s.row for s in ([crossed] if crossed else []) + scored]),
     )  # fmt: skip
+
+
+def _crossed(
+    scored: Scored, data: PreparedData | None, classes: Sequence[str], output: RunOutput
+) -> dict[str, Any]:
+    """The evaluation of a cross-validation."""
+    out = _evaluation(scored, data, classes, False)
+    return out | {
+        "title": "Cross-validation",
+        "caption": [cross_validation_sentence(output), *out["caption"][1:]],
+        "trainings": f"{len(output.round().folds)} trainings",
+    }
 
 
 def render(template: str, **context: Any) -> str:
@@ -233,6 +286,8 @@ def _evaluation(
             mean = values.get(column, {})
             spread = tables.Spread(mean["mean"], mean["deviation"], mean["count"])
             cells.append(tables.shown(column, None if mean["mean"] is None else spread))
+        low_high = values.get("dice", {}).get("interval")
+        cells.insert(1, tables.shown_interval("dice", low_high))
         table.append((name or "mean of class means", cells))
     groups = {
         name or "mean over classes": list(values.values())
@@ -241,11 +296,15 @@ def _evaluation(
     }
     return {
         "title": f"{row['network']} network, {row['on']} part",
-        "heads": [tables.title_of(column) for column in columns],
+        "heads": [tables.title_of(columns[0]), "95% interval", *map(tables.title_of, columns[1:])],
+        "interval": intervals.interval_words(
+            summary["mean_over_classes"]["dice"].get("interval"), summary["patients"]
+        ) if "patients" in summary else "",
         "table": [*table[1:], table[0]] if len(table) > 2 else table[1:],
         # the sentence about seeds is below the table
         "caption": caption([row], row["on"], data, cases)[:-1],
-        "cases": summary["cases"], "held_out": held_out and row["on"] == "validation",
+        "cases": summary["cases"], "trainings": "one training",
+        "held_out": held_out and row["on"] == "validation",
         "trouble": trouble([row]),
         "strip": charts.strip(groups, list(range(len(groups))), "of every case")
         if any(groups.values()) else None,

@@ -13,7 +13,7 @@ from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.reporting import tables
 from semiseg.training.logs import read_csv
-from semiseg.training.run_folder import RunFolder
+from semiseg.training.run_folder import RunFolder, steps_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,32 +119,59 @@ def read_run(folder: Path | str, named: Mapping[str, Any] | None = None) -> list
     run = RunFolder(folder)
     if not run.exists():
         return []
-    config = run.config()
-    known = {
+    order = _networks(run.config())
+    found = []
+    for path in run.folder.glob("evaluation/*/summary.json"):
+        on, _, network = path.parent.name.partition("-")
+        found.append(scored_from(run, path, on, network, named))
+    rank = {name: index for index, name in enumerate(order)}
+    found.sort(key=lambda s: (s.row["on"], rank.get(s.row["network"], 99), s.row["network"]))
+    # the first scored network of each part
+    firsts = {s.row["on"]: s.row["network"] for s in reversed(found)}
+    return [dataclasses.replace(s, default=s.row["network"] == firsts[s.row["on"]]) for s in found]
+
+
+def scored_from(
+    run: RunFolder,
+    path: Path,
+    on: str,
+    network: str | None = None,
+    named: Mapping[str, Any] | None = None,
+) -> Scored:
+    """Read one evaluation.
+
+    Args:
+        run: a run with the configuration of the scored networks.
+        path: its ``summary.json``, beside ``cases.csv``.
+        on: the scored part.
+        network: default: the one for inference.
+        named: see `read_run`.
+
+    Raises:
+        UserError: if a file is damaged.
+    """
+    config, ended = run.config(), run.finished()
+    try:
+        summary = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        raise UserError(f"{path} is missing or damaged: restore it or train again.") from None
+    if not {"classes", "mean_over_classes", "protocol"} <= set(summary):
+        raise UserError(f"{path} is not the summary of an evaluation: evaluate the run again.")
+    row = {
         "variant": config.method,
         "labelled": run.split().budget,
         "seed": config.training.seed,
         **(named or {}),
         "method": config.method,
         "size": config.data.input_size,
-        "iterations": config.training.iterations,
+        "iterations": steps_of(config, ended),
         "pretrained": run.read_json("run.json").get("notes", []),
-        "seconds": (run.finished() or {}).get("seconds"),
+        "seconds": (ended or {}).get("seconds"),
+        "network": network or next(iter(_networks(config)), config.method),
+        "on": on,
+        "summary": summary,
     }
-    order = _networks(config)
-    found = []
-    for path in run.folder.glob("evaluation/*/summary.json"):
-        on, _, network = path.parent.name.partition("-")
-        summary = run.read_json(str(path.relative_to(run.folder)))
-        if not {"classes", "mean_over_classes", "protocol"} <= set(summary):
-            raise UserError(f"{path} is not the summary of an evaluation: evaluate the run again.")
-        row = {**known, "network": network, "on": on, "summary": summary}
-        found.append(Scored(run.folder, row, False, _dice(path.with_name("cases.csv"))))
-    rank = {name: index for index, name in enumerate(order)}
-    found.sort(key=lambda s: (s.row["on"], rank.get(s.row["network"], 99), s.row["network"]))
-    # the first scored network of each part
-    firsts = {s.row["on"]: s.row["network"] for s in reversed(found)}
-    return [dataclasses.replace(s, default=s.row["network"] == firsts[s.row["on"]]) for s in found]
+    return Scored(run.folder, row, False, _dice(path.with_name("cases.csv")))
 
 
 def _networks(config: RunConfig) -> tuple[str, ...]:

@@ -178,6 +178,14 @@ def shown(column: str, spread: Spread | None) -> str:
     return text
 
 
+def shown_interval(column: str, interval: Sequence[float] | None) -> str:
+    """Format an interval."""
+    if interval is None:
+        return "-"
+    _, _, factor, decimals = METRICS[metric_of(column)]
+    return " to ".join(f"{factor * bound:.{decimals}f}" for bound in interval)
+
+
 def classes_of(rows: Sequence[Row]) -> list[str]:
     """The classes in the order of their codes."""
     return list(dict.fromkeys(name for row in rows for name in row["summary"]["classes"]))
@@ -258,6 +266,8 @@ def _run_records(rows: Sequence[Row], on: str) -> list[dict[str, Any]]:
                 record[column] = _number(mean.get("mean"))
                 record[f"{column}_sd_over_cases"] = _number(mean.get("deviation"))
                 record[f"{column}_count"] = mean.get("count", "")
+                low, high = mean.get("interval") or (None, None)
+                record |= {f"{column}_low": _number(low), f"{column}_high": _number(high)}
             if name is not None:
                 record |= values["cases"]
             records.append(record | {key: row["summary"][key] for key in fixed})

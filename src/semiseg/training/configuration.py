@@ -14,6 +14,7 @@ from semiseg.data.manifest import Decision, Manifest
 from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.evaluation.protocols import find_protocol
+from semiseg.methods.base import Method
 from semiseg.preparation.auto_config import SIZE, applicable_decisions, decide
 from semiseg.training.patients import Cases
 
@@ -87,14 +88,38 @@ def resolve_config(
     layers.append(Layer("--set", given))
     if sections:
         layers.append(Layer("the study", sections))
-    known = KnownSections(
-        name, cls.Options, list(methods.table()), list(networks.table()),
-        lambda network: networks.entry(network).config(), cls.required_networks,
-    )  # fmt: skip
-    resolved = resolve(known, layers, preset)
+    resolved = resolve(_known(name, cls), layers, preset)
     find_protocol(resolved.config.evaluation.protocol)
     check_dimensions(data.task, name, resolved.config.data.dimensions)
     return resolved
+
+
+def check_options(method: str | None, preset: str | None, settings: Sequence[str]) -> None:
+    """Check the names and values of options without data.
+
+    Raises:
+        UserError: for an unknown method, preset or option, or an invalid value.
+    """
+    content = presets.load(preset, method) if preset else {}
+    name = method or content.get("method")
+    if name is None:
+        raise UserError(f"Choose a method: --method {' | '.join(methods.table())}.")
+    cls, given = methods.entry(name).load(), parse_assignments(settings)
+    # the data give a patch to volumes
+    layers = [Layer("the data", {"data": {"patch": (32, 32, 32)}})]
+    layers.append(Layer(f"the method {name}", cls.settings))
+    layers.append(
+        Layer(f"preset '{preset}'", presets.sections(content)) if preset else Layer("", {})
+    )
+    resolved = resolve(_known(name, cls), [*layers, Layer("--set", given)], preset)
+    find_protocol(resolved.config.evaluation.protocol)
+
+
+def _known(name: str, cls: type[Method]) -> KnownSections:
+    return KnownSections(
+        name, cls.Options, list(methods.table()), list(networks.table()),
+        lambda network: networks.entry(network).config(), cls.required_networks,
+    )  # fmt: skip
 
 
 def check_dimensions(task: Task, method: str, dimensions: int) -> None:

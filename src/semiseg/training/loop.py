@@ -21,19 +21,10 @@ from semiseg.methods.base import Method, Step
 from semiseg.training.checkpoints import load_checkpoint, save_checkpoint, save_weights
 from semiseg.training.logs import Logs
 from semiseg.training.optimiser import build_optimisers, set_rates
+from semiseg.training.pacing import Pace, Progress
 from semiseg.training.patients import Cases
 from semiseg.training.run_folder import RunFolder
 from semiseg.training.validation import validation_dice
-
-
-@dataclasses.dataclass
-class Progress:
-    """The state of the loop that a checkpoint stores."""
-
-    done: int = 0
-    best_dice: float = -1.0
-    best_step: int = 0
-    seconds: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +32,13 @@ class Hooks:
     """Callbacks of the training loop.
 
     ``advance(steps, note)`` moves a progress bar, ``say`` prints a sentence, and ``stop()`` returns True
-    to end the training after the current step (with a single process).
+    to end the training after the current step (with a single process). ``clock()`` returns seconds.
     """
 
     advance: Callable[[int, str], None] = lambda steps, note: None
     say: Callable[[str], None] = lambda text: None
     stop: Callable[[], bool] = lambda: False
+    clock: Callable[[], float] = time.monotonic
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:
@@ -71,6 +63,7 @@ def train_step(
     batch: Batch,
     step: Step,
     training: TrainingConfig,
+    done: int | None = None,
 ) -> dict[str, Tensor]:
     """Run one training step and return the weighted loss terms.
 
@@ -78,9 +71,10 @@ def train_step(
         fabric: the Fabric of ``model`` and ``optimisers``.
         model: ``method``, wrapped by ``fabric``.
         batch: on the device.
-        step: its index determines the random numbers and the learning rates.
+        step: its index determines the learning rates.
+        done: number of earlier steps, which determines the random numbers; default: the step's index.
     """
-    seed_step(training.seed, step.index, fabric.global_rank)
+    seed_step(training.seed, step.index if done is None else done, fabric.global_rank)
     set_rates(optimisers, step.index, training)
     terms: dict[str, Tensor] = model(batch, step)
     fabric.backward(torch.stack(list(terms.values())).sum())
@@ -103,15 +97,19 @@ def fit(
     hooks: Hooks = Hooks(),
     seconds: float | None = None,
 ) -> Progress:
-    """Train ``method`` until ``training.iterations``, or until ``seconds`` have passed.
+    """Train ``method`` for ``training.iterations`` or ``training.seconds``; stop after ``seconds``.
 
     Resumes from the run's newest checkpoint if there is one. On a CPU the weights then equal those of
-    an uninterrupted run bit for bit.
+    an uninterrupted run bit for bit (unless ``training.seconds`` is set).
+
+    Args:
+        seconds: pause after this time with a checkpoint, from which the training is resumed.
 
     Raises:
         RunFailure: if a loss term is not finite.
     """
     training = config.training
+    pace = Pace(training.iterations, training.seconds)
     built = build_optimisers(method.parameter_groups(), training)
     progress = _restore(fabric, run, method, built, hooks)
     model, *optimisers = fabric.setup(method, *built)
@@ -122,37 +120,39 @@ def fit(
     )  # fmt: skip
     logs = Logs(run.folder, progress.done, training.tensorboard) if fabric.is_global_zero else None
     meter, loss = _Meter(), ""
-    started, before = time.monotonic(), progress.seconds
+    started, before = hooks.clock(), progress.seconds
+    pace.begin(progress)
+    if training.seconds is not None and progress.done:
+        hooks.advance(progress.previous + 1, "")
     model.train()
-    while progress.done < training.iterations:
-        step = Step(progress.done, training.iterations)
-        batch = loader(step.index).to(fabric.device)
-        if (
-            training.gradient_sizes_every
-            and step.index % training.gradient_sizes_every == 0
-            and logs
-        ):
-            seed_step(training.seed, step.index, fabric.global_rank)
+    while not progress.ended:
+        done, step = progress.done, pace.step(progress)
+        batch = loader(done).to(fabric.device)
+        if training.gradient_sizes_every and done % training.gradient_sizes_every == 0 and logs:
+            seed_step(training.seed, done, fabric.global_rank)
             for row in measured_gradients(fabric, method, batch, step):
-                logs.write("gradients", {"step": step.index + 1, **row})
-        meter.add(train_step(fabric, model, method, optimisers, batch, step, training))
+                logs.write("gradients", {"step": done + 1, **row})
+        meter.add(train_step(fabric, model, method, optimisers, batch, step, training, done))
 
-        progress.done += 1
-        progress.seconds = before + time.monotonic() - started
-        stopped = hooks.stop() or _timed_out(fabric, seconds, started)
-        ended = progress.done == training.iterations
-        last = ended or stopped
+        used = before + hooks.clock() - started
+        if fabric.world_size > 1 and training.seconds is not None:
+            used = fabric.broadcast(used)  # all processes are at the same position
+        pace.advance(progress, used)
+        stopped = hooks.stop() or _timed_out(fabric, seconds, used - before)
+        last = progress.ended or stopped
         if last or progress.done % training.log_every == 0:
             means = meter.read(progress.done)
             loss = f"loss {means['loss']:.3f}"
             if logs:
                 row = {"step": progress.done, **means, "lr": optimisers[0].param_groups[0]["lr"]}
                 logs.write("metrics", row | {"seconds": round(progress.seconds, 3)})
-        if ended or progress.done % training.validate_every == 0:
+        if pace.validates(progress, training.validate_every):
             # a checkpoint must not contain weights after a non-finite loss
             meter.check(progress.done)
             _validate(fabric, method, data, cases, config, run, progress, logs)
             model.train()
+            progress.validated = before + hooks.clock() - started
+            progress.closing = progress.validated - used
         elif stopped and fabric.is_global_zero:
             # not scored, so a resumed run selects among the same steps as an uninterrupted one
             meter.check(progress.done)
@@ -160,11 +160,12 @@ def fit(
         if progress.done in training.keep_weights_at and fabric.is_global_zero:
             name = f"step-{progress.done}.safetensors"
             save_weights(run.weights / name, method, {"step": progress.done})
-        if last or progress.done % training.checkpoint_every == 0:
+        if last or pace.crossed(progress, training.checkpoint_every):
             meter.check(progress.done)
             _checkpoint(fabric, run, method, optimisers, progress)
+        progress.seconds = before + hooks.clock() - started
         dice = f"best Dice {progress.best_dice:.3f}" if progress.best_dice >= 0 else ""
-        hooks.advance(1, ", ".join(filter(None, (loss, dice))))
+        hooks.advance(pace.moved(progress), ", ".join(filter(None, (loss, dice))))
         if stopped:
             break
     if logs:
@@ -179,10 +180,10 @@ def _save_unscored(method: Method, run: RunFolder, progress: Progress) -> None:
         save_weights(run.weights / f"{name}.safetensors", method, {"step": progress.done})
 
 
-def _timed_out(fabric: Fabric, seconds: float | None, started: float) -> bool:
+def _timed_out(fabric: Fabric, seconds: float | None, used: float) -> bool:
     if seconds is None:
         return False
-    late = time.monotonic() - started >= seconds
+    late = used >= seconds
     return bool(fabric.broadcast(late)) if fabric.world_size > 1 else late
 
 

@@ -5,7 +5,6 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ from semiseg.training.configuration import (
 from semiseg.training.patients import Cases, cases_of, choose_patients
 from semiseg.training.resolution import choose_crops
 from semiseg.training.run_folder import RunSplit
+from semiseg.training.run_output import find_run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +59,7 @@ def plan_training(
     settings: Sequence[str],
     device: torch.device,
     sections: Mapping[str, Any] | None = None,
+    split: RunSplit | None = None,
 ) -> Plan:
     """Resolve the configuration, choose the patients, count the iterations, choose the precision.
 
@@ -72,13 +73,14 @@ def plan_training(
         labelled_seed: seed of the draw of labelled patients; None: the data's order if it has one,
             else 0.
         device: the device of the training.
+        split: the patients of each part; None: those that ``labelled`` chooses.
 
     Raises:
         UserError: if an option does not fit the data.
     """
     small = sections is None and device.type == "cpu"
     resolved = resolve_config(data.manifest, method, preset, settings, sections, small)
-    split = choose_patients(data, labelled, labelled_seed)
+    split = split or choose_patients(data, labelled, labelled_seed)
     cases = cases_of(data, split)
     window = window_of(cases.labelled)
     if window is not None:  # of these labels alone
@@ -91,11 +93,11 @@ def plan_training(
 
 
 def _absolute(resolved: Resolved) -> Resolved:
-    """Make the path of ``training.weights_from`` absolute."""
+    """Make the path of ``training.weights_from`` absolute; from the folder of `run`, use its training."""
     source = resolved.config.training.weights_from
     if source is None:
         return resolved
-    return with_training(resolved, "weights_from", str(Path(source).resolve()))
+    return with_training(resolved, "weights_from", str(find_run(source).resolve()))
 
 
 def check_volumes(data: PreparedData, cases: Cases, config: RunConfig) -> None:

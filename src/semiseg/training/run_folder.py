@@ -96,7 +96,7 @@ class RunFolder:
         if not path.is_file():
             raise UserError(
                 f"{self.folder} is not a run (it has no config.yaml): give a folder that "
-                "'semiseg train' wrote."
+                "'semiseg train' or 'semiseg run' wrote."
             )
         try:
             content = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
@@ -142,6 +142,12 @@ class RunFolder:
     def _write(self, name: str, text: str) -> None:
         with atomic_write(self.folder / name) as partial:
             partial.write_text(text, encoding="utf-8")
+
+
+def steps_of(config: RunConfig, ended: dict[str, Any] | None) -> int:
+    """The number of steps of a run; with a time limit it is known when the run has ended."""
+    planned = config.training.iterations
+    return planned if config.training.seconds is None or ended is None else int(ended["iterations"])
 
 
 def to_file_form(config: RunConfig) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from semiseg.console import Console, Quiet
 from semiseg.data.loaders import build_loader
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
+from semiseg.inference.predictors import AnyPredictor, build_predictor
 from semiseg.methods.base import Method, Step
 from semiseg.stopping import Stop, listening
 from semiseg.text import duration, plural
@@ -141,21 +142,22 @@ class Session:
 
         Args:
             run: the folder, already created.
-            seconds: time limit, after which the training stops with a checkpoint.
+            seconds: pause after this time with a checkpoint.
 
         Raises:
             UserError: if another process trains in the folder.
             RunFailure: if a loss term is not finite.
             KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM, once a checkpoint is written.
         """
-        total = self.config.training.iterations
-        done = newest_step(run.checkpoints)
+        training = self.config.training
+        # the loop advances the bar to the position of a resumed training with a time limit
+        done = newest_step(run.checkpoints) if training.seconds is None else 0
         first = self.fabric.is_global_zero
         alone = self.fabric.world_size == 1  # with several processes the launcher handles signals
         with (
             run.held() if first else contextlib.nullcontext(),
             listening() if alone else contextlib.nullcontext(Stop()) as stop,
-            self.console.bar(f"training {self.config.method}", total, done) as bar,
+            self.console.bar(f"training {self.config.method}", training.iterations, done) as bar,
         ):
             self.fabric.launch()
             progress = fit(
@@ -165,9 +167,8 @@ class Session:
             )  # fmt: skip
         best = progress.best_dice if self.cases.validation else None
         result = TrainResult(
-            run.folder, progress.done, progress.best_step, best, progress.seconds,
-            progress.done >= total,
-        )  # fmt: skip
+            run.folder, progress.done, progress.best_step, best, progress.seconds, progress.ended
+        )
         if first:
             self._close(run, result)
         self.fabric.barrier()
@@ -214,3 +215,12 @@ class Session:
             train_step(self.fabric, model, self.method, optimisers, batch, step, training)
             times.append(time.monotonic() - start)
         return min(times)
+
+    def untrained_predictor(self) -> AnyPredictor:
+        """Return a predictor with the present weights, to measure the time of predictions."""
+        name = self.method.network_names[0]
+        method = self.method.to(self.fabric.device).eval()
+        return build_predictor(
+            lambda images: method.logits(images, name), self.data.task, self.config.data,
+            self.fabric.device,
+        )  # fmt: skip

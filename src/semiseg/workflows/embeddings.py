@@ -28,6 +28,7 @@ from semiseg.reporting.figures import FIGURE_SUFFIXES, paper_colours, save_figur
 from semiseg.reporting.scatter import Panel, scatter_grid
 from semiseg.training.device import torch_device
 from semiseg.training.run_folder import RunFolder
+from semiseg.training.run_output import find_run
 from semiseg.workflows.loading import load_method, open_data, part_of
 
 Space = tuple[NDArray[np.float32], NDArray[np.int64]]
@@ -86,7 +87,7 @@ def embeddings(
         raise UserError(
             "--weights is empty: give best, last, or step-N for weights that were kept."
         )
-    folders = {folder.resolve(): RunFolder(folder) for folder in map(Path, runs)}
+    folders = {folder.resolve(): RunFolder(folder) for folder in map(find_run, runs)}
     titles = _titles(list(folders))
     collected: dict[tuple[str, str], list[Space | None]] = {}
     opened = [(folder, open_data(folder, None, "move them back")) for folder in folders.values()]

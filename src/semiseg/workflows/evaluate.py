@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from semiseg.evaluation.table import table_lines
 from semiseg.inference.predictors import AnyPredictor
 from semiseg.text import plural
 from semiseg.training.run_folder import RunFolder
+from semiseg.training.run_output import find_run
 from semiseg.workflows.loading import choose_network, is_same, load_predictor, open_data, part_of
 from semiseg.workflows.new_folder import make_folder
 
@@ -49,7 +50,7 @@ def evaluate(
     """Score a run on one part of its data, and write ``cases.csv`` and ``summary.json``.
 
     Args:
-        run: the run's folder.
+        run: the run's folder, or that of `run`.
         on: 'validation' (the run's own), 'test', or 'unlabelled': training cases that have labels which
             the run did not read. These scores measure the quality of its pseudo-labels.
         data: a prepared data set; default: the run's. For a data set with other patients, the part of
@@ -69,8 +70,8 @@ def evaluate(
     Raises:
         UserError: if no case can be scored, or an option is invalid.
     """
-    folder = RunFolder(run)
-    config = folder.config()
+    folder = RunFolder(find_run(run))
+    run, config = folder.folder, folder.config()
     definitions = find_protocol(protocol or config.evaluation.protocol, hd95)
     rule = check_missing(missing or config.evaluation.missing)
     if threads is not None:
@@ -108,13 +109,40 @@ def evaluate(
         for case in console.track(cases, "evaluating")
         for score in score_prepared(predictor, prepared, case, definitions, rule)
     ]
-    summary = summarise(scores, definitions, rule)
+    patients = {case.identifier: case.patient for case in cases}
+    summary = summarise(scores, definitions, rule, patients=patients)
     write_csv(target / "cases.csv", summary)
     write_json(target / "summary.json", summary, origin)
     for line in table_lines(summary):
         console.info(line)
     console.info(f"per case: {target / 'cases.csv'}")
     return summary
+
+
+def scores_of(
+    run: Path, data: PreparedData, cases: Sequence[Case], device: str, console: Console
+) -> tuple[list[CaseScore], Protocol, Missing]:
+    """Score a run, as its configuration says, on cases that need not be of its own split.
+
+    Raises:
+        UserError: if the run cannot be loaded, or was trained on other classes.
+    """
+    config = RunFolder(run).config().evaluation
+    protocol, rule = find_protocol(config.protocol), check_missing(config.missing)
+    predictor = load_predictor(run, device=device, resampling=protocol.restore)
+    if data.task.classes != predictor.task.classes:
+        raise UserError(
+            f"{run} was trained on the classes {', '.join(predictor.task.classes)}, but {data.folder} has "
+            f"{', '.join(data.task.classes)}: choose data with the same classes."
+        )
+    if data.task.kind == "volumes":  # the size is for pictures only
+        protocol = dataclasses.replace(protocol, picture_size=None)
+    scores = [
+        score
+        for case in console.track(cases, "evaluating")
+        for score in score_prepared(predictor, data, case, protocol, rule)
+    ]
+    return scores, protocol, rule
 
 
 def check_scores(folder: Path, origin: Mapping[str, str | bool], overwrite: bool) -> None:

@@ -10,6 +10,7 @@ from semiseg.errors import UserError
 from semiseg.inference.axes import as_slices
 from semiseg.inference.predictors import AnyPredictor
 from semiseg.training.run_folder import RunFolder
+from semiseg.training.run_output import find_run
 from semiseg.workflows.inputs import as_inputs, find_images
 from semiseg.workflows.loading import choose_network, load_predictor
 
@@ -22,7 +23,7 @@ def load(
     """Load one network of a run.
 
     Args:
-        run: the run's folder.
+        run: the run's folder, or that of `semiseg.run`.
         network: one of the method's networks; default: the one meant for inference.
         weights: 'best' (by validation Dice; 'last' if there are no validation cases), 'last' or
             'step-N'.
@@ -31,6 +32,7 @@ def load(
     Raises:
         UserError: if the network or the weights are unknown, or the run is damaged.
     """
+    run = find_run(run)
     predictor = load_predictor(run, network=network, weights=weights, device=device)
     config = RunFolder(run).config()
     named = choose_network(config, network)[1]

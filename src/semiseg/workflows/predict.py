@@ -16,6 +16,7 @@ from semiseg.formats.stack import check_uneven
 from semiseg.text import plural
 from semiseg.training.checkpoints import digest
 from semiseg.training.run_folder import RunFolder
+from semiseg.training.run_output import find_run
 from semiseg.workflows.inputs import Input, as_inputs, find_images
 from semiseg.workflows.loading import choose_network, load_predictor
 from semiseg.workflows.new_folder import make_folder
@@ -59,7 +60,7 @@ def predict(
     and weights of the masks.
 
     Args:
-        run: the run's folder.
+        run: the run's folder, or that of `run`.
         images: image files, folders of images or folders of DICOM series.
         out: the folder for the masks.
         network: one of the method's networks; default: the one meant for inference.
@@ -80,6 +81,7 @@ def predict(
         UserError: if the run cannot be loaded, no image is found, two images share a name, or the folder
             contains masks of another run, network or weights.
     """
+    run = find_run(run)
     folder, held = Path(out), RunFolder(run)
     held.config()  # raises if it is not a run
     if is_image(folder) and not folder.is_dir():

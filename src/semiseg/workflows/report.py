@@ -18,9 +18,11 @@ from semiseg.files import atomic_output
 from semiseg.reporting.figures import FIGURE_SUFFIXES, class_colours, save_figure
 from semiseg.reporting.gallery import gallery
 from semiseg.reporting.overlays import Shown, choose_cases
-from semiseg.reporting.page import benchmark_page, run_page
+from semiseg.reporting.page import benchmark_page, output_page, run_page
 from semiseg.reporting.results import Benchmark, Scored, open_data, read_benchmark, read_run
+from semiseg.reporting.rounds import read_cross_validation
 from semiseg.training.run_folder import RunFolder
+from semiseg.training.run_output import RunOutput, find_run
 from semiseg.workflows.loading import load_predictor
 
 UNSCORED = 3  # cases shown of a run that was not evaluated
@@ -36,7 +38,7 @@ def report(
     """Write a self-contained HTML page, or a figure with only its pictures.
 
     Args:
-        folder: a run or a benchmark.
+        folder: a run, the folder of `run`, or a benchmark.
         out: the page's file; default: ``report.html`` in ``folder``, which is replaced. If the name ends
             in .png, .svg or .pdf, a figure is written: cases with the predictions of every method.
         device: device of the predictions: auto, cpu or cuda.
@@ -65,13 +67,18 @@ def report(
         bench = read_benchmark(folder)
         pictures, make = _benchmark_pictures(bench, device, console), benchmark_page
         runs = [RunFolder(scored.folder) for scored in bench.scored]
-    elif RunFolder(folder).exists():
+    elif RunOutput(folder).exists() and RunOutput(folder).training.exists():
+        output = RunOutput(folder)
+        pictures, make = _output_pictures(output, device, console), output_page
+        runs = [output.training]
+    elif RunFolder(find_run(folder)).exists():
+        folder = find_run(folder)
         pictures, make = _run_pictures(folder, device, console), run_page
         runs = [RunFolder(folder)]
     else:
         raise UserError(
             f"{folder} is neither a run (no config.yaml) nor a benchmark (no benchmark.json): "
-            "give the folder that 'semiseg train' or 'semiseg benchmark' wrote."
+            "give the folder that 'semiseg train', 'semiseg run' or 'semiseg benchmark' wrote."
         )
     if as_figure:
         if not pictures:
@@ -129,6 +136,30 @@ def _run_pictures(folder: Path, device: str, console: Console) -> list[Shown]:
     return out
 
 
+def _output_pictures(output: RunOutput, device: str, console: Console) -> list[Shown]:
+    """Three cases of a cross-validation, each by the network that was not trained on it."""
+    data, scored = open_data(str(output.data)), read_cross_validation(output)
+    if scored is None or data is None:
+        return _run_pictures(output.training.folder, device, console)
+    out = []
+    scores = {case: dice for case, dice in scored.dice[None].items() if case in data.cases}
+    folds = output.round().folds
+    for name, why in choose_cases(scores):
+        case = data.cases[name]
+        index = next(n for n, fold in enumerate(folds) if case.patient in fold)
+        predictor = load_predictor(output.fold(index).folder, device=device)
+        bounds = data.bounds_of(case, predictor.task.intensity)
+        predicted = predictor.predict(np.asarray(data.image(name)), bounds, case.spacing)
+        out.append(
+            Shown(
+                "cross-validation", name, why, np.asarray(data.image(name)),
+                np.asarray(data.label(name)), {f"fold {index + 1}": predicted},
+                {f"fold {index + 1}": scores[name]}, case.spacing,
+            )
+        )  # fmt: skip
+    return out
+
+
 def _pictures(
     title: str,
     chosen: Mapping[str, Scored],
@@ -170,10 +201,14 @@ def _pictures(
 def _unscored_pictures(
     run: RunFolder, data: PreparedData, device: str, console: Console
 ) -> list[Shown]:
-    """Evenly spaced validation cases, since there are no scores to choose by."""
-    cases = data.of_patients(run.split().split.validation, labelled=True)
+    """Evenly spaced validation cases, else unlabelled ones: there are no scores to choose by."""
+    split = run.split()
+    cases = data.of_patients(split.split.validation, labelled=True)
     if not cases:
-        return []
+        labelled = {c.identifier for c in data.of_patients(split.labelled, labelled=True)}
+        train = data.of_patients(split.split.train)
+        cases = [case for case in train if case.identifier not in labelled]
+    title = "validation part" if split.split.validation else "unlabelled images"
     try:
         predictor = load_predictor(run.folder, device=device)
     except UserError as error:
@@ -182,14 +217,16 @@ def _unscored_pictures(
     name = run.config().method
     out = []
     for case in [cases[place] for place in evenly_spaced(len(cases), UNSCORED)]:
-        image, reference = data.image(case.identifier), np.asarray(data.label(case.identifier))
-        predicted = predictor.predict(
-            np.asarray(image), data.bounds_of(case, predictor.task.intensity), case.spacing
-        )
-        scores = _scores(predicted, reference, len(data.task.classes))
+        image, reference = data.image(case.identifier), None
+        bounds = data.bounds_of(case, predictor.task.intensity)
+        predicted = predictor.predict(np.asarray(image), bounds, case.spacing)
+        scores: Sequence[float] = ()
+        if case.labelled:
+            reference = np.asarray(data.label(case.identifier))
+            scores = _scores(predicted, reference, len(data.task.classes))
         out.append(
             Shown(
-                "validation part", case.identifier, "chosen by its position in the list",
+                title, case.identifier, "chosen by its position in the list",
                 np.asarray(image), reference, {name: predicted},
                 {name: statistics.fmean(scores)} if scores else {}, case.spacing,
             )

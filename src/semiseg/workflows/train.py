@@ -1,5 +1,7 @@
 """``semiseg train``: train a network on a prepared data set."""
 
+import dataclasses
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,17 @@ from semiseg.errors import UserError
 from semiseg.text import duration, plural
 from semiseg.training.checkpoints import newest_step
 from semiseg.training.device import torch_device
-from semiseg.training.fabric import rank
+from semiseg.training.fabric import rank, world_size
 from semiseg.training.patients import cases_of
-from semiseg.training.plan import describe, plan_training
-from semiseg.training.run_folder import RunFolder
+from semiseg.training.plan import Plan, describe, plan_training
+from semiseg.training.run_folder import RunFolder, RunSplit
+from semiseg.training.run_output import find_run
 from semiseg.training.session import Session, TrainResult
+from semiseg.training.time_limit import TimeLimit, fit_to_time, given_length
 from semiseg.workflows.loading import is_same, open_data
 from semiseg.workflows.new_folder import check_new_folder, clear_folder
+
+LEAST = 0.1  # of the time for the schedule, however long its preparations take
 
 
 def train(
@@ -31,9 +37,10 @@ def train(
     settings: Sequence[str] = (),
     config: Mapping[str, Mapping[str, Any]] | None = None,
     sections: Mapping[str, Any] | None = None,
+    split: RunSplit | None = None,
     device: str = "auto",
     threads: int | None = None,
-    seconds: float | None = None,
+    seconds: float | TimeLimit | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
     console: Console = Console(),  # noqa: B008 - it has no state
@@ -52,9 +59,12 @@ def train(
         config: settings as nested values, such as ``{"training": {"iterations": 2000}}``; they override
             ``settings``.
         sections: settings of a study's variant.
+        split: the patients of each part, instead of those of the data and of ``labelled``.
         device: auto, cpu or cuda.
         threads: number of CPU threads; default: the number of cores.
-        seconds: stop after this time with a checkpoint, from which `resume` continues.
+        seconds: duration of the training. Its schedule follows the time used, so it ends in time. If
+            ``settings`` give the iterations or epochs, the training stops after this time with a
+            checkpoint, from which `resume` continues. With a `TimeLimit` no step is measured.
         overwrite: replace a run in ``out``.
         dry_run: print what would be done and how long it takes; write nothing.
         console: prints messages and progress.
@@ -67,15 +77,22 @@ def train(
         RunFailure: if a loss term is not finite.
         KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM; a checkpoint is written first.
     """
+    begun = time.monotonic()
     prepared = PreparedData(data)
     plan = plan_training(
         prepared, method, labelled, labelled_seed, preset, [*settings, *as_assignments(config)],
-        torch_device(device), sections,
+        torch_device(device), sections, split,
     )  # fmt: skip
     run = RunFolder(out)
     # under torchrun, the first process may already have created the folder
     if rank() == 0:
         check_new_folder(run.folder, overwrite, "-o")
+    if isinstance(seconds, TimeLimit):
+        resolved = fit_to_time(plan.resolved, seconds.seconds, seconds.each)
+        plan, seconds = dataclasses.replace(plan, resolved=resolved), None
+    elif seconds is not None and given_length(plan.resolved) is None:
+        plan = _fit_to_time(plan, seconds, device, threads, begun)
+        seconds = None
     session = Session(plan.data, plan.config, plan.cases, device, threads, console)
     for line in describe(plan):
         session.console.info(line)
@@ -86,10 +103,10 @@ def train(
         session.console.warn(warning)
     if dry_run:
         count = plan.config.training.iterations
-        each = session.time_step()
+        limit, each = plan.config.training.seconds, session.time_step()
+        takes = f"{duration(each * count)} without validation" if limit is None else duration(limit)
         session.console.info(
-            f"dry run: {count:,} iterations of about {each:.2f} s, {duration(each * count)} without "
-            "validation; nothing was written"
+            f"dry run: {count:,} iterations of about {each:.2f} s, {takes}; nothing was written"
         )
         return None
     if session.fabric.is_global_zero:
@@ -100,21 +117,19 @@ def train(
     return session.fit(run, seconds)
 
 
-def measure_step_seconds(
-    data: PreparedData,
-    method: str | None,
-    labelled: str,
-    preset: str | None,
-    settings: Sequence[str],
+def _fit_to_time(
+    plan: Plan,
+    seconds: float,
     device: str,
-) -> float:
-    """Measure the seconds of one iteration. The arguments are those of `train`.
-
-    Raises:
-        UserError: see `train`.
-    """
-    plan = plan_training(data, method, labelled, None, preset, settings, torch_device(device))
-    return Session(plan.data, plan.config, plan.cases, device, None, Quiet()).time_step()
+    threads: int | None,
+    begun: float,
+) -> Plan:
+    """Let the schedule of a plan end ``seconds`` after ``begun``."""
+    if world_size() > 1:  # all processes must have the same configuration, so nothing is measured
+        return dataclasses.replace(plan, resolved=fit_to_time(plan.resolved, seconds, None))
+    each = Session(plan.data, plan.config, plan.cases, device, threads, Quiet()).time_step()
+    left = max(seconds - (time.monotonic() - begun), LEAST * seconds)
+    return dataclasses.replace(plan, resolved=fit_to_time(plan.resolved, left, each))
 
 
 def resume(
@@ -133,13 +148,13 @@ def resume(
         data: the prepared data set; needed only if it was moved.
         device: auto, cpu or cuda.
         threads: number of CPU threads; default: the number of cores.
-        seconds: stop after this time with a checkpoint.
+        seconds: stop after this time with a checkpoint. The schedule of the run does not change.
         console: prints messages and progress.
 
     Raises:
         UserError: if ``out`` is not a run, or if ``data`` are other data than the run's.
     """
-    run = RunFolder(out)
+    run = RunFolder(find_run(out))
     config = run.config()
     ended = run.finished()
     if ended is not None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from semiseg.methods.base import Step
 from semiseg.methods.common.snapshot import refresh_snapshot
 from semiseg.methods.common.teacher import ema_decay_at, frozen_copy, update_ema
 
@@ -68,7 +69,7 @@ def test_a_snapshot_is_taken_at_the_given_iterations_alone() -> None:
         with torch.no_grad():
             student[0].bias.fill_(index)
             student[1].running_mean.fill_(index)
-        refresh_snapshot(snapshot, student, index, at={2, 4})
+        refresh_snapshot(snapshot, student, Step(index, 9), at={2, 4})
         assert snapshot[0].bias[0] == snapshot[1].running_mean[0] or index < 2
         taken.append(snapshot[0].bias[0].item())
     assert taken[1:] == [taken[0], 2, 2, 4, 4]
@@ -85,7 +86,7 @@ def test_a_resumed_snapshot_is_the_same() -> None:
     one, other = Owner(), Owner()
     with torch.no_grad():
         one.student[0].bias.fill_(3)
-    refresh_snapshot(one.guide, one.student, 1, at={1})
+    refresh_snapshot(one.guide, one.student, Step(1, 9), at={1})
     with torch.no_grad():
         one.student[0].bias.fill_(7)
     other.load_state_dict(one.state_dict())

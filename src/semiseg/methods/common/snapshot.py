@@ -5,7 +5,7 @@ The snapshot is a `frozen_copy`. It is part of the method's state dict, so a res
     self.guide = frozen_copy(self.student)
 
     def forward(self, batch, step):
-        refresh_snapshot(self.guide, self.student, step.index, at={1000, 2000})
+        refresh_snapshot(self.guide, self.student, step, at={1000, 2000})
         target = predict_probabilities(self.guide, batch.images[batch.labelled :])
 """
 
@@ -13,19 +13,22 @@ from collections.abc import Collection
 
 from torch import nn
 
+from semiseg.methods.base import Step
+
 
 def refresh_snapshot(
-    snapshot: nn.Module, network: nn.Module, index: int, at: Collection[int]
+    snapshot: nn.Module, network: nn.Module, step: Step, at: Collection[int]
 ) -> None:
-    """Copy weights and buffers of ``network`` to ``snapshot`` if ``index`` is in ``at``.
+    """Copy weights and buffers of ``network`` to ``snapshot`` if ``step`` is the first to reach one of
+    ``at``.
 
-    Call it at the beginning of a step. The snapshot is then the network after ``index`` updates.
+    Call it at the beginning of a step.
 
     Args:
         snapshot: made by `semiseg.methods.common.teacher.frozen_copy`.
         network: the network that is trained.
-        index: index of the step, from 0.
+        step: the current step.
         at: iterations at which the snapshot is refreshed.
     """
-    if index in at:
+    if any(step.reached(index) for index in at):
         snapshot.load_state_dict(network.state_dict())

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.data.manifest import PreparedData
-from semiseg.training.run_folder import RunFolder
+from semiseg.training.run_folder import RunFolder, steps_of
 from semiseg.workflows.benchmark.plan import PlannedRun
 from semiseg.workflows.benchmark.run import evaluation_name, network_attributes
 
@@ -28,7 +28,7 @@ def rows_of(run: PlannedRun, on: str) -> list[dict[str, Any]]:
         "labelled": run.labelled,
         "seed": run.seed,
         "size": config.data.input_size,
-        "iterations": config.training.iterations,
+        "iterations": steps_of(config, folder.finished()),
         "pretrained": folder.read_json("run.json")["notes"],
         "seconds": (folder.finished() or {}).get("seconds"),
     }

@@ -1,0 +1,51 @@
+"""The length of a training with a time limit."""
+
+import dataclasses
+
+from semiseg.config import Resolved
+from semiseg.errors import UserError
+from semiseg.training.configuration import with_training
+
+PARTS = 10  # validations and checkpoints in the time, unless the user sets their intervals
+LENGTHS = ("training.iterations", "training.epochs")
+GIVEN = ("--set", "the study")
+"""Origins of options that the user gives for this training."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TimeLimit:
+    """The duration of a training in seconds, and the measured seconds of one of its steps."""
+
+    seconds: float
+    each: float
+
+
+def given_length(resolved: Resolved) -> str | None:
+    """The option by which the user gives the number of steps; None if there is none."""
+    return next((key for key in LENGTHS if resolved.origins.get(key) in GIVEN), None)
+
+
+def fit_to_time(resolved: Resolved, seconds: float, each: float | None) -> Resolved:
+    """Let the schedule end after ``seconds``.
+
+    Args:
+        resolved: the configuration.
+        seconds: duration of the training with its validations, above 0.
+        each: seconds of one step, by which the positions of the schedule are counted; None: unknown,
+            ``training.iterations`` stays.
+
+    Raises:
+        UserError: if the time is not above 0.
+    """
+    if not seconds > 0:
+        raise UserError("--time must be above 0: write 2h, 30m, 90s or 1h30m.")
+    out = with_training(resolved, "seconds", seconds, "--time")
+    count = out.config.training.iterations
+    if each is not None:
+        count = max(round(seconds / each), 1)
+        out = with_training(out, "iterations", count, f"--time and steps of about {each:.2g} s")
+    for name in ("validate_every", "checkpoint_every"):
+        if out.origins.get(f"training.{name}") not in GIVEN:
+            out = with_training(out, name, max(count // PARTS, 1), "--time")
+    origins = {key: origin for key, origin in out.origins.items() if key != "training.epochs"}
+    return dataclasses.replace(with_training(out, "epochs", None), origins=origins)

@@ -1,0 +1,106 @@
+"""Rounds of one output folder: what has changed, what is kept, and which weights trainings start from."""
+
+import os
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+from semiseg.errors import UserError
+from semiseg.files import unwritable
+from semiseg.text import one_line
+from semiseg.training.run_folder import RunFolder
+from semiseg.training.run_output import MOVED, Round, RunOutput
+
+PARTIAL = ".partial-round"
+
+
+def begin_round(output: RunOutput, changes: list[str]) -> Round:
+    """Move the results of the present round to ``rounds/N`` and begin the next one.
+
+    An interrupted move is completed. If the present round has not begun to train, it continues with the
+    added changes.
+
+    Raises:
+        UserError: if a folder cannot be written.
+    """
+    present, number = output.round(), len(output.past()) + 1
+    partial = output.rounds / PARTIAL
+    if not (output.started() or partial.exists()):
+        merged = tuple(dict.fromkeys((*present.changes, *changes)))
+        following = Round(number=number, changes=merged if number > 1 else ())
+        output.write_round(following)
+        return following
+    following = Round(number=number + 1, changes=tuple(changes))
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        for name in MOVED[:-1]:
+            if (output.folder / name).exists():
+                os.replace(output.folder / name, partial / name)
+        if (output.folder / MOVED[-1]).exists():
+            shutil.copyfile(output.folder / MOVED[-1], partial / MOVED[-1])
+        os.replace(partial, output.rounds / str(number))
+    except OSError as error:
+        raise unwritable(output.rounds, error) from None
+    output.write_round(following)
+    return following
+
+
+def interrupted(output: RunOutput) -> bool:
+    """Whether `begin_round` was interrupted."""
+    return (output.rounds / PARTIAL).exists()
+
+
+def earlier_run(output: RunOutput, held_out: Collection[str]) -> RunFolder | None:
+    """A run of the last round that has not read the labels of ``held_out``; None if there is none.
+
+    The weights of a run also depend on the labels that the runs before it have read.
+    """
+    past = output.past()
+    for run in past[-1].runs() if past else []:
+        seen = labels_read(run)
+        if seen is not None and not seen & set(held_out):
+            return run
+    return None
+
+
+def labels_read(run: RunFolder) -> set[str] | None:
+    """The patients whose labels a run and those before it have read; None if that is unknown."""
+    seen: set[str] = set()
+    for _ in range(1000):  # a chain of runs has an end unless its files were edited
+        try:
+            split, start = run.split(), run.config().training.weights_from
+        except (UserError, ValueError):
+            return None
+        seen |= {*split.labelled, *split.split.validation}
+        if start is None:
+            return seen
+        run = RunFolder(start)
+    return None
+
+
+def relative(output: RunOutput, run: RunFolder | None) -> str | None:
+    """The name of an earlier run in ``round.json``."""
+    return None if run is None else str(run.folder.relative_to(output.folder))
+
+
+def start_setting(output: RunOutput, name: str | None) -> list[str]:
+    """The setting that starts a training from an earlier run."""
+    if name is None:
+        return []
+    return [f"training.weights_from={_quoted(str((output.folder / name).resolve()))}"]
+
+
+def _quoted(path: str) -> str:
+    """A path as a YAML string, since a folder may be called ``1`` or contain ``: ``."""
+    return "'" + path.replace("'", "''") + "'"
+
+
+def with_note(planned: Round, *notes: str) -> Round:
+    """Add sentences for the page."""
+    added = tuple(one_line(note) for note in notes if note)
+    return planned.model_copy(update={"notes": tuple(dict.fromkeys((*planned.notes, *added)))})
+
+
+def path_of(output: RunOutput, name: str | None) -> Path | None:
+    """The folder of a run named in ``round.json``."""
+    return None if name is None else output.folder / name
