@@ -1,6 +1,7 @@
 """``semiseg benchmark``: interrupt, resume and extend it, run several at a time, one table."""
 
 import csv
+import json
 import os
 import signal
 import threading
@@ -15,6 +16,8 @@ from torch import Tensor
 from semiseg.data.batch import Batch
 from semiseg.methods.base import Step
 from semiseg.methods.supervised import Supervised
+from semiseg.training.run_folder import RunFolder
+from semiseg.workflows.benchmark.timing import RunTime, share_of_time, total_words
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it reads /proc")
 
@@ -229,3 +232,55 @@ def test_a_killed_run_takes_no_other_with_it(data: Path, tmp_path: Path) -> None
     assert table(bench) == {("supervised", "2", "unet")}
     well(call("benchmark", "-o", bench))
     assert table(bench) == {("supervised", n, "unet") for n in "12"}
+
+
+def test_a_time_is_divided_among_the_runs(data: Path, tmp_path: Path) -> None:
+    bench = tmp_path / "bench"
+    sets = small()
+    at = sets.index("training.iterations=6")
+    words = (
+        "benchmark",
+        data,
+        "-o",
+        bench,
+        "--methods",
+        "supervised",
+        "--labelled",
+        "2",
+        "--on",
+        "test",
+    )
+    refused(call(*words, "--time", "4s", *sets), "--time and training.iterations")
+    sets = sets[: at - 1] + sets[at + 1 :]
+    dry = well(call(*words, "--seeds", "0,1", "--time", "4s", "--dry-run", *sets))
+    assert "dry run: trainings 1 s each, 1 s together" in dry.out
+    assert not bench.exists()
+    said = well(call(*words, "--seeds", "0,1", "--time", "4s", *sets))
+    assert "every training takes 1 s" in said.out
+    plan = json.loads((bench / "benchmark.json").read_text())["plan"]
+    assert plan["time"] == 4
+    assert plan["seconds"] == pytest.approx(0.6)  # at least
+    refused(call(*words, "--seeds", "2", "--time", "9s", *sets), "leave out --time")
+    well(call(*words, "--seeds", "2", *sets))
+    for seed in range(3):
+        training = RunFolder(bench / "runs" / f"supervised-2-s{seed}").config().training
+        assert training.seconds is not None
+        assert 0 < training.seconds <= plan["seconds"]  # less the time of measuring a step
+    with (bench / "runs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(
+        float(r["dice_low"]) <= float(r["dice"]) <= float(r["dice_high"])
+        for r in rows
+        if r["dice_low"]
+    )
+
+
+def test_shares_of_the_time() -> None:
+    times = [RunTime(60.0, 10.0), RunTime(80.0, 20.0)] * 2
+    assert share_of_time(400.0, 0.0, times, 1) == 80.0
+    assert share_of_time(400.0, 40.0, times, 2) == 160.0
+    assert share_of_time(40.0, 0.0, times, 1) == 3.0  # the scores take longer than the time
+    assert "4 min 40 s together, scoring 1 min 00 s; about 2 min 50 s" in total_words(
+        times, None, 2
+    )
+    assert "nothing is left" in total_words([], 80.0, 2)

@@ -36,6 +36,13 @@ def benchmark(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Number of runs at the same time.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each run.")] = 1,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            help="Duration of all runs together: 8h, 30m. Every training takes the same share. Default: "
+            "the preset's iterations."
+        ),
+    ] = None,
     device: options.Device = "auto",
     dry_run: options.DryRun = False,
 ) -> None:
@@ -48,7 +55,8 @@ def benchmark(
     result = workflow(
         data, out, methods=options.words(methods), study=study, labelled=options.words(labelled),
         seeds=options.numbers(seeds, "--seeds"), preset=preset, settings=settings or [], on=on,
-        protocol=protocol, jobs=jobs, threads=threads, device=device, dry_run=dry_run,
+        protocol=protocol, jobs=jobs, threads=threads, seconds=options.seconds(time), device=device,
+        dry_run=dry_run,
     )  # fmt: skip
     if result.failed:
         raise typer.Exit(1)

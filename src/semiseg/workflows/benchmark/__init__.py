@@ -11,6 +11,7 @@ A benchmark can be interrupted, resumed and extended. Finished runs are not repe
 """
 
 import dataclasses
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,21 @@ from typing import Any
 from semiseg.config import as_assignments
 from semiseg.console import Console
 from semiseg.data.manifest import PreparedData
+from semiseg.errors import UserError
+from semiseg.text import duration
 from semiseg.training.device import torch_device
 from semiseg.workflows.benchmark.checks import check_runs, overruled
+from semiseg.workflows.benchmark.plan import BenchmarkPlan, PlannedRun
 from semiseg.workflows.benchmark.processes import execute_runs
 from semiseg.workflows.benchmark.request import Request, make_plan
 from semiseg.workflows.benchmark.run import Execution, evaluation_name, is_done
 from semiseg.workflows.benchmark.tables import make_tables
+from semiseg.workflows.benchmark.timing import (
+    check_lengths,
+    measure_runs,
+    share_of_time,
+    total_words,
+)
 
 __all__ = ["BenchmarkResult", "benchmark", "evaluation_name"]
 
@@ -52,6 +62,7 @@ def benchmark(
     protocol: str | None = None,
     jobs: int = 1,
     threads: int | None = 1,
+    seconds: float | None = None,
     device: str = "auto",
     dry_run: bool = False,
     console: Console = Console(),  # noqa: B008 - it has no state
@@ -77,8 +88,10 @@ def benchmark(
         protocol: evaluation protocol; default: the preset's.
         jobs: number of runs at the same time.
         threads: CPU threads of each run; None: torch's default.
+        seconds: duration of all runs together. Every training takes the same share of it, and runs that
+            are added later take as long as the first ones.
         device: auto, cpu or cuda.
-        dry_run: check everything and list the unfinished runs; write nothing.
+        dry_run: check everything, list the unfinished runs and say how long they take; write nothing.
         console: prints messages and progress.
 
     Raises:
@@ -87,8 +100,9 @@ def benchmark(
     folder = Path(out)
     request = Request(
         data, tuple(methods), study, labelled, seeds, preset,
-        [*settings, *as_assignments(config)], on, protocol,
+        [*settings, *as_assignments(config)], on, protocol, seconds,
     )  # fmt: skip
+    begun = time.monotonic()
     plan = make_plan(folder, request, torch_device(device).type == "cpu", console)
     prepared, common = PreparedData(plan.common.data), plan.common
     todo = [run for run in plan.runs if not is_done(run, common.on)]
@@ -99,10 +113,18 @@ def benchmark(
     console.info(f"{count}, {len(plan.runs) - len(todo)} of them finished: {folder}")
     for line in overruled(plan):
         console.info(line)
+    plan = _limited(plan, todo, execution, seconds, jobs, begun)
+    execution = dataclasses.replace(execution, common=plan.common)
+    each = plan.common.seconds
     if dry_run:
         for run in todo:
             console.info(f"  would run: {run.title}")
+        console.info(total_words(measure_runs(prepared, todo, execution), each, jobs))
         return BenchmarkResult(folder, len(plan.runs) - len(todo), ())
+    if each is not None and todo:
+        console.info(
+            f"every training takes {duration(each)}, whatever its number of iterations (--time)"
+        )
     plan.save()
     failed = execute_runs(todo, execution, jobs, console)
     finished = [run for run in plan.runs if is_done(run, common.on)]
@@ -110,3 +132,28 @@ def benchmark(
         console.info(make_tables(folder, finished, prepared, common.on))
         console.info(f"table: {folder / 'table.md'}")
     return BenchmarkResult(folder, len(finished), tuple(failed))
+
+
+def _limited(
+    plan: BenchmarkPlan,
+    todo: Sequence[PlannedRun],
+    execution: Execution,
+    seconds: float | None,
+    jobs: int,
+    begun: float,
+) -> BenchmarkPlan:
+    """Divide the time of a new benchmark among its trainings.
+
+    Raises:
+        UserError: if the time is not above 0, or a run has a number of iterations.
+    """
+    if seconds is None or plan.common.seconds is not None or not todo:
+        return plan
+    if not seconds > 0:
+        raise UserError("--time must be above 0: write 2h, 30m, 90s or 1h30m.")
+    data = PreparedData(plan.common.data)
+    check_lengths(data, todo, execution)
+    times = measure_runs(data, todo, execution)
+    each = share_of_time(seconds, time.monotonic() - begun, times, jobs)
+    common = dataclasses.replace(plan.common, time=seconds, seconds=each)
+    return dataclasses.replace(plan, common=common)

@@ -54,6 +54,8 @@ class CommonSettings:
         settings: ``section.key=value`` each.
         on: the part that is scored, validation or test.
         protocol: evaluation protocol; None: the preset's.
+        time: seconds of all runs of the first call, if they were limited.
+        seconds: seconds of each training, if the time was limited.
     """
 
     data: str
@@ -61,6 +63,8 @@ class CommonSettings:
     settings: tuple[str, ...]
     on: str
     protocol: str | None
+    time: float | None = None
+    seconds: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ from semiseg import methods
 from semiseg.console import Console
 from semiseg.errors import UserError
 from semiseg.files import is_partial
+from semiseg.text import duration
 from semiseg.workflows.benchmark.plan import (
     BenchmarkPlan,
     CommonSettings,
@@ -31,6 +32,7 @@ class Request:
     settings: Sequence[str]
     on: str
     protocol: str | None
+    seconds: float | None = None
 
     @property
     def place(self) -> str | None:
@@ -72,7 +74,12 @@ def make_plan(folder: Path, request: Request, small: bool, console: Console) -> 
         preset = old.common.preset
     elif small:
         preset = small_preset(variants, console)
-    common = CommonSettings(place, preset, tuple(request.settings), request.on, request.protocol)
+    limit = (None, None) if old is None else (old.common.time, old.common.seconds)
+    common = CommonSettings(
+        place, preset, tuple(request.settings), request.on, request.protocol, *limit
+    )
+    if old is not None:
+        _check_time(old, request)
     if old is not None and old.common != common:
         raise UserError(
             f"{folder} contains a benchmark with other data, preset, settings or evaluation, so the "
@@ -89,6 +96,7 @@ def _resumed(old: BenchmarkPlan | None, request: Request) -> BenchmarkPlan:
             f"No method was given: --methods {','.join(methods.table())} or --study NAME."
         )
     other_data = request.place is not None and request.place != old.common.data
+    _check_time(old, request)
     given = [request.preset, *request.settings, request.protocol, other_data]
     other_runs = [*request.labelled, *request.seeds] != ["all", 0]
     if any(given) or other_runs or request.on not in ("validation", old.common.on):
@@ -97,6 +105,17 @@ def _resumed(old: BenchmarkPlan | None, request: Request) -> BenchmarkPlan:
             f"{old.folder}, pass only -o."
         )
     return old
+
+
+def _check_time(old: BenchmarkPlan, request: Request) -> None:
+    """Check that ``--time`` does not change, since all trainings of a benchmark take equally long."""
+    if request.seconds is None or request.seconds == old.common.time:
+        return
+    each = old.common.seconds
+    takes = "by iterations" if each is None else f"for {duration(each)} each"
+    raise UserError(
+        f"{old.folder} contains a benchmark that trains {takes}: leave out --time, or choose another -o."
+    )
 
 
 def _check_new(folder: Path) -> None:

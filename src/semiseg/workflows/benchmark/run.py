@@ -86,7 +86,7 @@ def _train(run: PlannedRun, execution: Execution, console: Console) -> None:
         common.data, run.folder, method=run.variant.method, labelled=run.labelled,
         labelled_seed=execution.labelled_seed(run), preset=common.preset,
         settings=run.settings(common), sections=run.variant.sections, device=device,
-        threads=threads, overwrite=True, console=console,
+        threads=threads, seconds=common.seconds, overwrite=True, console=console,
     )  # fmt: skip
 
 
