@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -66,7 +67,7 @@ def walk_files(
     """Files below ``folder``, sorted, without hidden ones (macOS writes ``._NAME`` beside ``NAME``).
 
     A folder that does not exist has none. Links to files and to folders inside ``folder`` are followed;
-    each folder is entered once.
+    each folder is entered once. Pipes, sockets and devices are left out.
 
     Args:
         folder: the folder.
@@ -96,8 +97,37 @@ def walk_files(
             )
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith("."):
+            if not (name.startswith(".") or is_special(Path(root, name))):
                 yield Path(root, name)
+
+
+def is_special(path: Path) -> bool:
+    """Whether ``path`` exists and is neither a regular file nor a folder: a pipe, socket or device.
+
+    Opening one may wait for ever, so only regular files are opened.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def check_file(path: Path, remedy: str = "check the path") -> None:
+    """Check that ``path`` is a regular file, before it is opened.
+
+    Raises:
+        UserError: if it is missing, a folder, or a pipe, socket or device.
+    """
+    if path.is_file():
+        return
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, not a file: {remedy}.")
+    if is_special(path):
+        raise UserError(
+            f"{path} is a pipe, socket or device, not a regular file: remove it or name another file."
+        )
+    raise UserError(f"{path} does not exist: {remedy}.")
 
 
 def is_partial(path: Path) -> bool:

@@ -16,6 +16,7 @@ from semiseg.formats.header import Header
 from semiseg.formats.mask_values import MaskValues, PictureMask
 from semiseg.formats.masks import read_instances, read_picture_mask
 from semiseg.formats.pictures import read_picture
+from semiseg.formats.remarks import STORED_POLARITY
 
 # Prefixes of remarks that a picture may have several of: a colour or class follows.
 UNNAMED = "unnamed "
@@ -68,7 +69,7 @@ class MaskReader:
                 for step, whole, kept in zip(steps, shape, volume.image.shape[2:], strict=True)
             )
             volume = dataclasses.replace(volume, spacing=(between, row, column))
-        remarks: dict[str, str] = {}
+        remarks = dict(volume.remarks)
         if header.pages == 1 and max(shape) > self.max_side:
             remarks["reduced"] = self._name(pair.image)
         if pair.label is None:
@@ -88,6 +89,8 @@ class MaskReader:
     ) -> NDArray[np.uint8]:
         mask = read_picture_mask(path, shape, self.max_side, self.values)
         remarks |= {UNNAMED + colour: self._name(path) for colour in mask.unnamed}
+        if mask.inverted:
+            remarks[STORED_POLARITY] = self._name(path)
         if mask.encoding in ("binary", "lossy"):
             remarks["two values"] = self._name(path)
             if self.classes is not None and len(self.classes) > 2:
@@ -119,6 +122,8 @@ class MaskReader:
                 continue
             mask = read_picture_mask(masks[name], shape, self.max_side, self.values)
             foreground = _foreground(mask, self.naming.ignore_value, masks[name])
+            if mask.inverted:
+                remarks[STORED_POLARITY] = self._name(masks[name])
             if mask.encoding == "lossy":
                 remarks[f"{LOSSY} {name}"] = self._name(masks[name])
             void = mask.codes == self.naming.ignore_value

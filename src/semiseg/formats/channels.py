@@ -23,7 +23,8 @@ def read_channels(paths: Sequence[Path]) -> Volume:
     for path, other in zip(paths[1:], others, strict=True):
         _check_grid(path, other, paths[0], first)
     image = np.concatenate([first.image, *(other.image for other in others)], axis=1)
-    return dataclasses.replace(first, image=image)
+    remarks = {key: name for one in (first, *others) for key, name in one.remarks.items()}
+    return dataclasses.replace(first, image=image, remarks=remarks)
 
 
 def _check_grid(path: Path, other: Volume, first_path: Path, first: Volume) -> None:

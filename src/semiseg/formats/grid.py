@@ -8,10 +8,13 @@ from numpy.typing import NDArray
 
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
+from semiseg.formats.remarks import SHEARED, with_remarks
 from semiseg.formats.values import as_codes, compact
 from semiseg.text import times
 
 CLEARLY_LARGER = 1.2  # distance of slices, as a multiple of the spacing within slices
+RIGHT_ANGLE = 1e-3  # largest cosine of the angle between two axes at right angles
+FLAT = 1e-4  # smallest volume of a voxel, relative to one with right angles
 GRID_TOLERANCE = 0.1  # largest distance of two equal grids, as a fraction of the smallest spacing
 
 Affine = NDArray[np.float64]
@@ -50,7 +53,8 @@ def as_volume(data: NDArray[Any], affine: Affine, path: Path, channels: int = 1)
     source = spacing_of(affine, path)
     axis = slice_axis_of(data.shape, source)
     image = np.moveaxis(np.moveaxis(data, axis, 0), 3, 1)
-    return Volume(compact(image, path), None, slices_first(source, axis), affine, axis)
+    volume = Volume(compact(image, path), None, slices_first(source, axis), affine, axis)
+    return with_remarks(volume, {SHEARED: path.name} if is_sheared(affine) else {})
 
 
 def as_label(data: NDArray[Any], affine: Affine, path: Path, like: Volume) -> NDArray[np.uint8]:
@@ -130,11 +134,32 @@ def spacing_of(affine: Affine, path: Path) -> tuple[float, float, float]:
         UserError: if the affine is singular or not finite.
     """
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    if not (np.isfinite(affine).all() and (spacing > 0).all()):
+    if not (np.isfinite(affine).all() and (spacing > 0).all()) or _is_flat(affine, spacing):
         raise UserError(f"{path} has no valid spacing in its header: repair the affine.")
     # Headers are float32: round so that 0.7 is shown as 0.7.
     first, second, third = (float(f"{value:.6g}") for value in spacing)
     return first, second, third
+
+
+def _is_flat(affine: Affine, spacing: NDArray[np.float64]) -> bool:
+    """Whether two axes have the same direction, or all three lie in one plane."""
+    return bool(abs(np.linalg.det(affine[:3, :3] / spacing)) < FLAT)
+
+
+def is_sheared(affine: Affine) -> bool:
+    """Whether two axes of a grid are not at right angles, as after a tilt of the CT gantry."""
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return bool(np.abs(directions.T @ directions - np.eye(3)).max() > RIGHT_ANGLE)
+
+
+def steps_of(affine: Affine, axis: int) -> NDArray[np.float64]:
+    """[3, 3] steps in mm along the slices, rows and columns of a grid, one in each column.
+
+    Args:
+        affine: voxel of the source to mm.
+        axis: the source's axis of the slices.
+    """
+    return np.moveaxis(affine[:3, :3], axis, -1)[:, [2, 0, 1]]
 
 
 def slices_first(spacing: tuple[float, float, float], axis: int) -> tuple[float, float, float]:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semiseg.errors import UserError
+from semiseg.files import check_file
 from semiseg.formats.quiet import quiet_pillow
 from semiseg.formats.sizes import DEFLATE
 from semiseg.formats.tiff import TIFF_SUFFIXES, Tiff, tiff_header
 from semiseg.formats.values import damaged
+from semiseg.formats.whole import PNG
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -34,6 +36,8 @@ class Header:
         coloured: pixels are colours.
         palette: pixels are indices of a palette.
         lossy: JPEG.
+        bits: bits per value of a grey picture; values of 2 or 4 bits are spread over 0 to 255.
+        inverted: see `tiff.Tiff`.
         tiff: the TIFF header if `tiff.read_tiff` reads the file; None if Pillow does.
     """
 
@@ -46,6 +50,8 @@ class Header:
     coloured: bool = False
     palette: bool = False
     lossy: bool = False
+    bits: int = 8
+    inverted: bool = False
     tiff: Tiff | None = None
 
 
@@ -56,14 +62,15 @@ def read_header(path: Path | str) -> Header:
         UserError: for a file that is missing, not a picture, animated, or implausibly large.
     """
     path = Path(path)
-    if path.name.lower().endswith(TIFF_SUFFIXES):
-        tiff = tiff_header(path)
-        if tiff is not None and not tiff.plain:
-            deep = tiff.dtype.kind in "if" or tiff.dtype.itemsize > 1
-            return Header(
-                tiff.height, tiff.width, tiff.channels, deep, tiff.pages,
-                coloured=tiff.channels == 3, tiff=tiff,
-            )  # fmt: skip
+    check_file(path)
+    tiff = tiff_header(path) if path.name.lower().endswith(TIFF_SUFFIXES) else None
+    if tiff is not None and not tiff.plain:
+        deep = tiff.dtype.kind in "if" or tiff.dtype.itemsize > 1 or tiff.scaled
+        return Header(
+            tiff.height, tiff.width, tiff.channels, deep, tiff.pages,
+            coloured=tiff.channels == 3, bits=tiff.bits, inverted=tiff.inverted, tiff=tiff,
+        )  # fmt: skip
+    bits = tiff.bits if tiff is not None else _png_bits(path)
     with opened(path) as file:
         width, height = file.size
         turned = _orientation(file, path) in (5, 6, 7, 8)
@@ -75,6 +82,7 @@ def read_header(path: Path | str) -> Header:
         return Header(
             height, width, 1 if grey else 3, deep, turned=turned,
             coloured=not grey and mode not in ("P", "PA"), palette=mode in ("P", "PA"), lossy=lossy,
+            bits=bits, inverted=tiff is not None and tiff.inverted,
         )  # fmt: skip
 
 
@@ -87,8 +95,7 @@ def opened(path: Path) -> Iterator["ImageFile"]:
     """
     from PIL import Image, UnidentifiedImageError
 
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: check the path.")
+    check_file(path)
     errors: tuple[Any, ...] = (
         UnidentifiedImageError, OSError, EOFError, SyntaxError, ValueError, LookupError, TypeError,
         ArithmeticError, AttributeError, AssertionError, struct.error, zlib.error,
@@ -134,6 +141,25 @@ def _orientation(file: "ImageFile", path: Path) -> int:
     else:
         exif = file.getexif()
     return int(exif.get(0x0112, 1))
+
+
+def _png_bits(path: Path) -> int:
+    """Bits per value of a PNG in grey; 8 for all other pictures.
+
+    Raises:
+        UserError: for 16 bits per value with colour or transparency, of which Pillow keeps 8.
+    """
+    with path.open("rb") as file:
+        start = file.read(26)
+    if len(start) < 26 or start[:8] != PNG:
+        return 8
+    bits, kind = start[24], start[25]
+    if bits == 16 and kind in (2, 4, 6):
+        raise UserError(
+            f"{path} has 16 bits per channel with colour or transparency, half of which would be lost: "
+            "save it as a TIFF, or as a PNG of 8 bits."
+        )
+    return bits if kind == 0 else 8
 
 
 def _has_metadata_after_pixels(path: Path) -> bool:

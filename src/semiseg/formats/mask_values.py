@@ -24,11 +24,13 @@ class PictureMask:
         encoding: ``codes``: class codes; ``binary``: two values; ``lossy``: two values with grey
             edges, thresholded at 128; ``colours``; ``empty``: background only.
         unnamed: colours (#rrggbb) without a class, which became background.
+        inverted: the file calls white zero, but its values were taken as they are stored.
     """
 
     codes: NDArray[np.uint8]
     encoding: Literal["empty", "codes", "binary", "lossy", "colours"]
     unnamed: tuple[str, ...] = ()
+    inverted: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

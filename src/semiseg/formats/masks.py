@@ -55,7 +55,10 @@ def read_picture_mask(
     if values.colours is not None:
         decoded = codes_of_colours(_rgb(path, header), values.colours, path, header.lossy)
     else:
-        decoded = codes_of_greys(_grey(path, header), path, header.lossy, values)
+        grey = _grey(path, header, bool(values.known))
+        decoded = codes_of_greys(grey, path, header.lossy, values)
+    if header.inverted:
+        decoded = dataclasses.replace(decoded, inverted=True)
     if header.pages > 1:
         return decoded
     return dataclasses.replace(decoded, codes=shrunk(decoded.codes, max_side))
@@ -160,8 +163,8 @@ def _is_coloured(picture: "Picture") -> bool:
 def _plane(path: Path, header: Header) -> NDArray[Any]:
     """[H, W] as stored, or [H, W, S] of a mask with several channels."""
     if header.tiff is None:
-        return np.asarray(load(path))
-    pixels = read_tiff(path)[0]
+        return _stored(np.asarray(load(path)), header)
+    pixels = read_tiff(path, stored=True)[0]
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 
 
@@ -177,12 +180,32 @@ def _rgb(path: Path, header: Header) -> NDArray[np.uint8]:
     return np.asarray(picture.convert("RGB"))
 
 
-def _grey(path: Path, header: Header) -> NDArray[Any]:
-    """[H, W] or [D, H, W] of a mask with equal channels; for a palette, its indices."""
+def _stored(values: NDArray[Any], header: Header) -> NDArray[Any]:
+    """Grey values as the file stores them, if Pillow has inverted them ('white is zero')."""
+    if not header.inverted:
+        return values
+    return ~values if values.dtype.kind == "b" else 255 - values
+
+
+def _unspread(values: NDArray[Any], header: Header) -> NDArray[Any]:
+    """Codes of 2 or 4 bits, which Pillow spreads over 0 to 255; black and white stay as they are."""
+    if header.bits not in (2, 4) or set(np.unique(values).tolist()) <= {0, 255}:
+        return values
+    return values // (255 // (2**header.bits - 1))
+
+
+def _grey(path: Path, header: Header, levels: bool = False) -> NDArray[Any]:
+    """[H, W] or [D, H, W] of a mask with equal channels; for a palette, its indices.
+
+    Values are those that the file stores, with one exception: ``levels`` leaves grey levels of 2 or
+    4 bits spread over 0 to 255, because the user has named them.
+    """
     if header.tiff is not None:
         if header.channels > 1:
             raise _coloured(path)
-        pages = read_tiff(path)[..., 0]
+        pages = read_tiff(path, stored=True)[..., 0]
+        if pages.dtype == np.uint8 and not levels:
+            pages = _unspread(pages, header)
         return pages if header.pages > 1 else pages[0]
     picture = load(path)
     if picture.mode == "P":
@@ -195,7 +218,8 @@ def _grey(path: Path, header: Header) -> NDArray[Any]:
         return indices
     array = np.asarray(picture)
     if array.ndim == 2:
-        return array
+        array = _stored(array, header)
+        return array if levels else _unspread(array, header)
     array = _check_opaque(array, picture, path)
     spread = array.max(axis=2).astype(int) - array.min(axis=2)
     if spread.max() > SPREAD:

@@ -1,6 +1,7 @@
 """Reading NIfTI images and labels, and writing masks on the grid of their image."""
 
-import zlib
+import gzip
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
-from semiseg.files import atomic_output
+from semiseg.files import atomic_output, check_file
 from semiseg.formats.base import Reference
 from semiseg.formats.grid import (
     Affine,
@@ -19,11 +20,14 @@ from semiseg.formats.grid import (
     spacing_of,
     stored_order,
 )
+from semiseg.formats.nifti_header import check_fields, remarks_of, stored_header, units_of
+from semiseg.formats.remarks import with_remarks
 from semiseg.formats.sizes import check_announced
-from semiseg.formats.values import damaged
+from semiseg.formats.values import damaged, reading
 from semiseg.formats.volume_format import VolumeFormat
+from semiseg.formats.whole import check_end, check_gzip, check_rest
 
-UNREADABLE = (OSError, EOFError, ValueError, OverflowError, zlib.error)
+WHAT = "a NIfTI image"
 WORKING = 8  # bytes per voxel: scaled values, or a compact copy
 
 
@@ -36,6 +40,10 @@ class Nifti(VolumeFormat):
     def load(self, path: Path) -> tuple[NDArray[Any], Affine]:
         """The voxels in the file's axes, and the affine."""
         return load_nifti(path)
+
+    def remarks(self, path: Path) -> dict[str, str]:
+        """What is unusual in the header."""
+        return nifti_remarks(path)
 
     def mask_suffix(self, path: Path) -> str:
         """Masks are always compressed."""
@@ -92,27 +100,56 @@ def read_nifti(path: Path | str, channels: int = 1, time_point: int | None = Non
             other axes.
     """
     path = Path(path)
-    return as_volume(*load_nifti(path, time_point), path, channels)
+    volume = as_volume(*load_nifti(path, time_point), path, channels)
+    return with_remarks(volume, nifti_remarks(path))
 
 
 def load_nifti(path: Path, time_point: int | None = None) -> tuple[NDArray[Any], Affine]:
     """The voxels in the file's axes, and the affine (RAS, mm).
 
     Raises:
-        UserError: for a file that is unreadable, or too small for its announced size.
+        UserError: for a file that is unreadable, damaged anywhere, too small for its announced size,
+            or whose header does not say what its voxels mean.
     """
-    header = _open_nifti(path)
-    announced = header.shape if time_point is None else (*header.shape[:3], time_point + 1)
+    image = _open_nifti(path)
+    compressed = path.suffix.lower() == ".gz"
+    announced = image.shape if time_point is None else (*image.shape[:3], time_point + 1)
     check_announced(
-        path, announced, header.get_data_dtype().itemsize,
-        compressed=path.suffix.lower() == ".gz", working=WORKING,
-    )  # fmt: skip
-    try:
-        proxy = header.dataobj
-        data = np.asanyarray(proxy if time_point is None else proxy[..., time_point])
-    except UNREADABLE:
-        raise damaged(path, "a NIfTI image") from None
-    return data, np.asarray(header.affine, np.float64)
+        path, announced, image.get_data_dtype().itemsize, compressed=compressed, working=WORKING
+    )
+    with reading(path, WHAT):
+        if time_point is not None:
+            if compressed:
+                check_gzip(path)
+            data = np.asanyarray(image.dataobj[..., time_point])
+        elif compressed:
+            data = _decompressed(path, type(image))
+        else:
+            data = np.asanyarray(image.dataobj)
+            check_end(path, image.dataobj.offset + _bytes(image))
+    affine = np.asarray(image.affine, np.float64)
+    header = stored_header(path)
+    affine[:3] *= units_of(header, affine, path)
+    return data, affine
+
+
+def nifti_remarks(path: Path) -> dict[str, str]:
+    """What is unusual in the header of an image that was read (see `semiseg.formats.remarks`)."""
+    return remarks_of(stored_header(path), _open_nifti(path), path)
+
+
+def _decompressed(path: Path, kind: Any) -> NDArray[Any]:
+    """The voxels of a compressed file; reads it to the end, where its checksum is."""
+    with gzip.open(path) as file:
+        image = kind.from_stream(file)
+        data = np.asanyarray(image.dataobj)
+        file.seek(image.dataobj.offset + _bytes(image))
+        check_rest(file, path)
+    return data
+
+
+def _bytes(image: Any) -> int:
+    return int(math.prod(image.shape) * image.get_data_dtype().itemsize)
 
 
 def orientation(affine: NDArray[np.float64]) -> str:
@@ -199,14 +236,13 @@ def _write_nifti(path: Path, data: NDArray[Any], reference_path: Path, dtype: ty
 
 def _open_nifti(path: Path) -> Any:
     import nibabel
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
 
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: check the path.")
+    check_file(path)
     # nibabel would log every repaired header field, without the file's name.
     nibabel.imageglobals.logger.setLevel("CRITICAL")
-    try:
+    with reading(path, WHAT):
+        header = stored_header(path)
+        if header is None:
+            raise damaged(path, WHAT)
+        check_fields(header, path)
         return nibabel.load(path)
-    except (*UNREADABLE, ImageFileError, HeaderDataError):
-        raise damaged(path, "a NIfTI image") from None

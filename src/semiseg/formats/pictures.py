@@ -1,5 +1,6 @@
 """Reading and writing pictures (photographs, endoscopy, histology, microscopy) and stacks."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,11 @@ from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.files import atomic_output
 from semiseg.formats.header import Header, opened, read_header
-from semiseg.formats.tiff import read_tiff
-from semiseg.formats.values import compact
+from semiseg.formats.quiet import hearing_libtiff
+from semiseg.formats.remarks import SCALED, TRANSPARENT
+from semiseg.formats.tiff import TIFF_SUFFIXES, check_tiff, read_tiff
+from semiseg.formats.values import compact, damaged
+from semiseg.formats.whole import check_png
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -39,9 +43,13 @@ def read_picture(
     path = Path(path)
     header = header or read_header(path)
     channels = channels or header.channels
+    remarks: dict[str, str] = {}
     if header.tiff is None:
-        array = _by_pillow(path, header, channels, max_side)
+        picture = load(path)
+        array = _by_pillow(picture, header, channels, max_side)
         spacing = None
+        if _is_transparent(picture):
+            remarks[TRANSPARENT] = path.name
     else:
         if header.tiff.palette:
             raise UserError(f"{path} is a stack with a palette: save its pages in grey or RGB.")
@@ -49,8 +57,11 @@ def read_picture(
         if header.pages == 1:
             array = _shrunk(array[0], max_side)[None]
         array = np.moveaxis(_with_channels(array, channels), 3, 1)
+        if header.tiff.scaled:
+            remarks[SCALED] = path.name
     small = compact(array, path)
-    return Volume(small if header.deep else np.ascontiguousarray(array, np.uint8), None, spacing)
+    image = small if header.deep else np.ascontiguousarray(array, np.uint8)
+    return Volume(image, None, spacing, remarks=remarks)
 
 
 def picture_shape(path: Path | str) -> tuple[int, int]:
@@ -63,13 +74,17 @@ def load(path: Path) -> "Picture":
     """The picture, loaded by Pillow and rotated by the EXIF orientation.
 
     Raises:
-        UserError: as in `semiseg.formats.header.opened`.
+        UserError: as in `semiseg.formats.header.opened`, and for a wrong checksum.
     """
     from PIL import ImageOps
 
-    with opened(path) as file:
+    check_png(path)
+    prints = path.name.lower().endswith(TIFF_SUFFIXES) and check_tiff(path)
+    with hearing_libtiff() if prints else nullcontext([]) as errors, opened(path) as file:
         picture: Picture = ImageOps.exif_transpose(file)
         picture.load()
+    if errors:
+        raise damaged(path, "a picture")
     return picture
 
 
@@ -109,11 +124,22 @@ def write_png(path: Path, values: NDArray[np.uint8]) -> None:
         Image.fromarray(values).save(partial, format="PNG")
 
 
-def _by_pillow(path: Path, header: Header, channels: int, max_side: int | None) -> NDArray[Any]:
+def _is_transparent(picture: "Picture") -> bool:
+    """Whether any pixel differs from the others in its transparency."""
+    if "transparency" in picture.info and picture.mode in ("1", "L", "RGB", "P"):
+        picture = picture.convert("RGBA")
+    if picture.getbands()[-1] not in ("A", "a"):
+        return False
+    low, high = picture.getchannel(len(picture.getbands()) - 1).getextrema()
+    return low != high
+
+
+def _by_pillow(
+    picture: "Picture", header: Header, channels: int, max_side: int | None
+) -> NDArray[Any]:
     """[1, C, H, W]."""
     from PIL import Image
 
-    picture = load(path)
     if header.deep:  # 16 bits of grey
         array = _shrunk(np.asarray(picture)[..., None], max_side)
     else:

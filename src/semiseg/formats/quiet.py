@@ -4,6 +4,10 @@ Several threads read at the same time, so no global setting may be changed and r
 """
 
 import logging
+import os
+import re
+import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
@@ -25,6 +29,8 @@ class _Listener(logging.Filter):
 
 
 _LISTENER = _Listener()
+_PRINTING = threading.RLock()
+_LIBTIFF = re.compile(rb"[\w .-]*: [^\r]*\.\s*$")  # "LZWDecode: Not enough data at scanline 0."
 
 
 @contextmanager
@@ -38,6 +44,35 @@ def hearing_tifffile() -> Iterator[list[str]]:
         yield messages
     finally:
         _HERE.messages = before
+
+
+@contextmanager
+def hearing_libtiff() -> Iterator[list[str]]:
+    """Yield a list that holds, after the block, the errors that libtiff has printed.
+
+    libtiff prints to the process's standard error, so one thread at a time reads such files. What
+    others print meanwhile is printed afterwards.
+    """
+    messages: list[str] = []
+    with _PRINTING, tempfile.TemporaryFile() as heard:
+        sys.stderr.flush()
+        try:
+            kept = os.dup(2)
+        except OSError:  # the process has no standard error
+            yield messages
+            return
+        try:
+            os.dup2(heard.fileno(), 2)
+            yield messages
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            heard.seek(0)
+            for line in heard.read().splitlines(keepends=True):
+                if _LIBTIFF.match(line):
+                    messages.append(line.decode("utf-8", "replace").strip())
+                else:
+                    os.write(2, line)
 
 
 def quiet_pillow() -> None:

@@ -13,19 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.errors import UserError
-from semiseg.files import atomic_output
-from semiseg.formats.quiet import hearing_tifffile, quiet_pillow
+from semiseg.files import atomic_output, check_file
+from semiseg.formats.quiet import hearing_libtiff, hearing_tifffile, quiet_pillow
 from semiseg.formats.sizes import check_announced
+from semiseg.formats.tiff_fields import (
+    DEFLATE,
+    calibrated,
+    check_segments,
+    check_tags,
+    displayed,
+    photometric,
+)
+from semiseg.formats.units import MILLIMETRES
 from semiseg.formats.values import damaged
 from semiseg.text import times
 
+WHAT = "a TIFF image"
 TIFF_SUFFIXES = (".tif", ".tiff")
+FAX = (2, 3, 4, 32771)  # compressions of black ink on white paper
 MOST_BYTES = 2**32  # per image in memory
-MILLIMETRES = {
-    "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0, "cm": 10.0, "centimeter": 10.0,
-    "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "\\u00b5m": 1e-3, "micron": 1e-3, "microns": 1e-3,
-    "micrometer": 1e-3, "nm": 1e-6,
-}  # fmt: skip
 READING = (ValueError, OSError, KeyError, IndexError, TypeError, AttributeError, struct.error,
            RuntimeError, zlib.error, ArithmeticError, AssertionError)  # fmt: skip
 
@@ -41,6 +47,10 @@ class Tiff:
         channels: samples per pixel, without transparency.
         dtype: type of the samples.
         palette: samples are indices of a palette.
+        bits: bits per sample.
+        inverted: 0 is white, and the values are not those of a fax compression, which are bits of
+            black ink: programs that read arrays return such values as they are stored.
+        scaled: the intensities are those of a calibration by ImageJ.
         spacing: (slice, row, column) in mm of a stack with ImageJ metadata and a unit of length;
             else None, because the resolution alone may be that of a printer.
     """
@@ -51,12 +61,16 @@ class Tiff:
     channels: int
     dtype: np.dtype[Any]
     palette: bool = False
+    bits: int = 8
+    inverted: bool = False
+    scaled: bool = False
     spacing: tuple[float, float, float] | None = None
 
     @property
     def plain(self) -> bool:
         """Whether the file has one page of at most 8 bits, which Pillow reads completely."""
-        return self.pages == 1 and self.dtype.kind in "bu" and self.dtype.itemsize == 1
+        small = self.dtype.kind in "bu" and self.dtype.itemsize == 1
+        return self.pages == 1 and small and not self.scaled
 
 
 def tiff_header(path: Path) -> Tiff | None:
@@ -70,33 +84,59 @@ def tiff_header(path: Path) -> Tiff | None:
         return None if file is None else _header(file, path)
 
 
-def read_tiff(path: Path) -> NDArray[Any]:
+def read_tiff(path: Path, stored: bool = False) -> NDArray[Any]:
     """All pages, rotated by the orientation tag: [D, H, W, S] with S samples per pixel.
+
+    Args:
+        path: the file.
+        stored: return values as they are stored, for masks; otherwise as they are displayed ('white is
+            zero' is inverted), and with ImageJ's calibration.
 
     Raises:
         UserError: as in `tiff_header`, and for a file that is damaged or has an unknown compression.
     """
     with _opened(path) as file:
         if file is None:
-            raise damaged(path, "a TIFF image")
+            raise damaged(path, WHAT)
         header = _header(file, path)
         page, axes = file.pages[0], file.series[0].axes
+        shown = False
         try:
+            check_segments(file, path)
             try:
                 pixels = file.series[0].asarray(maxworkers=1)  # files are read in parallel
-            except ValueError as error:
-                if "imagecodecs" not in str(error) or _orientation(page) != 1:
+            except (ValueError, RuntimeError) as error:
+                if "imagecodecs" not in str(error):
                     raise
-                pixels, axes = _by_pillow(path), "QYXS"
+                # Pillow inverts 'white is zero', and turns pages by the tag in some cases
+                pixels, axes, shown = _by_pillow(path, _orientation(page)), "QYXS", True
             pixels = _ordered(pixels, axes)
         except READING:
-            raise damaged(path, "a TIFF image") from None
-        photometric, orientation = _photometric(page), _orientation(page)
-    if pixels.shape[0] != header.pages or pixels.shape[3] < header.channels:
-        raise damaged(path, "a TIFF image")
-    if photometric == "MINISWHITE":
-        pixels = ~pixels if pixels.dtype.kind in "bu" else pixels.max() - pixels
+            raise damaged(path, WHAT) from None
+        if pixels.shape[0] != header.pages or pixels.shape[3] < header.channels:
+            raise damaged(path, WHAT)
+        if shown and stored and header.inverted:
+            pixels = ~pixels if pixels.dtype.kind == "b" else 255 - pixels
+        elif not (stored or shown):
+            pixels = calibrated(file, pixels, path) if header.scaled else displayed(pixels, page)
+        orientation = _orientation(page)
     return _turned(pixels[..., : header.channels], orientation)
+
+
+def check_tiff(path: Path) -> bool:
+    """Check the checksums of a TIFF that Pillow reads; other formats are not looked at.
+
+    Returns:
+        Whether libtiff decompresses the file in another way, and prints what it finds wrong.
+
+    Raises:
+        UserError: for a wrong checksum.
+    """
+    with _opened(path) as file:
+        if file is None:
+            return False
+        check_segments(file, path)
+        return int(file.pages[0].compression) not in (1, *DEFLATE)
 
 
 def write_tiff_stack(path: Path, codes: NDArray[np.uint8]) -> None:
@@ -118,8 +158,7 @@ def _opened(path: Path) -> Iterator[Any]:
     """Yield the open file; None if it is not a TIFF."""
     import tifffile
 
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: check the path.")
+    check_file(path)
     file = None
     with hearing_tifffile() as messages:
         try:
@@ -131,7 +170,7 @@ def _opened(path: Path) -> Iterator[Any]:
             except READING:
                 complete = False
             if not complete:
-                raise damaged(path, "a TIFF image")
+                raise damaged(path, WHAT)
             yield file
         finally:
             if file is not None:
@@ -148,11 +187,13 @@ def _header(file: Any, path: Path) -> Tiff:
         series, page = file.series, file.pages[0]
         shape, axes, dtype = tuple(series[0].shape), series[0].axes, series[0].dtype
         several = len(series) > 1
-        photometric, orientation = _photometric(page), _orientation(page)
-        bits, samples_kept = int(page.bitspersample), photometric != "YCBCR"
+        meaning, orientation = photometric(page), _orientation(page)
+        check_tags(page, path)
+        bits, samples_kept = int(page.bitspersample), meaning != "YCBCR"
+        scaled = bool((calibrated(file, np.arange(2), path) != np.arange(2)).any())
         packed = int(page.compression) != 1 or bits != 8 * dtype.itemsize or not samples_kept
     except READING:
-        raise damaged(path, "a TIFF image") from None
+        raise damaged(path, WHAT) from None
     if several:
         raise UserError(f"{path} has pages of different sizes: save each as its own picture.")
     sizes = {axis: size for axis, size in zip(axes, shape, strict=True) if size > 1 or axis in "YX"}
@@ -171,7 +212,7 @@ def _header(file: Any, path: Path) -> Tiff:
         )
     check_announced(path, shape, dtype.itemsize, compressed=packed)
     samples = sizes.get("S", 1)
-    channels = 3 if samples >= 3 and photometric in ("RGB", "YCBCR") else 1
+    channels = 3 if samples >= 3 and meaning in ("RGB", "YCBCR") else 1
     if samples > 2 and channels == 1 and not (dtype.itemsize == 1 and not others):
         raise UserError(f"{path} has {samples} values per pixel but is not RGB: save grey or RGB.")
     height, width = sizes["Y"], sizes["X"]
@@ -179,7 +220,12 @@ def _header(file: Any, path: Path) -> Tiff:
         height, width = width, height
     pages = sizes[others[0]] if others else 1
     spacing = _spacing(file, page) if pages > 1 else None
-    return Tiff(pages, height, width, channels, dtype, photometric == "PALETTE", spacing)
+    compression = int(page.compression)
+    return Tiff(
+        pages, height, width, channels, dtype, meaning == "PALETTE", bits,
+        inverted=meaning == "MINISWHITE" and compression not in FAX, scaled=scaled,
+        spacing=spacing,
+    )  # fmt: skip
 
 
 def _spacing(file: Any, page: Any) -> tuple[float, float, float] | None:
@@ -201,22 +247,28 @@ def _spacing(file: Any, page: Any) -> tuple[float, float, float] | None:
     return first, second, third
 
 
-def _photometric(page: Any) -> str:
-    return getattr(page.photometric, "name", "")
-
-
 def _orientation(page: Any) -> int:
     tag = page.tags.get(274)
     return int(tag.value) if tag is not None else 1
 
 
-def _by_pillow(path: Path) -> NDArray[Any]:
+def _by_pillow(path: Path, orientation: int) -> NDArray[Any]:
     """[D, H, W, S], for compressions that tifffile does not support by itself."""
-    from PIL import Image, ImageSequence
+    from PIL import Image, ImageSequence, UnidentifiedImageError
 
     quiet_pillow()
-    with Image.open(path) as file:
-        pages = [np.asarray(page) for page in ImageSequence.Iterator(file)]
+    try:
+        if orientation != 1:
+            raise UnidentifiedImageError
+        with hearing_libtiff() as errors, Image.open(path) as file:
+            pages = [np.asarray(page) for page in ImageSequence.Iterator(file)]
+    except UnidentifiedImageError:
+        raise UserError(
+            f"{path} is packed or compressed in an unusual way: save it uncompressed with 8 or 16 bits "
+            "per value."
+        ) from None
+    if errors:
+        raise ValueError(errors[0])
     stacked = np.stack(pages)
     return stacked if stacked.ndim == 4 else stacked[..., None]
 

@@ -1,5 +1,7 @@
 """Conversion of stored values to intensities or class codes, with checks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.errors import UserError
+from semiseg.formats.content import what_it_is
 from semiseg.text import times
 
 LABEL_TOLERANCE = 1e-3  # largest distance of a stored class code from an integer
@@ -62,7 +65,25 @@ def as_codes(label: NDArray[Any], name: str | Path) -> NDArray[np.uint8]:
 
 
 def damaged(path: Path, what: str) -> UserError:
-    """The error for a file that cannot be read as its format."""
+    """The error for a file that cannot be read as its format; it says what the file is instead."""
+    other = what_it_is(path, what)
+    if other is not None:
+        return UserError(f"{path} {other}")
     return UserError(
         f"{path} cannot be read as {what} (truncated or damaged): copy it again or leave it out."
     )
+
+
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[None]:
+    """Turn any error of a library that reads ``path`` into one sentence: damaged files raise any.
+
+    Raises:
+        UserError: instead of another exception, except that of too little memory.
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception:
+        raise damaged(path, what) from None

@@ -20,6 +20,7 @@ from semiseg.formats.grid import (
     spacing_of,
 )
 from semiseg.formats.mask_values import USUAL, MaskValues
+from semiseg.formats.remarks import with_remarks
 from semiseg.formats.values import as_codes
 from semiseg.text import times
 
@@ -43,7 +44,12 @@ class VolumeFormat(Format):
         ``channels`` is the length of the fourth axis (or of a voxel's components); with 1 it may be
         absent.
         """
-        return as_volume(*self.load(path), path, channels)
+        volume = as_volume(*self.load(path), path, channels)
+        return with_remarks(volume, self.remarks(path))
+
+    def remarks(self, path: Path) -> dict[str, str]:
+        """What is unusual in the header of a file that was read (`semiseg.formats.remarks`)."""
+        return {}
 
     def read_label(self, path: Path, like: Volume) -> NDArray[np.uint8]:
         """Read a label, which must be on the grid of its image."""

@@ -12,6 +12,7 @@ from semiseg.datasets.base import Scan, SourceCase
 from semiseg.datasets.naming import notes_on_ignored
 from semiseg.errors import UserError
 from semiseg.formats.nifti import orientation
+from semiseg.formats.remarks import SENTENCES, STORED_POLARITY, notes_on_files
 from semiseg.preparation.auto_config import decide, decide_intensity
 from semiseg.preparation.records import Record
 from semiseg.text import plural
@@ -55,7 +56,9 @@ class ManifestBuilder:
         self._unnamed.update(record.unnamed)
         new = record.remarks.keys() - self.remarks.keys()
         for word, file in record.remarks.items():
-            self.remarks.setdefault(word, []).append(file)
+            # a format knows only the file's name, which may be the same in many folders
+            name = case.source if word in SENTENCES and word != STORED_POLARITY else file
+            self.remarks.setdefault(word, []).append(name)
         if new:
             self.scan.afterwards(self.remarks)
         # the record of a reduced picture has the spacing after reduction; --spacing is that of the file
@@ -141,6 +144,7 @@ class ManifestBuilder:
         )
         notes = (
             *self.scan.notes,
+            *notes_on_files(self.remarks),
             *self.scan.afterwards(self.remarks),
             *self._notes(classes, split),
         )

@@ -13,6 +13,7 @@ from semiseg.errors import UserError
 from semiseg.files import atomic_output
 from semiseg.formats import is_image
 from semiseg.formats.stack import check_uneven
+from semiseg.formats.remarks import notes_on_files
 from semiseg.text import plural
 from semiseg.training.checkpoints import digest
 from semiseg.training.run_folder import RunFolder
@@ -105,12 +106,15 @@ def predict(
     make_folder(folder)
     _write_origin(folder / ORIGIN, origin)
     failed, converted = [], []
+    remarks: dict[str, list[str]] = {}
     for target, image in console.track(todo.items(), "predicting"):
         try:
+            volume = image.read(predictor.task)
             write_prediction(
-                predictor, image.read(predictor.task), target, image.file,
-                probabilities=probabilities, largest=largest,
-            )  # fmt: skip
+                predictor, volume, target, image.file, probabilities=probabilities, largest=largest
+            )
+            for kind in volume.remarks:
+                remarks.setdefault(kind, []).append(str(image))
             if image.converted(predictor.task):
                 converted.append(image)
         except (UserError, MemoryError) as error:
@@ -118,6 +122,8 @@ def predict(
             console.warn(f"skipped: {failed[-1]}")
     if converted:
         console.warn(_conversion(converted, predictor.task))
+    for note in notes_on_files(remarks):
+        console.warn(note)
     written = len(todo) - len(failed)
     console.info(f"{_masks(written)} written to {folder}; {len(failed)} failed")
     return PredictResult(written, len(targets) - len(todo), tuple(failed))
