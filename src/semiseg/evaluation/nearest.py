@@ -23,7 +23,8 @@ def nearest_distances(
     Args:
         points: bool, any number of axes, at least one True.
         target: bool, same shape, at least one True.
-        steps: [axes] distance between neighbours along each axis.
+        steps: [axes] distance between neighbours along each axis, or [world, axes] the step to the
+            next neighbour as a vector in each column, for axes that are not at right angles.
 
     Returns:
         ([number of points], [number of targets]) in the order of ``np.nonzero``, in the unit of
@@ -48,6 +49,9 @@ def _directed(
     apart = ~target[tuple(here.T)]  # similar masks share much of their surface, at distance 0
     rest = here[apart]
     if not len(rest):
+        return distances
+    if steps.ndim == 2:
+        distances[apart] = cKDTree(there @ steps.T).query(rest @ steps.T)[0]
         return distances
     if target.size > BUILD * len(there) + QUERY * len(rest):
         # An unbalanced tree is faster to build, and it is queried only once.

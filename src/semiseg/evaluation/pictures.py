@@ -1,7 +1,6 @@
 """Scores of pictures, with the mean absolute error in addition to Dice and IoU."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +12,14 @@ from semiseg.evaluation.classes import Classes, foreground
 from semiseg.evaluation.overlap import mae
 from semiseg.evaluation.protocols import STRICT, CaseScore, Missing, Protocol, score_case
 from semiseg.evaluation.resize_upper_bound import resize_nearest
+from semiseg.evaluation.surfaces import Spacing
 
 
 def score_picture(
     prediction: NDArray[np.generic],
     reference: NDArray[np.generic],
     classes: Classes,
-    spacing: Sequence[float] | None = None,
+    spacing: Spacing | None = None,
     protocol: Protocol = STRICT,
     missing: Missing = "worst",
     case: str = "",

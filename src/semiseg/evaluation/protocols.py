@@ -18,6 +18,7 @@ improves the mean HD95. The ``paper`` protocols do the same, to be comparable.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -30,6 +31,7 @@ from semiseg.evaluation.classes import Classes, check_codes, foreground, without
 from semiseg.evaluation.overlap import overlap, same_shape
 from semiseg.evaluation.surfaces import (
     HD95,
+    Spacing,
     asd_of,
     check_definition,
     hd95,
@@ -71,7 +73,7 @@ class Protocol:
         """Return the rule for missing structures: the protocol's, or else ``asked``."""
         return self.missing or asked
 
-    def units(self, spacing: Sequence[float] | None) -> Units:
+    def units(self, spacing: Spacing | None) -> Units:
         """Return ``mm``, or ``voxels`` if the protocol ignores spacing or there is none."""
         return "mm" if self.physical and spacing is not None else "voxels"
 
@@ -158,7 +160,7 @@ def score_case(
     prediction: NDArray[np.generic],
     reference: NDArray[np.generic],
     classes: Classes,
-    spacing: Sequence[float] | None = None,
+    spacing: Spacing | None = None,
     protocol: Protocol = STRICT,
     missing: Missing = "worst",
     case: str = "",
@@ -173,7 +175,8 @@ def score_case(
         reference: [D, H, W] class codes; voxels that are ``IGNORE_INDEX`` are excluded from both masks
             (unless 255 is one of ``classes``).
         classes: names by position, background first, or code -> name.
-        spacing: (slice, row, column) in mm; None if unknown.
+        spacing: (slice, row, column) in mm, or [3, 3] the steps along slices, rows and columns in mm,
+            one in each column (a sheared grid); None if unknown.
         protocol: definitions.
         missing: the rule for missing structures, unless the protocol has its own.
         case: identifier, for the result and messages.
@@ -194,7 +197,7 @@ def score_case(
     rule = protocol.rule(check_missing(missing))
     kept = [axis for axis, size in enumerate(reference.shape) if size > 1] or [0]
     units = protocol.units(spacing)
-    steps = None if spacing is None else [float(spacing[axis]) for axis in kept]
+    steps = None if spacing is None else np.asarray(spacing, np.float64)[..., kept]
     flat_shape = tuple(reference.shape[axis] for axis in kept)
     p, r = prediction.reshape(flat_shape), reference.reshape(flat_shape)
     worst = diagonal(flat_shape, steps)
@@ -205,22 +208,26 @@ def score_case(
     return scores
 
 
-def diagonal(shape: Sequence[int], spacing: Sequence[float] | None) -> float:
+def diagonal(shape: Sequence[int], spacing: Spacing | None) -> float:
     """Return the image's diagonal in mm (voxels without ``spacing``), without axes of one voxel.
 
     It includes whole voxels, so no distance between two voxels' centres exceeds it.
     """
-    steps = [1.0] * len(shape) if spacing is None else spacing
-    sides = [size * step for size, step in zip(shape, steps, strict=True) if size > 1]
-    return float(np.linalg.norm(sides)) if sides else 0.0
+    steps = np.ones(len(shape)) if spacing is None else np.asarray(spacing, np.float64)
+    long = [axis for axis, size in enumerate(shape) if size > 1]
+    sides = (steps if steps.ndim == 2 else np.diag(steps))[:, long] * np.array(shape)[long]
+    corners = np.array(list(itertools.product((-1, 1), repeat=len(long))))
+    return float(np.linalg.norm(corners @ sides.T, axis=1).max()) if long else 0.0
 
 
-def check_spacing(spacing: Sequence[float] | None, axes: int = 3) -> None:
-    """Check that a spacing has one positive number per axis.
+def check_spacing(spacing: Spacing | None, axes: int = 3) -> None:
+    """Check that a spacing has one positive number per axis, or is a matrix of steps.
 
     Raises:
         UserError: if not.
     """
+    if np.ndim(spacing) == 2:  # type: ignore[arg-type]
+        return
     if spacing is not None and not (
         len(spacing) == axes and all(np.isfinite(step) and step > 0 for step in spacing)
     ):
@@ -234,7 +241,7 @@ def _score_class(
     blank: CaseScore,
     prediction: NDArray[np.bool_],
     reference: NDArray[np.bool_],
-    steps: list[float] | None,
+    steps: NDArray[np.float64] | None,
     protocol: Protocol,
     rule: Missing,
     worst: float,

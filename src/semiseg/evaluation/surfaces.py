@@ -25,6 +25,7 @@ from semiseg.evaluation.overlap import same_shape
 from semiseg.evaluation.surfels import surfel_hd95
 
 HD95 = Literal["pooled", "larger-direction", "surfel-weighted"]
+Spacing = Sequence[float] | NDArray[np.float64]
 DEFINITIONS: tuple[HD95, ...] = ("pooled", "larger-direction", "surfel-weighted")
 
 
@@ -44,14 +45,15 @@ def surface(mask: NDArray[np.generic]) -> NDArray[np.bool_]:
 def surface_distances(
     prediction: NDArray[np.generic],
     reference: NDArray[np.generic],
-    spacing: Sequence[float] | None = None,
+    spacing: Spacing | None = None,
 ) -> tuple[Distances, Distances]:
     """Return the distance of each surface voxel of one mask to the nearest of the other.
 
     Args:
         prediction: mask of any shape; nonzero is foreground.
         reference: mask of the same shape.
-        spacing: mm along each axis; None: distances in voxels.
+        spacing: mm along each axis, or [3, axes] the step to the next voxel in mm as a vector in each
+            column (a sheared grid); None: distances in voxels.
 
     Returns:
         (prediction to reference, reference to prediction), each [number of surface voxels], in mm
@@ -68,7 +70,7 @@ def surface_distances(
 def hd95(
     prediction: NDArray[np.generic],
     reference: NDArray[np.generic],
-    spacing: Sequence[float] | None = None,
+    spacing: Spacing | None = None,
     definition: HD95 = "pooled",
 ) -> float:
     """95th-percentile Hausdorff distance in mm, or voxels without ``spacing``.
@@ -86,7 +88,7 @@ def hd95(
 def asd(
     prediction: NDArray[np.generic],
     reference: NDArray[np.generic],
-    spacing: Sequence[float] | None = None,
+    spacing: Spacing | None = None,
     symmetric: bool = True,
 ) -> float:
     """Average surface distance in mm, or voxels without ``spacing``.
@@ -146,7 +148,7 @@ def crop_to_pair(
 def _steps(
     prediction: NDArray[np.generic],
     reference: NDArray[np.generic],
-    spacing: Sequence[float] | None,
+    spacing: Spacing | None,
 ) -> NDArray[np.float64]:
     same_shape(prediction, reference)
     if not (prediction.any() and reference.any()):
@@ -157,6 +159,8 @@ def _steps(
     if spacing is None:
         return np.ones(prediction.ndim)
     steps = np.asarray(spacing, np.float64)
+    if steps.ndim == 2 and steps.shape[1] == prediction.ndim and np.isfinite(steps).all():
+        return steps
     if steps.shape != (prediction.ndim,) or not np.all(np.isfinite(steps) & (steps > 0)):
         raise UserError(
             f"spacing needs {prediction.ndim} positive numbers (mm along each axis), "

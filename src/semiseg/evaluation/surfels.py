@@ -32,8 +32,13 @@ def surfel_hd95(
         steps: [axes] spacing in mm, or 1 for voxels; the result has the same unit.
 
     Raises:
-        UserError: if the masks do not have 2 or 3 axes.
+        UserError: if the masks do not have 2 or 3 axes, or these are not at right angles.
     """
+    if steps.ndim == 2:
+        raise UserError(
+            "The surfel-weighted HD95 is defined only for axes at right angles, but an image lies on a "
+            "sheared grid: use the definition 'pooled'."
+        )
     if prediction.ndim not in (2, 3):
         raise UserError(
             f"The surfel-weighted HD95 is defined for 2 or 3 axes, not {prediction.ndim}: "

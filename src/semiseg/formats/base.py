@@ -25,12 +25,14 @@ class Mask:
         shape: shape of the array in the file.
         spacing: (slice, row, column) in mm; None if the format stores none.
         affine: voxel of the file to RAS in mm; None if the format stores none.
+        slice_axis: the file's axis of the slices, for ``affine``.
     """
 
     codes: NDArray[np.uint8]
     shape: tuple[int, ...]
     spacing: tuple[float, float, float] | None = None
     affine: NDArray[np.float64] | None = None
+    slice_axis: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Dicom(Format):
         image = self.read_image(path)
         codes = self.read_label(path, image)
         shape = np.moveaxis(codes, 0, image.slice_axis).shape
-        return Mask(codes, shape, image.spacing, image.affine)
+        return Mask(codes, shape, image.spacing, image.affine, image.slice_axis)
 
     def mask_suffix(self, path: Path) -> str:
         """Results are NIfTI files."""

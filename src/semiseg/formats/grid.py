@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.manifest import Case
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.formats.remarks import SHEARED, with_remarks
@@ -152,14 +153,38 @@ def is_sheared(affine: Affine) -> bool:
     return bool(np.abs(directions.T @ directions - np.eye(3)).max() > RIGHT_ANGLE)
 
 
-def steps_of(affine: Affine, axis: int) -> NDArray[np.float64]:
-    """[3, 3] steps in mm along the slices, rows and columns of a grid, one in each column.
+def steps_of(
+    spacing: tuple[float, float, float] | None, affine: Affine | None, slice_axis: int
+) -> tuple[float, float, float] | NDArray[np.float64] | None:
+    """What distances and volumes are computed with: the spacing, or the steps of a sheared grid.
 
     Args:
+        spacing: (slice, row, column) in mm.
         affine: voxel of the source to mm.
-        axis: the source's axis of the slices.
+        slice_axis: the source's axis of the slices.
+
+    Returns:
+        For a sheared grid [3, 3] the steps in mm along slices, rows and columns, one in each column.
+        A spacing that is not that of the affine was given by the user and is returned as it is.
     """
-    return np.moveaxis(affine[:3, :3], axis, -1)[:, [2, 0, 1]]
+    if spacing is None or affine is None or not is_sheared(affine):
+        return spacing
+    order = [slice_axis, *(axis for axis in range(3) if axis != slice_axis)]
+    steps = affine[:3, order]
+    own = bool(np.allclose(np.linalg.norm(steps, axis=0), spacing, rtol=1e-3))
+    return steps if own else spacing
+
+
+def steps_of_case(case: Case) -> tuple[float, float, float] | NDArray[np.float64] | None:
+    """:func:`steps_of` of a prepared case."""
+    affine = None if case.affine is None else np.array(case.affine, np.float64)
+    return steps_of(case.spacing, affine, case.slice_axis)
+
+
+def voxel_volume(steps: tuple[float, float, float] | NDArray[np.float64]) -> float:
+    """The volume of a voxel in cubic mm, from what :func:`steps_of` returns."""
+    array = np.asarray(steps, np.float64)
+    return float(abs(np.linalg.det(array)) if array.ndim == 2 else array.prod())
 
 
 def slices_first(spacing: tuple[float, float, float], axis: int) -> tuple[float, float, float]:

@@ -64,4 +64,4 @@ class VolumeFormat(Format):
         codes = as_codes(np.moveaxis(data, axis, 0), path)
         if not codes.size:
             raise UserError(f"{path} is empty ({times(data.shape)}): export it again.")
-        return Mask(codes, data.shape, slices_first(source, axis), affine)
+        return Mask(codes, data.shape, slices_first(source, axis), affine, axis)

@@ -26,7 +26,7 @@ from semiseg.evaluation.table import table_lines
 from semiseg.files import walk_files
 from semiseg.formats import format_of, is_image, is_picture, stem_of, suffixes_of
 from semiseg.formats.base import Mask
-from semiseg.formats.grid import GRID_TOLERANCE, apart
+from semiseg.formats.grid import GRID_TOLERANCE, apart, steps_of
 from semiseg.formats.mask_values import USUAL, MaskValues
 from semiseg.text import listed, times
 
@@ -208,7 +208,7 @@ def score_files(
     check_codes(guess.codes, named, str(prediction))
     known = named if IGNORE_INDEX in named else {**named, IGNORE_INDEX: "ignored"}
     check_codes(truth.codes, known, str(reference))
-    steps = spacing or truth.spacing
+    steps = spacing or steps_of(truth.spacing, truth.affine, truth.slice_axis)
     picture = is_picture(reference) and len(truth.codes) == 1
     score = score_picture if picture else score_case
     return score(guess.codes, truth.codes, named, steps, protocol, missing, case)

@@ -23,6 +23,8 @@ from semiseg.evaluation.protocols import (
 from semiseg.evaluation.summary import Summary, summarise, write_csv, write_json
 from semiseg.evaluation.table import table_lines
 from semiseg.inference.predictors import AnyPredictor
+from semiseg.formats.grid import steps_of_case
+from semiseg.inference.volumes import AnyPredictor
 from semiseg.text import plural
 from semiseg.training.run_folder import RunFolder
 from semiseg.training.run_output import find_run
@@ -181,7 +183,7 @@ def score_prepared(
     if data.task.kind == "volumes":
         prediction = predictor.predict(image, bounds, case.spacing)
         return score_case(
-            prediction, reference, classes, case.spacing, protocol, missing, case.identifier
+            prediction, reference, classes, steps_of_case(case), protocol, missing, case.identifier
         )
     # a protocol with its own picture size computes MAE from the probabilities at the network's size
     restored = protocol.picture_size is None

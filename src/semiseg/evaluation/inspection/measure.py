@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from semiseg.data.manifest import Case
 from semiseg.evaluation.resize_upper_bound import resize_upper_bound
+from semiseg.formats.grid import steps_of_case, voxel_volume
 from semiseg.preparation.near_duplicates import Fingerprint, Shape
 
 PERCENTILES = np.linspace(0, 100, 201)  # percentiles stored for each image
@@ -86,8 +87,8 @@ class CaseFacts:
     @property
     def millilitres(self) -> float | None:
         """Volume of one voxel in ml; None without a spacing."""
-        spacing = self.case.spacing
-        return None if spacing is None else float(np.prod(spacing)) / 1000
+        steps = steps_of_case(self.case)
+        return None if steps is None else voxel_volume(steps) / 1000
 
 
 def measure(
