@@ -11,6 +11,7 @@ Names of members are never used as paths: members are looked up by the manifest'
 other member is an error.
 """
 
+import contextlib
 import hashlib
 import math
 import shutil
@@ -18,19 +19,21 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semiseg.data.identifiers import flaw_of
 from semiseg.data.manifest import Case, Manifest, PreparedData, window_of
-from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.formats.sizes import DEFLATE, free_memory
-from semiseg.preparation.packing import Bits, Coding, choose, from_bytes, to_bytes
+from semiseg.preparation.packing import Bits, Coding, choose, from_planes, to_planes
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed date: equal data give equal files
+MOST_AT_ONCE = 2**20  # values that are unpacked at a time, at least one row
+PER_VALUE = 40  # bytes per value that is being unpacked: codes, sums, values in double precision
 LARGEST_TEXT = 2**26  # bytes of manifest.json or pack.json
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError,
            RuntimeError)  # fmt: skip
@@ -59,11 +62,16 @@ def write_pack(path: Path, data: PreparedData, manifest: Manifest, bits: Bits) -
     follows = window_of(manifest.cases) is not None
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as file:
 
-        def put(name: str, content: bytes) -> None:
-            digests[name] = hashlib.sha256(content).hexdigest()
+        def put(name: str, size: int, parts: Iterable[bytes]) -> None:
             info = zipfile.ZipInfo(name, EPOCH)
             info.compress_type = zipfile.ZIP_DEFLATED
-            file.writestr(info, content)
+            info.file_size = size
+            digest = hashlib.sha256()
+            with file.open(info, "w") as member:
+                for part in parts:
+                    digest.update(part)
+                    member.write(part)
+            digests[name] = digest.hexdigest()
 
         for case in manifest.cases:
             image = data.image(case.identifier)
@@ -71,13 +79,22 @@ def write_pack(path: Path, data: PreparedData, manifest: Manifest, bits: Bits) -
             clips = manifest.task.intensity.clips and not follows
             coding = choose(image, case.bounds if clips else None, bits)
             codings[case.identifier] = coding
-            put(f"images/{case.identifier}", to_bytes(coding.codes(image)))
+            put(f"images/{case.identifier}", image.size * coding.bits // 8, _planes(coding, image))
             if case.labelled:
-                put(f"labels/{case.identifier}", data.label(case.identifier).tobytes())
+                label = data.label(case.identifier)
+                put(f"labels/{case.identifier}", label.size, (one.tobytes() for one in label))
             yield case
-        put("manifest.json", manifest.model_dump_json().encode())
-        content = Content(bits=bits, codings=codings, digests=digests)
-        put("pack.json", content.model_dump_json().encode())
+        text = manifest.model_dump_json().encode()
+        put("manifest.json", len(text), [text])
+        text = Content(bits=bits, codings=codings, digests=digests).model_dump_json().encode()
+        put("pack.json", len(text), [text])
+
+
+def _planes(coding: Coding, image: NDArray[np.generic]) -> Iterator[bytes]:
+    """The bytes of all codes of [D, C, H, W], one slice at a time: all lower bytes, all upper ones."""
+    for plane in range(coding.bits // 8):
+        for one in image:
+            yield to_planes(coding.codes(one))[plane].tobytes()
 
 
 class Pack:
@@ -124,19 +141,54 @@ class Pack:
             total += math.prod(_label_shape(case)) if case.labelled else 0
         return total
 
-    def volume(self, case: Case) -> Volume:
-        """The arrays of a case.
+    def unpack_image(self, case: Case, target: NDArray[np.generic]) -> None:
+        """Write the image of a case into [D, C, H, W], a few rows at a time.
 
         Raises:
-            UserError: for damaged members.
+            UserError: for damaged members; ``target`` is then incomplete.
         """
         coding = self.content.codings[case.identifier]
-        codes = from_bytes(self._read(f"images/{case.identifier}"), case.shape, coding.bits)
-        label = None
-        if case.labelled:
-            content = self._read(f"labels/{case.identifier}")
-            label = np.frombuffer(content, np.uint8).reshape(_label_shape(case))
-        return Volume(coding.restore(codes), label)
+        depth, channels, height, width = case.shape
+        name = f"images/{case.identifier}"
+        at_once = max(MOST_AT_ONCE // width, 1)
+        with contextlib.ExitStack() as stack:
+            streams = [stack.enter_context(self._stream(name)) for _ in range(coding.bits // 8)]
+            for plane, stream in enumerate(streams):
+                stream.skip(plane * math.prod(case.shape))
+            for index in np.ndindex(depth, channels):
+                for first in range(0, height, at_once):
+                    rows = slice(first, min(first + at_once, height))
+                    count = (rows.stop - rows.start) * width
+                    planes = np.stack([np.frombuffer(one.read(count), np.uint8) for one in streams])
+                    codes = from_planes(planes, width, coding.bits)
+                    target[index][rows] = coding.restore(codes, index[1])
+            self._check_digest(name, streams[-1])  # it has read the member from end to end
+
+    def unpack_label(self, case: Case, target: NDArray[np.uint8]) -> None:
+        """Write the label of a labelled case into [D, H, W], one slice at a time.
+
+        Raises:
+            UserError: for damaged members; ``target`` is then incomplete.
+        """
+        name = f"labels/{case.identifier}"
+        with self._stream(name) as stream:
+            for one in target:
+                one[:] = np.frombuffer(stream.read(one.size), np.uint8).reshape(one.shape)
+            self._check_digest(name, stream)
+
+    @contextlib.contextmanager
+    def _stream(self, name: str) -> Iterator["_Stream"]:
+        try:
+            with self._file.open(self._infos[name]) as member:
+                yield _Stream(member)
+        except UserError:
+            raise
+        except DAMAGED:
+            raise self._damaged() from None
+
+    def _check_digest(self, name: str, stream: "_Stream") -> None:
+        if stream.digest() != self.content.digests[name]:
+            raise self._damaged()
 
     def _members(self) -> dict[str, zipfile.ZipInfo]:
         infos = {info.filename: info for info in self._file.infolist()}
@@ -187,12 +239,11 @@ class Pack:
                     f"{self.path} has no coding of {case.identifier}: pack the data again."
                 )
             values = math.prod(case.shape)
-            if (
-                free is not None and 16 * values > free
-            ):  # codes, sums and values in double precision
+            needed = PER_VALUE * max(case.shape[3], min(MOST_AT_ONCE, values))
+            if free is not None and needed > free:
                 raise UserError(
-                    f"{self.path}: {case.identifier} needs {16 * values / 1e9:,.1f} GB of memory: use a "
-                    "larger machine."
+                    f"{self.path}: {case.identifier} needs {needed / 1e9:,.1f} GB of memory: use a larger "
+                    "machine."
                 )
             yield f"images/{case.identifier}", values * coding.bits // 8
             if case.labelled:
@@ -202,12 +253,6 @@ class Pack:
         if self._infos[name].file_size > LARGEST_TEXT:
             raise UserError(f"{self.path}: {name} is too large: do not use this file.")
         return self._raw(name)
-
-    def _read(self, name: str) -> bytes:
-        content = self._raw(name)
-        if self._digest(name, content):
-            raise self._damaged()
-        return content
 
     def _raw(self, name: str) -> bytes:
         info = self._infos[name]
@@ -228,6 +273,37 @@ class Pack:
         return UserError(
             f"{self.path} is not a pack of semiseg, or it is truncated or damaged: copy it again."
         )
+
+
+class _Stream:
+    """Reads a member from its beginning, and digests what it has read."""
+
+    def __init__(self, member: IO[bytes]) -> None:
+        self._member = member
+        self._digest = hashlib.sha256()
+
+    def read(self, count: int) -> bytes:
+        """Exactly ``count`` bytes.
+
+        Raises:
+            EOFError: if the member is shorter.
+        """
+        content = self._member.read(count)
+        if len(content) != count:
+            raise EOFError
+        self._digest.update(content)
+        return content
+
+    def skip(self, count: int) -> None:
+        """Read ``count`` bytes without keeping them."""
+        while count:
+            count -= len(self.read(min(count, MOST_AT_ONCE)))
+
+    def digest(self) -> str:
+        """The SHA-256 of all bytes, which must have been read."""
+        if self._member.read(1):
+            raise EOFError
+        return self._digest.hexdigest()
 
 
 def _label_shape(case: Case) -> tuple[int, int, int]:

@@ -1,7 +1,7 @@
 """Coding of images as arrays of 8 or 16 bits that compress well.
 
 Values outside an image's intensity bounds are clipped, as they are for networks. Neighbours in a row
-are replaced by their differences, and for 16 bits the upper bytes come before the lower ones, which
+are replaced by their differences, and for 16 bits the lower bytes come before the upper ones, which
 saves a tenth of the size of cardiac images.
 """
 
@@ -43,9 +43,13 @@ class Coding(BaseModel):
         )
         return np.clip(scaled, 0, 2**self.bits - 1).astype(STORED[self.bits])
 
-    def restore(self, codes: NDArray[Any]) -> NDArray[np.generic]:
-        """[..., C, H, W] codes -> intensities."""
-        values = codes * _column(self.step) + _column(self.offset)
+    def restore(self, codes: NDArray[Any], channel: int | None = None) -> NDArray[np.generic]:
+        """[..., C, H, W] codes -> intensities; or [rows, W] codes of one ``channel``."""
+        if channel is None or len(self.step) == 1:
+            step, offset = _column(self.step), _column(self.offset)
+        else:
+            step, offset = self.step[channel], self.offset[channel]
+        values = codes * step + offset
         if self.dtype != "float32":
             bounds = np.iinfo(self.dtype)
             values = np.clip(np.rint(values), bounds.min, bounds.max)
@@ -105,16 +109,15 @@ def _column(values: tuple[float, ...]) -> NDArray[np.float64] | float:
     return values[0] if len(values) == 1 else np.array(values)[:, None, None]
 
 
-def to_bytes(codes: NDArray[Any]) -> bytes:
-    """Convert codes to bytes that compress well."""
+def to_planes(codes: NDArray[Any]) -> NDArray[np.uint8]:
+    """[..., W] codes -> [bytes per code, values], which compresses well: differences, byte by byte."""
     differences = codes.copy()
     differences[..., 1:] -= codes[..., :-1]  # wraps around, and so does the sum
-    return differences.reshape(-1, 1).view(np.uint8).T.tobytes()
+    return differences.reshape(-1, 1).view(np.uint8).T
 
 
-def from_bytes(content: bytes, shape: tuple[int, ...], bits: Bits) -> NDArray[Any]:
-    """The inverse of `to_bytes`."""
+def from_planes(planes: NDArray[np.uint8], width: int, bits: Bits) -> NDArray[Any]:
+    """The inverse of `to_planes` for rows of ``width`` codes: [rows, width]."""
     dtype = STORED[bits]
-    planes = np.frombuffer(content, np.uint8).reshape(dtype.itemsize, -1)
-    differences = np.ascontiguousarray(planes.T).view(dtype).reshape(shape)
+    differences = np.ascontiguousarray(planes.T).view(dtype).reshape(-1, width)
     return np.cumsum(differences, axis=-1, dtype=dtype)

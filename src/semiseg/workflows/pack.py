@@ -5,14 +5,14 @@ import secrets
 import shutil
 from pathlib import Path
 
-import numpy as np
+from numpy.lib.format import open_memmap
 
 from semiseg.console import Console
 from semiseg.data.check import check_data
 from semiseg.data.manifest import PARTS, Manifest, PreparedData, Split, write_manifest
 from semiseg.data.splits import counted
 from semiseg.errors import UserError, unknown
-from semiseg.files import atomic_output, unwritable
+from semiseg.files import atomic_output, check_file, unwritable
 from semiseg.preparation.pack import Pack, room_for, write_pack
 from semiseg.preparation.packing import Bits
 from semiseg.preparation.store import check_output, is_prepared, put_in_place, size_of
@@ -94,10 +94,7 @@ def unpack(
             written.
     """
     file, out, console = Path(file), Path(out), console or Console()
-    if not file.exists():
-        raise UserError(f"{file} does not exist: check the path.")
-    if file.is_dir():
-        raise UserError(f"{file} is a folder: give a file that 'semiseg pack' wrote.")
+    check_file(file, "give a file that 'semiseg pack' wrote")
     check_output(out, file)
     if is_prepared(out) and not overwrite:
         raise UserError(f"{out} exists: choose another folder, or replace it with --overwrite.")
@@ -131,12 +128,13 @@ def _unpack(packed: Pack, folder: Path, console: Console) -> Manifest:
         (folder / kind).mkdir(parents=True)
     with listening() as stop, console.bar("unpacking", len(cases)) as bar:
         for case in cases:
-            volume = packed.volume(case)
-            np.save(folder / "images" / f"{case.identifier}.npy", volume.image, allow_pickle=False)
-            if volume.label is not None:
-                np.save(
-                    folder / "labels" / f"{case.identifier}.npy", volume.label, allow_pickle=False
-                )
+            dtype = packed.content.codings[case.identifier].dtype
+            image = folder / "images" / f"{case.identifier}.npy"
+            packed.unpack_image(case, open_memmap(image, "w+", dtype, case.shape))
+            if case.labelled:
+                label = folder / "labels" / f"{case.identifier}.npy"
+                depth, _, height, width = case.shape
+                packed.unpack_label(case, open_memmap(label, "w+", "u1", (depth, height, width)))
             bar.advance()
             stop.pass_on()
     notes = list(packed.manifest.notes)
