@@ -131,16 +131,55 @@ def test_results_come_in_order_and_errors_too() -> None:
     assert list(ordered_map(lambda n: -n, range(50), 3)) == [-n for n in range(50)]
 
 
-def test_the_error_of_a_thread_is_the_one_sentence(polyps: Path, tmp_path: Path) -> None:
+def test_all_unreadable_files_are_named_at_once(polyps: Path, tmp_path: Path) -> None:
     for number in (4, 7, 8):
         (polyps / "masks" / f"n{number:02d}.png").write_bytes(b"no picture")
     sentences = set()
     for jobs in (1, 4):
-        with pytest.raises(UserError, match=r"n04\.png cannot be read") as raised:
+        with pytest.raises(
+            UserError, match=r"3 of 12 images cannot be used \(.*n04.*n07.*n08"
+        ) as raised:
             run(polyps, tmp_path / "data", jobs=jobs)
         sentences.add(str(raised.value))
     assert len(sentences) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["polyps"]
+    assert {path.name for path in tmp_path.iterdir()} == {"polyps", ".data.partial"}
+    lines = said(polyps, tmp_path / "data", skip_bad=True)
+    assert "resuming: 9 of 12" in lines
+    for name in ("n04", "n07", "n08"):
+        assert f"{name}.png cannot be read as a picture, because it is a text" in lines
+    assert "3 images that cannot be read left out by --skip-bad (images/n04.png" in lines
+    data = PreparedData(tmp_path / "data")
+    names = {case.identifier for case in data.manifest.cases}
+    assert len(names) == 9
+    assert not names & {"n04", "n07", "n08"}
+    assert {
+        *data.manifest.split.train,
+        *data.manifest.split.validation,
+        *data.manifest.split.test,
+    } == names
+    assert any("left out by --skip-bad" in note for note in data.manifest.notes)
+    assert "nothing to do" in said(polyps, tmp_path / "data", skip_bad=True)
+    with pytest.raises(UserError, match="3 images new"):
+        run(polyps, tmp_path / "data")
+    for number in (4, 7, 8):
+        photograph(polyps, number)
+    assert "reusing: 9 of 12" in said(polyps, tmp_path / "data", skip_bad=True, overwrite=True)
+    assert len(PreparedData(tmp_path / "data").manifest.cases) == 12
+
+
+def test_without_any_readable_label_nothing_is_left(polyps: Path, tmp_path: Path) -> None:
+    for mask in (polyps / "masks").iterdir():
+        mask.write_bytes(b"no picture")
+    with pytest.raises(UserError, match="no labelled patient is left for training"):
+        run(polyps, tmp_path / "data", skip_bad=True)
+
+
+def test_one_unreadable_file_is_its_own_sentence(polyps: Path, tmp_path: Path) -> None:
+    (polyps / "images" / "n04.png").write_bytes(b"")
+    with pytest.raises(
+        UserError, match=r"n04\.png cannot be read .* leave it out \(or use --skip-bad\)"
+    ):
+        run(polyps, tmp_path / "data")
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
@@ -281,7 +320,7 @@ def test_a_refusal_leaves_what_an_interrupted_preparation_had_left(
     with pytest.raises(UserError, match="n07"):
         run(polyps, tmp_path / "data", jobs=1)
     photograph(polyps, 7)
-    assert "resuming: 7 of 12" in said(polyps, tmp_path / "data")
+    assert "resuming: 11 of 12" in said(polyps, tmp_path / "data")
 
 
 def test_a_second_run_does_nothing_and_says_so(

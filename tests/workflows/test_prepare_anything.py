@@ -292,7 +292,9 @@ def test_a_sound_data_set_or_one_sentence(
             sentence = str(error)
             assert sentence.isprintable()
             assert 20 < len(sentence) < 1200
-            assert sorted(folder.rglob("*")) == before
+            kept = folder / ".data.partial"  # cases that could be read, for the next try
+            left = [path for path in folder.rglob("*") if kept not in (path, *path.parents)]
+            assert sorted(left) == before
             return
         assert check_data(folder / "data").manifest == manifest
         assert sorted(path.name for path in folder.iterdir()) == ["data", "source"]

@@ -84,6 +84,10 @@ IgnoreValue = Annotated[
         "Default: 255, unless it is a class."
     ),
 ]
+SkipBad = Annotated[
+    bool,
+    typer.Option("--skip-bad", help="Leave out images that cannot be read, and say which."),
+]
 EmptySlices = Annotated[
     str,
     typer.Option(

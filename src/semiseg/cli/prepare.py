@@ -34,6 +34,7 @@ def prepare(
     empty_slices: options.EmptySlices = "background",
     reader: options.Reader = None,
     uneven_slices: options.UnevenSlices = "refuse",
+    skip_bad: options.SkipBad = False,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -50,5 +51,5 @@ def prepare(
         parts=options.parts(parts), seed=seed,
         max_side=max_side, intensity=intensity, all_frames=all_frames, jobs=jobs,
         ignore_value=ignore_value, empty_slices=empty_slices, reader=reader,
-        uneven_slices=uneven_slices, overwrite=overwrite, dry_run=dry_run,
+        uneven_slices=uneven_slices, skip_bad=skip_bad, overwrite=overwrite, dry_run=dry_run,
     )  # fmt: skip

@@ -57,6 +57,7 @@ def run(
     empty_slices: options.EmptySlices = "background",
     reader: options.Reader = None,
     uneven_slices: options.UnevenSlices = "refuse",
+    skip_bad: options.SkipBad = False,
     device: options.Device = "auto",
     threads: options.Threads = None,
     dry_run: Annotated[
@@ -82,4 +83,5 @@ def run(
         spacing=options.spacing(spacing), split=split, parts=options.parts(parts), max_side=max_side,
         intensity=intensity, all_frames=all_frames, ignore_value=ignore_value, empty_slices=empty_slices,
         reader=reader, uneven_slices=uneven_slices,
+        skip_bad=skip_bad,
     )  # fmt: skip

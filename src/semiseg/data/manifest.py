@@ -23,7 +23,7 @@ from semiseg.data.fingerprint import Fingerprint
 from semiseg.data.identifiers import flaw_of
 from semiseg.data.task import Bounds, Intensity, Task, window_between
 from semiseg.errors import UserError
-from semiseg.files import atomic_write
+from semiseg.files import atomic_write, is_special
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
@@ -235,6 +235,8 @@ class PreparedData:
     def _array(self, kind: str, identifier: str) -> NDArray[np.generic]:
         path = self.folder / kind / f"{identifier}.npy"
         try:
+            if is_special(path):  # opening a pipe may wait for ever
+                raise OSError
             array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError):
             raise UserError(f"{path} is missing or damaged: prepare the data again.") from None

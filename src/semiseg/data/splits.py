@@ -13,7 +13,7 @@ from typing import Literal
 
 from semiseg.data.manifest import PARTS, Case, Split
 from semiseg.errors import UserError
-from semiseg.files import atomic_output
+from semiseg.files import atomic_output, check_file
 from semiseg.text import plural
 
 FEWEST_TO_DIVIDE = 5  # labelled patients; with fewer, all are needed for training
@@ -79,6 +79,7 @@ def read_split(
         UserError: for an unreadable file, other keys, unknown patients, or a patient in two parts.
     """
     path = Path(path)
+    check_file(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

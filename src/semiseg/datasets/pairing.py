@@ -1,6 +1,7 @@
 """Pairing of images and labels by the names of folders and files."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Literal
 
 from semiseg.data.manifest import Part
 from semiseg.errors import UserError
-from semiseg.files import walk_files
+from semiseg.files import is_special, walk_files
 from semiseg.formats import stem_of
 
 IMAGES = {"image", "images", "img", "imgs", "imaging", "scan", "scans", "volumes", "pictures",
@@ -90,6 +91,14 @@ def files_of(folder: Path, of_kind: OfKind) -> list[Path]:
 def any_of(folder: Path, of_kind: OfKind) -> Path | None:
     """The first file of :func:`files_of`, without listing the others."""
     return next(_walk(folder, of_kind), None)
+
+
+def special_files(folder: Path) -> list[Path]:
+    """Pipes, sockets and devices below ``folder``, sorted; links to them too."""
+    found = []
+    for root, _, names in os.walk(folder):
+        found += [path for name in names if is_special(path := Path(root, name))]
+    return sorted(found)
 
 
 def _walk(folder: Path, of_kind: OfKind) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from semiseg.data.task import IGNORE_INDEX, Intensity
+from semiseg.data.volume import Volume
 from semiseg.datasets.base import (
     Naming,
     Options,
@@ -78,7 +79,7 @@ def scan_pictures(
     """
     if options.max_side < 1:
         raise UserError(f"--max-side {options.max_side}: give a number of pixels such as 512.")
-    headers = {pair.image: read_header(pair.image) for pair in found.pairs}
+    headers, bad = _headers(found)
     deep, stacks = _alike(headers)
     channels = {path: header.channels for path, header in headers.items()}
     kinds = set(channels.values())
@@ -105,7 +106,9 @@ def scan_pictures(
             files=pair.files,
             read=functools.partial(
                 masks.read, pair, headers[pair.image], max(kinds, default=3)
-            ),
+            )
+            if pair.image in headers
+            else functools.partial(_refuse, bad[pair.image]),
         )
         for pair in found.pairs
     )  # fmt: skip
@@ -124,6 +127,29 @@ def scan_pictures(
         notes=(*notes, *moved, *left_over(folder, found, found.pairs)),
         afterwards=masks.notes,
     )
+
+
+def _headers(found: Found) -> tuple[dict[Path, Header], dict[Path, str]]:
+    """The headers of all pictures, and the errors of those that cannot be read.
+
+    Raises:
+        UserError: if no picture can be read.
+    """
+    headers: dict[Path, Header] = {}
+    bad: dict[Path, str] = {}
+    for pair in found.pairs:
+        try:
+            headers[pair.image] = read_header(pair.image)
+        except UserError as error:
+            bad[pair.image] = str(error)
+    if bad and not headers:
+        raise UserError(next(iter(bad.values())))
+    return headers, bad
+
+
+def _refuse(error: str) -> Volume:
+    """Read a picture whose header cannot be read: raise its error, when all pictures are read."""
+    raise UserError(error)
 
 
 def _alike(headers: Mapping[Path, Header]) -> tuple[bool, bool]:
@@ -183,7 +209,10 @@ def _shown_colours(found: Found, naming: Naming) -> dict[int, str]:
                 of_code.setdefault(code, hexadecimal(colour))
         return of_code
     first = next((pair.label for pair in found.pairs if pair.label and not pair.classes), None)
-    return palette_of(first) if first else {}
+    try:
+        return palette_of(first) if first else {}
+    except UserError:  # raised again when the mask is read
+        return {}
 
 
 def _coloured_classes(

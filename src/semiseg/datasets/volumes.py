@@ -23,6 +23,7 @@ from semiseg.datasets.base import (
 from semiseg.datasets.description import NAME, channel_names, class_names, read_description
 from semiseg.datasets.pairing import Found, Pair, any_of, left_over, pair_files
 from semiseg.datasets.segmented import by_name, named_segments
+from semiseg.errors import UserError
 from semiseg.formats import is_volume, volume_format_of
 from semiseg.formats.channels import read_channels
 
@@ -94,7 +95,7 @@ def scan_volumes(
                 files=tuple(
                     file
                     for path in (*files, *(() if pair.label is None else (pair.label,)))
-                    for file in volume_format_of(path).files(path)
+                    for file in _files(path)
                 ),
                 read=functools.partial(
                     _read,
@@ -121,6 +122,14 @@ def scan_volumes(
         split=split,
         notes=(*notes, *left_over(folder, found, found.pairs)),
     )
+
+
+def _files(path: Path) -> tuple[Path, ...]:
+    """All files of a volume; only ``path`` if it names others wrongly, as reading then reports it."""
+    try:
+        return volume_format_of(path).files(path)
+    except UserError:
+        return (path,)
 
 
 def _read(

@@ -59,5 +59,7 @@ def stack(parts: Sequence[Volume], paths: Sequence[Path], identifier: str) -> Vo
         raise UserError(
             f"{missing} has no label but other slices of {identifier} have one: add it."
         )
+    if len(parts) == 1:  # without a copy
+        return Volume(compact(parts[0].image, paths[0]), parts[0].label)
     image = np.concatenate([part.image for part in parts])
     return Volume(compact(image, paths[0]), np.concatenate(labels) if labels else None)

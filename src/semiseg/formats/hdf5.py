@@ -7,9 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.errors import UserError
+from semiseg.files import check_file
 from semiseg.formats.array_format import KEYS, ArrayFormat
 from semiseg.formats.sizes import check_announced
 from semiseg.formats.values import damaged
+
+WORKING = 8  # bytes per value: a compact copy and comparisons
 
 
 class Hdf5(ArrayFormat):
@@ -22,8 +25,7 @@ class Hdf5(ArrayFormat):
         """The arrays; raises UserError for an array that is stored in another file."""
         import h5py
 
-        if not path.is_file():
-            raise UserError(f"{path} does not exist: copy it or remove it from the list.")
+        check_file(path, "copy it or remove it from the list")
         try:
             with h5py.File(path, "r") as file:
                 for key in KEYS:
@@ -36,6 +38,7 @@ class Hdf5(ArrayFormat):
         """Whether a file contains ``label``."""
         import h5py
 
+        check_file(path, "copy it or remove it from the list")
         try:
             with h5py.File(path, "r") as file:
                 return "label" in file
@@ -64,4 +67,4 @@ def _check(file: Any, key: str, path: Path) -> None:
     same_file = isinstance(array, h5py.Dataset) and array.file.filename == file.filename
     if not same_file or array.external or array.is_virtual:
         raise UserError(f"{path} only links to its array '{key}': copy the array into the file.")
-    check_announced(path, array.shape or (), array.dtype.itemsize, compressed=True)
+    check_announced(path, array.shape or (), array.dtype.itemsize, compressed=True, working=WORKING)

@@ -31,7 +31,7 @@ from semiseg.formats.volume_format import VolumeFormat
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 DETACHED = re.compile(r"^(?:ElementDataFile\s*=|data ?file:)\s*(.+?)\s*$", re.IGNORECASE)
 HEADER = 2**16  # bytes, far more than a header needs
-WORKING = 8  # bytes per voxel: the image, its array, and a compact copy
+WORKING = 4  # bytes per voxel: a compact copy of the array, which is itself a copy
 WHAT = "an image that SimpleITK supports"
 ONE_FILE = {".mhd": ".mha", ".nhdr": ".nrrd"}  # for formats with header and voxels in two files
 
@@ -87,7 +87,11 @@ def load_itk(path: Path) -> tuple[NDArray[Any], Affine]:
     reader, header = _opened(path)
     others = _data_files(path)
     shape = (*reader.GetSize(), reader.GetNumberOfComponents())
-    check_announced(path, shape, 1, compressed=True, working=WORKING, others=others)
+    itemsize = header.itemsize or 1
+    scaling = 0 if header.scale == (1.0, 0.0) else 8
+    check_announced(
+        path, shape, itemsize, compressed=True, working=itemsize + scaling + WORKING, others=others
+    )
     check_voxels(header, others)
     with reading(path, WHAT):
         image = reader.Execute()

@@ -1,5 +1,6 @@
 """Reading masks of pictures: class codes, black and white (also lossy), or colours."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,14 +121,20 @@ def colours_of(paths: Sequence[Path]) -> tuple[int, ...] | None:
     Raises:
         UserError: for a mask with more than 64 colours.
     """
-    headers = {path: read_header(path) for path in paths}
+    headers = {}
+    for path in paths:
+        with contextlib.suppress(UserError):  # raised again when the mask is read
+            headers[path] = read_header(path)
     exact = [path for path, header in headers.items() if not header.lossy and header.pages == 1]
-    promising = [path for path in exact if headers[path].coloured]
-    if not any(_is_coloured(load(path)) for path in promising if headers[path].tiff is None):
+    promising = [path for path in exact if headers[path].coloured and headers[path].tiff is None]
+    if not any(_is_coloured(picture) for path in promising if (picture := _readable(path))):
         return None
     found: set[int] = set()
     for path in exact:
-        colours = load(path).convert("RGB").getcolors(MOST_COLOURS)
+        picture = _readable(path)
+        if picture is None:
+            continue
+        colours = picture.convert("RGB").getcolors(MOST_COLOURS)
         for _, colour in colours or ():
             red, green, blue = cast(tuple[int, int, int], colour)
             found.add((red << 16) | (green << 8) | blue)
@@ -137,6 +144,14 @@ def colours_of(paths: Sequence[Path]) -> tuple[int, ...] | None:
                 "save masks as PNG without smoothing (anti-aliasing)."
             )
     return tuple(sorted(found))
+
+
+def _readable(path: Path) -> "Picture | None":
+    """The picture; None if it cannot be read, which is reported when the mask is read."""
+    try:
+        return load(path)
+    except UserError:
+        return None
 
 
 def palette_of(path: Path) -> dict[int, str]:

@@ -28,7 +28,8 @@ from semiseg.formats.volume_format import VolumeFormat
 from semiseg.formats.whole import check_end, check_gzip, check_rest
 
 WHAT = "a NIfTI image"
-WORKING = 8  # bytes per voxel: scaled values, or a compact copy
+WORKING = 4  # bytes per voxel: a compact copy
+SCALING = 12  # bytes per voxel of a file with an intensity scale: two arrays in double precision
 
 
 class Nifti(VolumeFormat):
@@ -114,9 +115,11 @@ def load_nifti(path: Path, time_point: int | None = None) -> tuple[NDArray[Any],
     image = _open_nifti(path)
     compressed = path.suffix.lower() == ".gz"
     announced = image.shape if time_point is None else (*image.shape[:3], time_point + 1)
+    scaled = image.dataobj.slope != 1 or image.dataobj.inter != 0
     check_announced(
-        path, announced, image.get_data_dtype().itemsize, compressed=compressed, working=WORKING
-    )
+        path, announced, image.get_data_dtype().itemsize, compressed=compressed,
+        working=WORKING + SCALING * scaled,
+    )  # fmt: skip
     with reading(path, WHAT):
         if time_point is not None:
             if compressed:

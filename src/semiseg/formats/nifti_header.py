@@ -35,7 +35,7 @@ def stored_header(path: Path) -> Any | None:
     with opener(path, "rb") as file:
         start = file.read(540)
     for order in ("little", "big"):
-        size = int.from_bytes(start[:4], order)  # type: ignore[arg-type]
+        size = int.from_bytes(start[:4], order)
         kinds = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
         if size in kinds and len(start) >= size:
             endian = "<" if order == "little" else ">"

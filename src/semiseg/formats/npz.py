@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.errors import UserError
+from semiseg.files import check_file
 from semiseg.formats.array_format import KEYS, ArrayFormat
 from semiseg.formats.sizes import check_announced
 from semiseg.formats.values import damaged
 
+WORKING = 8  # bytes per value: a compact copy and comparisons
 MAGIC = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
 
 
@@ -25,8 +27,7 @@ class Npz(ArrayFormat):
 
     def load(self, path: Path) -> dict[str, NDArray[Any]]:
         """The arrays; raises UserError for pickled objects and implausibly large arrays."""
-        if not path.is_file():
-            raise UserError(f"{path} does not exist: copy it or remove it from the list.")
+        check_file(path, "copy it or remove it from the list")
         try:
             with zipfile.ZipFile(path) as archive:
                 members = {info.filename: info for info in archive.infolist()}
@@ -41,6 +42,7 @@ class Npz(ArrayFormat):
 
     def has_label(self, path: Path) -> bool:
         """Whether a file contains ``label``."""
+        check_file(path, "copy it or remove it from the list")
         try:
             with zipfile.ZipFile(path) as archive:
                 return "label.npy" in archive.namelist()
@@ -65,9 +67,11 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> NDArr
             f"{path} contains pickled objects, which are not loaded because they can run any "
             "program: export plain arrays."
         )
-    check_announced(path, shape, dtype.itemsize, compressed=True)
+    check_announced(path, shape, dtype.itemsize, compressed=True, working=WORKING)
     if math.prod(shape) * dtype.itemsize > info.file_size:
         raise damaged(path, "a .npz file")
     with archive.open(info) as file:
         array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        if file.read(1):  # more values than the header says; the checksum is at the very end
+            raise damaged(path, "a .npz file")
     return array

@@ -1,6 +1,6 @@
 """Reading and writing pictures (photographs, endoscopy, histology, microscopy) and stacks."""
 
-from contextlib import nullcontext
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,8 +80,11 @@ def load(path: Path) -> "Picture":
 
     check_png(path)
     prints = path.name.lower().endswith(TIFF_SUFFIXES) and check_tiff(path)
-    with hearing_libtiff() if prints else nullcontext([]) as errors, opened(path) as file:
-        picture: Picture = ImageOps.exif_transpose(file)
+    errors: list[str] = []
+    with contextlib.ExitStack() as stack:
+        if prints:
+            errors = stack.enter_context(hearing_libtiff())
+        picture: Picture = ImageOps.exif_transpose(stack.enter_context(opened(path)))
         picture.load()
     if errors:
         raise damaged(path, "a picture")

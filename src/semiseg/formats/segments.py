@@ -19,7 +19,7 @@ class Segment:
 
 def read_segments(path: Path) -> tuple[Segment, ...]:
     """The segments of an NRRD file in their order; () if it names none or has another format."""
-    if not path.name.lower().endswith((".nrrd", ".nhdr")):
+    if not (path.name.lower().endswith((".nrrd", ".nhdr")) and path.is_file()):
         return ()
     try:
         with open(path, "rb") as file:

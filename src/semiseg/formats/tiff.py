@@ -25,12 +25,13 @@ from semiseg.formats.tiff_fields import (
     photometric,
 )
 from semiseg.formats.units import MILLIMETRES
-from semiseg.formats.values import damaged
+from semiseg.formats.values import damaged, reading
 from semiseg.text import times
 
 WHAT = "a TIFF image"
 TIFF_SUFFIXES = (".tif", ".tiff")
 FAX = (2, 3, 4, 32771)  # compressions of black ink on white paper
+WORKING = 8  # bytes per value: conversions, and a compact copy
 MOST_BYTES = 2**32  # per image in memory
 READING = (ValueError, OSError, KeyError, IndexError, TypeError, AttributeError, struct.error,
            RuntimeError, zlib.error, ArithmeticError, AssertionError)  # fmt: skip
@@ -135,7 +136,8 @@ def check_tiff(path: Path) -> bool:
     with _opened(path) as file:
         if file is None:
             return False
-        check_segments(file, path)
+        with reading(path, WHAT):
+            check_segments(file, path)
         return int(file.pages[0].compression) not in (1, *DEFLATE)
 
 
@@ -210,7 +212,7 @@ def _header(file: Any, path: Path) -> Tiff:
             f"{path} ({path.stat().st_size:,} bytes) claims {times(shape)} values, which is too large "
             "to be read: copy it again, reduce it or cut it into tiles."
         )
-    check_announced(path, shape, dtype.itemsize, compressed=packed)
+    check_announced(path, shape, dtype.itemsize, compressed=packed, working=WORKING)
     samples = sizes.get("S", 1)
     channels = 3 if samples >= 3 and meaning in ("RGB", "YCBCR") else 1
     if samples > 2 and channels == 1 and not (dtype.itemsize == 1 and not others):

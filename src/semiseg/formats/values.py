@@ -33,7 +33,8 @@ def compact(image: NDArray[Any], name: str | Path) -> NDArray[np.generic]:
     if low == high:
         raise UserError(f"{name} is constant (every value is {low:g}): repair it or leave it out.")
     bounds = np.iinfo(np.int16)
-    whole = image.dtype.kind in "biu" or bool((image == np.rint(image)).all())
+    # slice by slice, so that no second array of this size is needed
+    whole = image.dtype.kind in "biu" or all(bool((one == np.rint(one)).all()) for one in image)
     if whole and low >= bounds.min and high <= bounds.max:
         return np.ascontiguousarray(image, np.int16)
     if max(abs(float(low)), abs(float(high))) > np.finfo(np.float32).max:
@@ -50,13 +51,13 @@ def as_codes(label: NDArray[Any], name: str | Path) -> NDArray[np.uint8]:
     if label.dtype.kind not in "biuf":
         raise UserError(f"{name} has {label.dtype} values: save one class code per voxel.")
     if label.dtype.kind == "f":
-        rounded = np.rint(label)
-        if not bool((np.abs(label - rounded) <= LABEL_TOLERANCE).all()):  # False for NaN
+        # slice by slice, so that no second array of this size is needed; False for NaN
+        if not all(bool((np.abs(one - np.rint(one)) <= LABEL_TOLERANCE).all()) for one in label):
             raise UserError(
                 f"{name} is not a label (it contains values that are not whole numbers): "
                 "export class codes 0, 1, 2, ... without interpolation."
             )
-        label = rounded
+        label = np.rint(label)
     if label.size and (label.min() < 0 or label.max() > 255):
         raise UserError(
             f"{name} has class codes from {label.min():g} to {label.max():g}: use 0 to 255."

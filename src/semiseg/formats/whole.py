@@ -20,7 +20,7 @@ CHUNK = 2**20
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def check_rest(file: IO[bytes], path: Path) -> None:
+def check_rest(file: IO[bytes] | gzip.GzipFile, path: Path) -> None:
     """Read an open file to its end, which must hold nothing but zeros.
 
     A decompressing file compares its checksum at the end.

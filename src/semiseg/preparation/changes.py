@@ -7,7 +7,7 @@ from typing import Any
 from semiseg.data.manifest import Manifest, PreparedData
 from semiseg.datasets.base import Scan
 from semiseg.errors import UserError
-from semiseg.preparation.records import Record, read_records
+from semiseg.preparation.records import Record, read_left_out, read_records
 from semiseg.preparation.scanning import Plan
 from semiseg.preparation.sources import unchanged
 from semiseg.preparation.store import arrays_fit
@@ -71,7 +71,24 @@ def find_earlier(out: Path, plan: Plan) -> Earlier | None:
     if before is None:
         return None
     known = before.usable(plan)
-    return Earlier(before, known, difference(before, known, plan))
+    return Earlier(before, known, difference(before, known, without_left_out(plan, out)))
+
+
+def without_left_out(plan: Plan, out: Path) -> Plan:
+    """The plan without cases that ``--skip-bad`` has left out of ``out`` and that have not changed."""
+    if not plan.skip_bad:
+        return plan
+    cases = {case.identifier: case for case in plan.scan.cases}
+    same = [
+        one
+        for one in read_left_out(out)
+        if (case := cases.get(one.left_out)) is not None
+        and unchanged(one.files, case.files, case.stored_names(plan.source))
+    ]
+    try:
+        return plan.without(same)
+    except UserError:
+        return plan
 
 
 def find_before(out: Path) -> Before | None:

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 from semiseg.data.fingerprint import summarise
 from semiseg.data.manifest import PARTS, Case, Decision, Manifest, Split
 from semiseg.data.task import IGNORE_INDEX, Task
-from semiseg.datasets.base import Scan, SourceCase
+from semiseg.datasets.base import Naming, Scan, SourceCase
 from semiseg.datasets.naming import notes_on_ignored
 from semiseg.errors import UserError
 from semiseg.formats.nifti import orientation
 from semiseg.formats.remarks import SENTENCES, STORED_POLARITY, notes_on_files
 from semiseg.preparation.auto_config import decide, decide_intensity
+from semiseg.preparation.label_agreement import check_agreement
 from semiseg.preparation.records import Record
 from semiseg.text import plural
 
@@ -22,9 +23,21 @@ class ManifestBuilder:
     """Collects the records of cases, which must be added in the order of the source."""
 
     def __init__(
-        self, scan: Scan, spacing: tuple[float, float, float] | None, why: str = ""
+        self,
+        scan: Scan,
+        spacing: tuple[float, float, float] | None,
+        why: str = "",
+        naming: Naming = Naming(),  # noqa: B008 - frozen
     ) -> None:
-        """``spacing`` replaces that of the files; ``why``: reason for the intensity scaling."""
+        """Set the options of all cases.
+
+        Args:
+            scan: the content of the source.
+            spacing: replaces that of the files.
+            why: reason for the intensity scaling.
+            naming: the user's definition of the values in labels.
+        """
+        self.naming = naming
         self.scan = scan
         self.spacing = spacing
         self.why = why
@@ -113,6 +126,14 @@ class ManifestBuilder:
         spacings = [case.spacing for case in self.cases if case.spacing is not None]
         median = tuple(int(value) for value in np.median(shapes, axis=0))
         middle = tuple(float(f"{s:.6g}") for s in np.median(spacings, axis=0)) if spacings else None
+        if self.scan.classes is None:
+            labels = [
+                (case.source, record.voxels.keys())
+                for case, record in zip(self.cases, self.records, strict=True)
+                if record.voxels is not None
+            ]
+            certain = self.naming.certain or self.naming.empty_is_unlabelled
+            check_agreement(labels, certain or self.scan.ignore_value is not None)
         classes = self.classes()
         found = summarise(
             [record.measures for record in self.records],

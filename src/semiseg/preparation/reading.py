@@ -9,11 +9,12 @@ from semiseg.data.task import IGNORE_INDEX
 from semiseg.data.volume import Volume
 from semiseg.datasets.base import Naming, Scan, SourceCase
 from semiseg.datasets.naming import own_codes, without_empty_slices
+from semiseg.errors import UserError
 from semiseg.preparation.manifest_builder import ManifestBuilder
 from semiseg.preparation.ordered_map import ordered_map
-from semiseg.preparation.records import Record, measure
+from semiseg.preparation.records import LeftOut, Record, UnreadableCasesError, measure
 from semiseg.preparation.scanning import Plan
-from semiseg.preparation.sources import stamp
+from semiseg.preparation.sources import SourceFile, stamp
 from semiseg.preparation.store import DataWriter
 from semiseg.stopping import listening
 
@@ -25,8 +26,10 @@ def read_cases(
     kept: Mapping[str, Record],
     jobs: int,
     console: Console,
-) -> None:
+) -> tuple[LeftOut, ...]:
     """Read, measure and write the cases that are not ``kept``, and add all to ``builder`` in order.
+
+    All cases are read even if some cannot be, so that all errors are known at once.
 
     Args:
         plan: the cases.
@@ -34,18 +37,31 @@ def read_cases(
         writer: writes the arrays; with None, cases are only checked.
         kept: records of cases that need not be read.
         jobs: number of threads.
-        console: for the progress.
+        console: for the progress, and for the error of each case that cannot be read.
+
+    Returns:
+        The cases that cannot be read and are left out (``plan.skip_bad``).
 
     Raises:
-        UserError: for an invalid file.
+        UserError: if the cases contradict each other.
+        UnreadableCasesError: if cases cannot be read and are not to be left out.
     """
     scan = plan.scan
+    left_out: list[LeftOut] = []
 
-    def work(case: SourceCase) -> Record:
+    def work(case: SourceCase) -> Record | LeftOut:
         if case.identifier in kept:
             return kept[case.identifier]
-        files = stamp(case.files, case.stored_names(plan.source))
-        volume, unnamed = _recoded(case, case.read(), scan, plan.naming)
+        files: tuple[SourceFile, ...] = ()
+        try:
+            files = stamp(case.files, case.stored_names(plan.source))
+            volume = case.read()
+        except UserError as error:
+            return LeftOut(
+                left_out=case.identifier, source=case.source, patient=case.patient, files=files,
+                why=str(error),
+            )  # fmt: skip
+        volume, unnamed = _recoded(case, volume, scan, plan.naming)
         record = measure(case, volume, files, scan.intensity, unnamed)
         if writer is not None:
             writer.add(volume, record)
@@ -57,9 +73,18 @@ def read_cases(
         records = ordered_map(work, scan.cases, jobs)
         with contextlib.closing(records):
             for case, record in zip(scan.cases, records, strict=True):
-                builder.add(case, record)
+                if isinstance(record, LeftOut):
+                    left_out.append(record)
+                else:
+                    builder.add(case, record)
                 bar.advance()
                 stop.pass_on()
+    if len(left_out) > 1 or plan.skip_bad:  # the error of a single one is the sentence itself
+        for one in left_out:
+            console.warn(f"cannot be used: {one.why}")
+    if left_out and not plan.skip_bad:
+        raise UnreadableCasesError(left_out, len(scan.cases))
+    return tuple(left_out)
 
 
 def _recoded(

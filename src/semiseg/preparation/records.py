@@ -5,8 +5,9 @@ With the records of an interrupted or earlier preparation, cases need not be rea
 of a killed process are ignored.
 """
 
+import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from semiseg.data.volume import Volume
 from semiseg.datasets.base import SourceCase
 from semiseg.datasets.naming import slices_without_labels
 from semiseg.errors import UserError
-from semiseg.files import atomic_write
+from semiseg.files import atomic_write, is_special
 from semiseg.preparation.sources import SourceFile
+from semiseg.text import listed
 
 FORMAT = 4  # of the records and their measures: cases of other formats are read again
 NAME = "records.jsonl"
@@ -74,6 +76,39 @@ class Record(BaseModel):
         )
 
 
+class LeftOut(BaseModel):
+    """A case that could not be read and was left out by ``--skip-bad``.
+
+    Attributes:
+        left_out: identifier of the case.
+        source: the image, as in the manifest.
+        patient: its patient.
+        files: the source files; () if they cannot be read at all.
+        why: the error, one sentence.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    left_out: str
+    source: str
+    patient: str
+    files: tuple[SourceFile, ...]
+    why: str
+
+
+class UnreadableCasesError(UserError):
+    """Cases that cannot be read. The other cases stay prepared, so that nothing is read twice."""
+
+    def __init__(self, cases: Sequence[LeftOut], total: int) -> None:
+        if len(cases) == 1:
+            super().__init__(f"{cases[0].why.removesuffix('.')} (or use --skip-bad).")
+            return
+        super().__init__(
+            f"{len(cases):,} of {total:,} images cannot be used ({listed(c.source for c in cases)}): "
+            f"repair them, or use --skip-bad to go on without them; the first: {cases[0].why}"
+        )
+
+
 def measure(
     case: SourceCase,
     volume: Volume,
@@ -115,13 +150,15 @@ def first_line(options: Mapping[str, Any]) -> str:
     return json.dumps({"format": FORMAT, "options": options}, sort_keys=True) + "\n"
 
 
-def line_of(record: Record) -> str:
+def line_of(record: Record | LeftOut) -> str:
     """The line of a record in the file."""
     return record.model_dump_json() + "\n"
 
 
 def read_records(folder: Path) -> tuple[dict[str, Any], dict[str, Record]] | None:
     """Options and complete records of ``folder``; None if they cannot be read."""
+    if is_special(folder / NAME):
+        return None
     try:
         lines = (folder / NAME).read_text(encoding="utf-8").split("\n")[:-1]
         head = json.loads(lines[0])
@@ -140,7 +177,22 @@ def read_records(folder: Path) -> tuple[dict[str, Any], dict[str, Record]] | Non
     return options, records
 
 
-def write_records(folder: Path, options: Mapping[str, Any], records: Iterable[Record]) -> None:
+def read_left_out(folder: Path) -> tuple[LeftOut, ...]:
+    """The cases that were left out of ``folder``; () if there are none."""
+    try:
+        lines = (folder / NAME).read_text(encoding="utf-8").split("\n")[1:-1]
+    except (OSError, ValueError):
+        return ()
+    found = []
+    for line in lines:
+        with contextlib.suppress(ValidationError):  # the record of a case that was read
+            found.append(LeftOut.model_validate_json(line))
+    return tuple(found)
+
+
+def write_records(
+    folder: Path, options: Mapping[str, Any], records: Iterable[Record | LeftOut]
+) -> None:
     """Replace the records of ``folder`` atomically."""
     with atomic_write(folder / NAME) as partial:
         text = first_line(options) + "".join(line_of(record) for record in records)

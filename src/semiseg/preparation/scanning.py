@@ -3,24 +3,27 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from semiseg import presets
-from semiseg.data.manifest import Split
+from semiseg.data.manifest import PARTS, Split
 from semiseg.data.splits import check_split, make_split, read_split
 from semiseg.data.task import Intensity
 from semiseg.datasets import find_layout
-from semiseg.datasets.base import Layout, Naming, Options, Scan
+from semiseg.datasets.base import Layout, Naming, Options, Scan, folder_of
 from semiseg.datasets.checks import check_cases
 from semiseg.datasets.naming import read_naming
+from semiseg.datasets.pairing import special_files
 from semiseg.errors import UserError
 from semiseg.formats import is_picture
 from semiseg.formats.stack import check_uneven
 from semiseg.preparation.auto_config import parse_intensity
+from semiseg.preparation.records import LeftOut
+from semiseg.text import listed, plural
 
 Parts = tuple[float, float, float]
 
@@ -52,6 +55,7 @@ class Request:
     empty_slices: str = "background"
     reader: str | None = None
     uneven_slices: str = "refuse"
+    skip_bad: bool = False
 
     def __post_init__(self) -> None:
         """Check the values that do not depend on the source."""
@@ -87,6 +91,8 @@ class Plan:
         options: the user's options.
         split: split of the patients.
         why: reason for the intensity scaling.
+        skip_bad: leave out cases that cannot be read, instead of refusing the source.
+        left_out: the cases that were left out, which ``scan`` does not contain.
     """
 
     source: Path
@@ -96,6 +102,44 @@ class Plan:
     options: Options
     split: Split
     why: str
+    skip_bad: bool = False
+    left_out: tuple[LeftOut, ...] = ()
+
+    def without(self, left_out: Collection[LeftOut]) -> "Plan":
+        """The plan without cases that cannot be read, and without patients who have no others.
+
+        Raises:
+            UserError: if no labelled patient is left for training.
+        """
+        if not left_out:
+            return self
+        names = {case.left_out for case in left_out}
+        cases = tuple(case for case in self.scan.cases if case.identifier not in names)
+        patients = {case.patient for case in cases}
+        gone = {case.patient for case in left_out} - patients
+        order = self.split.labelled_order
+
+        def staying(listed: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(patient for patient in listed if patient not in gone)
+
+        split = self.split.model_copy(
+            update={part: staying(self.split.part(part)) for part in PARTS}
+            | {"labelled_order": None if order is None else staying(order)}
+        )
+        labelled = {case.patient for case in cases if case.has_label}
+        if not labelled & set(split.train):
+            raise UserError(
+                "Without the images that cannot be read, no labelled patient is left for training: "
+                "repair them first."
+            )
+        note = (
+            f"{plural(len(left_out), 'image')} that cannot be read left out by --skip-bad "
+            f"({listed(case.source for case in left_out)})."
+        )
+        scan = dataclasses.replace(self.scan, cases=cases, notes=(note, *self.scan.notes))
+        return dataclasses.replace(
+            self, scan=scan, split=split, left_out=(*self.left_out, *left_out)
+        )
 
     @property
     def naming(self) -> Naming:
@@ -143,7 +187,17 @@ def scan_source(source: Path, request: Request) -> Plan:
     if options.naming.codes is not None:
         scan = dataclasses.replace(scan, classes=options.classes, codes=options.naming.codes)
     split = _split(scan, request)
-    return Plan(source, layout.name, evidence, scan, options, split, why)
+    scan = dataclasses.replace(scan, notes=(*scan.notes, *_notes_on_special(source)))
+    return Plan(source, layout.name, evidence, scan, options, split, why, request.skip_bad)
+
+
+def _notes_on_special(source: Path) -> list[str]:
+    """A note on pipes, sockets and devices among the files, which are never opened."""
+    found = special_files(folder_of(source))
+    if not found:
+        return []
+    named = listed(str(path.relative_to(folder_of(source))) for path in found)
+    return [f"{plural(len(found), 'file')} left out that are pipes, sockets or devices ({named})."]
 
 
 def _check_layout(layout: Layout, options: Options) -> None:

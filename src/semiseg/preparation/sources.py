@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from semiseg.errors import UserError
+from semiseg.files import is_special
 
 
 class SourceFile(BaseModel):
@@ -44,6 +45,8 @@ def unchanged(stamps: Sequence[SourceFile], files: Sequence[Path], names: Sequen
 def _same(known: SourceFile, path: Path) -> bool:
     try:
         status = path.stat()
+        if is_special(path):
+            return False
         if status.st_size != known.size:
             return False
         if status.st_mtime_ns == known.mtime_ns:
@@ -54,6 +57,8 @@ def _same(known: SourceFile, path: Path) -> bool:
 
 
 def _stamp(path: Path, name: str) -> SourceFile:
+    if is_special(path):
+        raise UserError(f"{name} is a pipe, socket or device, not a regular file: leave it out.")
     try:
         status = path.stat()  # before reading, so that a change during reading is detected later
         digest = _digest(path, status.st_size, status.st_mtime_ns)

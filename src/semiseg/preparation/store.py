@@ -17,7 +17,15 @@ from semiseg.data.manifest import Manifest, write_manifest
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.files import atomic_write, unwritable
-from semiseg.preparation.records import NAME, Record, line_of, read_records, write_records
+from semiseg.preparation.records import (
+    NAME,
+    LeftOut,
+    Record,
+    UnreadableCasesError,
+    line_of,
+    read_records,
+    write_records,
+)
 
 KINDS = ("images", "labels")
 LOCK = ".lock"
@@ -51,8 +59,9 @@ class DataWriter:
     """Writes a prepared data set to a hidden folder next to ``out`` and moves it at the end.
 
     Use it as a context manager. After an interruption or a full disk, the written cases stay in the
-    hidden folder, and the next writer with the same options has their records in ``kept``. After
-    invalid input, they are removed unless some come from an earlier writer. Cases may be added by
+    hidden folder, and the next writer with the same options has their records in ``kept``. They also
+    stay if other cases cannot be read. After other invalid input, they are removed unless some come
+    from an earlier writer. Cases may be added by
     several threads.
     """
 
@@ -123,7 +132,8 @@ class DataWriter:
 
     def keeps(self, error: BaseException) -> bool:
         """Whether the written cases are kept when ``error`` ends the preparation."""
-        invalid_input = isinstance(error, UserError) and not self._unwritable
+        unreadable = isinstance(error, UnreadableCasesError)  # all others were read
+        invalid_input = isinstance(error, UserError) and not (self._unwritable or unreadable)
         return bool(self._records) and (bool(self.kept) or not invalid_input)
 
     def add(self, volume: Volume, record: Record) -> None:
@@ -160,8 +170,10 @@ class DataWriter:
             return False
         return True
 
-    def finish(self, manifest: Manifest) -> int:
+    def finish(self, manifest: Manifest, left_out: Sequence[LeftOut] = ()) -> int:
         """Write the manifest, move the data set to ``out``, and return its size in bytes.
+
+        The records also list the cases that were left out, so that they are not taken for new ones.
 
         Raises:
             UserError: if that fails; an earlier data set is then unchanged.
@@ -169,7 +181,8 @@ class DataWriter:
         self._unwritable = True
         try:
             order = [case.identifier for case in manifest.cases]
-            write_records(self.partial, self.options, [self._records[name] for name in order])
+            records = [self._records[name] for name in order]
+            write_records(self.partial, self.options, [*records, *left_out])
             self._sweep(order)
             write_manifest(self.partial, manifest)
             size = size_of(self.partial)

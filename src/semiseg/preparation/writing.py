@@ -21,7 +21,8 @@ def check_set(plan: Plan, out: Path, jobs: int, console: Console) -> Manifest:
         UserError: for an invalid file.
     """
     builder = _builder(plan)
-    read_cases(plan, builder, None, {}, jobs, console)
+    plan = plan.without(read_cases(plan, builder, None, {}, jobs, console))
+    builder.scan = plan.scan
     manifest = builder.manifest(plan.layout, plan.split)
     describe(manifest, builder.voxels, console)
     console.info(f"Dry run: every image was read and checked; {out} was not written.")
@@ -41,15 +42,16 @@ def write_set(
         console: for messages and progress.
 
     Raises:
-        UserError: for an invalid file; an earlier data set is then unchanged.
+        UserError: for invalid files; an earlier data set is then unchanged.
     """
     builder = _builder(plan)
     with DataWriter(out, plan.options_of_cases) as writer:
         kept = _known_cases(writer, plan, earlier, console)
         try:
-            read_cases(plan, builder, writer, kept, jobs, console)
+            plan = plan.without(read_cases(plan, builder, writer, kept, jobs, console))
+            builder.scan = plan.scan
             manifest = builder.manifest(plan.layout, plan.split)
-            size = writer.finish(manifest)
+            size = writer.finish(manifest, plan.left_out)
         except BaseException as error:
             if writer.keeps(error):
                 console.warn(
@@ -63,7 +65,7 @@ def write_set(
 
 
 def _builder(plan: Plan) -> ManifestBuilder:
-    return ManifestBuilder(plan.scan, plan.options.spacing, plan.why)
+    return ManifestBuilder(plan.scan, plan.options.spacing, plan.why, plan.naming)
 
 
 def _known_cases(

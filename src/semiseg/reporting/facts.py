@@ -95,7 +95,7 @@ def counts(
 def software(
     facts: Mapping[str, Any], data: PreparedData | None, name: str
 ) -> list[tuple[str, str]]:
-    """Data, split, device if known, and versions.
+    """Data, split, notes of the preparation, device if known, and versions.
 
     Args:
         facts: the run's ``run.json``.
@@ -107,6 +107,7 @@ def software(
     out = [("Data", f"{name}, {data.manifest.layout} layout" if data else name)]
     if data is not None:
         out.append(("Split", data.manifest.split.origin or "as prepared"))
+        out += [("Note of the preparation", note) for note in data.manifest.notes]
     if device:
         out.append(("Device", str(device)))
     git = f" ({facts['git']})" if facts.get("git") else ""

@@ -22,8 +22,8 @@ from semiseg.evaluation.protocols import (
 )
 from semiseg.evaluation.summary import Summary, summarise, write_csv, write_json
 from semiseg.evaluation.table import table_lines
-from semiseg.inference.predictors import AnyPredictor
 from semiseg.formats.grid import steps_of_case
+from semiseg.inference.predictors import AnyPredictor
 from semiseg.text import plural
 from semiseg.training.run_folder import RunFolder
 from semiseg.training.run_output import find_run

@@ -12,8 +12,8 @@ from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.files import atomic_output
 from semiseg.formats import is_image
-from semiseg.formats.stack import check_uneven
 from semiseg.formats.remarks import notes_on_files
+from semiseg.formats.stack import check_uneven
 from semiseg.text import plural
 from semiseg.training.checkpoints import digest
 from semiseg.training.run_folder import RunFolder

@@ -36,6 +36,7 @@ class ReadOptions(TypedDict, total=False):
     empty_slices: str
     reader: str | None
     uneven_slices: str
+    skip_bad: bool
 
 
 def prepare(
@@ -57,6 +58,7 @@ def prepare(
     empty_slices: str = "background",
     reader: str | None = None,
     uneven_slices: str = "refuse",
+    skip_bad: bool = False,
     overwrite: bool = False,
     dry_run: bool = False,
     console: Console | None = None,
@@ -93,6 +95,8 @@ def prepare(
         reader: take only DICOM-SEG that this person has drawn (ContentCreatorName or OperatorsName).
         uneven_slices: 'refuse' or 'resample' (to the smallest distance): how to treat DICOM series whose
             slices are at uneven distances.
+        skip_bad: leave out images that cannot be read, or whose label cannot be, and say so. Otherwise
+            all of them are named in one error.
         overwrite: replace a prepared data set at ``out`` when the new one is complete. Cases that did
             not change are not read again.
         dry_run: read and check everything and print the result, but write nothing.
@@ -111,7 +115,7 @@ def prepare(
         layout=layout, classes=classes, patient_pattern=patient_pattern, spacing=spacing, split=split,
         parts=parts, seed=seed, max_side=max_side, intensity=intensity, all_frames=all_frames,
         ignore_value=ignore_value, empty_slices=empty_slices,
-        reader=reader, uneven_slices=uneven_slices,
+        reader=reader, uneven_slices=uneven_slices, skip_bad=skip_bad,
     )  # fmt: skip
     check_source(source, layout)
     check_output(out, source)

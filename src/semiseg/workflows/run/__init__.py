@@ -106,7 +106,7 @@ def run(
         begun: ``time.monotonic()`` when ``seconds`` began; default: now.
         console: prints messages and progress.
         reading: options of `prepare`: layout, classes, patient_pattern, spacing, split, parts, max_side,
-            intensity, all_frames, ignore_value, empty_slices, reader, uneven_slices.
+            intensity, all_frames, ignore_value, empty_slices, reader, uneven_slices, skip_bad.
 
     Returns:
         The result; None for a dry run.
@@ -143,6 +143,9 @@ def run(
         )
     console.info("1. Preparing the images")
     data = prepare_data(output, found, console)
+    if reading.get("skip_bad"):  # patients who were left out are in no part of the split
+        found = read_source(output, request)
+        data = prepare_data(output, found, console)
     console.info(f"2. Training ({found.decision.sentence()})")
     planned, resumed = output.round(), output.started()
     if planned.scheme is None or not resumed:

@@ -6,7 +6,7 @@ from semiseg import methods
 from semiseg.console import Console
 from semiseg.data.manifest import PreparedData
 from semiseg.preparation.case_changes import changes_of_cases
-from semiseg.preparation.changes import Before, find_before, find_earlier
+from semiseg.preparation.changes import Before, find_before, find_earlier, without_left_out
 from semiseg.preparation.ordered_map import default_jobs
 from semiseg.preparation.scanning import Plan, scan_source
 from semiseg.preparation.store import check_output
@@ -48,7 +48,7 @@ def read_source(output: RunOutput, request: RunRequest) -> Source:
     Raises:
         UserError: for an invalid file or option.
     """
-    plan = scan_source(request.source, request.how_to_read)
+    plan = without_left_out(scan_source(request.source, request.how_to_read), output.data)
     before = find_before(output.data)
     decision = decide(plan, request, before, _last_round(output))
     plan = dataclasses.replace(plan, split=decision.split)

@@ -74,6 +74,8 @@ class RunRequest:
             "folds": self.folds, "seed": self.seed,
         }  # fmt: skip
         for key, value in self.reading.items():
+            if key == "skip_bad":  # may be added after a refusal
+                continue
             out[key] = list(value) if isinstance(value, tuple | list) else value and str(value)
         return out
 
