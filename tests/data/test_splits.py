@@ -94,7 +94,7 @@ def test_unreadable_splits_are_refused(tmp_path: Path) -> None:
     (tmp_path / "split.json").write_text("{")
     with pytest.raises(UserError, match="is not JSON"):
         read_split(tmp_path / "split.json", NAMES, NAMES)
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="does not exist"):
         read_split(tmp_path / "none.json", NAMES, NAMES)
     with pytest.raises(UserError, match="sum to 1"):
         make_split(NAMES, NAMES, fractions=(0.7, 0.7, 0.2))

@@ -14,7 +14,7 @@ from semiseg.data.splits import read_split
 from semiseg.errors import UserError
 from semiseg.files import check_file, is_special
 from semiseg.formats import FORMATS, is_image
-from semiseg.formats.dicom import is_dicom
+from semiseg.formats.dicom_files import is_dicom
 from semiseg.formats.segments import read_segments
 from semiseg.workflows.inputs import find_images
 from semiseg.workflows.pack import unpack
