@@ -7,11 +7,12 @@ import pytest
 
 from semiseg import methods, networks, presets
 from semiseg.cli import options
-from semiseg.config import SECTIONS, RunConfig, parse_assignments, parse_yaml
+from semiseg.config import SECTIONS, RunConfig, parse_assignments
 from semiseg.data.manifest import PreparedData
 from semiseg.data.splits import make_split, parse_budget
 from semiseg.errors import UserError
 from semiseg.training.configuration import resolve_config
+from semiseg.yaml_text import parse_yaml
 
 MANY = "9" * 400
 VALUES: tuple[Any, ...] = (

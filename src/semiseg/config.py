@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -22,6 +21,7 @@ from pydantic import (
 )
 
 from semiseg.errors import UserError, unknown
+from semiseg.yaml_text import parse_yaml
 
 Count = Annotated[int, Field(ge=1)]
 Side = Annotated[int, Field(ge=1, le=4096)]
@@ -222,35 +222,6 @@ class Layer:
 
     origin: str
     values: Mapping[str, Any]
-
-
-PROBLEMS_OF_YAML = (
-    yaml.YAMLError, ValueError, RecursionError, TypeError, LookupError, AttributeError,
-)  # fmt: skip
-
-
-def parse_yaml(text: str) -> Any:
-    """Parse YAML; unlike `yaml.safe_load`, refuse a name that occurs twice in one section.
-
-    Raises:
-        ValueError: if ``text`` is not YAML, or has a date, number or nesting that Python cannot represent.
-    """
-    try:
-        return yaml.load(text, _Loader)
-    except PROBLEMS_OF_YAML as error:
-        raise ValueError(str(error)) from None
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses duplicate names, of which only the last would count."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Construct a mapping; raises ValueError for a duplicate name."""
-        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        twice = next((name for name in names if names.count(name) > 1 and name != "<<"), None)
-        if twice is not None:
-            raise ValueError(f"'{twice}' occurs twice")
-        return super().construct_mapping(node, deep)
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:

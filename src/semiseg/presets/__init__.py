@@ -21,8 +21,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from semiseg.config import parse_yaml, shown
+from semiseg.config import shown
 from semiseg.errors import UserError, unknown
+from semiseg.yaml_text import parse_yaml
 
 HERE = Path(__file__).parent
 PAPERS, PROFILES, STUDIES = HERE / "papers", HERE / "profiles", HERE / "studies"

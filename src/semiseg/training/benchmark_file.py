@@ -44,6 +44,7 @@ class StoredSettings(BaseModel):
     settings: tuple[str, ...]
     on: Literal["validation", "test"]
     protocol: str | None
+    time: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
 
 class StoredPlan(BaseModel):

@@ -5,10 +5,10 @@ import json
 import tempfile
 from pathlib import Path
 
-from semiseg.config import parse_yaml
 from semiseg.errors import UserError
 from semiseg.files import LOCK, is_partial, remove_partials
 from semiseg.training.run_files import PATTERNS
+from semiseg.yaml_text import parse_yaml
 
 
 def check_new_folder(folder: Path, overwrite: bool, what: str) -> None:
