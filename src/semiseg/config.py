@@ -5,32 +5,72 @@ This module does not depend on methods or networks: the caller gives the types o
 
 import dataclasses
 import json
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from semiseg.errors import UserError, unknown
+from semiseg.yaml_text import parse_yaml
 
-Side = Annotated[int, Field(ge=1)]
-Length = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Side = Annotated[int, Field(ge=1, le=4096)]
+Length = Annotated[float, Field(ge=1e-3, le=1e4)]
+LARGEST = 10**9
+SEEDS = 2**63
+"""Seeds are below this number, which all libraries accept."""
+
+
+def within_bounds(value: Any, largest: int = LARGEST) -> Any:
+    """Return ``value`` if its numbers, texts and lists have a possible size; raise ValueError otherwise."""
+    if isinstance(value, int | float) and abs(value) > largest:
+        raise ValueError(f"must be at most {largest:,}")
+    if isinstance(value, str) and (len(value) > 4096 or "\0" in value):
+        raise ValueError("must be a text of at most 4,096 characters without NUL")
+    if isinstance(value, tuple | list | dict):
+        if len(value) > 256:
+            raise ValueError("must have at most 256 entries")
+        for entry in value.values() if isinstance(value, dict) else value:
+            within_bounds(entry, largest)
+    return value
 
 
 class Strict(BaseModel):
-    """A section that rejects unknown names."""
+    """A section that rejects unknown names, absurd sizes, and empty lists that are not a default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _possible(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields.get(info.field_name or "")
+        if value == () and field is not None and field.default != ():
+            raise ValueError("must have at least one entry")
+        return within_bounds(value, SEEDS - 1 if info.field_name == "seed" else LARGEST)
 
 
 class DataConfig(Strict):
     """The input of a network, and the geometric augmentation."""
 
     dimensions: Literal[2, 3] = Field(2, description="2: slices; 3: patches of volumes")
-    size: int = Field(224, ge=32, description="2D: slices are resized to this square, in pixels")
+    size: int = Field(
+        224, ge=32, le=16384, description="2D: slices are resized to this square, in pixels"
+    )
     crop_size: int | None = Field(
-        None, ge=32, description="2D: side of crops at the images' own resolution, instead of size"
+        None,
+        ge=32,
+        le=16384,
+        description="2D: side of crops at the images' own resolution, instead of size",
     )
     patch: tuple[Side, Side, Side] | None = Field(
         None, description="3D: size of the network's input, [slices, rows, columns] in voxels"
@@ -104,8 +144,10 @@ class TrainingConfig(Strict):
         None, gt=0, description="duration (--time): the schedule follows the time used, and iterations "
         "counts its positions",
     )  # fmt: skip
-    batch_size: int = Field(24, ge=1, description="labelled and unlabelled images together")
-    labelled_batch_size: int = Field(12, ge=1)
+    batch_size: int = Field(
+        24, ge=1, le=65536, description="labelled and unlabelled images together"
+    )
+    labelled_batch_size: int = Field(12, ge=1, le=65536)
     optimiser: Literal["sgd", "adam", "adamw"] = "sgd"
     learning_rate: float = Field(0.01, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
@@ -194,13 +236,14 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
         section, dot, key = name.strip().partition(".")
         if not (equals and dot and section and key and "." not in key):
             raise UserError(
-                f"--set takes section.key=value, for example training.iterations=2000; got '{entry}'."
+                "--set takes section.key=value, for example training.iterations=2000; got "
+                f"{shown(entry)}."
             )
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
+            value = parse_yaml(text)
+        except ValueError:
             raise UserError(
-                f"--set {name}: '{text}' is not a value: use a number, word or list."
+                f"--set {name}: {shown(text)} is not a value: use a number, word or list."
             ) from None
         if isinstance(value, str):
             value = _number(value)
@@ -401,6 +444,16 @@ WORDING = {
 """Replacements for messages of pydantic, by the type of error."""
 
 
+def shown(value: Any) -> str:
+    """A value in a message, shortened: it may be a text, a list or a number of any length."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = 60
+    try:
+        return short.repr(value)
+    except ValueError:  # Python does not convert numbers of thousands of digits to text
+        return "a number of thousands of digits"
+
+
 def readable(
     error: ValidationError, origins: Mapping[str, str] | None = None, section: str = ""
 ) -> str:
@@ -422,5 +475,5 @@ def readable(
         return f"{message}."
     separator = " " if message.startswith("must ") else ": "
     given = first.get("input")
-    got = "" if isinstance(given, Mapping) else f", got {given!r}"
+    got = "" if isinstance(given, Mapping) else f", got {shown(given)}"
     return f"{where}{separator}{message}{got}{f' (from {origin})' if origin else ''}."

@@ -106,10 +106,10 @@ def _rich_bar(label: str, total: int, done: int) -> Iterator[Bar]:
     )
 
     progress = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # names may contain brackets
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         TimeRemainingColumn(),
         console=RichConsole(stderr=True),
     )

@@ -2,14 +2,17 @@
 
 import contextlib
 import os
+import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from semiseg.errors import UserError
 
 PREFIX = ".partial-"
+LOCK = ".lock"
+_PARTIAL = re.compile(re.escape(PREFIX) + r"(\d+)-(.+)", re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -32,12 +35,28 @@ def atomic_output(path: Path) -> Iterator[Path]:
     Raises:
         UserError: if the file cannot be written.
     """
+    with atomic_outputs([path]) as (partial,):
+        yield partial
+
+
+@contextlib.contextmanager
+def atomic_outputs(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Yield one temporary file per path; they replace the files when all are written.
+
+    Raises:
+        UserError: if a file cannot be written. No file is then replaced.
+    """
+    current = paths[0]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as partial:
-            yield partial
+        with contextlib.ExitStack() as stack:
+            partials = []
+            for current in paths:
+                current.parent.mkdir(parents=True, exist_ok=True)
+                partials.append(stack.enter_context(atomic_write(current)))
+            yield partials
     except OSError as error:
-        raise unwritable(path, error) from None
+        named = next((path for path in paths if path.name in str(error.filename)), current)
+        raise unwritable(named, error) from None
 
 
 def unwritable(path: Path, error: OSError) -> UserError:
@@ -131,8 +150,39 @@ def check_file(path: Path, remedy: str = "check the path") -> None:
 
 
 def is_partial(path: Path) -> bool:
-    """Whether ``path`` is a temporary file of a process that was killed while writing."""
-    return path.name.startswith(PREFIX)
+    """Whether ``path`` is a lock, or a temporary file of a process that is writing or was killed."""
+    return path.name == LOCK or path.name.startswith(PREFIX)
+
+
+def remove_partials(folder: Path, name: str | None = None) -> None:
+    """Remove the temporary files of killed processes in ``folder``.
+
+    Args:
+        folder: the folder; its sub-folders are not searched.
+        name: only the temporary files of the file ``name``.
+    """
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            found = _PARTIAL.fullmatch(entry.name)
+            if found is None or (name is not None and found[2] != name):
+                continue
+            process = int(found[1]) if len(found[1]) < 10 else 0
+            if (process == os.getpid() and name is None) or not _runs(process):
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _runs(process: int) -> bool:
+    """Whether a process with this number runs on this machine."""
+    if process < 1:
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it belongs to another user
+        return True
+    return True
 
 
 def inside(folder: Path, name: str, origin: Path) -> Path:
@@ -142,13 +192,30 @@ def inside(folder: Path, name: str, origin: Path) -> Path:
         UserError: if the path leads out of the folder: by ``..``, an absolute path or a link.
     """
     path = folder / name
-    try:
-        within = path.resolve().is_relative_to(folder.resolve())
-    except (OSError, ValueError, RuntimeError):  # NUL, a very long name, circular links
-        within = False
-    if not (name.strip() and within):
+    if not (name.strip() and is_inside(folder, path)):
         raise UserError(
             f"{origin} names '{name[:200]}', which is not in {folder}: copy the file there "
             "and give its path relative to that folder."
         )
     return path
+
+
+def is_inside(folder: Path, path: Path) -> bool:
+    """Whether ``path`` lies in ``folder``, with all links followed."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # NUL, a very long name, circular links
+        return False
+
+
+def check_links(folder: Path, remedy: str) -> None:
+    """Check that no link below ``folder`` leads out of it, before files in it are written or deleted.
+
+    Raises:
+        UserError: if one does; the message ends with ``remedy``.
+    """
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent, name)
+            if path.is_symlink() and not is_inside(folder, path):
+                raise UserError(f"{path} is a link that leads out of {folder}: {remedy}.")

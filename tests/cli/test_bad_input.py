@@ -392,7 +392,7 @@ def test_a_full_disk_fails_masks_one_by_one(run: Path, phantom: Path, tmp_path: 
     images = sorted((phantom / "images").iterdir())[:3]
     with files_of_at_most(20):
         refused(call("predict", run, *images, "-o", out), "cannot be written")
-    assert list(out.iterdir()) == []
+    assert not out.exists()
     well(call("predict", run, images[0], "-o", out))
     before = tree(out)
     with files_of_at_most(20):

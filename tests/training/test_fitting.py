@@ -17,6 +17,7 @@ from torch import Tensor
 
 from semiseg import methods
 from semiseg.console import Bar, Console, Quiet
+from semiseg.csv_files import read_csv
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData, write_manifest
 from semiseg.errors import RunFailure, UserError
@@ -26,7 +27,6 @@ from semiseg.methods.base import Method, Step
 from semiseg.testing.data import small_settings, write_volumes
 from semiseg.training import loop
 from semiseg.training.configuration import choose_precision, resolve_config
-from semiseg.training.logs import read_csv
 from semiseg.training.loop import gradient_sizes
 from semiseg.training.run_folder import RunFolder, from_file_form, to_file_form
 from semiseg.workflows.train import TrainResult, resume, train
@@ -111,7 +111,7 @@ def test_a_run_explains_itself(small_data: PreparedData, finished: Path) -> None
     assert folder.config().training.iterations == 6
     assert folder.task() == small_data.task
     assert folder.split().labelled == ("p1", "p2")
-    assert folder.read_json("run.json")["origins"]["data.size"] == "--set"
+    assert folder.facts().origins["data.size"] == "--set"
     rows = read_csv(finished / "metrics.csv")
     assert [row["step"] for row in rows] == [str(i) for i in range(1, 7)]
     for row in rows:
@@ -133,7 +133,7 @@ def test_the_best_weights_are_those_of_the_best_validation(finished: Path) -> No
     assert float(facts["validation_dice"]) == pytest.approx(float(best["dice"]), rel=1e-4)
     ended = RunFolder(finished).finished()
     assert ended is not None
-    assert str(ended["best_step"]) == best["step"]
+    assert str(ended.best_step) == best["step"]
 
 
 def test_the_highest_validation_dice_chooses_the_best_weights(

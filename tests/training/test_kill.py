@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from semiseg.console import Quiet
+from semiseg.csv_files import read_csv
 from semiseg.data.manifest import PreparedData
 from semiseg.testing.data import small_settings
 from semiseg.training.checkpoints import newest_step
-from semiseg.training.logs import read_csv
 from semiseg.workflows.train import resume, train
 
 SETTINGS = (*small_settings("mcsc"), "training.iterations=24", "training.validate_every=12")

@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from semiseg.training.logs import CsvLog, Logs, read_csv
+from semiseg.csv_files import read_csv
+from semiseg.training.logs import CsvLog, Logs
 
 
 def test_rows_after_the_resumed_step_are_dropped(tmp_path: Path) -> None:

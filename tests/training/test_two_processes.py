@@ -17,12 +17,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from semiseg import methods
+from semiseg.csv_files import read_csv
 from semiseg.data.loader import BatchLoader
 from semiseg.data.manifest import PreparedData
 from semiseg.methods.base import Step
 from semiseg.testing.data import small_settings
 from semiseg.training.configuration import resolve_config
-from semiseg.training.logs import read_csv
 from semiseg.training.loop import batch_counts, seed_step
 from semiseg.training.optimiser import build_optimisers, set_rates
 from semiseg.training.patients import cases_of, choose_patients

@@ -34,8 +34,10 @@ def benchmark(
     protocol: Annotated[
         str | None, typer.Option(help=f"{options.PROTOCOLS}. Default: the preset's.")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Number of runs at the same time.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of each run.")] = 1,
+    jobs: Annotated[
+        int, typer.Option(min=1, max=1024, help="Number of runs at the same time.")
+    ] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=1024, help="CPU threads of each run.")] = 1,
     time: Annotated[
         str | None,
         typer.Option(

@@ -13,16 +13,24 @@ def demo(
         "semiseg-demo"
     ),
     seed: Annotated[
-        int, typer.Option(help="Seed of the images, the labelled patients and the training.")
+        int,
+        typer.Option(
+            max=options.SEEDS, help="Seed of the images, the labelled patients and the training."
+        ),
     ] = 0,
-    patients: Annotated[int, typer.Option(min=10, help="Number of patients to generate.")] = 40,
+    patients: Annotated[
+        int, typer.Option(min=10, max=10_000, help="Number of patients to generate.")
+    ] = 40,
     labelled: Annotated[str, typer.Option(help="Number of labelled training patients.")] = "3",
     iterations: Annotated[
-        int | None, typer.Option(min=1, help="Training iterations. Default: as in preset 'demo'.")
+        int | None,
+        typer.Option(min=1, max=10**9, help="Training iterations. Default: as in preset 'demo'."),
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Trainings at the same time. Default: 2 if there are two cores."),
+        typer.Option(
+            min=1, max=1024, help="Trainings at the same time. Default: 2 if there are two cores."
+        ),
     ] = None,
     device: options.Device = "auto",
     overwrite: Annotated[

@@ -25,7 +25,9 @@ def embeddings(
     on: Annotated[
         str, typer.Option(help="Cases to embed: validation, test or unlabelled.")
     ] = "validation",
-    images: Annotated[int, typer.Option(min=2, help="Number of slices or pictures.")] = 32,
+    images: Annotated[
+        int, typer.Option(min=2, max=options.MOST, help="Number of slices or pictures.")
+    ] = 32,
     spaces: Annotated[
         str | None,
         typer.Option(help="Comma-separated feature spaces: encoder,head. Default: all."),

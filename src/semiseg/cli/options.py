@@ -8,6 +8,10 @@ import typer
 
 from semiseg.errors import UserError
 
+MOST = 10**6  # of anything that is counted
+SEEDS = 2**63 - 1
+LONGEST = 10 * 365 * 86400  # seconds
+
 # Repeated here, since the tables import numpy and yaml. A test compares them.
 PROTOCOLS = "strict, paper, paper-plgcl or paper-cross-level"
 SPLITS = "acdc-papers"
@@ -15,7 +19,8 @@ SPLITS = "acdc-papers"
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write. It must be new.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Threads = Annotated[
-    int | None, typer.Option(min=1, help="Number of CPU threads. Default: the number of cores.")
+    int | None,
+    typer.Option(min=1, max=1024, help="Number of CPU threads. Default: the number of cores."),
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace the contents of the output folder.")
@@ -128,7 +133,8 @@ AllFrames = Annotated[
     typer.Option("--all-frames", help="ACDC: use frames without annotation as unlabelled images."),
 ]
 MaxSide = Annotated[
-    int, typer.Option(min=32, help="Reduce larger pictures to this longer side, in pixels.")
+    int,
+    typer.Option(min=32, max=MOST, help="Reduce larger pictures to this longer side, in pixels."),
 ]
 
 
@@ -136,11 +142,20 @@ def seconds(text: str | None) -> float | None:
     """``2h``, ``90m``, ``45s``, ``1h30m`` -> seconds; None stays None."""
     if text is None:
         return None
-    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text)
+    match = len(text) < 40 and re.fullmatch(
+        r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text
+    )
     if not match or not any(match.groups()):
-        raise UserError(f"--time {text} is not a duration: write 2h, 30m, 90s or 1h30m.")
+        raise UserError(f"--time {_short(text)} is not a duration: write 2h, 30m, 90s or 1h30m.")
     hours, minutes, rest = (float(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + rest
+    total = hours * 3600 + minutes * 60 + rest
+    if total > LONGEST:
+        raise UserError(f"--time {text} is longer than ten years: give a shorter time.")
+    return total
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def words(text: str | None) -> list[str]:
@@ -151,22 +166,28 @@ def words(text: str | None) -> list[str]:
 def numbers(text: str, option: str) -> list[int]:
     """A comma-separated list of whole numbers."""
     try:
-        return [int(part) for part in words(text)]
+        found = [int(part) for part in words(text)]
     except ValueError:
-        raise UserError(f"{option} {text}: give whole numbers separated by commas.") from None
+        found = [SEEDS + 1]
+    if any(abs(number) > SEEDS for number in found):
+        raise UserError(
+            f"{option} {_short(text)}: give whole numbers below 2^63, separated by commas."
+        )
+    return found
 
 
 def spacing(text: str | None) -> tuple[float, float, float] | None:
     """``10,1.5,1.5`` -> (slice, row, column) in mm; None stays None."""
-    found = _three(text, f"--spacing {text}: give three numbers in mm, such as 10,1.5,1.5.")
-    if found is not None and min(found) <= 0:
-        raise UserError(f"--spacing {text}: all three numbers must be above 0.")
+    shown = _short(text or "")
+    found = _three(text, f"--spacing {shown}: give three numbers in mm, such as 10,1.5,1.5.")
+    if found is not None and not 0 < min(found) <= max(found) < float("inf"):
+        raise UserError(f"--spacing {shown}: all three numbers must be above 0.")
     return found
 
 
 def parts(text: str | None) -> tuple[float, float, float] | None:
     """``0.6,0.2,0.2`` -> the fractions of a random split; None stays None."""
-    return _three(text, f"--parts {text}: give three fractions, such as 0.6,0.2,0.2.")
+    return _three(text, f"--parts {_short(text or '')}: give three fractions, such as 0.6,0.2,0.2.")
 
 
 def _three(text: str | None, message: str) -> tuple[float, float, float] | None:
@@ -177,4 +198,6 @@ def _three(text: str | None, message: str) -> tuple[float, float, float] | None:
         first, second, third = (float(part) for part in text.split(","))
     except ValueError:
         raise UserError(message) from None
+    if first != first or second != second or third != third:  # NaN
+        raise UserError(message)
     return first, second, third

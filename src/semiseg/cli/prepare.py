@@ -20,14 +20,18 @@ def prepare(
     spacing: options.Spacing = None,
     split: options.Split = None,
     parts: options.Parts = None,
-    seed: Annotated[int, typer.Option(help="Seed of the random split.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=options.SEEDS, help="Seed of the random split.")
+    ] = 0,
     max_side: options.MaxSide = 512,
     intensity: options.Intensity = None,
     all_frames: options.AllFrames = False,
     jobs: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Cases to read at the same time. Default: the number of cores, at most 8."
+            min=1,
+            max=1024,
+            help="Cases to read at the same time. Default: the number of cores, at most 8.",
         ),
     ] = None,
     ignore_value: options.IgnoreValue = None,

@@ -49,7 +49,12 @@ def run(
     spacing: options.Spacing = None,
     split: options.Split = None,
     parts: options.Parts = None,
-    seed: Annotated[int, typer.Option(help="Seed of the random split and of the training.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, max=options.SEEDS, help="Seed of the random split and of the training."
+        ),
+    ] = 0,
     max_side: options.MaxSide = 512,
     intensity: options.Intensity = None,
     all_frames: options.AllFrames = False,

@@ -22,7 +22,9 @@ def train(
     labelled_seed: Annotated[
         int | None,
         typer.Option(
-            help="Seed of the choice of labelled patients. Default: the order in the data, else 0."
+            min=0,
+            max=options.SEEDS,
+            help="Seed of the choice of labelled patients. Default: the order in the data, else 0.",
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the training.")] = None,

@@ -13,19 +13,23 @@ import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from semiseg.data.arrays import open_array
 from semiseg.data.fingerprint import Fingerprint
 from semiseg.data.identifiers import flaw_of
-from semiseg.data.task import Bounds, Intensity, Task, window_between
+from semiseg.data.task import Bounds, Finite, Intensity, Side, Step, Task, window_between
 from semiseg.errors import UserError
-from semiseg.files import atomic_write, is_special
+from semiseg.files import atomic_write
+from semiseg.stored import parse_stored, text_of
 
 Part = Literal["train", "validation", "test"]
+REMEDY = "prepare the data again"
+Row = tuple[Finite, Finite, Finite, Finite]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
@@ -36,18 +40,27 @@ class Case(BaseModel):
 
     identifier: str
     patient: str
-    shape: tuple[int, int, int, int]
+    shape: tuple[Side, Side, Side, Side]
     labelled: bool
     bounds: Bounds
-    spacing: tuple[float, float, float] | None = None
-    affine: tuple[tuple[float, ...], ...] | None = None
-    slice_axis: int = 0
+    spacing: tuple[Step, Step, Step] | None = None
+    affine: tuple[Row, Row, Row, Row] | None = None
+    slice_axis: Annotated[int, Field(ge=0, le=2)] = 0
     source: str = ""
     unlabelled_slices: tuple[int, ...] = ()
     """Slices of a labelled case whose label is all ``IGNORE_INDEX``. They train as unlabelled."""
-    window: tuple[float, float] | None = None
+    window: tuple[Finite, Finite] | None = None
     """0.5 and 99.5 percent of the intensities of the labelled classes, only in a CT whose window
     follows the labels of each training."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if any(not 0 <= index < self.shape[0] for index in self.unlabelled_slices):
+            raise ValueError(f"unlabelled_slices of {self.identifier} must be 0 to D - 1")
+        pairs = np.array(self.bounds, np.float64).reshape(-1, 2)
+        if len(pairs) not in (1, self.shape[1]) or not np.isfinite(pairs).all():
+            raise ValueError(f"bounds of {self.identifier} must be finite pairs, one per channel")
+        return self
 
     @property
     def slices(self) -> int:
@@ -87,8 +100,14 @@ class Decision(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     option: str
-    value: Any
+    value: bool | int | float | str | list[bool | int | float | str] | None
     reason: str
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.option == "data.size" and not (type(self.value) is int and self.value > 0):
+            raise ValueError(f"the value of data.size must be a whole number, got {self.value!r}")
+        return self
 
 
 class Manifest(BaseModel):
@@ -131,15 +150,15 @@ class PreparedData:
             raise UserError(
                 f"{self.folder} does not exist: give a folder that 'semiseg prepare' wrote."
             )
-        if not path.is_file():
+        if not path.exists():
             raise UserError(
                 f"{self.folder} is not a prepared data set (it has no manifest.json): "
                 f"make one with 'semiseg prepare {self.folder} -o DATA'."
             )
-        try:
-            self.manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValidationError, UnicodeDecodeError):
-            raise UserError(_unreadable(path)) from None
+        text = text_of(path, REMEDY)
+        if _is_older(text):
+            raise UserError(f"{path} was written by an older version of semiseg: {REMEDY}.")
+        self.manifest = parse_stored(text, path, Manifest, REMEDY)
         for case in self.manifest.cases:
             flaw = flaw_of(case.identifier)
             if flaw is not None:
@@ -234,12 +253,18 @@ class PreparedData:
 
     def _array(self, kind: str, identifier: str) -> NDArray[np.generic]:
         path = self.folder / kind / f"{identifier}.npy"
-        try:
-            if is_special(path):  # opening a pipe may wait for ever
-                raise OSError
-            array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError):
-            raise UserError(f"{path} is missing or damaged: prepare the data again.") from None
+        array: NDArray[np.generic] | None = open_array(path)
+        if array is None:
+            raise UserError(f"{path} is missing or damaged: prepare the data again.")
+        depth, channels, height, width = self.cases[identifier].shape
+        flat = kind == "labels"
+        shape = (depth, height, width) if flat else (depth, channels, height, width)
+        if array.shape != shape:
+            raise UserError(
+                f"{path} does not have the shape in the manifest: prepare the data again."
+            )
+        if flat and array.dtype.itemsize != 1:
+            raise UserError(f"{path} does not contain class codes: prepare the data again.")
         return array
 
 
@@ -252,14 +277,12 @@ def window_of(cases: Sequence[Case]) -> Intensity | None:
     return window_between(float(low), float(high))
 
 
-def _unreadable(path: Path) -> str:
-    """The error message for a manifest that cannot be read."""
+def _is_older(text: str) -> bool:
+    """Whether ``text`` is the manifest of an older version."""
     try:
-        older = json.loads(path.read_text(encoding="utf-8"))["format"] == 1
-    except (OSError, ValueError, LookupError, TypeError):
-        older = False
-    why = "was written by an older version" if older else "cannot be read as a manifest"
-    return f"{path} {why} of semiseg: prepare the data again."
+        return bool(json.loads(text)["format"] == 1)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return False
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

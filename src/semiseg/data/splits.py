@@ -16,6 +16,7 @@ from semiseg.errors import UserError
 from semiseg.files import atomic_output, check_file
 from semiseg.text import plural
 
+MOST = 10**9  # patients
 FEWEST_TO_DIVIDE = 5  # labelled patients; with fewer, all are needed for training
 
 
@@ -42,7 +43,7 @@ def make_split(
     Raises:
         UserError: for fractions that are negative or do not sum to 1.
     """
-    if min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+    if not (min(fractions) >= 0 and abs(sum(fractions) - 1) <= 1e-6):
         raise UserError(
             f"The split's fractions {fractions} must be 0 or more and sum to 1, such as 0.7,0.1,0.2."
         )
@@ -84,7 +85,7 @@ def read_split(
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): check the path.") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UserError(
             f'{path} is not JSON: write {{"train": [...], "validation": [...], "test": [...]}}.'
         ) from None
@@ -178,15 +179,21 @@ def parse_budget(text: str, available: int) -> int | list[str]:
         value = float(number.group(1))
         if number.group(2):
             if not 0 < value <= 100:
-                raise UserError(f"--labelled {text}: give a percentage above 0 and up to 100%.")
+                raise UserError(
+                    f"--labelled {text[:60]}: give a percentage above 0 and up to 100%."
+                )
             return max(int(available * value / 100 + 0.5), 1)
+        if abs(value) > MOST:
+            raise UserError(
+                f"--labelled {text[:20]}: give a whole number of patients, 1 to {available}."
+            )
         if value != int(value) or value < 1:
             raise UserError(f"--labelled {text}: give a whole number of patients, 1 or more.")
         return _at_most(int(value), available)
     path = Path(text)
-    if not path.is_file():
+    if not _is_file(path):
         raise UserError(
-            f"--labelled {text}: give a number such as 7, a percentage such as 10%, all, or a text "
+            f"--labelled {text[:200]}: give a number such as 7, a percentage such as 10%, all, or a text "
             "file of patients."
         )
     try:
@@ -200,6 +207,13 @@ def parse_budget(text: str, available: int) -> int | list[str]:
         if words.count(word) > 1:
             raise UserError(f"{path} names patient '{word}' twice: name each patient once.")
     return words
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a very long name, or NUL
+        return False
 
 
 def draw_labelled(

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 IGNORE_INDEX = 255  # in a label: unknown class; excluded from losses and metrics
 
+Side = Annotated[int, Field(ge=1)]
+Step = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Bounds = tuple[float, float] | tuple[tuple[float, float], ...]
 """The intensities of a case that become 0 and 1: one pair for all channels, or one per channel."""
 
@@ -30,8 +33,8 @@ class Intensity(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["minmax", "percentile", "window", "zscore"]
-    low: float = 0.0
-    high: float = 1.0
+    low: Finite = 0.0
+    high: Finite = 1.0
 
     @property
     def words(self) -> str:
@@ -68,12 +71,12 @@ class Task(BaseModel):
 
     name: str
     kind: Literal["volumes", "pictures"]
-    channels: int
-    classes: tuple[str, ...]
+    channels: Annotated[int, Field(ge=1, le=4096)]
+    classes: Annotated[tuple[str, ...], Field(min_length=1, max_length=IGNORE_INDEX)]
     intensity: Intensity
     spatial_dims: Literal[2, 3] = 2
-    median_shape: tuple[int, int, int]
-    spacing: tuple[float, float, float] | None = None
+    median_shape: tuple[Side, Side, Side]
+    spacing: tuple[Step, Step, Step] | None = None
     colours: dict[str, Annotated[str, Field(pattern="^#[0-9a-f]{6}$")]] = {}
 
     @property

@@ -5,7 +5,6 @@ out, by reason. **The mean over classes is the mean of the class means**: a clas
 cases has the same weight as the others.
 """
 
-import csv
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from semiseg.csv_files import write_rows
 from semiseg.errors import UserError
 from semiseg.evaluation.intervals import (
     Interval,
@@ -21,7 +21,7 @@ from semiseg.evaluation.intervals import (
     interval_of_mean_over_groups,
 )
 from semiseg.evaluation.protocols import CaseScore, Missing, Protocol, Status, Units
-from semiseg.files import atomic_output
+from semiseg.files import atomic_output, atomic_outputs
 
 METRICS = ("dice", "iou", "hd95", "asd", "mae")
 STATUSES: tuple[Status, ...] = ("ok", "missing", "spurious", "absent")
@@ -223,6 +223,19 @@ def summarise(
     )
 
 
+def write_scores(
+    folder: Path, summary: Summary, origin: Mapping[str, str | bool] | None = None
+) -> None:
+    """Write ``cases.csv`` and ``summary.json`` into ``folder``, both or none.
+
+    Raises:
+        UserError: if a file cannot be written.
+    """
+    with atomic_outputs([folder / "cases.csv", folder / "summary.json"]) as (cases, means):
+        write_rows(cases, _table(summary))
+        means.write_text(_text(summary, origin), encoding="utf-8")
+
+
 def write_csv(path: Path, summary: Summary) -> None:
     """Write one row per case and class, with units in the header and definitions in columns.
 
@@ -231,18 +244,8 @@ def write_csv(path: Path, summary: Summary) -> None:
     Raises:
         UserError: if the file cannot be written.
     """
-    counted = ("predicted_voxels", "reference_voxels")
-    fixed = {k: v for k, v in definitions(summary).items() if k != "mean_over_classes_is"}
-    with atomic_output(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        columns = [summary.column(metric) for metric in summary.metrics]
-        writer.writerow(["case", "class", "code", "status", *columns, *counted, *fixed])
-        for row in summary.scores:
-            values = [getattr(row, metric) for metric in summary.metrics]
-            numbers = ["" if value is None else f"{value:.6f}" for value in values]
-            sizes = [getattr(row, name) for name in counted]
-            head = [row.case, row.name, row.code, row.status]
-            writer.writerow([*head, *numbers, *sizes, *fixed.values()])
+    with atomic_output(path) as partial:
+        write_rows(partial, _table(summary))
 
 
 def write_json(
@@ -253,10 +256,26 @@ def write_json(
     Raises:
         UserError: if the file cannot be written.
     """
-    content = ({"of": dict(origin)} if origin else {}) | summary.to_json()
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     with atomic_output(path) as partial:
-        partial.write_text(text + "\n", encoding="utf-8")
+        partial.write_text(_text(summary, origin), encoding="utf-8")
+
+
+def _table(summary: Summary) -> list[list[Any]]:
+    counted = ("predicted_voxels", "reference_voxels")
+    fixed = {k: v for k, v in definitions(summary).items() if k != "mean_over_classes_is"}
+    columns = [summary.column(metric) for metric in summary.metrics]
+    rows: list[list[Any]] = [["case", "class", "code", "status", *columns, *counted, *fixed]]
+    for row in summary.scores:
+        values = [getattr(row, metric) for metric in summary.metrics]
+        numbers = ["" if value is None else f"{value:.6f}" for value in values]
+        sizes = [getattr(row, name) for name in counted]
+        rows.append([row.case, row.name, row.code, row.status, *numbers, *sizes, *fixed.values()])
+    return rows
+
+
+def _text(summary: Summary, origin: Mapping[str, str | bool] | None) -> str:
+    content = ({"of": dict(origin)} if origin else {}) | summary.to_json()
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _completed(rows: list[CaseScore]) -> list[CaseScore]:

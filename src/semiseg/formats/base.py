@@ -2,6 +2,7 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -149,6 +150,10 @@ class Format(ABC):
         Raises:
             UserError: if the shapes differ or the file cannot be written.
         """
+
+    def probability_files(self, path: Path, classes: Sequence[str]) -> list[Path]:
+        """The files that `write_probabilities` writes for ``path``: by default, only this one."""
+        return [path]
 
 
 def file_of(like: Reference) -> Path:

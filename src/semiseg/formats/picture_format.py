@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -46,11 +47,23 @@ class PictureFormat(Format):
         self, path: Path, probabilities: NDArray[np.floating[Any]], like: Reference
     ) -> None:
         """Write a grey file ``NAME_CLASS`` per foreground class; 255 is a probability of 1."""
-        suffix = self.suffix(path)
-        for name, values in zip(like.classes[1:], probabilities[1:], strict=True):
-            safe = re.sub(r"[^\w#.-]+", "-", name)  # a class name may contain any character
-            file = path.with_name(f"{path.name.removesuffix(suffix)}_{safe}{suffix}")
+        files = self.probability_files(path, like.classes)
+        for file, values in zip(files, probabilities[1:], strict=True):
             self._write_grey(file, np.rint(255 * values).astype(np.uint8))
+
+    def probability_files(self, path: Path, classes: Sequence[str]) -> list[Path]:
+        """``NAME_CLASS`` per foreground class; the code is added to names that would be equal."""
+        suffix = self.suffix(path)
+        # a class name may contain any character
+        words = [re.sub(r"[^\w#.-]+", "-", name) for name in classes[1:]]
+        lower = [word.lower() for word in words]  # some file systems ignore the case
+        files = []
+        for code, word in enumerate(words, start=1):
+            unique = word if lower.count(word.lower()) == 1 else f"{word}-{code}"
+            while unique.lower() in (lower[: code - 1] + lower[code:]):
+                unique += f"-{code}"
+            files.append(path.with_name(f"{path.name.removesuffix(suffix)}_{unique}{suffix}"))
+        return files
 
     def _write_grey(self, path: Path, values: NDArray[np.uint8]) -> None:
         """Write [1, H, W]."""

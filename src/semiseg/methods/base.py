@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from torch import Tensor, nn
 
-from semiseg.config import RunConfig
+from semiseg.config import RunConfig, Strict
 from semiseg.data.batch import Batch
 from semiseg.data.task import Task
 from semiseg.methods.common.batch_norm import features_of
@@ -16,10 +16,8 @@ from semiseg.networks.build import build_network
 from semiseg.networks.segmenter import Segmenter
 
 
-class Options(BaseModel):
+class Options(Strict):
     """A method's section of the configuration. An unknown name is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class NetworkOptions(Options):

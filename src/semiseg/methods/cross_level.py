@@ -28,13 +28,13 @@ from semiseg.methods.common.points import Points
 from semiseg.networks.build import check_patch
 from semiseg.text import joined
 
-Width = Annotated[int, Field(ge=1)]
+Width = Annotated[int, Field(ge=1, le=65536)]
 
 
 class CrossLevelOptions(base.NetworkOptions):
     """Options of ``cross-level``."""
 
-    patches: int = Field(5, ge=2, description="n, the number of patches along each side")
+    patches: int = Field(5, ge=2, le=64, description="n, the number of patches along each side")
     contrast_weight: float = Field(1.0, ge=0, description="alpha, weight of the contrastive loss")
     consistency_weight: float = Field(1.0, ge=0, description="beta, weight of the consistency loss")
     stages: Literal["two", "joint"] = Field(

@@ -53,8 +53,8 @@ class MCSCOptions(CrossTeachingOptions):
         "pad", description="treatment of a map whose side is not a multiple of h'"
     )
     temperature: float = Field(0.1, gt=0, description="tau of equation 2")
-    projector_hidden: int = Field(256, ge=1, description="hidden channels of a projector")
-    projector_width: int = Field(128, ge=1, description="dimension of an embedding")
+    projector_hidden: int = Field(256, ge=1, le=65536, description="hidden channels of a projector")
+    projector_width: int = Field(128, ge=1, le=65536, description="dimension of an embedding")
     cross_labels: bool = Field(
         True, description="'CroLab' of table 3; false: each network uses its own pseudo-labels"
     )

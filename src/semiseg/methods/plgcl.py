@@ -63,12 +63,12 @@ class PLGCLOptions(base.NetworkOptions):
     rest: Literal["ignored", "negative"] = Field(
         "ignored", description="role of the other patches of the anchor's class"
     )
-    patches: int = Field(64, ge=2, description="patches per class, drawn from the batch")
+    patches: int = Field(64, ge=2, le=65536, description="patches per class, drawn from the batch")
     least_confidence: float = Field(
         0.01, ge=0, le=1, description="lowest confidence of a patch, equation 1"
     )
-    head_hidden: int = Field(256, ge=1, description="hidden units of the head")
-    head_width: int = Field(128, ge=1, description="dimension of an embedding")
+    head_hidden: int = Field(256, ge=1, le=65536, description="hidden units of the head")
+    head_width: int = Field(128, ge=1, le=65536, description="dimension of an embedding")
 
 
 class Windows(NamedTuple):

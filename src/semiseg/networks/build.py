@@ -11,6 +11,7 @@ from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.networks.backbone import NetworkConfig
 from semiseg.networks.segmenter import Segmenter
+from semiseg.networks.swin_weights import OFFICIAL, hub_file
 
 
 def spacing_of(task: Task, config: RunConfig) -> tuple[float, ...]:
@@ -80,6 +81,12 @@ def check_patch(network: Segmenter, side: int, name: str) -> None:
             f"pixel, which {name}.norm=instance cannot normalise: use {name}.norm=batch or a larger "
             "input (data.size or data.crop_size)."
         )
+
+
+def downloads(config: RunConfig) -> list[str]:
+    """The addresses of weights that building the networks downloads, with their sizes."""
+    asked = config.networks.get("swin", {}).get("pretrained") == "hub"
+    return [f"{OFFICIAL} (110 MB) to {hub_file()}"] if asked and not hub_file().is_file() else []
 
 
 def without_pretrained(config: RunConfig, source: str | None = None) -> RunConfig:

@@ -5,7 +5,7 @@ by name (`semiseg.networks.swin_weights`).
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self, cast
+from typing import Annotated, Any, ClassVar, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -22,9 +22,11 @@ PATCH = 4
 class SwinConfig(NetworkConfig):
     """The section ``swin``. The learning rate scale is for training together with a CNN."""
 
-    embed_dim: int = Field(96, ge=8, description="channels of the first stage")
-    depths: tuple[int, ...] = Field((2, 2, 2, 2), description="blocks per stage")
-    head_dim: int = Field(32, ge=1, description="channels of an attention head")
+    embed_dim: int = Field(96, ge=8, le=8192, description="channels of the first stage")
+    depths: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field(
+        (2, 2, 2, 2), description="blocks per stage"
+    )
+    head_dim: int = Field(32, ge=1, le=8192, description="channels of an attention head")
     window: int | None = Field(
         None,
         ge=1,

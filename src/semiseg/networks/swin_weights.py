@@ -21,6 +21,11 @@ OFFICIAL = (
 )
 
 
+def hub_file() -> Path:
+    """The file that the official weights are downloaded to, once."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / OFFICIAL.rpartition("/")[2]
+
+
 @dataclasses.dataclass(frozen=True)
 class LoadReport:
     """The number of tensors that were loaded, and a sentence for the user."""

@@ -31,7 +31,7 @@ Upsampling = Literal["bilinear", "nearest", "transposed"]
 class UNetConfig(NetworkConfig):
     """The section ``unet``."""
 
-    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    channels: tuple[Annotated[int, Field(ge=1, le=8192)], ...] = Field(
         (16, 32, 64, 128, 256), min_length=2, description="channels of each stage"
     )
     dropout: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(

@@ -28,10 +28,10 @@ from semiseg.networks.stages import (
 class VNetConfig(NetworkConfig):
     """The section ``vnet``. The default head is the paper's 1x1x1 convolution."""
 
-    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    channels: tuple[Annotated[int, Field(ge=1, le=8192)], ...] = Field(
         (16, 32, 64, 128, 256), min_length=2, description="channels of each stage"
     )
-    blocks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    blocks: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field(
         (1, 2, 3, 3, 3), description="convolutions of each stage"
     )
     dropout: float = Field(0.5, ge=0, lt=1, description="dropout rate at the bottom")

@@ -33,7 +33,7 @@ def parse_intensity(text: str) -> Intensity:
     Raises:
         UserError: for anything else.
     """
-    window = re.fullmatch(r"window:(-?[\d.]+):(-?[\d.]+)", text)
+    window = re.fullmatch(r"window:(-?[0-9.]{1,30}):(-?[0-9.]{1,30})", text)
     try:
         if window and float(window[1]) < float(window[2]):
             return Intensity(kind="window", low=float(window[1]), high=float(window[2]))
@@ -135,8 +135,9 @@ def applicable_decisions(
     for decision in decisions:
         if "." not in decision.option or (decision.option != SIZE and not (volumes and affordable)):
             continue
-        if decision.option == SIZE and decision.value % step:
-            size = in_steps(decision.value, step)
+        value = decision.value
+        if decision.option == SIZE and isinstance(value, int) and value % step:
+            size = in_steps(value, step)
             reason = f"{decision.reason}, in steps of {step} for {method}"
             decision = decision.model_copy(update={"value": size, "reason": reason})
         suited.append(decision)
@@ -151,4 +152,5 @@ def in_steps(size: int, step: int) -> int:
 def size_of(data: Manifest) -> int:
     """The default side of the network's input for slices of the data set."""
     decisions = data.decisions or decide(data.task)
-    return next(int(d.value) for d in decisions if d.option == SIZE)
+    found = (d.value for d in (*decisions, *decide(data.task)) if d.option == SIZE)
+    return next(value for value in found if isinstance(value, int))

@@ -19,18 +19,20 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from semiseg.data.identifiers import flaw_of
 from semiseg.data.manifest import Case, Manifest, PreparedData, window_of
 from semiseg.errors import UserError
 from semiseg.formats.sizes import DEFLATE, free_memory
 from semiseg.preparation.packing import Bits, Coding, choose, from_planes, to_planes
+from semiseg.stored import parse_stored
 
+M = TypeVar("M", bound=BaseModel)
 EPOCH = (1980, 1, 1, 0, 0, 0)  # a fixed date: equal data give equal files
 MOST_AT_ONCE = 2**20  # values that are unpacked at a time, at least one row
 PER_VALUE = 40  # bytes per value that is being unpacked: codes, sums, values in double precision
@@ -113,14 +115,9 @@ class Pack:
             raise self._damaged() from None
         try:
             self._infos = self._members()
-            self.content = Content.model_validate_json(self._text("pack.json"))
-            self.manifest = Manifest.model_validate_json(self._text("manifest.json"))
+            self.content = self._parsed("pack.json", Content)
+            self.manifest = self._parsed("manifest.json", Manifest)
             self._check()
-        except ValidationError:
-            self._file.close()
-            raise UserError(
-                f"{path} is not a pack of this version of semiseg: pack the data again."
-            ) from None
         except UserError:
             self._file.close()
             raise
@@ -248,6 +245,10 @@ class Pack:
             yield f"images/{case.identifier}", values * coding.bits // 8
             if case.labelled:
                 yield f"labels/{case.identifier}", math.prod(_label_shape(case))
+
+    def _parsed(self, name: str, model: type[M]) -> M:
+        remedy = "pack the data again with this version of semiseg"
+        return parse_stored(self._text(name), self.path / name, model, remedy)
 
     def _text(self, name: str) -> bytes:
         if self._infos[name].file_size > LARGEST_TEXT:

@@ -15,8 +15,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semiseg.data.fingerprint import CaseMeasures, measures_of
-from semiseg.data.manifest import Case
-from semiseg.data.task import Bounds, Intensity, bounds_of
+from semiseg.data.manifest import Case, Row
+from semiseg.data.task import Bounds, Intensity, Side, Step, bounds_of
 from semiseg.data.volume import Volume
 from semiseg.datasets.base import SourceCase
 from semiseg.datasets.naming import slices_without_labels
@@ -49,15 +49,15 @@ class Record(BaseModel):
 
     identifier: str
     files: tuple[SourceFile, ...]
-    shape: tuple[int, int, int, int]
+    shape: tuple[Side, Side, Side, Side]
     bounds: Bounds
     voxels: dict[int, int] | None
     measures: CaseMeasures
     unlabelled_slices: tuple[int, ...] = ()
     unnamed: tuple[int, ...] = ()
     remarks: dict[str, str] = {}
-    spacing: tuple[float, float, float] | None = None
-    affine: tuple[tuple[float, ...], ...] | None = None
+    spacing: tuple[Step, Step, Step] | None = None
+    affine: tuple[Row, Row, Row, Row] | None = None
     slice_axis: int = 0
 
     def case(self, source: SourceCase, spacing: tuple[float, float, float] | None) -> Case:
@@ -165,14 +165,14 @@ def read_records(folder: Path) -> tuple[dict[str, Any], dict[str, Record]] | Non
         if head["format"] != FORMAT:
             return None
         options = dict(head["options"])
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
     records = {}
     for line in lines[1:]:
         try:
             record = Record.model_validate_json(line)
         except ValidationError:
-            continue
+            continue  # incomplete, or of another version: the case is read again
         records[record.identifier] = record
     return options, records
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import threading
 from collections.abc import Mapping, Sequence
@@ -13,10 +14,11 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from semiseg.data.arrays import open_array
 from semiseg.data.manifest import Manifest, write_manifest
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
-from semiseg.files import atomic_write, unwritable
+from semiseg.files import LOCK, atomic_write, is_partial, unwritable
 from semiseg.preparation.records import (
     NAME,
     LeftOut,
@@ -28,7 +30,6 @@ from semiseg.preparation.records import (
 )
 
 KINDS = ("images", "labels")
-LOCK = ".lock"
 
 
 def check_output(out: Path, source: Path) -> None:
@@ -44,7 +45,7 @@ def check_output(out: Path, source: Path) -> None:
         return
     if not real.is_dir():
         raise UserError(f"{out} is a file: choose another output folder.")
-    if any(real.iterdir()) and not is_prepared(real):
+    if not all(is_partial(path) for path in real.iterdir()) and not is_prepared(real):
         raise UserError(
             f"{out} exists and is not a prepared data set, so it cannot be replaced: choose another."
         )
@@ -101,9 +102,18 @@ class DataWriter:
             raise UserError(
                 f"{self.out} is being prepared by another process: wait for it, or use another -o."
             ) from None
+        except NotImplementedError:
+            pass  # a file system without locks
         except OSError as error:
             self._remove_parents()
             raise unwritable(self.out, error) from None
+        if not is_partial_set(self.partial):
+            self._lock.release()
+            (self.partial / LOCK).unlink(missing_ok=True)
+            raise UserError(
+                f"{self.partial} is needed for an interrupted preparation, but semiseg did not write what "
+                "it contains: rename it, or use another -o."
+            )
         try:
             self._resume()
         except OSError as error:
@@ -232,7 +242,7 @@ class DataWriter:
 
     def _remove(self) -> None:
         self._lock.release()
-        shutil.rmtree(self.partial, ignore_errors=True)
+        remove_set(self.partial)
         self._remove_parents()
 
     def _remove_parents(self) -> None:
@@ -253,7 +263,9 @@ def put_in_place(partial: Path, final: Path) -> None:
         OSError: if that fails; the existing folder is then unchanged.
     """
     aside = final.with_name(f".{final.name}.old")
-    shutil.rmtree(aside, ignore_errors=True)  # left by a process that was killed in this function
+    remove_set(aside)  # left by a process that was killed in this function
+    if aside.exists():  # it contains something of the user
+        aside = final.with_name(f"{aside.name}-{secrets.token_hex(4)}")
     replaces = final.exists()
     if replaces:
         os.rename(final, aside)
@@ -263,7 +275,46 @@ def put_in_place(partial: Path, final: Path) -> None:
         if replaces:
             os.rename(aside, final)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    if replaces:
+        remove_set(aside)
+        _keep_others(aside, final)
+
+
+def is_partial_set(folder: Path) -> bool:
+    """Whether ``folder`` is empty, or contains only what a `DataWriter` writes, and its records."""
+    names = {path.name for path in folder.iterdir() if not is_partial(path)}
+    return not names - {*KINDS} or NAME in names
+
+
+def remove_set(folder: Path) -> None:
+    """Remove the files of a prepared data set, and the folder if nothing else is in it.
+
+    Links to other folders are not followed.
+    """
+    with contextlib.suppress(OSError):
+        if folder.is_symlink() or not folder.is_dir():
+            return
+        for kind in KINDS:
+            inner = folder / kind
+            if inner.is_dir() and not inner.is_symlink():
+                for path in inner.iterdir():
+                    if path.suffix == ".npy":
+                        path.unlink()
+                with contextlib.suppress(OSError):
+                    inner.rmdir()
+        for path in folder.iterdir():
+            if path.name in ("manifest.json", NAME) or is_partial(path):
+                path.unlink()
+        folder.rmdir()
+
+
+def _keep_others(aside: Path, final: Path) -> None:
+    """Move files of the user from a data set that was replaced to the new one."""
+    with contextlib.suppress(OSError):
+        for path in aside.iterdir():
+            if not (final / path.name).exists():
+                os.rename(path, final / path.name)
+        aside.rmdir()
 
 
 def arrays_fit(folder: Path, record: Record) -> bool:
@@ -271,13 +322,8 @@ def arrays_fit(folder: Path, record: Record) -> bool:
     depth, _, height, width = record.shape
     shapes = {"images": record.shape, "labels": (depth, height, width)}
     for kind in KINDS if record.voxels is not None else KINDS[:1]:
-        try:
-            # mapping the file fails if it is too short, without reading it
-            array = np.load(
-                folder / kind / f"{record.identifier}.npy", mmap_mode="r", allow_pickle=False
-            )
-        except (OSError, ValueError):
-            return False
-        if array.shape != shapes[kind]:
+        # opening the file fails if it is too short, without reading it
+        array = open_array(folder / kind / f"{record.identifier}.npy")
+        if array is None or array.shape != shapes[kind]:
             return False
     return True

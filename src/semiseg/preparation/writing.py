@@ -4,7 +4,8 @@ from pathlib import Path
 
 from semiseg.console import Console
 from semiseg.data.manifest import Manifest
-from semiseg.preparation.changes import Earlier, still_true
+from semiseg.errors import UserError
+from semiseg.preparation.changes import Earlier, find_earlier, still_true
 from semiseg.preparation.description import describe
 from semiseg.preparation.manifest_builder import ManifestBuilder
 from semiseg.preparation.reading import read_cases
@@ -46,6 +47,11 @@ def write_set(
     """
     builder = _builder(plan)
     with DataWriter(out, plan.options_of_cases) as writer:
+        now = find_earlier(out, plan)  # another process may have written it since
+        if now is not None and (earlier is None or now.before != earlier.before):
+            raise UserError(
+                f"{out} was written by another process in the meantime: run the same command again."
+            )
         kept = _known_cases(writer, plan, earlier, console)
         try:
             plan = plan.without(read_cases(plan, builder, writer, kept, jobs, console))

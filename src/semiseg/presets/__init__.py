@@ -17,12 +17,13 @@ trained are ignored. There are three kinds of preset names:
 """
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from semiseg.config import shown
 from semiseg.errors import UserError, unknown
+from semiseg.yaml_text import parse_yaml
 
 HERE = Path(__file__).parent
 PAPERS, PROFILES, STUDIES = HERE / "papers", HERE / "profiles", HERE / "studies"
@@ -103,12 +104,19 @@ def load_study(name: str) -> dict[str, Any]:
         raise unknown("study", name, study_names())
     study = _read(path, "study")
     variants = study.get("variants")
-    if not isinstance(variants, dict) or not all(
-        isinstance(v, dict) and "method" in v for v in variants.values()
+    if (
+        not isinstance(variants, dict)
+        or not variants
+        or not all(isinstance(v, dict) and "method" in v for v in variants.values())
     ):
         raise UserError(
             f"Study '{name}' needs 'variants:': give each a 'method:' and its sections."
         )
+    names = list(map(str, variants))
+    if len(set(names)) < len(names):
+        raise UserError(f"Study '{name}' has two variants of one name: rename one of them.")
+    for variant, content in variants.items():
+        _check_sections(content, NO_SECTIONS, f"Study '{name}', variant '{variant}'")
     return study
 
 
@@ -152,12 +160,35 @@ def _read(path: Path, what: str) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"The {what} {path} does not exist: check the path.")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError):
-        raise UserError(f"{path} cannot be read as YAML: correct the file.") from None
+        content = parse_yaml(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} cannot be read as YAML ({reason}): correct the file.") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} is not a {what}: add named sections.")
+    _check_sections(content, NO_SECTIONS, f"{path}")
     return content
+
+
+def _check_sections(content: dict[Any, Any], texts: Sequence[str], where: str) -> None:
+    """Check that sections have named values, and that the description is text.
+
+    Raises:
+        UserError: naming the first entry that does not.
+    """
+    for name, value in content.items():
+        if not isinstance(name, str):
+            raise UserError(f"{where}: the name {shown(name)} must be a text: correct the file.")
+        if name in texts and name != "variants":
+            if not isinstance(value, str):
+                raise UserError(f"{where}: '{name}' must be a text, got {shown(value)}.")
+        elif name != "variants" and not (
+            isinstance(value, dict) and all(isinstance(key, str) for key in value)
+        ):
+            raise UserError(
+                f"{where}: the section '{name}' has no named values: add some, such as 'iterations: 2000' "
+                "in 'training', or remove it."
+            )
 
 
 def sections(preset: dict[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """The sentences around a table: what was scored and how, what was missing, and definitions."""
 
-import csv
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from semiseg.csv_files import read_csv
 from semiseg.data.manifest import PARTS, Case, PreparedData
 from semiseg.data.splits import counted
 from semiseg.evaluation.resize_upper_bound import resize_upper_bound_of_set, sample_of
+from semiseg.evaluation.stored_summary import REMEDY
 
 Row = Mapping[str, Any]
 
@@ -65,8 +66,7 @@ def scored_cases(prepared: PreparedData, on: str, folder: Path) -> tuple[list[Ca
             return cases, False
     names: dict[str, None] = {}
     for path in sorted(folder.glob(f"runs/*/evaluation/{on}-*/cases.csv")):
-        with path.open(newline="", encoding="utf-8") as file:
-            names.update((row["case"], None) for row in csv.DictReader(file))
+        names.update((str(row["case"]), None) for row in read_csv(path, ["case"], REMEDY))
     return [prepared.cases[name] for name in names if name in prepared.cases], True
 
 

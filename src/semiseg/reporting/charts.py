@@ -1,6 +1,7 @@
 """Charts of a run or a benchmark: scores of the cases, validation scores, losses."""
 
 import contextlib
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,11 +9,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from semiseg.csv_files import read_csv
 from semiseg.reporting import figures, tables
 from semiseg.reporting.facts import available_of, labelled_words
 from semiseg.reporting.figures import Curve
 from semiseg.reporting.results import Benchmark, Scored
-from semiseg.training.logs import read_csv
 
 MOST_CLASS_FACETS = 4
 MOST_TILES = 4
@@ -111,7 +112,7 @@ def paired(bench: Benchmark) -> list[dict[str, Any]]:
 def log_of(folder: Path, name: str) -> list[dict[str, str]]:
     """The rows of one of a run's CSV logs; empty if it does not exist."""
     path = folder / f"{name}.csv"
-    return read_csv(path) if path.is_file() else []
+    return read_csv(path, ["step"]) if path.is_file() else []
 
 
 def _column(rows: Sequence[Mapping[str, str]], name: str) -> tuple[list[float], list[float]]:
@@ -120,13 +121,15 @@ def _column(rows: Sequence[Mapping[str, str]], name: str) -> tuple[list[float], 
     for row in rows:
         # the log of a running or killed training may end with an incomplete line
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            pairs.append((float(row["step"]), float(row[name])))
+            step, value = float(row["step"]), float(row[name])
+            if math.isfinite(step):
+                pairs.append((step, value))
     return [step for step, _ in pairs], [value for _, value in pairs]
 
 
 def class_curves(folder: Path, network: str, classes: Sequence[str]) -> Markup:
     """Validation Dice of one run by class; the mean over classes is series 0."""
-    rows = [row for row in log_of(folder, "validation") if row["network"] == network]
+    rows = [row for row in log_of(folder, "validation") if row.get("network") == network]
     lines = [
         Curve(name, *_column(rows, name), index)
         for index, name in enumerate(["dice", *(classes if len(classes) > 1 else ())])
@@ -145,7 +148,7 @@ def validation_facets(bench: Benchmark) -> list[tuple[str, Markup]]:
             own = []
             for s in runs:
                 log = log_of(s.folder, "validation")
-                rows = [r for r in log if r["network"] == s.row["network"]]
+                rows = [r for r in log if r.get("network") == s.row["network"]]
                 if rows:
                     own.append(Curve(variant, *_column(rows, "dice"), index, len(runs) > 1))
             lines += own

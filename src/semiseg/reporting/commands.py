@@ -22,8 +22,8 @@ def train_command(run: RunFolder, data: PreparedData | None) -> str:
         run: the run.
         data: its prepared data, needed to find the seed of the labelled patients.
     """
-    config, facts, split = run.config(), run.read_json("run.json"), run.split()
-    words = ["semiseg", "train", Path(facts["data"]).name, "--method", config.method]
+    config, facts, split = run.config(), run.facts(), run.split()
+    words = ["semiseg", "train", Path(facts.data).name, "--method", config.method]
     words += ["--labelled", split.budget]
     labelled_seed = None if data is None else _labelled_seed(data, split, config.training.seed)
     if labelled_seed is not None:
@@ -32,10 +32,10 @@ def train_command(run: RunFolder, data: PreparedData | None) -> str:
         words += ["--preset", config.preset]
     dump = config.model_dump(mode="json")
     sections = {**dump, **dump["networks"], config.method: dump["options"]}
-    for name, origin in facts.get("origins", {}).items():
+    for name, origin in facts.origins.items():
         section, _, key = name.partition(".")
         if origin in ("--set", "the study"):
-            value = sections[section][key]
+            value = sections.get(section, {}).get(key)
             words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     if config.training.seconds is not None:
         words += ["--time", f"{config.training.seconds:.0f}s"]
@@ -44,7 +44,7 @@ def train_command(run: RunFolder, data: PreparedData | None) -> str:
 
 def run_command(run: RunFolder) -> str:
     """The command line that made a round of ``semiseg run``; a call from Python is shown as one."""
-    words = shlex.split(str(run.read_json("run.json").get("command", "")))
+    words = shlex.split(run.facts().command)
     return shlex.join(["semiseg", *words[1:]]) if "run" in words[1:2] else "semiseg.run(...)"
 
 

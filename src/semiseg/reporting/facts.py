@@ -11,6 +11,7 @@ from semiseg.errors import UserError
 from semiseg.reporting.captions import input_words
 from semiseg.reporting.results import Benchmark
 from semiseg.text import duration, joined
+from semiseg.training.run_files import Finished, RunFacts
 from semiseg.training.run_folder import RunFolder
 
 
@@ -58,7 +59,7 @@ def benchmark_facts(bench: Benchmark) -> list[tuple[str, str]]:
         )
     )
     first = RunFolder(bench.scored[0].folder)
-    facts += software(first.read_json("run.json"), bench.data, first.task().name)
+    facts += software(first.facts(), bench.data, first.task().name)
     return list(dict(facts).items())
 
 
@@ -92,9 +93,7 @@ def counts(
     ]
 
 
-def software(
-    facts: Mapping[str, Any], data: PreparedData | None, name: str
-) -> list[tuple[str, str]]:
+def software(facts: RunFacts, data: PreparedData | None, name: str) -> list[tuple[str, str]]:
     """Data, split, notes of the preparation, device if known, and versions.
 
     Args:
@@ -102,30 +101,29 @@ def software(
         data: None if they no longer exist.
         name: the task's name.
     """
-    torch = str(facts.get("torch", ""))
-    device = facts.get("device") or ("CPU" if torch.endswith("+cpu") else None)
+    device = facts.device or ("CPU" if facts.torch.endswith("+cpu") else None)
     out = [("Data", f"{name}, {data.manifest.layout} layout" if data else name)]
     if data is not None:
         out.append(("Split", data.manifest.split.origin or "as prepared"))
         out += [("Note of the preparation", note) for note in data.manifest.notes]
     if device:
-        out.append(("Device", str(device)))
-    git = f" ({facts['git']})" if facts.get("git") else ""
+        out.append(("Device", device))
+    git = f" ({facts.git})" if facts.git else ""
     out.append(
         (
             "Software",
-            f"semiseg {facts.get('semiseg')}{git}, PyTorch {torch}, Python {facts.get('python')}",
+            f"semiseg {facts.semiseg}{git}, PyTorch {facts.torch}, Python {facts.python}",
         )
     )
     return out
 
 
-def trained(iterations: int, size: int | str, ended: Mapping[str, Any] | None) -> str:
+def trained(iterations: int, size: int | str, ended: Finished | None) -> str:
     """The iterations, the input size and the duration of a training."""
     text = f"{iterations:,} iterations, input {input_words([size])}"
     if ended is None:
         return f"{text}; not finished yet"
-    return f"{text}, {duration(ended['seconds'])}; best checkpoint at {ended['best_step']:,}"
+    return f"{text}, {duration(ended.seconds)}; best checkpoint at {ended.best_step:,}"
 
 
 def methods_of(bench: Benchmark) -> list[dict[str, Any]]:

@@ -11,9 +11,11 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -140,8 +142,8 @@ def curves(
     elif len(positive) == len(values):
         axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
-    axes.set_xlabel(x_label)
-    axes.set_title(y_label, loc="left", color=INK, fontsize=FONT)
+    axes.set_xlabel(x_label, parse_math=False)
+    axes.set_title(y_label, loc="left", color=INK, fontsize=FONT, parse_math=False)
     axes.grid(axis="y", color=LINE, linewidth=0.6)
     return _svg(figure, f"{y_label} over {x_label}: " + ", ".join(line.name for line in lines))
 
@@ -179,13 +181,13 @@ def strips(
             axes.plot([median, median], [row - 0.22, row + 0.22], color=INK, linewidth=1.8)
         axes.text(
             0.0, row - 0.27, name, transform=axes.get_yaxis_transform(), va="bottom", color=INK,
-            fontsize=FONT,
+            fontsize=FONT, parse_math=False,
         )  # fmt: skip
     axes.set_ylim(len(groups) - 0.6, -0.75)
     axes.set_yticks([])
     if unit_interval:
         axes.set_xlim(-0.02, 1.02)
-    axes.set_xlabel(x_label)
+    axes.set_xlabel(x_label, parse_math=False)
     axes.grid(axis="x", color=LINE, linewidth=0.6)
     return _svg(figure, f"{x_label} of every case: " + ", ".join(groups))
 
@@ -224,8 +226,23 @@ def histogram(
         axes.set_xscale("log")
     axes.set_ylim(bottom=0)
     axes.set_yticks([])
-    axes.set_xlabel(x_label)
+    axes.set_xlabel(x_label, parse_math=False)
     return _svg(figure, f"Histogram of {x_label}: " + ", ".join(groups))
+
+
+def named_legend(
+    figure: Figure, handles: Sequence[Artist], names: Sequence[str], **options: Any
+) -> None:
+    """Draw a legend below a figure whose names are shown as they are.
+
+    matplotlib reads ``$`` as the begin of a formula, and some versions leave out names that begin
+    with ``_``.
+    """
+    places = [str(index) for index in range(len(handles))]
+    legend = figure.legend(handles, places, loc="outside lower center", frameon=False, **options)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_parse_math(False)
+        text.set_text(name)
 
 
 def save_figure(figure: Figure, target: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from semiseg.reporting.figures import CLASSES
+from semiseg.reporting.figures import CLASSES, named_legend
 from semiseg.reporting.overlays import Shown, sheet
 
 SIDE = 1.5  # of a picture, in inches
@@ -37,16 +37,14 @@ def gallery(
         for axes, (name, score), (pixels, _) in zip(axes_row, made.heads, cells, strict=False):
             axes.imshow(pixels)
             # methods are named once per section, scores are given for every case
-            axes.set_title("\n".join(filter(None, [name if begins else "", score])), fontsize=7)
+            title = "\n".join(filter(None, [name if begins else "", score]))
+            axes.set_title(title, fontsize=7, parse_math=False)
         lines = [made.item.section if begins else "", made.item.case, where, made.item.why]
         beside = [part for line in lines for part in textwrap.wrap(line, BESIDE)]
-        axes_row[0].set_ylabel("\n".join(beside), fontsize=6)
+        axes_row[0].set_ylabel("\n".join(beside), fontsize=6, parse_math=False)
         above = made.item.section
-    figure.legend(
-        handles=[
-            *(Patch(color=colours[k % len(colours)], label=name) for k, name in enumerate(classes)),
-            Patch(facecolor="white", edgecolor="black", label="white outline: the reference"),
-        ],
-        loc="outside lower center", ncols=2 * across, fontsize=7, frameon=False,
-    )  # fmt: skip
+    patches = [Patch(color=colours[k % len(colours)]) for k in range(len(classes))]
+    patches.append(Patch(facecolor="white", edgecolor="black"))
+    names = [*classes, "white outline: the reference"]
+    named_legend(figure, patches, names, ncols=2 * across, fontsize=7)
     return figure

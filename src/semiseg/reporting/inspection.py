@@ -1,18 +1,17 @@
 """The result of an inspection as text, as JSON and as a table of cases."""
 
-import csv
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from semiseg.csv_files import write_rows
 from semiseg.data.manifest import PARTS, Case, Manifest
 from semiseg.data.splits import counted
 from semiseg.data.task import first_channel
 from semiseg.evaluation.inspection.images import orientation_of
 from semiseg.evaluation.inspection.measure import HIGH, LOW, MIDDLE, CaseFacts
 from semiseg.evaluation.inspection.summary import ClassFacts, Inspection
-from semiseg.files import atomic_output
 
 MOST_ROWS = 20  # of the table of cases in a terminal
 
@@ -126,13 +125,10 @@ def write_cases(path: Path, inspection: Inspection) -> None:
     """Write the table of cases as CSV; unknown values are empty.
 
     Raises:
-        UserError: if the file cannot be written.
+        OSError: if the file cannot be written.
     """
     rows = [row_of(item, inspection.manifest.task.classes) for item in inspection.cases]
-    with atomic_output(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(path, [list(rows[0]), *(list(row.values()) for row in rows)])
 
 
 def lines(inspection: Inspection) -> list[str]:

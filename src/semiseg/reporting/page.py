@@ -184,10 +184,14 @@ def _run_page(
     config, task, scored = run.config(), run.task(), read_run(run.folder)
     crossed = None if output is None else read_cross_validation(output)
     story = None if output is None else read_story(output)
-    facts = run.read_json("run.json")
-    data = open_data(facts["data"])
+    facts = run.facts()
+    data = open_data(facts.data)
     split, ended = run.split(), run.finished()
-    networks = list(dict.fromkeys(r["network"] for r in charts.log_of(run.folder, "validation")))
+    networks = list(
+        dict.fromkeys(
+            r["network"] for r in charts.log_of(run.folder, "validation") if r.get("network")
+        )
+    )
     return render(
         "run.html.j2",
         title=f"{config.method} on {task.name}, {budget_words([split.budget], noun_of(data))}",

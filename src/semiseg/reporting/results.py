@@ -1,18 +1,20 @@
 """Read the results in the folder of a run or a benchmark."""
 
 import dataclasses
-import json
+import math
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from semiseg import methods
-from semiseg.config import RunConfig
+from semiseg.config import RunConfig, shown
+from semiseg.csv_files import read_csv
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
+from semiseg.evaluation.stored_summary import REMEDY, read_summary
 from semiseg.reporting import tables
-from semiseg.training.logs import read_csv
+from semiseg.training.benchmark_file import read_plan
 from semiseg.training.run_folder import RunFolder, steps_of
 
 
@@ -89,15 +91,9 @@ def read_benchmark(folder: Path | str) -> Benchmark:
         UserError: if the plan cannot be read.
     """
     folder = Path(folder)
-    path = folder / "benchmark.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        plan, runs = dict(content["plan"]), list(content["runs"])
-        scored = [s for run in runs for s in _read_planned(folder / run["folder"], run, plan["on"])]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(
-            f"{path} is not a valid plan of a benchmark: run the benchmark again."
-        ) from None
+    stored = read_plan(folder).model_dump()
+    plan, runs = stored["plan"], list(stored["runs"])
+    scored = [s for run in runs for s in _read_planned(folder / run["folder"], run, plan["on"])]
     return Benchmark(folder, plan, runs, scored, open_data(plan["data"]))
 
 
@@ -151,12 +147,6 @@ def scored_from(
         UserError: if a file is damaged.
     """
     config, ended = run.config(), run.finished()
-    try:
-        summary = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        raise UserError(f"{path} is missing or damaged: restore it or train again.") from None
-    if not {"classes", "mean_over_classes", "protocol"} <= set(summary):
-        raise UserError(f"{path} is not the summary of an evaluation: evaluate the run again.")
     row = {
         "variant": config.method,
         "labelled": run.split().budget,
@@ -165,11 +155,11 @@ def scored_from(
         "method": config.method,
         "size": config.data.input_size,
         "iterations": steps_of(config, ended),
-        "pretrained": run.read_json("run.json").get("notes", []),
-        "seconds": (ended or {}).get("seconds"),
+        "pretrained": list(run.facts().notes),
+        "seconds": ended.seconds if ended else None,
         "network": network or next(iter(_networks(config)), config.method),
         "on": on,
-        "summary": summary,
+        "summary": read_summary(path),
     }
     return Scored(run.folder, row, False, _dice(path.with_name("cases.csv")))
 
@@ -187,16 +177,24 @@ def _dice(path: Path) -> dict[str | None, dict[str, float]]:
     if not path.is_file():
         return by_class
     of_case: dict[str, list[float]] = {}
-    try:
-        for row in read_csv(path):
-            values = by_class.setdefault(row["class"], {})
-            if row["dice"]:
-                values[row["case"]] = float(row["dice"])
-                of_case.setdefault(row["case"], []).append(float(row["dice"]))
-    except (KeyError, ValueError, TypeError):
-        raise UserError(f"{path} is damaged: evaluate the run again.") from None
+    for row in read_csv(path, ["case", "class", "dice"], REMEDY):
+        values = by_class.setdefault(row["class"], {})
+        if row["dice"]:
+            value = _fraction(row["dice"], path)
+            values[row["case"]] = value
+            of_case.setdefault(row["case"], []).append(value)
     by_class[None] = {case: statistics.fmean(values) for case, values in of_case.items()}
     return by_class
+
+
+def _fraction(text: str, path: Path) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise UserError(f"{path} is damaged (dice {shown(text)} is not in 0 to 1): {REMEDY}.")
+    return value
 
 
 def open_data(folder: str) -> PreparedData | None:

@@ -1,14 +1,16 @@
 """The rounds of ``semiseg run`` on its page: what has changed, and the scores side by side."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from semiseg.errors import UserError
+from pydantic import BaseModel
+
+from semiseg.evaluation.stored_summary import Count, Finite, read_summary
 from semiseg.reporting.results import Scored, read_run, scored_from
 from semiseg.reporting.tables import shown_interval
+from semiseg.stored import read_stored
 from semiseg.text import plural
 from semiseg.training.run_output import Round, RunOutput
 
@@ -57,6 +59,15 @@ def cross_validation_sentence(output: RunOutput) -> str:
     )
 
 
+class Difference(BaseModel):
+    """The content of ``difference.json``: the gain in Dice per case since the earlier round."""
+
+    dice: Finite | None
+    interval: tuple[Finite, Finite] | None
+    cases: Count
+    patients: Count
+
+
 def read_story(output: RunOutput) -> Story:
     """Read the rounds of an output folder.
 
@@ -73,7 +84,7 @@ def read_story(output: RunOutput) -> Story:
     every = [*output.past(), output]
     if len(every) == 1:
         return Story([*lead, *present.notes], [], (), [])
-    earlier = _content(output.earlier / "summary.json")
+    earlier = _summary(output.earlier / "summary.json")
     rows = [_row(other, earlier if other is every[-2] else None) for other in every[:-1]]
     now = _row(output, None)
     now[-1] = now[4]
@@ -86,19 +97,20 @@ def read_story(output: RunOutput) -> Story:
 
 
 def _gain(output: RunOutput, present: Round) -> list[str]:
-    found = _content(output.earlier / "difference.json")
-    if found is None or found.get("dice") is None:
+    path = output.earlier / "difference.json"
+    found = read_stored(path, Difference, "run 'semiseg run' again") if path.exists() else None
+    if found is None or found.dice is None:
         return []
-    low_high = found.get("interval")
+    low_high = found.interval
     spread = (
         f" (95% interval {100 * low_high[0]:+.1f} to {100 * low_high[1]:+.1f}, bootstrap over "
-        f"{plural(found['patients'], 'patient')})"
+        f"{plural(found.patients, 'patient')})"
         if low_high
         else ""
     )
     return [
-        f"On the same {plural(found['cases'], 'case')}, the mean DSC per case differs from that of the "
-        f"network of round {present.number - 1} by {100 * found['dice']:+.1f} points{spread}."
+        f"On the same {plural(found.cases, 'case')}, the mean DSC per case differs from that of the "
+        f"network of round {present.number - 1} by {100 * found.dice:+.1f} points{spread}."
     ]
 
 
@@ -125,7 +137,7 @@ def _dice(summary: Mapping[str, Any] | None) -> tuple[str, str]:
 
 def _scores(output: RunOutput) -> tuple[Mapping[str, Any] | None, str]:
     """The summary of a round's scores, and the scored part."""
-    crossed = _content(output.cross_validation / "summary.json")
+    crossed = _summary(output.cross_validation / "summary.json")
     if crossed is not None:
         return crossed, "cross-validation"
     for scored in read_run(output.training.folder):
@@ -134,11 +146,6 @@ def _scores(output: RunOutput) -> tuple[Mapping[str, Any] | None, str]:
     return None, ""
 
 
-def _content(path: Path) -> dict[str, Any] | None:
-    """A JSON file; None if it does not exist."""
-    if not path.is_file():
-        return None
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        raise UserError(f"{path} is damaged: run 'semiseg run' again.") from None
+def _summary(path: Path) -> dict[str, Any] | None:
+    """The content of a ``summary.json``; None if it does not exist."""
+    return read_summary(path) if path.exists() else None

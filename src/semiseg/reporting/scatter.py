@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from semiseg.reporting.figures import SERIES
+from semiseg.reporting.figures import SERIES, named_legend
 
 BACKGROUND = "#9aa0a6"
 SIDE = 2.6  # of a panel, in inches
@@ -35,6 +36,7 @@ def scatter_grid(
         names: names of the classes, the background first.
         colours: colours of the classes 1, 2, ..., repeated if there are more classes.
     """
+    shades = [BACKGROUND, *(colours[code % len(colours)] for code in range(len(names) - 1))]
     across = max(len(panels) for _, panels in rows)
     figure = Figure((SIDE * across + 0.4, SIDE * len(rows) + 0.5), layout="constrained")
     grid = figure.subplots(len(rows), across, squeeze=False)
@@ -44,15 +46,12 @@ def scatter_grid(
             if panel is None:
                 axes.set_axis_off()
                 continue
-            for code, label in enumerate(names):
+            for code in range(len(names)):
                 of = panel.points[panel.classes == code]
-                colour = BACKGROUND if code == 0 else colours[(code - 1) % len(colours)]
-                axes.scatter(of[:, 0], of[:, 1], s=4, color=colour, label=label, linewidths=0)
-            axes.set_title(panel.title, fontsize=8)
-        axes_row[0].set_ylabel(name, fontsize=8)
-    handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=min(len(labels), 2 * across),
-        fontsize=8, markerscale=3, frameon=False,
-    )  # fmt: skip
+                colour = shades[code]
+                axes.scatter(of[:, 0], of[:, 1], s=4, color=colour, linewidths=0)
+            axes.set_title(panel.title, fontsize=8, parse_math=False)
+        axes_row[0].set_ylabel(name, fontsize=8, parse_math=False)
+    dots = [Line2D([], [], marker="o", linestyle="", markersize=6, color=one) for one in shades]
+    named_legend(figure, dots, names, ncols=min(len(names), 2 * across), fontsize=8)
     return figure

@@ -1,6 +1,5 @@
 """The table of a benchmark as CSV, Markdown and plain text, with the sentences around it."""
 
-import csv
 import dataclasses
 import re
 import statistics
@@ -9,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from semiseg.csv_files import write_rows
 from semiseg.data.manifest import PreparedData
 from semiseg.files import atomic_output
 from semiseg.reporting.captions import Row, caption, scored_cases, trouble
@@ -239,10 +239,9 @@ def write_tables(folder: Path, rows: list[dict[str, Any]], prepared: PreparedDat
 
 def _write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     columns = list(dict.fromkeys(name for record in records for name in record))
-    with atomic_output(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
+    rows = [[record.get(name, "") for name in columns] for record in records]
+    with atomic_output(path) as partial:
+        write_rows(partial, [columns, *rows])
 
 
 def _number(value: float | None) -> str:
@@ -311,11 +310,14 @@ def _markdown(
 ) -> str:
     keys = keys_of(rows)
     table = [
-        [*_HEAD, *(head_of(key) for key in keys)],
+        [*_HEAD, *(_plain_markdown(head_of(key)) for key in keys)],
         ["---", "---", *["---:"] * (2 + len(keys))],
-        *(_cells(line, keys, "**") for line in lines),
+        *(
+            [*map(_plain_markdown, cells[:4]), *cells[4:]]
+            for cells in (_cells(line, keys, "**") for line in lines)
+        ),
     ]
-    body = ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in table]
+    body = ["| " + " | ".join(row) + " |" for row in table]
     if any(line.best for line in lines):
         below = [
             "Bold: the best value for this number of labelled patients, among the networks meant for "
@@ -324,6 +326,11 @@ def _markdown(
         ]
     parts = [" ".join(above), "\n".join(body), "\n\n".join(below)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _plain_markdown(name: str) -> str:
+    """A name as Markdown that shows its characters as they are."""
+    return re.sub(r"([\\`*_<>$|])", r"\\\1", name)
 
 
 def _text(

@@ -72,7 +72,7 @@ def resolve_config(
         chosen = presets.sections(presets.load(preset, name))
         layers.append(Layer(f"preset '{preset}', because there is no GPU", chosen))
         affordable = chosen["data"].get("size", 0)
-        layers += _layers([d for d in decisions if d.option != SIZE or d.value < affordable])
+        layers += _layers([d for d in decisions if d.option != SIZE or _below(d.value, affordable)])
     else:
         layers += _layers(decisions)
         if preset:
@@ -136,6 +136,10 @@ def check_dimensions(task: Task, method: str, dimensions: int) -> None:
             f"{method} is for {'volumes' if dimensions == 2 else 'slices'}: use --set "
             f"data.dimensions={5 - dimensions}, or one of {', '.join(able)}."
         )
+
+
+def _below(value: object, most: int) -> bool:
+    return isinstance(value, int) and value < most
 
 
 def _layers(decisions: Sequence[Decision]) -> list[Layer]:

@@ -3,13 +3,12 @@
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from semiseg.errors import UserError
 from semiseg.methods.base import Method
 from semiseg.networks.segmenter import Segmenter
+from semiseg.training.checkpoints import read_weights
 from semiseg.training.run_folder import RunFolder
 
 
@@ -52,12 +51,7 @@ def _read(run: Path) -> dict[str, Tensor]:
         raise UserError(
             f"training.weights_from: {run} has no weights ({path.name}): give the folder of a trained run."
         )
-    try:
-        return load_file(str(path))
-    except (SafetensorError, OSError):
-        raise UserError(
-            f"training.weights_from: {path} is truncated or damaged: give another run."
-        ) from None
+    return read_weights(path, "give another run in training.weights_from")[0]
 
 
 def _main_network(run: Path) -> str:

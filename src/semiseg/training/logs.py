@@ -1,10 +1,11 @@
 """Logs of a run: CSV, JSON lines and, optionally, TensorBoard. Resumed runs have no duplicates."""
 
-import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from semiseg.csv_files import read_csv, write_rows
 
 
 class CsvLog:
@@ -24,10 +25,8 @@ class CsvLog:
                 self._rewrite(kept)
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
-        with self.path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.columns)
-            writer.writeheader()
-            writer.writerows(rows)
+        cells = [[row.get(name, "") for name in self.columns] for row in rows]
+        write_rows(self.path, [self.columns, *cells])
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append ``row``. A new column rewrites the file."""
@@ -35,9 +34,8 @@ class CsvLog:
         if any(name not in self.columns for name in rounded):
             rows = read_csv(self.path) if self.path.is_file() else []
             self.columns += [name for name in rounded if name not in self.columns]
-            self._rewrite([{name: r.get(name, "") for name in self.columns} for r in rows])
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, self.columns, restval="").writerow(rounded)
+            self._rewrite(rows)
+        write_rows(self.path, [[rounded.get(name, "") for name in self.columns]], append=True)
 
 
 def _number(text: str | None) -> float:
@@ -45,12 +43,6 @@ def _number(text: str | None) -> float:
         return float(text or "inf")
     except ValueError:
         return float("inf")
-
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a log."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return [dict(row) for row in csv.DictReader(file)]
 
 
 class Logs:
@@ -63,9 +55,8 @@ class Logs:
         self.tables = {name: CsvLog(folder / f"{name}.csv", done) for name in names}
         self.lines = folder / "log.jsonl"
         if self.lines.is_file():
-            kept = [
-                line for line in self.lines.read_text("utf-8").splitlines() if _step(line) <= done
-            ]
+            lines = self.lines.read_text("utf-8", errors="replace").split("\n")
+            kept = [line for line in lines if _step(line) <= done]
             self.lines.write_text("".join(line + "\n" for line in kept), "utf-8")
         self.board = _tensorboard(folder) if tensorboard else None
 
@@ -92,7 +83,7 @@ class Logs:
 def _step(line: str) -> float:
     try:
         return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return float("inf")  # a truncated line
 
 

@@ -3,19 +3,18 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from semiseg.config import RunConfig, TrainingConfig
 from semiseg.data.batch import Batch
 from semiseg.data.loaders import build_loader
 from semiseg.data.manifest import PreparedData
-from semiseg.errors import RunFailure
+from semiseg.errors import RunFailure, UserError
 from semiseg.inference.predictors import build_predictor
 from semiseg.methods.base import Method, Step
 from semiseg.training.checkpoints import load_checkpoint, save_checkpoint, save_weights
@@ -26,6 +25,9 @@ from semiseg.training.patients import Cases
 from semiseg.training.run_folder import RunFolder
 from semiseg.training.validation import validation_dice
 
+if TYPE_CHECKING:  # importing it reads the launcher's variables, which `make_fabric` checks first
+    from lightning_fabric import Fabric
+
 
 @dataclasses.dataclass(frozen=True)
 class Hooks:
@@ -33,12 +35,15 @@ class Hooks:
 
     ``advance(steps, note)`` moves a progress bar, ``say`` prints a sentence, and ``stop()`` returns True
     to end the training after the current step (with a single process). ``clock()`` returns seconds.
+    ``begin(done)`` is called once, after a checkpoint of ``done`` steps was loaded (0: none) and before
+    the first step.
     """
 
     advance: Callable[[int, str], None] = lambda steps, note: None
     say: Callable[[str], None] = lambda text: None
     stop: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.monotonic
+    begin: Callable[[int], None] = lambda done: None
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:
@@ -56,7 +61,7 @@ def batch_counts(method: Method, config: RunConfig) -> tuple[int, int]:
 
 
 def train_step(
-    fabric: Fabric,
+    fabric: "Fabric",
     model: Any,
     method: Method,
     optimisers: Sequence[Any],
@@ -88,7 +93,7 @@ def train_step(
 
 
 def fit(
-    fabric: Fabric,
+    fabric: "Fabric",
     method: Method,
     data: PreparedData,
     cases: Cases,
@@ -100,18 +105,21 @@ def fit(
     """Train ``method`` for ``training.iterations`` or ``training.seconds``; stop after ``seconds``.
 
     Resumes from the run's newest checkpoint if there is one. On a CPU the weights then equal those of
-    an uninterrupted run bit for bit (unless ``training.seconds`` is set).
+    an uninterrupted run bit for bit (unless ``training.seconds`` is set), and so do the logs except for
+    times.
 
     Args:
         seconds: pause after this time with a checkpoint, from which the training is resumed.
 
     Raises:
         RunFailure: if a loss term is not finite.
+        UserError: if the checkpoint does not fit the configuration.
     """
     training = config.training
     pace = Pace(training.iterations, training.seconds)
     built = build_optimisers(method.parameter_groups(), training)
-    progress = _restore(fabric, run, method, built, hooks)
+    progress, meter = _restore(fabric, run, method, built, hooks)
+    hooks.begin(progress.done)
     model, *optimisers = fabric.setup(method, *built)
     loader = build_loader(
         data, cases.labelled, cases.unlabelled, batch_counts(method, config), config.data,
@@ -119,7 +127,7 @@ def fit(
         distance_maps=method.needs_distance_maps,
     )  # fmt: skip
     logs = Logs(run.folder, progress.done, training.tensorboard) if fabric.is_global_zero else None
-    meter, loss = _Meter(), ""
+    loss = ""
     started, before = hooks.clock(), progress.seconds
     pace.begin(progress)
     if training.seconds is not None and progress.done:
@@ -140,7 +148,8 @@ def fit(
         pace.advance(progress, used)
         stopped = hooks.stop() or _timed_out(fabric, seconds, used - before)
         last = progress.ended or stopped
-        if last or progress.done % training.log_every == 0:
+        # a stop does not divide the window of a mean: the checkpoint holds its beginning
+        if progress.ended or progress.done % training.log_every == 0:
             means = meter.read(progress.done)
             loss = f"loss {means['loss']:.3f}"
             if logs:
@@ -162,7 +171,7 @@ def fit(
             save_weights(run.weights / name, method, {"step": progress.done})
         if last or pace.crossed(progress, training.checkpoint_every):
             meter.check(progress.done)
-            _checkpoint(fabric, run, method, optimisers, progress)
+            _checkpoint(fabric, run, method, optimisers, progress, meter)
         progress.seconds = before + hooks.clock() - started
         dice = f"best Dice {progress.best_dice:.3f}" if progress.best_dice >= 0 else ""
         hooks.advance(pace.moved(progress), ", ".join(filter(None, (loss, dice))))
@@ -180,7 +189,7 @@ def _save_unscored(method: Method, run: RunFolder, progress: Progress) -> None:
         save_weights(run.weights / f"{name}.safetensors", method, {"step": progress.done})
 
 
-def _timed_out(fabric: Fabric, seconds: float | None, used: float) -> bool:
+def _timed_out(fabric: "Fabric", seconds: float | None, used: float) -> bool:
     if seconds is None:
         return False
     late = used >= seconds
@@ -188,22 +197,35 @@ def _timed_out(fabric: Fabric, seconds: float | None, used: float) -> bool:
 
 
 def _restore(
-    fabric: Fabric, run: RunFolder, method: nn.Module, optimisers: Sequence[Any], hooks: Hooks
-) -> Progress:
+    fabric: "Fabric", run: RunFolder, method: nn.Module, optimisers: Sequence[Any], hooks: Hooks
+) -> tuple[Progress, "_Meter"]:
     say = hooks.say if fabric.is_global_zero else lambda text: None
     state = load_checkpoint(run.checkpoints, say)
+    meter = _Meter()
     if state is None:
-        return Progress()
-    method.load_state_dict(state["method"])
-    for optimiser, held in zip(optimisers, state["optimisers"], strict=True):
-        optimiser.load_state_dict(held)
-    if state["precision"]:
-        fabric.strategy.precision.load_state_dict(state["precision"])
-    return Progress(**state["progress"])
+        return Progress(), meter
+    try:
+        method.load_state_dict(state["method"])
+        for optimiser, held in zip(optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(held)
+        if state["precision"]:
+            fabric.strategy.precision.load_state_dict(state["precision"])
+        meter.load(state.get("meter"), fabric.device)
+        return Progress(**state["progress"]), meter
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError):
+        raise UserError(
+            f"The checkpoints in {run.checkpoints} do not fit the run's config.yaml: restore the file that "
+            "was changed."
+        ) from None
 
 
 def _checkpoint(
-    fabric: Fabric, run: RunFolder, method: nn.Module, optimisers: Sequence[Any], progress: Progress
+    fabric: "Fabric",
+    run: RunFolder,
+    method: nn.Module,
+    optimisers: Sequence[Any],
+    progress: Progress,
+    meter: "_Meter",
 ) -> None:
     if fabric.is_global_zero:
         state = {
@@ -211,13 +233,14 @@ def _checkpoint(
             "optimisers": [optimiser.state_dict() for optimiser in optimisers],
             "precision": fabric.strategy.precision.state_dict(),
             "progress": dataclasses.asdict(progress),
+            "meter": meter.state(),
         }
         save_checkpoint(run.checkpoints, progress.done, state)
     fabric.barrier()
 
 
 def _validate(
-    fabric: Fabric,
+    fabric: "Fabric",
     method: Method,
     data: PreparedData,
     cases: Cases,
@@ -250,7 +273,7 @@ def _validate(
 
 
 def measured_gradients(
-    fabric: Fabric, method: Method, batch: Batch, step: Step
+    fabric: "Fabric", method: Method, batch: Batch, step: Step
 ) -> list[dict[str, Any]]:
     """Return `gradient_sizes` of a step from a separate forward pass; restore all buffers.
 
@@ -307,6 +330,17 @@ class _Meter:
             bad = self.first_bad.get(name, torch.zeros_like(value))
             now = torch.where(torch.isfinite(value), 0.0, float(self.steps))
             self.first_bad[name] = torch.where(bad > 0, bad, now)
+
+    def state(self) -> dict[str, Any]:
+        """The sums of the current window, for a checkpoint."""
+        return {"sums": dict(self.sums), "counts": dict(self.counts), "steps": self.steps}
+
+    def load(self, state: Mapping[str, Any] | None, device: torch.device) -> None:
+        """Continue the window of a checkpoint; None: of an earlier version, which has none."""
+        if state is not None:
+            self.sums = {name: total.to(device) for name, total in state["sums"].items()}
+            self.counts, self.steps = dict(state["counts"]), int(state["steps"])
+            self.first_bad = {name: torch.zeros_like(total) for name, total in self.sums.items()}
 
     def check(self, done: int) -> None:
         """Raise `RunFailure` if a term was not finite; name the first one."""

@@ -21,17 +21,21 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from semiseg import __version__, networks
+from semiseg import __version__, methods, networks
 from semiseg.config import SECTIONS, RunConfig, readable
 from semiseg.data.manifest import Split
 from semiseg.data.task import Task
 from semiseg.errors import UserError
-from semiseg.files import atomic_write
+from semiseg.files import atomic_write, check_links, remove_partials
+from semiseg.locking import locked
+from semiseg.stored import read_stored, text_of
+from semiseg.training.run_files import Finished, RunFacts
+from semiseg.yaml_text import parse_yaml
 
 FORMAT = 2  # stored in config.yaml; folders of another format raise
+REMEDY = "restore it or train again"
 
 
 class RunSplit(BaseModel):
@@ -75,65 +79,62 @@ class RunFolder:
     def held(self) -> Iterator[None]:
         """Lock the folder during training, so that only one process writes to it.
 
+        Temporary files of killed processes are removed.
+
         Raises:
-            UserError: if another process holds the lock.
+            UserError: if another process holds the lock, or a link leads out of the folder.
         """
-        lock = FileLock(self.folder / ".lock")
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            raise UserError(
-                f"Another process is training in {self.folder}: wait for it, or use another -o."
-            ) from None
-        try:
+        with locked(self.folder, "training"):
+            check_links(self.folder, "replace the link by the files that it leads to")
+            for folder in (self.weights, self.checkpoints, *self.folder.glob("evaluation/*")):
+                remove_partials(folder)
             yield
-        finally:
-            lock.release()
 
     def config(self) -> RunConfig:
-        """The resolved configuration."""
+        """The resolved configuration.
+
+        Raises:
+            UserError: if the folder is not a run, or ``config.yaml`` is damaged or has a wrong value.
+        """
         path = self.folder / "config.yaml"
         if not path.is_file():
             raise UserError(
                 f"{self.folder} is not a run (it has no config.yaml): give a folder that "
                 "'semiseg train' or 'semiseg run' wrote."
             )
+        text = text_of(path, REMEDY)
+        if not text.strip():
+            raise UserError(f"{path} is empty: {REMEDY}.")
         try:
-            content = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+            content = dict(parse_yaml(text))
             if content.pop("format", 1) != FORMAT:
                 raise UserError(
                     f"{self.folder} was written by another version of semiseg: train again."
                 )
-            return from_file_form(content)
+            config = from_file_form(content)
         except ValidationError as error:
-            raise UserError(f"{path}: {readable(error)}") from None
-        except (yaml.YAMLError, AttributeError, TypeError, ValueError):
-            raise UserError(
-                f"{path} is not a readable configuration of a run: restore it or train again."
-            ) from None
+            raise UserError(f"{path}: {readable(error).removesuffix('.')}: {REMEDY}.") from None
+        except (AttributeError, TypeError, ValueError, LookupError):
+            raise UserError(f"{path} is not a readable configuration of a run: {REMEDY}.") from None
+        _check_sections(config, path)
+        return config
 
     def task(self) -> Task:
         """The task that the run was trained for."""
-        return Task.model_validate(self.read_json("task.json"))
+        return read_stored(self.folder / "task.json", Task, REMEDY)
 
     def split(self) -> RunSplit:
         """The patients of each part."""
-        return RunSplit.model_validate(self.read_json("split.json"))
+        return read_stored(self.folder / "split.json", RunSplit, REMEDY)
 
-    def finished(self) -> dict[str, Any] | None:
+    def facts(self) -> RunFacts:
+        """The data, the origins of values, and the environment."""
+        return read_stored(self.folder / "run.json", RunFacts, REMEDY)
+
+    def finished(self) -> Finished | None:
         """Return the result of the run, or None if it is not finished."""
-        if not (self.folder / "finished.json").is_file():
-            return None
-        return self.read_json("finished.json")
-
-    def read_json(self, name: str) -> dict[str, Any]:
-        """Read one of the run's JSON files; raises `UserError` if it is missing or damaged."""
-        path = self.folder / name
-        try:
-            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise UserError(f"{path} is missing or damaged: restore it or train again.") from None
-        return content
+        path = self.folder / "finished.json"
+        return read_stored(path, Finished, REMEDY) if path.exists() else None
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file atomically."""
@@ -144,10 +145,10 @@ class RunFolder:
             partial.write_text(text, encoding="utf-8")
 
 
-def steps_of(config: RunConfig, ended: dict[str, Any] | None) -> int:
+def steps_of(config: RunConfig, ended: Finished | None) -> int:
     """The number of steps of a run; with a time limit it is known when the run has ended."""
     planned = config.training.iterations
-    return planned if config.training.seconds is None or ended is None else int(ended["iterations"])
+    return planned if config.training.seconds is None or ended is None else ended.iterations
 
 
 def to_file_form(config: RunConfig) -> dict[str, Any]:
@@ -170,6 +171,23 @@ def from_file_form(content: dict[str, Any]) -> RunConfig:
     used = [name for name in networks.table() if name in content]
     sections = {name: content.pop(name) for name in used}
     return RunConfig.model_validate({**content, "networks": sections, "options": options})
+
+
+def _check_sections(config: RunConfig, path: Path) -> None:
+    """Validate the sections of the method and of its networks, if these are installed.
+
+    Raises:
+        UserError: naming the option with a wrong value.
+    """
+    section = config.method
+    try:
+        if config.method in methods.table():
+            methods.entry(config.method).load().Options.model_validate(config.options)
+        for section, values in config.networks.items():
+            networks.entry(section).config().model_validate(values)
+    except ValidationError as error:
+        reason = readable(error, section=section).removesuffix(".")
+        raise UserError(f"{path}: {reason}: {REMEDY}.") from None
 
 
 def environment() -> dict[str, Any]:

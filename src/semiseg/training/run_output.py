@@ -14,12 +14,12 @@
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from semiseg.errors import UserError
-from semiseg.files import atomic_output
+from semiseg.files import atomic_output, inside
+from semiseg.stored import read_stored
 from semiseg.training.run_folder import RunFolder
 
 ROUND = "round.json"
@@ -51,7 +51,7 @@ class Round(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    number: int = 1
+    number: Annotated[int, Field(ge=1, le=10**6)] = 1
     changes: tuple[str, ...] = ()
     scheme: Scheme | None = None
     labelled: int = 0
@@ -95,17 +95,16 @@ class RunOutput:
         """The current round; the first one if nothing is stored.
 
         Raises:
-            UserError: if ``round.json`` is damaged.
+            UserError: if ``round.json`` is damaged, or names a run outside of the folder.
         """
         path = self.folder / ROUND
-        if not path.is_file():
+        if not path.exists():
             return Round()
-        try:
-            return Round.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValidationError, UnicodeDecodeError):
-            raise UserError(
-                f"{path} is damaged: restore it, or choose another folder with -o."
-            ) from None
+        found = read_stored(path, Round, "restore it, or choose another folder with -o")
+        for name in (*found.starts, *found.references):
+            if name is not None:
+                inside(self.folder, name, path)
+        return found
 
     def write_round(self, content: Round) -> None:
         """Store the current round."""
@@ -120,7 +119,7 @@ class RunOutput:
 
     def runs(self) -> list[RunFolder]:
         """The trainings of this round that have weights: the final one, then the folds."""
-        folds = sorted(self.cross_validation.glob("fold-*"), key=lambda p: int(p.name[5:] or 0))
+        folds = sorted(self.cross_validation.glob("fold-*"), key=lambda p: (len(p.name), p.name))
         runs = [self.training, *map(RunFolder, folds)]
         return [run for run in runs if (run.weights / "best.safetensors").is_file()]
 

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -14,19 +13,20 @@ import torch
 
 from semiseg import methods
 from semiseg.config import RunConfig
-from semiseg.console import Console, Quiet
+from semiseg.console import Bar, Console, Quiet
 from semiseg.data.loaders import build_loader
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.inference.predictors import AnyPredictor, build_predictor
 from semiseg.methods.base import Method, Step
+from semiseg.networks.build import downloads, without_pretrained
 from semiseg.stopping import Stop, listening
 from semiseg.text import duration, plural
 from semiseg.training.allocator import keep_freed_memory
-from semiseg.training.checkpoints import newest_step
+from semiseg.training.checkpoints import remove_checkpoints
 from semiseg.training.configuration import check_precision
 from semiseg.training.device import torch_device
-from semiseg.training.fabric import make_fabric, world_size
+from semiseg.training.fabric import make_fabric
 from semiseg.training.initial_weights import load_initial_weights
 from semiseg.training.loop import Hooks, batch_counts, fit, train_step
 from semiseg.training.optimiser import build_optimisers
@@ -74,6 +74,7 @@ class Session:
         device: str,
         threads: int | None,
         console: Console,
+        download: bool = True,
     ) -> None:
         """Build the session without writing files.
 
@@ -84,6 +85,8 @@ class Session:
             device: auto, cpu or cuda.
             threads: torch's CPU threads; None: unchanged.
             console: output for the user.
+            download: whether weights that ``swin.pretrained=hub`` asks for may be downloaded; otherwise
+                they are random, which suffices to measure the time.
 
         Raises:
             UserError: if volumes, labels, method and batch do not fit together.
@@ -96,7 +99,10 @@ class Session:
         check_volumes(data, cases, config)
         self.warnings = check_classes(data, cases)
         torch.manual_seed(config.training.seed)
-        self.method: Method = methods.entry(config.method).load()(data.task, config)
+        for address in downloads(config):
+            console.info(f"{'downloading' if download else 'not downloaded here:'} {address}")
+        with_weights = config if download else without_pretrained(config, "hub")
+        self.method: Method = methods.entry(config.method).load()(data.task, with_weights)
         self.notes = list(self.method.notes)
         check_terms(self.method, config, cases)
         self.counts = batch_counts(self.method, config)
@@ -134,35 +140,46 @@ class Session:
             "notes": self.notes,
             "device": str(self.fabric.device),
             "threads": torch.get_num_threads(),
-            "world_size": world_size(),
+            "world_size": self.fabric.world_size,
         }
 
-    def fit(self, run: RunFolder, seconds: float | None) -> TrainResult:
-        """Train in the folder ``run``, from its newest checkpoint if there is one.
+    def fit(self, run: RunFolder, seconds: float | None, resumed: bool = False) -> TrainResult:
+        """Train in the folder ``run``, from its newest readable checkpoint if there is one.
 
         Args:
-            run: the folder, already created.
+            run: the folder, already created, and locked by the first process.
             seconds: pause after this time with a checkpoint.
+            resumed: whether the run was started before. Without a readable checkpoint it begins anew.
 
         Raises:
-            UserError: if another process trains in the folder.
+            UserError: if the checkpoint does not fit the configuration.
             RunFailure: if a loss term is not finite.
             KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM, once a checkpoint is written.
         """
-        training = self.config.training
-        # the loop advances the bar to the position of a resumed training with a time limit
-        done = newest_step(run.checkpoints) if training.seconds is None else 0
+        training, name = self.config.training, self.config.method
+        bars: list[Bar] = []
         first = self.fabric.is_global_zero
         alone = self.fabric.world_size == 1  # with several processes the launcher handles signals
         with (
-            run.held() if first else contextlib.nullcontext(),
             listening() if alone else contextlib.nullcontext(Stop()) as stop,
-            self.console.bar(f"training {self.config.method}", training.iterations, done) as bar,
+            contextlib.ExitStack() as stack,
         ):
+
+            def begin(done: int) -> None:
+                if resumed:
+                    self._say_resumed(run, done)
+                # with a time limit, the loop moves the bar to the position of a resumed training
+                before = done if training.seconds is None else 0
+                bar = self.console.bar(f"training {name}", training.iterations, before)
+                bars.append(stack.enter_context(bar))
+
             self.fabric.launch()
             progress = fit(
                 self.fabric, self.method, self.data, self.cases, self.config, run,
-                Hooks(lambda steps, note: bar.advance(steps, note), self.console.warn, stop),
+                Hooks(
+                    lambda steps, note: bars[0].advance(steps, note), self.console.warn, stop,
+                    begin=begin,
+                ),
                 seconds,
             )  # fmt: skip
         best = progress.best_dice if self.cases.validation else None
@@ -176,6 +193,20 @@ class Session:
             stop.pass_on()
         return result
 
+    def _say_resumed(self, run: RunFolder, done: int) -> None:
+        """Say where a resumed run begins. Without a checkpoint it begins with its initial weights."""
+        if done:
+            after = f"after {plural(done, 'iteration')}"
+            self.console.info(f"resuming {run.folder} ({self.config.method}) {after}")
+            return
+        before = len(self.notes)
+        self.load_initial_weights()
+        self.console.info(
+            f"{run.folder} ({self.config.method}) has no readable checkpoint: the training begins anew"
+        )
+        for note in self.notes[before:]:
+            self.console.info(note)
+
     def _close(self, run: RunFolder, result: TrainResult) -> None:
         """Report the result. If the training is finished, write it and delete the checkpoints."""
         took = duration(result.seconds)
@@ -188,7 +219,7 @@ class Session:
         content = dataclasses.asdict(result)
         del content["folder"]  # a run may be moved
         run.write_json("finished.json", content)
-        shutil.rmtree(run.checkpoints, ignore_errors=True)  # the weights stay
+        remove_checkpoints(run.checkpoints)  # the weights stay
         scored = "" if result.best_dice is None else (
             f", best validation Dice {result.best_dice:.3f} at {result.best_step:,}"
         )  # fmt: skip
@@ -209,7 +240,7 @@ class Session:
         for index in range(steps):
             start = time.monotonic()
             # late in the run every loss term is active
-            late = max(training.iterations - steps, 0) + index
+            late = min(max(training.iterations - steps, 0) + index, training.iterations - 1)
             step = Step(late, training.iterations + steps)
             batch = loader(index).to(self.fabric.device)
             train_step(self.fabric, model, self.method, optimisers, batch, step, training)

@@ -21,13 +21,14 @@ from semiseg.evaluation.protocols import (
     find_protocol,
     score_case,
 )
-from semiseg.evaluation.summary import Summary, summarise, write_csv, write_json
+from semiseg.evaluation.summary import Summary, summarise, write_scores
 from semiseg.evaluation.table import table_lines
 from semiseg.files import walk_files
 from semiseg.formats import format_of, is_image, is_picture, stem_of, suffixes_of
 from semiseg.formats.base import Mask
 from semiseg.formats.grid import GRID_TOLERANCE, apart, steps_of
 from semiseg.formats.mask_values import USUAL, MaskValues
+from semiseg.locking import locked
 from semiseg.text import listed, times
 
 MASK_SUFFIXES = ("_gt", "_seg", ".seg", "_mask", "_label", "_pred")
@@ -130,8 +131,9 @@ def compare(
     if not summary.complete:
         console.warn("some files are not included in the means, so the exit code is 1.")
     if out is not None:
-        write_csv(out / "cases.csv", summary)
-        write_json(out / "summary.json", summary)
+        with locked(out, "evaluating"):
+            _check_out(out, overwrite)  # another process may have used it since
+            write_scores(out, summary)
         console.info(f"written: {out / 'cases.csv'}, {out / 'summary.json'}")
     return summary
 

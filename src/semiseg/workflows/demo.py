@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from semiseg.console import Console
 from semiseg.data.splits import parse_budget
 from semiseg.errors import RunFailure, UserError
+from semiseg.files import atomic_write, check_links, is_partial
+from semiseg.locking import one_at_a_time
 from semiseg.synthetic.phantom import write_phantom
 from semiseg.text import duration
 from semiseg.workflows.benchmark import benchmark
@@ -17,6 +20,15 @@ from semiseg.workflows.report import report
 
 PATIENTS = 40
 LABELLED = "3"
+
+
+def _arguments(marker: Path) -> str | None:
+    """The arguments of the demo that wrote ``marker``; None if no demo did."""
+    try:
+        text = marker.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return text if re.fullmatch(r"patients=\d+ seed=\d+", text) else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +40,7 @@ class DemoResult:
     seconds: float
 
 
+@one_at_a_time("running the demo")
 def demo(
     out: Path | str,
     *,
@@ -69,19 +82,23 @@ def demo(
     start = time.monotonic()
     arguments = f"patients={patients} seed={seed}"
     marker = folder / "demo.txt"
-    if folder.exists() and any(folder.iterdir()):
-        if not marker.is_file():
+    if folder.exists() and not all(is_partial(path) for path in folder.iterdir()):
+        held = _arguments(marker)
+        if held is None:
             raise UserError(f"{folder} exists and is not a demo: choose another folder with -o.")
-        if overwrite or marker.read_text(encoding="utf-8").strip() != arguments:
-            if not overwrite:
-                raise UserError(
-                    f"{folder} contains another demo: replace it with --overwrite, or choose another -o."
-                )
-            shutil.rmtree(folder)
+        if held != arguments and not overwrite:
+            raise UserError(
+                f"{folder} contains another demo: replace it with --overwrite, or choose another -o."
+            )
+        if overwrite:
+            check_links(folder, "remove the link")
+            for name in ("data", "phantom", "bench"):
+                shutil.rmtree(folder / name, ignore_errors=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # written first, so that a demo can be resumed whenever it is interrupted
-        marker.write_text(arguments + "\n", encoding="utf-8")
+        with atomic_write(marker) as partial:
+            partial.write_text(arguments + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"{folder} cannot be written ({error.strerror}): choose another folder with -o."

@@ -3,7 +3,6 @@
 The figure shows t-SNE of several feature spaces at several iterations, as in figure 3 of PLGCL.
 """
 
-import csv
 import dataclasses
 import math
 from collections.abc import Collection, Sequence
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from semiseg.config import DataConfig
 from semiseg.console import Console
+from semiseg.csv_files import write_rows
 from semiseg.data.crops import pixels_by_class, read_crop
 from semiseg.data.evenly_spaced import evenly_spaced
 from semiseg.data.loader import SliceCache, slices_of
@@ -23,7 +23,7 @@ from semiseg.data.manifest import Case, PreparedData
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.data.volumes import VolumeStore
 from semiseg.errors import UserError
-from semiseg.files import atomic_output
+from semiseg.files import atomic_output, remove_partials
 from semiseg.reporting.figures import FIGURE_SUFFIXES, paper_colours, save_figure
 from semiseg.reporting.scatter import Panel, scatter_grid
 from semiseg.training.device import torch_device
@@ -133,12 +133,13 @@ def embeddings(
         for run, panels in rows:
             by_run.setdefault(run, []).extend(panels)
         rows = list(by_run.items())
-    save_figure(scatter_grid(rows, task.classes, paper_colours(task)), target)
     table = target.with_suffix(".csv")
-    with atomic_output(table) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([field.name for field in dataclasses.fields(Separation)])
-        writer.writerows(dataclasses.astuple(row) for row in found)
+    for file in (target, table):
+        remove_partials(file.parent, file.name)
+    save_figure(scatter_grid(rows, task.classes, paper_colours(task)), target)
+    heads = [field.name for field in dataclasses.fields(Separation)]
+    with atomic_output(table) as partial:
+        write_rows(partial, [heads, *(dataclasses.astuple(row) for row in found)])
     console.info(f"figure: {target}; numbers: {table}")
     return found
 

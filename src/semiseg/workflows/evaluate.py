@@ -1,7 +1,6 @@
 """``semiseg evaluate RUN``: score a run on the validation, test or unlabelled cases of its data."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,10 +19,13 @@ from semiseg.evaluation.protocols import (
     find_protocol,
     score_case,
 )
-from semiseg.evaluation.summary import Summary, summarise, write_csv, write_json
+from semiseg.evaluation.stored_summary import read_summary
+from semiseg.evaluation.summary import Summary, summarise, write_scores
 from semiseg.evaluation.table import table_lines
+from semiseg.files import check_links
 from semiseg.formats.grid import steps_of_case
 from semiseg.inference.predictors import AnyPredictor
+from semiseg.locking import locked
 from semiseg.text import plural
 from semiseg.training.run_folder import RunFolder
 from semiseg.training.run_output import find_run
@@ -102,18 +104,20 @@ def evaluate(
         prepared.folder.resolve().name if data is not None and not is_same(folder, prepared) else "",
     ]  # fmt: skip
     target = Path(out) if out else folder.folder / "evaluation" / "-".join(filter(None, words))
-    check_scores(target, origin, overwrite)
-    make_folder(target)
-    console.info(f"{named} ({weights} weights) on {on}: {plural(len(cases), 'case')}")
-    scores = [
-        score
-        for case in console.track(cases, "evaluating")
-        for score in score_prepared(predictor, prepared, case, definitions, rule)
-    ]
-    patients = {case.identifier: case.patient for case in cases}
-    summary = summarise(scores, definitions, rule, patients=patients)
-    write_csv(target / "cases.csv", summary)
-    write_json(target / "summary.json", summary, origin)
+    if not out:
+        check_links(folder.folder, "replace the link by the files that it leads to")
+    with locked(target, "evaluating"):
+        check_scores(target, origin, overwrite)
+        make_folder(target)
+        console.info(f"{named} ({weights} weights) on {on}: {plural(len(cases), 'case')}")
+        scores = [
+            score
+            for case in console.track(cases, "evaluating")
+            for score in score_prepared(predictor, prepared, case, definitions, rule)
+        ]
+        patients = {case.identifier: case.patient for case in cases}
+        summary = summarise(scores, definitions, rule, patients=patients)
+        write_scores(target, summary, origin)
     for line in table_lines(summary):
         console.info(line)
     console.info(f"per case: {target / 'cases.csv'}")
@@ -157,12 +161,9 @@ def check_scores(folder: Path, origin: Mapping[str, str | bool], overwrite: bool
             f"{folder} is a run: leave -o out to write the scores to its folder evaluation/."
         )
     path = folder / "summary.json"
-    if overwrite or not path.is_file():
+    if overwrite or not path.exists():
         return
-    try:
-        held = json.loads(path.read_text(encoding="utf-8")).get("of", {})
-    except (OSError, ValueError, AttributeError):
-        held = {}
+    held = read_summary(path)["of"]
     other = [f"{key} {held[key]}" for key in origin if key in held and held[key] != origin[key]]
     if other or not held:
         raise UserError(

@@ -2,7 +2,6 @@
 
 import contextlib
 import json as json_module
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,14 @@ from semiseg.evaluation.inspection.measure import CaseFacts, measure
 from semiseg.evaluation.inspection.patients import parts_of, patients
 from semiseg.evaluation.inspection.resolution import resolution
 from semiseg.evaluation.inspection.summary import Inspection, class_facts, intensity_facts
-from semiseg.files import atomic_output, is_partial
+from semiseg.files import atomic_outputs, is_partial
+from semiseg.locking import locked
 from semiseg.preparation.auto_config import size_of
 from semiseg.preparation.near_duplicates import PICTURE, VOLUME
 from semiseg.reporting.inspection import content, lines, write_cases
 from semiseg.stopping import listening
 from semiseg.workflows.prepare import prepare
+from semiseg.workflows.temporary import remove_stale, temporary_folder
 
 SIZES = range(8, 4097)
 PAGE, FACTS, CASES = "page.html", "inspect.json", "cases.csv"
@@ -71,11 +72,13 @@ def inspect(
         raise UserError(f"--size {size}: give the side of the input, {SIZES[0]} to {SIZES[-1]}.")
     if target is not None:
         _check_output(target, data, overwrite)
+    remove_stale()
     given = {
         "layout": layout, "classes": classes, "patient_pattern": patient_pattern, "reader": reader,
         "uneven_slices": None if uneven_slices == "refuse" else uneven_slices,
     }  # fmt: skip
-    with _made(target), _opened(data, given, console, quiet=json) as prepared:
+    lock = contextlib.nullcontext() if target is None else locked(target, "inspecting")
+    with lock, _opened(data, given, console, quiet=json) as prepared:
         found = examine(prepared, data, size, console)
         if json:
             print(_json(found), flush=True)
@@ -164,7 +167,7 @@ def _opened(
         yield PreparedData(data)
         return
     # a signal must not leave the temporary folder behind
-    with listening() as stop, tempfile.TemporaryDirectory(prefix="semiseg-inspect-") as folder:
+    with listening() as stop, temporary_folder() as folder:
         if not quiet:
             console.info(f"{data} is not prepared: preparing it in the temporary folder {folder}.")
         silent = Quiet() if isinstance(console, Quiet) else _Progress()
@@ -172,26 +175,6 @@ def _opened(
         prepare(data, place, **{k: v for k, v in given.items() if v is not None}, console=silent)
         yield PreparedData(place)
     stop.pass_on()
-
-
-@contextlib.contextmanager
-def _made(out: Path | None) -> Iterator[None]:
-    """Create the folder before the inspection starts, and remove it if the inspection fails."""
-    if out is None:
-        yield
-        return
-    from semiseg.workflows.new_folder import make_folder  # imports torch
-
-    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
-    try:
-        make_folder(out)
-        yield
-    except BaseException:
-        for folder in missing:
-            # it was not created, or contains other files
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
 
 
 def _check_output(out: Path, data: Path, overwrite: bool) -> None:
@@ -215,12 +198,12 @@ def _check_output(out: Path, data: Path, overwrite: bool) -> None:
 def _write(found: Inspection, data: PreparedData, out: Path) -> None:
     from semiseg.reporting.inspection_page import inspection_page
 
-    page = inspection_page(found, data)
-    with atomic_output(out / FACTS) as partial:
-        partial.write_text(_json(found) + "\n", encoding="utf-8")
-    write_cases(out / CASES, found)
-    with atomic_output(out / PAGE) as partial:
-        partial.write_text(page, encoding="utf-8")
+    texts = {FACTS: _json(found) + "\n", PAGE: inspection_page(found, data)}
+    # all or none: an incomplete inspection would not be taken for one
+    with atomic_outputs([out / CASES, out / PAGE, out / FACTS]) as (cases, page, facts):
+        write_cases(cases, found)
+        page.write_text(texts[PAGE], encoding="utf-8")
+        facts.write_text(texts[FACTS], encoding="utf-8")
 
 
 def _json(found: Inspection) -> str:

@@ -9,6 +9,7 @@ from semiseg import methods
 from semiseg.config import RunConfig
 from semiseg.data.manifest import Case, PreparedData, window_of
 from semiseg.errors import UserError, unknown
+from semiseg.files import is_partial
 from semiseg.inference.predictor import Resampling
 from semiseg.inference.predictors import AnyPredictor, build_predictor
 from semiseg.methods.base import Method
@@ -66,7 +67,7 @@ def load_method(folder: RunFolder, weights: str, device: torch.device) -> Method
         UserError: if the run did not keep these weights, or they are damaged.
     """
     config, path = folder.config(), folder.weights / f"{weights}.safetensors"
-    kept = sorted(file.stem for file in folder.weights.glob("*.safetensors"))
+    kept = sorted(f.stem for f in folder.weights.glob("*.safetensors") if not is_partial(f))
     if kept and weights not in kept:
         raise UserError(
             f"--weights {weights}: {path} does not exist; this run has {' and '.join(kept)}."
@@ -88,7 +89,7 @@ def open_data(run: RunFolder, data: Path | str | None, remedy: str) -> PreparedD
     if data is not None:
         given = PreparedData(data)
         return _as_trained(run, given) if is_same(run, given) else given
-    place = Path(run.read_json("run.json")["data"])
+    place = Path(run.facts().data)
     if not (place / "manifest.json").is_file():
         raise UserError(f"The training data of {run.folder} are no longer in {place}: {remedy}.")
     return _as_trained(run, PreparedData(place))

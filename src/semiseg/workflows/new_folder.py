@@ -1,14 +1,14 @@
 """Checks of output folders: they must be new, or contain something that may be replaced."""
 
-import shutil
+import contextlib
+import json
 import tempfile
 from pathlib import Path
 
 from semiseg.errors import UserError
-from semiseg.files import is_partial
-
-# every run's folder contains one of these files, even if the run was interrupted at its start
-RUN_FILES = {"config.yaml", "run.json", "error.txt"}
+from semiseg.files import LOCK, is_partial, remove_partials
+from semiseg.training.run_files import PATTERNS
+from semiseg.yaml_text import parse_yaml
 
 
 def check_new_folder(folder: Path, overwrite: bool, what: str) -> None:
@@ -20,7 +20,7 @@ def check_new_folder(folder: Path, overwrite: bool, what: str) -> None:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file: choose another {what}.")
     held = {p.name for p in folder.iterdir() if not is_partial(p)} if folder.exists() else set()
-    if held and not held & RUN_FILES:
+    if held and not _is_of_a_run(folder):
         raise UserError(
             f"{folder} exists and is not a run, so it is not replaced: choose another {what}."
         )
@@ -31,13 +31,42 @@ def check_new_folder(folder: Path, overwrite: bool, what: str) -> None:
         )
 
 
-def clear_folder(folder: Path) -> None:
-    """Remove the contents of ``folder``, but not the folder itself, which may be a link."""
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
+def _is_of_a_run(folder: Path) -> bool:
+    """Whether the content of ``folder`` proves that a training wrote it, even an interrupted one.
+
+    Other programs also write files with these names.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        content = parse_yaml((folder / "config.yaml").read_text(encoding="utf-8"))
+        if isinstance(content, dict) and {"format", "method", "data", "training"} <= content.keys():
+            return True
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        if isinstance(content, dict) and {"semiseg", "data", "origins"} <= content.keys():
+            return True
+    with contextlib.suppress(OSError, ValueError):  # of a benchmark's run that failed at its start
+        only = {path.name for path in folder.iterdir() if not is_partial(path)} == {"error.txt"}
+        return only and (folder / "error.txt").read_text(encoding="utf-8").startswith("Traceback")
+    return False
+
+
+def clear_run(folder: Path) -> list[str]:
+    """Remove the files of a run from ``folder``, whose lock the caller holds.
+
+    Returns:
+        The names of what remains in it, because semiseg did not write it.
+    """
+    for pattern in PATTERNS:
+        for path in folder.glob(pattern):
             path.unlink()
+    for place in ("weights", "checkpoints", "tensorboard", "evaluation/*", "evaluation"):
+        for inner in folder.glob(place):
+            if inner.is_dir():
+                remove_partials(inner)
+                (inner / LOCK).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # it contains something else
+                    inner.rmdir()
+    return sorted(path.name for path in folder.iterdir() if not is_partial(path))
 
 
 def make_folder(folder: Path) -> None:

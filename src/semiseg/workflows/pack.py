@@ -1,8 +1,7 @@
 """``semiseg pack`` and ``semiseg unpack``: a prepared data set as one compressed file."""
 
 import contextlib
-import secrets
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from numpy.lib.format import open_memmap
@@ -12,10 +11,19 @@ from semiseg.data.check import check_data
 from semiseg.data.manifest import PARTS, Manifest, PreparedData, Split, write_manifest
 from semiseg.data.splits import counted
 from semiseg.errors import UserError, unknown
-from semiseg.files import atomic_output, check_file, unwritable
+from semiseg.files import LOCK, atomic_output, check_file, remove_partials, unwritable
+from semiseg.locking import locked
 from semiseg.preparation.pack import Pack, room_for, write_pack
 from semiseg.preparation.packing import Bits
-from semiseg.preparation.store import check_output, is_prepared, put_in_place, size_of
+from semiseg.preparation.store import (
+    KINDS,
+    check_output,
+    is_partial_set,
+    is_prepared,
+    put_in_place,
+    remove_set,
+    size_of,
+)
 from semiseg.stopping import listening
 
 
@@ -61,6 +69,7 @@ def pack(
     if out.exists() and not overwrite:
         raise UserError(f"{out} exists: choose another file, or replace it with --overwrite.")
     manifest = _only(prepared.manifest, part)
+    remove_partials(out.parent, out.name)
     count = len(manifest.cases)
     with atomic_output(out) as partial, listening() as stop, console.bar("packing", count) as bar:
         for _ in write_pack(partial, prepared, manifest, chosen):
@@ -98,34 +107,48 @@ def unpack(
     check_output(out, file)
     if is_prepared(out) and not overwrite:
         raise UserError(f"{out} exists: choose another folder, or replace it with --overwrite.")
+    final = out.resolve()
+    partial = final.with_name(f".{final.name}.unpacking")
     with Pack(file) as packed:
-        final = out.resolve()
         room_for(packed, final.parent)
-        partial = final.with_name(f".{final.name}.unpacking-{secrets.token_hex(4)}")
-        made = [p for p in partial.parents if not p.exists()]
-        try:
-            manifest = _unpack(packed, partial, console)
-            check_data(partial)
-            size = size_of(partial)
-            put_in_place(partial, final)
-            made = []
-        except OSError as error:
-            raise unwritable(out, error) from None
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-            for folder in made:
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+        with locked(partial, "unpacking"):
+            if is_prepared(out) and not overwrite:  # by another process, since the first check
+                raise UserError(f"{out} exists: choose another folder, or use --overwrite.")
+            if not is_partial_set(partial) or is_prepared(partial):
+                raise UserError(
+                    f"{partial} is needed to unpack, but contains something else: rename it."
+                )
+            try:
+                with _removed(partial):
+                    manifest = _unpack(packed, partial, console)
+                    check_data(partial)
+                    size = size_of(partial)
+                    put_in_place(partial, final)
+                (final / LOCK).unlink(missing_ok=True)
+            except OSError as error:
+                raise unwritable(out, error) from None
     console.info(
         f"{counted(manifest.cases, manifest.task.kind)} unpacked to {out} ({size / 1e6:,.1f} MB)."
     )
     return manifest
 
 
+@contextlib.contextmanager
+def _removed(folder: Path) -> Iterator[None]:
+    """Remove what a killed process left in ``folder`` before, and what is left in it after the block."""
+    for kind in KINDS:
+        for path in (folder / kind).glob("*.npy"):
+            path.unlink()
+    try:
+        yield
+    finally:
+        remove_set(folder)
+
+
 def _unpack(packed: Pack, folder: Path, console: Console) -> Manifest:
     cases = packed.manifest.cases
     for kind in ("images", "labels"):
-        (folder / kind).mkdir(parents=True)
+        (folder / kind).mkdir(parents=True, exist_ok=True)
     with listening() as stop, console.bar("unpacking", len(cases)) as bar:
         for case in cases:
             dtype = packed.content.codings[case.identifier].dtype

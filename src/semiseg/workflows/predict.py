@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from pydantic import BaseModel
 
 from semiseg.console import Console
 from semiseg.data.task import Task
 from semiseg.errors import UserError
-from semiseg.files import atomic_output
+from semiseg.files import atomic_output, is_partial
 from semiseg.formats import is_image
 from semiseg.formats.remarks import notes_on_files
 from semiseg.formats.stack import check_uneven
+from semiseg.locking import one_at_a_time
+from semiseg.stored import read_stored
 from semiseg.text import plural
 from semiseg.training.checkpoints import digest
 from semiseg.training.run_folder import RunFolder
@@ -21,9 +24,19 @@ from semiseg.training.run_output import find_run
 from semiseg.workflows.inputs import Input, as_inputs, find_images
 from semiseg.workflows.loading import choose_network, load_predictor
 from semiseg.workflows.new_folder import make_folder
-from semiseg.workflows.prediction_files import write_prediction
+from semiseg.workflows.prediction_files import probability_files, write_prediction
 
 ORIGIN = ".predicted-by.json"
+
+
+class PredictedBy(BaseModel):
+    """The content of ``.predicted-by.json``: everything that the masks depend on."""
+
+    run: str
+    network: str
+    weights: str
+    flips: str
+    largest: str = "no"  # files of earlier versions lack it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +48,7 @@ class PredictResult:
     failed: tuple[str, ...]
 
 
+@one_at_a_time("predicting")
 def predict(
     run: Path | str,
     images: Sequence[Path | str],
@@ -85,7 +99,7 @@ def predict(
     run = find_run(run)
     folder, held = Path(out), RunFolder(run)
     held.config()  # raises if it is not a run
-    if is_image(folder) and not folder.is_dir():
+    if is_image(folder) and _is_new(folder):
         raise UserError(f"-o {folder} is the name of a file: give a folder for the masks.")
     found = find_images(images, check_uneven(uneven_slices), console.warn)
     inputs = as_inputs(found, held.task())
@@ -96,6 +110,8 @@ def predict(
     origin = _origin(held, network, weights, flips, largest)
     if not overwrite:
         _check_origin(folder, [t for t in targets if t.exists()], origin)
+    if probabilities:
+        _check_probabilities(targets, predictor.task)
     todo = {t: p for t, p in targets.items() if overwrite or not t.exists()}
     if len(todo) < len(targets):
         kept = _masks(len(targets) - len(todo))
@@ -129,6 +145,11 @@ def predict(
     return PredictResult(written, len(targets) - len(todo), tuple(failed))
 
 
+def _is_new(folder: Path) -> bool:
+    """Whether ``folder`` is missing, a file, or contains only the lock of this call."""
+    return not folder.is_dir() or all(is_partial(path) for path in folder.iterdir())
+
+
 def _targets(folder: Path, inputs: Sequence[Input]) -> dict[Path, Input]:
     """The mask's file of each image.
 
@@ -149,6 +170,23 @@ def _targets(folder: Path, inputs: Sequence[Input]) -> dict[Path, Input]:
     if clash is not None:
         raise UserError(f"The mask of {clash} would overwrite the image itself: choose another -o.")
     return targets
+
+
+def _check_probabilities(targets: Mapping[Path, Input], task: Task) -> None:
+    """Check that files of probabilities replace neither masks nor one another.
+
+    Raises:
+        UserError: if they would.
+    """
+    taken = dict(targets)
+    for target, image in targets.items():
+        for file in probability_files(target, task.classes):
+            if file in taken:
+                raise UserError(
+                    f"The probabilities of {image} and the files of {taken[file]} would have the same name "
+                    f"{file.name}: predict them separately, with different folders for -o."
+                )
+            taken[file] = image
 
 
 def _conversion(converted: Sequence[Input], task: Task) -> str:
@@ -176,7 +214,7 @@ def _origin(
 
 def _write_origin(path: Path, origin: Mapping[str, str]) -> None:
     text = json.dumps(origin, indent=1) + "\n"
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
+    if path.is_file() and path.read_bytes() == text.encode():
         return  # nothing to write, so that it works on a full disk too
     with atomic_output(path) as partial:
         partial.write_text(text, encoding="utf-8")
@@ -191,13 +229,12 @@ def _check_origin(folder: Path, masks: Sequence[Path], origin: Mapping[str, str]
     if not masks:
         return
     try:
-        held = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
-        held.setdefault("largest", "no")  # files of earlier versions lack it
+        held = read_stored(folder / ORIGIN, PredictedBy, "").model_dump()
         same = all(held[key] == origin[key] for key in origin if key != "run")
         whose = f"of {held['run']}, network {held['network']}, weights {held['weights']}, " + (
             f"flips {held['flips']}, largest components only {held['largest']}"
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except UserError:  # missing or damaged
         same, whose = False, "of unknown origin"
     if not same:
         raise UserError(

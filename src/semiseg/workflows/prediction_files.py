@@ -1,5 +1,6 @@
 """Predict one image and write its mask, for all commands that write masks."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,15 @@ from semiseg.formats import format_of, stem_of, suffix_of
 from semiseg.formats.base import Reference
 from semiseg.inference.cleaning import keep_largest
 from semiseg.inference.predictors import AnyPredictor
+
+
+def probability_files(target: Path, classes: Sequence[str]) -> list[Path]:
+    """The files of probabilities that `write_prediction` writes beside the mask ``target``."""
+    return format_of(target).probability_files(_beside(target), classes)
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f"{stem_of(target)}_prob{suffix_of(target)}")
 
 
 def write_prediction(
@@ -38,8 +48,7 @@ def write_prediction(
     if probabilities:
         values = predictor.probabilities(volume.image, spacing=volume.spacing)  # [D, K, H, W]
         mask = values.argmax(1).astype(np.uint8)
-        beside = target.with_name(f"{stem_of(target)}_prob{suffix_of(target)}")
-        writer.write_probabilities(beside, np.moveaxis(values, 1, 0), like)
+        writer.write_probabilities(_beside(target), np.moveaxis(values, 1, 0), like)
     else:
         mask = predictor.predict(volume.image, spacing=volume.spacing)
     writer.write_mask(target, keep_largest(mask) if largest else mask, like)

@@ -14,7 +14,7 @@ from semiseg.errors import UserError
 from semiseg.evaluation.classes import without_ignored
 from semiseg.evaluation.overlap import dice
 from semiseg.evaluation.protocols import PROTOCOLS, STRICT
-from semiseg.files import atomic_output
+from semiseg.files import atomic_output, remove_partials
 from semiseg.reporting.figures import FIGURE_SUFFIXES, class_colours, save_figure
 from semiseg.reporting.gallery import gallery
 from semiseg.reporting.overlays import Shown, choose_cases
@@ -62,8 +62,9 @@ def report(
         raise UserError(
             f"--out {target}: give a name that ends in .html (a page) or in .png, .svg or .pdf (a figure)."
         )
+    remove_partials(target.parent, target.name)
     make: Callable[[Path | str, Sequence[Shown]], str]
-    if (folder / "benchmark.json").is_file():
+    if (folder / "benchmark.json").exists():
         bench = read_benchmark(folder)
         pictures, make = _benchmark_pictures(bench, device, console), benchmark_page
         runs = [RunFolder(scored.folder) for scored in bench.scored]
@@ -114,7 +115,7 @@ def _benchmark_pictures(bench: Benchmark, device: str, console: Console) -> list
 def _run_pictures(folder: Path, device: str, console: Console) -> list[Shown]:
     """Three cases of each scored part, or validation cases if the run was not scored."""
     run = RunFolder(folder)
-    place = str(run.read_json("run.json")["data"])
+    place = run.facts().data
     data = open_data(place)
     if data is None:
         console.warn(f"no pictures: the prepared data {place} no longer exist.")

@@ -1,5 +1,6 @@
 """``semiseg train``: train a network on a prepared data set."""
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
@@ -10,10 +11,9 @@ from semiseg.config import as_assignments
 from semiseg.console import Console, Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
-from semiseg.text import duration, plural
-from semiseg.training.checkpoints import newest_step
+from semiseg.text import duration, listed
 from semiseg.training.device import torch_device
-from semiseg.training.fabric import rank, world_size
+from semiseg.training.launcher import launched
 from semiseg.training.patients import cases_of
 from semiseg.training.plan import Plan, describe, plan_training
 from semiseg.training.run_folder import RunFolder, RunSplit
@@ -21,7 +21,7 @@ from semiseg.training.run_output import find_run
 from semiseg.training.session import Session, TrainResult
 from semiseg.training.time_limit import TimeLimit, fit_to_time, given_length
 from semiseg.workflows.loading import is_same, open_data
-from semiseg.workflows.new_folder import check_new_folder, clear_folder
+from semiseg.workflows.new_folder import check_new_folder, clear_run
 
 LEAST = 0.1  # of the time for the schedule, however long its preparations take
 
@@ -84,8 +84,9 @@ def train(
         torch_device(device), sections, split,
     )  # fmt: skip
     run = RunFolder(out)
+    first = launched().rank == 0
     # under torchrun, the first process may already have created the folder
-    if rank() == 0:
+    if first:
         check_new_folder(run.folder, overwrite, "-o")
     if isinstance(seconds, TimeLimit):
         resolved = fit_to_time(plan.resolved, seconds.seconds, seconds.each)
@@ -93,7 +94,9 @@ def train(
     elif seconds is not None and given_length(plan.resolved) is None:
         plan = _fit_to_time(plan, seconds, device, threads, begun)
         seconds = None
-    session = Session(plan.data, plan.config, plan.cases, device, threads, console)
+    session = Session(
+        plan.data, plan.config, plan.cases, device, threads, console, download=not dry_run
+    )
     for line in describe(plan):
         session.console.info(line)
     session.load_initial_weights()
@@ -109,12 +112,17 @@ def train(
             f"dry run: {count:,} iterations of about {each:.2f} s, {takes}; nothing was written"
         )
         return None
-    if session.fabric.is_global_zero:
-        if overwrite and run.folder.exists():
-            clear_folder(run.folder)
-        run.create(plan.config, plan.data.task, plan.split, session.facts(plan.resolved.origins))
-    session.fabric.barrier()
-    return session.fit(run, seconds)
+    with run.held() if first else contextlib.nullcontext():
+        if first:
+            check_new_folder(run.folder, overwrite, "-o")  # another process may have used it since
+            left = clear_run(run.folder) if overwrite else []
+            if left:
+                console.warn(f"left in {run.folder}, since it is not of the run: {listed(left)}")
+            run.create(
+                plan.config, plan.data.task, plan.split, session.facts(plan.resolved.origins)
+            )
+        session.fabric.barrier()
+        return session.fit(run, seconds)
 
 
 def _fit_to_time(
@@ -125,9 +133,10 @@ def _fit_to_time(
     begun: float,
 ) -> Plan:
     """Let the schedule of a plan end ``seconds`` after ``begun``."""
-    if world_size() > 1:  # all processes must have the same configuration, so nothing is measured
+    if launched().processes > 1:  # all must have the same configuration, so nothing is measured
         return dataclasses.replace(plan, resolved=fit_to_time(plan.resolved, seconds, None))
-    each = Session(plan.data, plan.config, plan.cases, device, threads, Quiet()).time_step()
+    session = Session(plan.data, plan.config, plan.cases, device, threads, Quiet(), download=False)
+    each = session.time_step()
     left = max(seconds - (time.monotonic() - begun), LEAST * seconds)
     return dataclasses.replace(plan, resolved=fit_to_time(plan.resolved, left, each))
 
@@ -154,15 +163,39 @@ def resume(
     Raises:
         UserError: if ``out`` is not a run, or if ``data`` are other data than the run's.
     """
-    run = RunFolder(find_run(out))
-    config = run.config()
-    ended = run.finished()
+    run, launch = RunFolder(find_run(out)), launched()
+    run.config()  # raises if it is not a run
+    ended = _ended(run, console)
     if ended is not None:
-        console.info(f"{run.folder} is finished: nothing to do.")
-        return TrainResult(
-            run.folder, ended["iterations"], ended["best_step"], ended["best_dice"],
-            ended["seconds"], True,
-        )  # fmt: skip
+        return ended
+    with run.held() if launch.rank == 0 else contextlib.nullcontext():
+        # another process may have finished it since
+        return _ended(run, console) or _resume(
+            run, data, device, threads, seconds, launch.processes, console
+        )
+
+
+def _ended(run: RunFolder, console: Console) -> TrainResult | None:
+    """The result of a finished run; None if it is not finished."""
+    ended = run.finished()
+    if ended is None:
+        return None
+    console.info(f"{run.folder} is finished: nothing to do.")
+    return TrainResult(
+        run.folder, ended.iterations, ended.best_step, ended.best_dice, ended.seconds, True
+    )
+
+
+def _resume(
+    run: RunFolder,
+    data: Path | str | None,
+    device: str,
+    threads: int | None,
+    seconds: float | None,
+    processes: int,
+    console: Console,
+) -> TrainResult:
+    """Resume a run whose lock is held."""
     prepared = open_data(
         run, data, f"give their new folder with semiseg train DATA --resume -o {run.folder}"
     )
@@ -171,9 +204,16 @@ def resume(
             f"{prepared.folder} contains other data than {run.folder} was trained on (the patients or "
             "the task differ): resume with the run's own data, or start a new run."
         )
-    session = Session(prepared, config, cases_of(prepared, run.split()), device, threads, console)
-    if newest_step(run.checkpoints) == 0:
-        session.load_initial_weights()
-    done = plural(newest_step(run.checkpoints), "iteration")
-    session.console.info(f"resuming {run.folder} ({config.method}) after {done}")
-    return session.fit(run, seconds)
+    cases = cases_of(prepared, run.split())
+    session = Session(prepared, run.config(), cases, device, threads, console)
+    before = run.facts().world_size
+    if processes != before:
+        session.console.warn(
+            f"the run was trained in {_processes(before)} and is resumed in {_processes(processes)}: its "
+            "result is no longer equal bit for bit to that of a run without interruption."
+        )
+    return session.fit(run, seconds, resumed=True)
+
+
+def _processes(count: int) -> str:
+    return "one process" if count == 1 else f"{count:,} processes"

@@ -20,6 +20,7 @@ from semiseg.config import as_assignments
 from semiseg.console import Console
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
+from semiseg.locking import one_at_a_time
 from semiseg.text import duration
 from semiseg.training.device import torch_device
 from semiseg.workflows.benchmark.checks import check_runs, overruled
@@ -47,6 +48,7 @@ class BenchmarkResult:
     failed: tuple[str, ...]
 
 
+@one_at_a_time("running a benchmark")
 def benchmark(
     data: Path | str | None,
     out: Path | str,
@@ -108,7 +110,7 @@ def benchmark(
     todo = [run for run in plan.runs if not is_done(run, common.on)]
     ordered = prepared.manifest.split.labelled_order is not None
     execution = Execution(common, ordered, threads, device)
-    check_runs(prepared, todo, execution)
+    fetched = check_runs(prepared, todo, execution)
     count = "1 run" if len(plan.runs) == 1 else f"{len(plan.runs)} runs"
     console.info(f"{count}, {len(plan.runs) - len(todo)} of them finished: {folder}")
     for line in overruled(plan):
@@ -125,6 +127,8 @@ def benchmark(
         console.info(
             f"every training takes {duration(each)}, whatever its number of iterations (--time)"
         )
+    for address in fetched:
+        console.info(f"to be downloaded: {address}")
     plan.save()
     failed = execute_runs(todo, execution, jobs, console)
     finished = [run for run in plan.runs if is_done(run, common.on)]

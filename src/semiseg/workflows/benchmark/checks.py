@@ -8,15 +8,18 @@ from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.evaluation.protocols import find_protocol
 from semiseg.methods.base import Method
-from semiseg.networks.build import without_pretrained
+from semiseg.networks.build import downloads, without_pretrained
 from semiseg.training.device import torch_device
 from semiseg.training.plan import check_terms, plan_training
 from semiseg.workflows.benchmark.plan import BenchmarkPlan, PlannedRun
 from semiseg.workflows.benchmark.run import Execution
 
 
-def check_runs(data: PreparedData, runs: Sequence[PlannedRun], execution: Execution) -> None:
+def check_runs(data: PreparedData, runs: Sequence[PlannedRun], execution: Execution) -> list[str]:
     """Check every training as `train` does, so that no run fails after others are finished.
+
+    Returns:
+        The addresses of weights that the trainings will download.
 
     Raises:
         UserError: see `train` and `evaluate`.
@@ -26,6 +29,7 @@ def check_runs(data: PreparedData, runs: Sequence[PlannedRun], execution: Execut
         find_protocol(common.protocol)
     if common.on == "test" and not data.of_patients(data.manifest.split.test, labelled=True):
         raise UserError(f"{data.folder} has no labelled test case: choose --on validation.")
+    fetched: dict[str, None] = {}
     built: dict[str, Method] = {}  # all seeds and budgets of a variant have the same networks
     for run in runs:
         variant = run.variant
@@ -42,6 +46,8 @@ def check_runs(data: PreparedData, runs: Sequence[PlannedRun], execution: Execut
             config = without_pretrained(plan.config, "hub")  # no downloads in a check
             built[variant.name] = methods.entry(variant.method).load()(data.task, config)
         check_terms(built[variant.name], plan.config, plan.cases)
+        fetched |= dict.fromkeys(downloads(plan.config))
+    return list(fetched)
 
 
 def overruled(plan: BenchmarkPlan) -> list[str]:

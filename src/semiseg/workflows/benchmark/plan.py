@@ -1,6 +1,8 @@
 """The plan of a benchmark: its settings and its list of runs, in ``benchmark.json``."""
 
 import dataclasses
+import hashlib
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -11,9 +13,10 @@ from semiseg import methods, presets
 from semiseg.console import Console
 from semiseg.errors import UserError
 from semiseg.files import atomic_write
+from semiseg.training.benchmark_file import PLAN, read_plan
 from semiseg.training.configuration import SMALL
 
-PLAN = "benchmark.json"
+LONGEST = 100  # characters of a name made from a variant and a budget
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +36,11 @@ class PlannedRun:
     labelled: str
     seed: int
     folder: Path
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What distinguishes the run from the others of its benchmark."""
+        return self.variant.name, self.labelled, self.seed
 
     @property
     def title(self) -> str:
@@ -97,18 +105,27 @@ class BenchmarkPlan:
         """The plan with a run added for every combination of the arguments.
 
         A run that exists stays unchanged, but moves to its position in the arguments.
+
+        Raises:
+            UserError: if two variants with one name have different methods or settings.
         """
-        new = [
-            PlannedRun(
-                v, absolute(budget), seed, self.folder / "runs" / _slug(v.name, budget, seed)
-            )
-            for seed in seeds
-            for budget in labelled
-            for v in variants
-        ]
-        known: dict[Path, PlannedRun] = {}
-        for run in (*self.runs, *new):
-            known[run.folder] = known.pop(run.folder, run)
+        known = {run.key: run for run in self.runs}
+        taken = {run.folder.name.lower() for run in self.runs}
+        for seed, budget, variant in itertools.product(seeds, labelled, variants):
+            name = _slug(variant.name, budget, seed)
+            run = PlannedRun(variant, absolute(budget), seed, self.folder / "runs" / name)
+            if run.key not in known and name in taken:
+                # names that differ only in case, punctuation, or the folder of a list
+                unique = f"{name}-{_digest(run.key)}"
+                run = dataclasses.replace(run, folder=run.folder.with_name(unique))
+            found = known.pop(run.key, run)
+            if found.variant != variant:
+                raise UserError(
+                    f"The row '{variant.name}' has another method or other settings than the row of that "
+                    f"name in {self.folder}: give it another name, or choose another -o."
+                )
+            known[run.key] = found
+            taken.add(found.folder.name.lower())
         return dataclasses.replace(self, runs=tuple(known.values()))
 
 
@@ -116,21 +133,19 @@ def load_plan(folder: Path) -> BenchmarkPlan | None:
     """Read the plan of the benchmark in ``folder``; None if there is none.
 
     Raises:
-        UserError: if ``benchmark.json`` is damaged.
+        UserError: if ``benchmark.json`` is damaged, or names a folder outside of the benchmark's.
     """
-    path = folder / PLAN
-    if not path.is_file():
+    if not (folder / PLAN).exists():
         return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        common = content["plan"] | {"settings": tuple(content["plan"]["settings"])}
-        runs = [
-            PlannedRun(Variant(**r["variant"]), r["labelled"], r["seed"], folder / r["folder"])
-            for r in content["runs"]
-        ]
-        return BenchmarkPlan(folder, CommonSettings(**common), tuple(runs))
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is not a valid plan of a benchmark: choose another -o.") from None
+    stored = read_plan(folder)
+    runs = [
+        PlannedRun(
+            Variant(run.variant.name, run.variant.method, run.variant.sections),
+            run.labelled, run.seed, folder / run.folder,
+        )
+        for run in stored.runs
+    ]  # fmt: skip
+    return BenchmarkPlan(folder, CommonSettings(**dict(stored.plan)), tuple(runs))
 
 
 def variants_of(names: Sequence[str], study: str | None) -> list[Variant]:
@@ -167,4 +182,9 @@ def absolute(word: str) -> str:
 def _slug(variant: str, budget: str, seed: int) -> str:
     """The name of a run's folder; a budget in a file is represented by the file's name."""
     text = f"{variant}-{Path(budget).stem if Path(budget).is_file() else budget}-s{seed}"
-    return re.sub(r"[^A-Za-z0-9.%]+", "-", text.replace("+", "plus")).strip("-").lower()
+    slug = re.sub(r"[^A-Za-z0-9.%]+", "-", text.replace("+", "plus")).strip("-").lower()
+    return slug if len(slug) <= LONGEST else f"{slug[:LONGEST]}-{_digest((variant, budget, seed))}"
+
+
+def _digest(key: tuple[str, str, int]) -> str:
+    return hashlib.sha256(repr(key).encode()).hexdigest()[:8]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.data.manifest import PreparedData
+from semiseg.evaluation.stored_summary import read_summary
 from semiseg.training.run_folder import RunFolder, steps_of
 from semiseg.workflows.benchmark.plan import PlannedRun
 from semiseg.workflows.benchmark.run import evaluation_name, network_attributes
@@ -21,22 +22,22 @@ def make_tables(folder: Path, finished: Sequence[PlannedRun], data: PreparedData
 def rows_of(run: PlannedRun, on: str) -> list[dict[str, Any]]:
     """One row per network, with the summary that `semiseg evaluate` wrote."""
     folder = RunFolder(run.folder)
-    config = folder.config()
+    config, ended = folder.config(), folder.finished()
     common = {
         "variant": run.variant.name,
         "method": run.variant.method,
         "labelled": run.labelled,
         "seed": run.seed,
         "size": config.data.input_size,
-        "iterations": steps_of(config, folder.finished()),
-        "pretrained": folder.read_json("run.json")["notes"],
-        "seconds": (folder.finished() or {}).get("seconds"),
+        "iterations": steps_of(config, ended),
+        "pretrained": list(folder.facts().notes),
+        "seconds": ended.seconds if ended else None,
     }
     return [
         {
             **common,
             "network": network,
-            "summary": folder.read_json(f"{evaluation_name(on, network)}/summary.json"),
+            "summary": read_summary(run.folder / evaluation_name(on, network) / "summary.json"),
         }
         for network in network_attributes(run)
     ]

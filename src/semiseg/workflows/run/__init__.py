@@ -14,6 +14,7 @@ from semiseg.console import Console
 from semiseg.data.manifest import PreparedData
 from semiseg.datasets import check_source
 from semiseg.evaluation.summary import Summary
+from semiseg.locking import one_at_a_time
 from semiseg.text import duration, plural
 from semiseg.training.run_output import Round, RunOutput
 from semiseg.workflows.prepare import ReadOptions
@@ -62,6 +63,7 @@ class RunResult:
     earlier: Summary | None = None
 
 
+@one_at_a_time("running 'semiseg run'")
 def run(
     source: Path | str,
     out: Path | str,

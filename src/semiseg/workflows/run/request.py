@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from semiseg.config import parse_assignments
 from semiseg.errors import UserError
 from semiseg.files import atomic_output, is_partial
 from semiseg.preparation.scanning import Request as Reading
+from semiseg.stored import read_stored
 from semiseg.training.configuration import check_options
 from semiseg.training.device import torch_device
 from semiseg.training.run_output import RunOutput
@@ -19,6 +22,22 @@ ARGUMENTS = "run.json"
 OF_TRAINING = {"labelled", "method", "preset", "settings", "seconds", "folds"}
 AUTOMATIC = ("mcsc", "supervised")
 """The methods that `run` chooses from."""
+
+
+class Arguments(BaseModel):
+    """The content of ``run.json``: the arguments of `run`, with the options of `prepare`."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str | list[str] | list[float] | bool | None]
+
+    source: str
+    labelled: str = "all"
+    method: str | None = None
+    preset: str | None = None
+    settings: list[str] = []
+    seconds: float | None = None
+    folds: int | None = None
+    seed: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,11 +124,11 @@ def check_arguments(output: RunOutput, request: RunRequest, new_round: bool) -> 
     Raises:
         UserError: if not; the message names the options.
     """
-    try:
-        held = json.loads((output.folder / ARGUMENTS).read_text(encoding="utf-8"))
-        known = dict.fromkeys((*request.arguments, *held))
-    except (OSError, ValueError, TypeError):
+    path = output.folder / ARGUMENTS
+    if not path.exists():
         return
+    held = read_stored(path, Arguments, "delete it to run again with these arguments").model_dump()
+    known = dict.fromkeys((*request.arguments, *held))
     fixed = set(known) if output.started() and not new_round else set()
     if (output.data / "manifest.json").is_file():
         fixed |= set(known) - OF_TRAINING

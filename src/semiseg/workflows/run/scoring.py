@@ -9,7 +9,7 @@ from semiseg.data.manifest import Case, PreparedData
 from semiseg.errors import UserError
 from semiseg.evaluation.intervals import interval_of_mean
 from semiseg.evaluation.protocols import CaseScore
-from semiseg.evaluation.summary import Summary, summarise, write_csv, write_json
+from semiseg.evaluation.summary import Summary, summarise, write_scores
 from semiseg.evaluation.table import table_lines
 from semiseg.files import atomic_output
 from semiseg.text import plural
@@ -49,8 +49,7 @@ def score_folds(
         "run": str(output.cross_validation),
         "part": "cross-validation",
     }
-    write_csv(output.cross_validation / "cases.csv", summary)
-    write_json(output.cross_validation / "summary.json", summary, origin)
+    write_scores(output.cross_validation, summary, origin)
     console.info(f"cross-validation: {plural(len(cases), 'case')}")
     for line in table_lines(summary):
         console.info(line)
@@ -89,8 +88,7 @@ def score_earlier(
     if not scores:
         return None
     summary = summarise(scores, protocol, rule, patients=_patients(scored))
-    write_csv(output.earlier / "cases.csv", summary)
-    write_json(output.earlier / "summary.json", summary, {"part": "the earlier round's networks"})
+    write_scores(output.earlier, summary, {"part": "the earlier round's networks"})
     _write_difference(output.earlier / DIFFERENCE, now, summary, scored)
     return summary
 

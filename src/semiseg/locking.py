@@ -1,0 +1,83 @@
+"""Locks of output folders: one process at a time writes into a folder."""
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from filelock import FileLock, Timeout
+
+from semiseg.errors import UserError
+from semiseg.files import LOCK, remove_partials, unwritable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def one_at_a_time(work: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate a function with a parameter ``out``: hold the lock of that folder while it runs.
+
+    The lock is not taken if the function has a parameter ``dry_run`` that is true.
+
+    Args:
+        work: as in `locked`.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            given = signature.bind(*args, **kwargs).arguments
+            if given.get("dry_run"):
+                return function(*args, **kwargs)
+            with locked(Path(given["out"]), work):
+                return function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+@contextlib.contextmanager
+def locked(folder: Path, work: str) -> Iterator[None]:
+    """Lock ``folder`` and remove the temporary files that killed processes left in it.
+
+    A missing folder is created, and removed again if nothing was written into it.
+
+    Args:
+        folder: the folder.
+        work: what another process is doing if it holds the lock, such as 'training'.
+
+    Raises:
+        UserError: if another process holds the lock, or the folder cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: choose another folder with -o.")
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    lock = FileLock(folder / LOCK)
+    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise UserError(
+                f"Another process is {work} in {folder}: wait for it, or use another -o."
+            ) from None
+        except NotImplementedError:
+            pass  # a file system without locks
+        except OSError as error:
+            raise unwritable(folder, error) from None
+        try:
+            remove_partials(folder)
+            yield
+        finally:
+            if lock.is_locked:
+                (folder / LOCK).unlink(missing_ok=True)
+            lock.release()
+    finally:
+        for path in missing:
+            with contextlib.suppress(OSError):  # it contains something
+                path.rmdir()

@@ -1,0 +1,74 @@
+"""The content of a ``benchmark.json``: the plan of a benchmark."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from semiseg.errors import UserError
+from semiseg.files import inside
+from semiseg.stored import read_stored
+
+PLAN = "benchmark.json"
+REMEDY = "restore it, or choose another -o"
+
+
+class StoredVariant(BaseModel):
+    """One row of a benchmark."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    method: str
+    sections: dict[str, Any] = {}
+
+
+class StoredRun(BaseModel):
+    """One training; ``folder`` is relative to the benchmark's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    variant: StoredVariant
+    labelled: str
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    folder: str
+
+
+class StoredSettings(BaseModel):
+    """The settings of all runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: str
+    preset: str | None
+    settings: tuple[str, ...]
+    on: Literal["validation", "test"]
+    protocol: str | None
+    time: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+
+class StoredPlan(BaseModel):
+    """The content of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    plan: StoredSettings
+    runs: tuple[StoredRun, ...]
+
+
+def read_plan(folder: Path) -> StoredPlan:
+    """Read the plan of the benchmark in ``folder``.
+
+    Raises:
+        UserError: if the file is damaged, has a wrong value, names a run's folder twice, or names one
+            that is not in ``folder/runs``.
+    """
+    path = folder / PLAN
+    stored = read_stored(path, StoredPlan, REMEDY)
+    names = [run.folder for run in stored.runs]
+    for name in names:
+        if inside(folder, name, path).resolve().parent != (folder / "runs").resolve():
+            raise UserError(f"{path} names '{name}', which is not in {folder / 'runs'}: {REMEDY}.")
+        if names.count(name) > 1:
+            raise UserError(f"{path} names '{name}' twice: {REMEDY}.")
+    return stored

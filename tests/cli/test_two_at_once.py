@@ -1,0 +1,140 @@
+"""Two commands for one folder, full disks, and what killed processes left."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from commandline import call, refused, small, tree, well
+
+from semiseg.locking import locked
+from semiseg.networks import swin_weights
+from semiseg.workflows import inspect as inspecting
+from semiseg.workflows.temporary import PREFIX, remove_stale, temporary_folder
+
+DEAD = 4_194_305  # no process has this number
+
+
+def test_a_folder_in_use_is_refused_by_every_verb(
+    data: Path, run: Path, phantom: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    packed = tmp_path / "p.semiseg"
+    well(call("pack", data, "-o", packed))
+    verbs = (
+        ("train", data, "-o", out, "--method", "supervised", *small()),
+        ("predict", run, phantom / "images", "-o", out),
+        ("evaluate", run, "-o", out),
+        ("inspect", data, "-o", out),
+        ("benchmark", data, "-o", out, "--methods", "supervised", *small()),
+        ("run", phantom, "-o", out),
+        ("demo", "-o", out),
+    )
+    with locked(out, "working"):
+        for words in verbs:
+            refused(call(*words), "Another process is", out)
+    assert not out.exists()
+    with locked(tmp_path / ".out.unpacking", "unpacking"):
+        refused(call("unpack", packed, "-o", out), "Another process is")
+    with locked(tmp_path / ".out.partial", "preparing"):
+        refused(call("prepare", phantom, "-o", out), "prepared by another process")
+
+
+def test_an_edited_benchmark_empties_no_other_folder(data: Path, tmp_path: Path) -> None:
+    bench, victim = tmp_path / "bench", tmp_path / "victim"
+    words = ("benchmark", data, "-o", bench, "--methods", "supervised", "--labelled", "2")
+    well(call(*words, *small(iterations="1")))
+    victim.mkdir()
+    (victim / "config.yaml").write_text("mine")
+    path = bench / "benchmark.json"
+    path.write_text(path.read_text().replace("runs/supervised-2-s0", "../victim"))
+    before = tree(victim)
+    for verb in (("benchmark", "-o", bench), ("report", bench)):
+        refused(call(*verb), path, "'../victim'")
+    assert tree(victim) == before
+
+
+def test_an_inspection_on_a_full_disk_leaves_nothing(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+
+    def fail(path: Path, found: object) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inspecting, "write_cases", fail)
+        refused(call("inspect", data, "-o", out), "cannot be written", "No space left")
+    assert not out.exists()
+    well(call("inspect", data, "-o", out))
+    assert sorted(path.name for path in out.iterdir()) == ["cases.csv", "inspect.json", "page.html"]
+
+
+def test_what_killed_processes_left_is_removed(
+    run: Path, phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "run"
+    shutil.copytree(run, mine)
+    (mine / "weights" / f".partial-{DEAD}-best.safetensors").touch()
+    said = call("predict", mine, phantom / "images", "-o", tmp_path / "out", "--weights", "x")
+    assert "this run has best and last." in said.err
+    report = mine / f".partial-{DEAD}-report.html"
+    report.touch()
+    well(call("report", mine))
+    assert not report.exists()
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / f".partial-{DEAD}-a.nii.gz").touch()
+    well(call("predict", mine, phantom / "images" / "phantom001_ED.nii.gz", "-o", out))
+    assert not list(out.glob(".partial-*"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    stale = tmp_path / f"{PREFIX}dead"
+    (stale / "data").mkdir(parents=True)
+    (stale / ".lock").touch()
+    (tmp_path / f"{PREFIX}other").mkdir()
+    with temporary_folder() as used:
+        remove_stale()
+        assert used.exists()
+    assert not stale.exists()
+    assert (tmp_path / f"{PREFIX}other").exists()  # it has no lock: not one of ours
+
+
+def test_probabilities_do_not_replace_a_mask(
+    picture_run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("a.png", "a_prob_foreground.png", "b.png"):
+        shutil.copy(pictures / "images" / "polyp0.png", images / name)
+    words = ("predict", picture_run, images, "-o", tmp_path / "out")
+    refused(call(*words, "--probabilities"), "a_prob_foreground.png")
+    well(call(*words))
+
+
+def test_a_dry_run_downloads_nothing_and_says_what_would_be(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*args: object, **options: object) -> None:
+        raise AssertionError("a download")
+
+    monkeypatch.setattr(swin_weights.torch.hub, "load_state_dict_from_url", forbidden)
+    monkeypatch.setattr(swin_weights.torch.hub, "get_dir", lambda: str(tmp_path))
+    words = ("train", data, "-o", tmp_path / "run", "--method", "cross-teaching", "--labelled", "2")
+    said = well(call(*words, *small(), "--set", "swin.pretrained=hub", "--dry-run"))
+    assert f"not downloaded here: {swin_weights.OFFICIAL}" in said.out
+    said = well(call(*words, *small(), "--dry-run"))
+    assert "download" not in said.out
+
+
+def test_a_download_is_announced_before_it_begins(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*args: object, **options: object) -> None:
+        print("asked")
+        raise OSError
+
+    monkeypatch.setattr(swin_weights.torch.hub, "load_state_dict_from_url", offline)
+    monkeypatch.setattr(swin_weights.torch.hub, "get_dir", lambda: str(tmp_path))
+    words = ("train", data, "-o", tmp_path / "run", "--method", "cross-teaching", "--labelled", "2")
+    said = well(call(*words, *small(iterations="1"), "--set", "swin.pretrained=hub"))
+    assert said.out.index(f"downloading {swin_weights.OFFICIAL}") < said.out.index("asked")

@@ -1,0 +1,95 @@
+"""The plan of a benchmark: folders of runs, and plans that were edited or received."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from semiseg.errors import UserError
+from semiseg.workflows.benchmark.plan import BenchmarkPlan, CommonSettings, Variant, load_plan
+
+COMMON = CommonSettings("/data", None, (), "validation", None)
+
+
+def plan(folder: Path) -> BenchmarkPlan:
+    return BenchmarkPlan(folder, COMMON, ())
+
+
+def test_names_that_look_alike_get_folders_of_their_own(tmp_path: Path) -> None:
+    lists = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        lists.append(tmp_path / name / "list.txt")
+        lists[-1].write_text("p1\n")
+    names = ("A b", "a-b", "a b!", "x" * 300, "x" * 300 + "y")
+    variants = [Variant(name, "supervised") for name in names]
+    made = plan(tmp_path / "bench").extended(variants, [*map(str, lists), "all", "ALL"], (0, 1))
+    folders = {str(run.folder).lower() for run in made.runs}
+    assert len(folders) == len(made.runs) == len(names) * 4 * 2
+    assert max(len(run.folder.name) for run in made.runs) < 150
+    made.save()
+    again = load_plan(tmp_path / "bench")
+    assert again == made
+    # extending keeps the folders of runs that exist
+    more = again.extended(variants[::-1], [str(lists[1])], (0, 2))
+    kept = {run.key: run.folder for run in made.runs}
+    assert all(kept.get(run.key, run.folder) == run.folder for run in more.runs)
+    assert len(more.runs) == len(made.runs) + len(names)
+
+
+def test_a_row_of_one_name_with_other_settings_is_refused(tmp_path: Path) -> None:
+    first = plan(tmp_path).extended([Variant("row", "mcsc")], ["all"], [0])
+    with pytest.raises(UserError, match="The row 'row' has another method or other settings"):
+        first.extended([Variant("row", "mcsc", {"mcsc": {"temperature": 1}})], ["all"], [0])
+
+
+def stored(folder: str = "runs/a") -> dict[str, Any]:
+    run = {
+        "variant": {"name": "a", "method": "supervised", "sections": {}},
+        "labelled": "all", "seed": 0, "folder": folder,
+    }  # fmt: skip
+    return {
+        "plan": {
+            "data": "/data", "preset": None, "settings": [], "on": "test", "protocol": None,
+        },
+        "runs": [run],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "folder", ["../victim", "/tmp", ".", "", "runs", "runs/..", "runs/a/../../..", "runs/a\0b",
+               "runs/a/b", "runs/link", "other"],
+)  # fmt: skip
+def test_a_folder_of_a_run_that_leads_outside_is_refused(tmp_path: Path, folder: str) -> None:
+    bench, victim = tmp_path / "bench", tmp_path / "victim"
+    (bench / "runs").mkdir(parents=True)
+    victim.mkdir()
+    (bench / "runs" / "link").symlink_to(victim, target_is_directory=True)
+    (bench / "benchmark.json").write_text(json.dumps(stored(folder)))
+    with pytest.raises(UserError, match=r"benchmark\.json names "):
+        load_plan(bench)
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "message"),
+    [
+        ("runs.0.seed", "x", "runs.0.seed must be a valid integer, got 'x'"),
+        ("runs.0.seed", -1, "runs.0.seed must be greater than or equal to 0"),
+        ("runs.0.variant", [], "runs.0.variant"),
+        ("plan.on", "train", "plan.on must be 'validation' or 'test', got 'train'"),
+        ("plan.settings", {"a": 1}, "plan.settings must be a list"),
+        ("runs", 3, "runs must be a list"),
+    ],
+)
+def test_the_wrong_field_is_named(tmp_path: Path, where: str, value: object, message: str) -> None:
+    content: Any = stored()
+    *path, last = where.split(".")
+    inner = content
+    for key in path:
+        inner = inner[int(key) if key.isdigit() else key]
+    inner[last] = value
+    (tmp_path / "benchmark.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=message) as caught:
+        load_plan(tmp_path)
+    assert str(tmp_path / "benchmark.json") in str(caught.value)
