@@ -1,5 +1,6 @@
 """The plan of a benchmark: folders of runs, and plans that were edited or received."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,15 @@ from typing import Any
 import pytest
 
 from semiseg.errors import UserError
+from semiseg.training.benchmark_file import StoredSettings
 from semiseg.workflows.benchmark.plan import BenchmarkPlan, CommonSettings, Variant, load_plan
 
 COMMON = CommonSettings("/data", None, (), "validation", None)
+
+
+def test_the_file_has_every_setting() -> None:
+    names = [field.name for field in dataclasses.fields(CommonSettings)]
+    assert list(StoredSettings.model_fields) == names
 
 
 def plan(folder: Path) -> BenchmarkPlan:

@@ -13,6 +13,9 @@ PLAN = "benchmark.json"
 REMEDY = "restore it, or choose another -o"
 
 
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class StoredVariant(BaseModel):
     """One row of a benchmark."""
 
@@ -44,7 +47,8 @@ class StoredSettings(BaseModel):
     settings: tuple[str, ...]
     on: Literal["validation", "test"]
     protocol: str | None
-    time: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    time: Seconds | None = None
+    seconds: Seconds | None = None
 
 
 class StoredPlan(BaseModel):
