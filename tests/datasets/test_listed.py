@@ -208,3 +208,10 @@ def test_only_lists_may_be_files(volumes: Path) -> None:
         prepare(volumes, volumes.parent / "out", layout="manifest", console=Quiet())
     with pytest.raises(UserError, match="contains the source"):
         prepare(path, volumes, console=Quiet(), overwrite=True)
+
+
+def test_paths_of_windows(volumes: Path) -> None:
+    lines = [row(n).replace("/", "\\") for n in range(4)]
+    result = scan(write(volumes / "list.csv", "image,image_2,label", *lines))
+    plain = scan(write(volumes / "other.csv", "image,image_2,label", *map(row, range(4))))
+    assert [case.files for case in result.cases] == [case.files for case in plain.cases]

@@ -16,7 +16,6 @@ from semiseg.datasets import detect
 from semiseg.datasets.base import Options, Scan
 from semiseg.datasets.naming import read_naming
 from semiseg.datasets.pairing import pair_files
-from semiseg.datasets.per_class import pair_class_files, pair_pictures
 from semiseg.errors import UserError
 from semiseg.formats import is_picture
 from semiseg.workflows.prepare import prepare
@@ -162,20 +161,20 @@ def test_what_pairs_by_the_usual_rules_stays_as_it_is(tmp_path: Path) -> None:
         picture(tmp_path / "two" / "images" / patient / "x.png")
         save(tmp_path / "two" / "masks" / patient / "x.png", LIVER)
     for folder in (tmp_path / "one", tmp_path / "two"):
-        found = pair_pictures(folder, is_picture)
-        assert found == pair_files(folder, is_picture)
+        found = pair_files(folder, is_picture)
         assert all(pair.label and not pair.classes for pair in found.pairs)
 
 
 def test_names_that_are_no_classes(tmp_path: Path) -> None:
     for name in ("a", "a_2", "b", "b_2"):
         picture(tmp_path / f"{name}.png")
-    assert pair_class_files(tmp_path, is_picture) is None
-    assert len(pair_pictures(tmp_path, is_picture).pairs) == 4
+    found = pair_files(tmp_path, is_picture)
+    assert len(found.pairs) == 4
+    assert not any(pair.masks for pair in found.pairs)
     for number in range(5):
         picture(tmp_path / f"n{number}.png")
         picture(tmp_path / f"n{number}_look{number}.png")
-    assert pair_class_files(tmp_path, is_picture) is None
+    assert not any(pair.masks for pair in pair_files(tmp_path, is_picture).pairs)
 
 
 def coloured(codes: NDArray[np.generic], **colours: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -327,3 +326,31 @@ def test_a_turned_picture_and_its_mask(tmp_path: Path) -> None:
     save(tmp_path / "masks" / "a.png", np.kron(LIVER, np.ones((4, 4), np.uint8)))
     with pytest.raises(UserError, match="32 x 48 pixels but its picture has 48 x 32"):
         labels(scan(tmp_path))
+
+
+def test_boolean_masks_and_gif(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        picture(tmp_path / "images" / f"{name}.png", ord(name))
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(LIVER > 0).save(tmp_path / "masks" / "a.png")
+    Image.fromarray(LIVER > 0).save(tmp_path / "masks" / "b.gif")
+    Image.fromarray(LIVER).convert("P").save(tmp_path / "masks" / "c.gif")
+    for label in labels(scan(tmp_path)).values():
+        np.testing.assert_array_equal(label, LIVER > 0)
+
+
+def test_palettes_that_differ_are_read_as_colours(tmp_path: Path) -> None:
+    codes = np.where(TUMOUR, 2, np.where(LIVER, 1, 0)).astype(np.uint8)
+    red_and_blue = [0, 0, 0, 255, 0, 0, 0, 0, 255]
+    (tmp_path / "masks").mkdir()
+    for name, order in (("a", (0, 1, 2)), ("b", (0, 2, 1))):
+        picture(tmp_path / "images" / f"{name}.png", ord(name))
+        mask = Image.fromarray(np.array(order, np.uint8)[codes])
+        mask.putpalette([red_and_blue[3 * order.index(n) + c] for n in range(3) for c in range(3)])
+        mask.save(tmp_path / "masks" / f"{name}.png")
+    result = scan(tmp_path)
+    assert result.classes == ("background", "#0000ff", "#ff0000")
+    for label in labels(result).values():
+        np.testing.assert_array_equal(label, np.array([0, 2, 1])[codes])
+    with pytest.raises(UserError, match="have different palettes"):
+        scan(tmp_path, "1=liver", "2=tumour")

@@ -14,7 +14,7 @@ from semiseg.evaluation.inspection.duplicates import duplicates
 from semiseg.evaluation.inspection.findings import Finding, strange
 from semiseg.evaluation.inspection.images import images
 from semiseg.evaluation.inspection.labels import labels
-from semiseg.evaluation.inspection.measure import CaseFacts, measure
+from semiseg.evaluation.inspection.measure import CaseFacts, empty_rim, measure
 from semiseg.evaluation.inspection.patients import parts_of, patients
 from semiseg.evaluation.inspection.resolution import resolution
 from semiseg.evaluation.inspection.summary import class_facts, intensity_facts
@@ -268,7 +268,34 @@ def test_what_most_labels_do_is_usual(spoil: Any) -> None:
         image, label = volume(number)
         spoil(label)
         cases.append(facts_of(f"case{number}", image, label))
-    assert {f.kind for f in labels(cases, CLASSES)} <= {"class-in-no-label"}
+    alike = {"labels-all-alike"} if spoil is _everything else set()
+    assert {f.kind for f in labels(cases, CLASSES)} <= {"class-in-no-label"} | alike
+
+
+def test_the_empty_rim_is_constant_and_touches_the_border() -> None:
+    rng = np.random.default_rng(0)
+    grey = rng.integers(60, 200, (40, 40))
+    grey[12:20, 12:20] = rng.integers(0, 3, (8, 8))  # a dark structure
+    assert not empty_rim(grey, 2.0).any()
+    grey[:, 34:] = rng.integers(0, 2, (40, 6))  # a rim with the noise of JPEG
+    expected = np.zeros((40, 40), bool)
+    expected[:, 34:] = True
+    np.testing.assert_array_equal(empty_rim(grey, 2.0), expected)
+    grey[:, 34:] = rng.integers(0, 40, (40, 6))  # dark tissue at the border
+    assert empty_rim(grey, 2.0).mean() < 0.02
+    grey[:, 34:] = 255  # constant, but not the darkest
+    assert not empty_rim(grey, 2.0).any()
+
+
+def test_labels_that_mark_the_same_region_everywhere() -> None:
+    field = np.zeros((1, 32, 32), np.uint8)
+    field[:, 3:29, 3:29] = 1
+    cases = [facts_of(f"case{n}", volume(n)[0][:1], field) for n in range(4)]
+    (finding,) = (f for f in labels(cases, CLASSES[:2]) if f.kind == "labels-all-alike")
+    assert finding.level == "serious"
+    assert "All 4 labels mark the same region" in finding.sentence
+    moved = facts_of("odd", volume(9)[0][:1], np.roll(field, 5, 2))
+    assert not any(f.kind == "labels-all-alike" for f in labels([*cases, moved], CLASSES[:2]))
 
 
 def test_a_class_that_nobody_drew(sound: list[CaseFacts]) -> None:

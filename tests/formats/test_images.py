@@ -167,9 +167,19 @@ def test_a_label_must_share_shape_grid_and_be_codes(tmp_path: Path) -> None:
 
 def test_a_mirrored_label_is_refused(tmp_path: Path) -> None:
     volume = read_nifti(nifti(tmp_path / "image.nii.gz", ramp(6, 5, 4)))
-    label = nibabel.Nifti1Image(np.ones((6, 5, 4), np.uint8), np.diag([-1.5, 1.5, 8.0, 1.0]))
+    mirrored = np.diag([-1.5, 1.5, 8.0, 1.0])
+    mirrored[:3, 3] = (-22.5, 12.5, 4.0)
+    nibabel.save(nibabel.Nifti1Image(np.ones((6, 5, 4), np.uint8), mirrored), tmp_path / "l.nii.gz")
+    with pytest.raises(UserError, match=r"mm away from its image .*--trust-grid image"):
+        NIFTI.read_label(tmp_path / "l.nii.gz", volume)
+
+
+@pytest.mark.parametrize("steps", [(1, 1, 1), (-1, -1, 1), (1.5, 1.5, 8.0), (-1.5, -1.5, 8.0)])
+def test_a_lost_header_is_named(tmp_path: Path, steps: tuple[float, ...]) -> None:
+    volume = read_nifti(nifti(tmp_path / "image.nii.gz", ramp(6, 5, 4)))
+    label = nibabel.Nifti1Image(np.ones((6, 5, 4), np.uint8), np.diag([*steps, 1.0]))
     nibabel.save(label, tmp_path / "l.nii.gz")
-    with pytest.raises(UserError, match="mm away from its image"):
+    with pytest.raises(UserError, match=r"its header is lost.*copy the image's header to it"):
         NIFTI.read_label(tmp_path / "l.nii.gz", volume)
 
 

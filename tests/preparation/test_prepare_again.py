@@ -278,11 +278,11 @@ def test_an_abandoned_preparation_of_other_options_is_replaced(
 def test_a_full_disk_keeps_whole_cases(polyps: Path, tmp_path: Path, reads: list[str]) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     for number in (6, 7):  # larger than the limit of a file
-        large = np.random.default_rng(number).integers(0, 256, (90, 90, 3)).astype(np.uint8)
+        large = np.random.default_rng(number).integers(0, 256, (130, 130, 3)).astype(np.uint8)
         Image.fromarray(large).save(polyps / "images" / f"n{number:02d}.png")
         (polyps / "masks" / f"n{number:02d}.{'jpg' if number == 6 else 'png'}").unlink()
     console = Listening()
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
     try:
         with pytest.raises(UserError, match=r"data cannot be written \(.*\): free space"):
             prepare(polyps, tmp_path / "data", console=console, jobs=1)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 import dicom_files
+import mask_replicas
 import replicas
 from semiseg.console import Quiet
 from semiseg.data.loaders import build_loader
@@ -67,6 +69,10 @@ REPLICAS = {
         "RawData/Testing/img",
     ),
     "synapse-prepared": Replica("synapse-prepared", synapse, "test_vol_h5"),
+    "brats": Replica("brats", mask_replicas.brats, "BraTS2021_00006"),
+    "brats, newer names": Replica(
+        "brats", functools.partial(mask_replicas.brats, newer=True), "BraTS-GLI-00005-000"
+    ),
     "kits19": Replica(
         "kits19", lambda folder: replicas.kits19(folder, 7), "data/case_00006/imaging.nii.gz"
     ),
@@ -86,6 +92,20 @@ REPLICAS = {
     "volumes of 3D Slicer": Replica("volumes", replicas.slicer, "p0.nrrd"),
     "pictures by suffix, turned": Replica("pictures", replicas.turned, "IMG0.jpg"),
     "pictures, one mask a class": Replica("pictures", replicas.apart, "images"),
+    "nuclei, one mask each": Replica(
+        "pictures", mask_replicas.nuclei, f"{hashlib.sha256(b'0').hexdigest()}/images"
+    ),
+    "ultrasound, several lesions": Replica("pictures", mask_replicas.ultrasound, "benign"),
+    "ultrasound, class by folder": Replica(
+        "pictures", mask_replicas.ultrasound, "benign", {"class_by_folder": True}
+    ),
+    "vessels, two folders of masks": Replica(
+        "pictures", mask_replicas.vessels, "test/images", {"labels": "1st_manual"}
+    ),
+    "one file a structure": Replica("volumes", mask_replicas.totalsegmentator, "s0006/ct.nii.gz"),
+    "sessions of BIDS": Replica(
+        "volumes", mask_replicas.bids, "sub-01/ses-02/anat/sub-01_ses-02_T1w.nii.gz"
+    ),
     "manifest, csv": Replica("manifest", listed, "images"),
     "manifest, json, channels apart": Replica("manifest", replicas.channelled, "scans"),
     "dicom, seg": Replica("dicom", lambda f: dicom_files.archive(f, "seg", 8), ""),

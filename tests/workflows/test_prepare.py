@@ -142,7 +142,9 @@ def _other_shape(source: Path) -> None:
 
 
 def _other_grid(source: Path) -> None:
-    save(source / "labels" / "phantom003_ED.nii.gz", codes(1), spacing=10.0)
+    save(
+        source / "labels" / "phantom003_ED.nii.gz", codes(1), spacing=10.0
+    )  # no origin: a lost header
 
 
 def _duplicate(source: Path) -> None:

@@ -35,6 +35,9 @@ def inspect(
     ] = None,
     reader: options.Reader = None,
     uneven_slices: options.UnevenSlices = "refuse",
+    labels: Annotated[
+        str | None, typer.Option(help="Only for a folder of images; see 'semiseg prepare --help'.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print only JSON.")] = False,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -47,6 +50,6 @@ def inspect(
 
     workflow(
         data, out, size=size, layout=layout, classes=options.words(classes) or None,
-        patient_pattern=patient_pattern, reader=reader, uneven_slices=uneven_slices,
+        patient_pattern=patient_pattern, reader=reader, uneven_slices=uneven_slices, labels=labels,
         json=json, overwrite=overwrite,
     )  # fmt: skip

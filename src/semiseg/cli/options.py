@@ -114,6 +114,26 @@ UnevenSlices = Annotated[
         "the smallest distance."
     ),
 ]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder of the labels, or the ending of their names. Default: recognised by names such as "
+        "labels, masks, NAME_seg."
+    ),
+]
+ClassByFolder = Annotated[
+    bool,
+    typer.Option(
+        "--class-by-folder", help="An image's folder, such as malignant, is the class of its mask."
+    ),
+]
+TrustGrid = Annotated[
+    str | None,
+    typer.Option(
+        metavar="image",
+        help="With 'image', labels of an image's shape are on its grid, whatever their headers say.",
+    ),
+]
 Parts = Annotated[
     str | None,
     typer.Option(

@@ -39,6 +39,9 @@ def prepare(
     reader: options.Reader = None,
     uneven_slices: options.UnevenSlices = "refuse",
     skip_bad: options.SkipBad = False,
+    labels: options.Labels = None,
+    class_by_folder: options.ClassByFolder = False,
+    trust_grid: options.TrustGrid = None,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -55,5 +58,6 @@ def prepare(
         parts=options.parts(parts), seed=seed,
         max_side=max_side, intensity=intensity, all_frames=all_frames, jobs=jobs,
         ignore_value=ignore_value, empty_slices=empty_slices, reader=reader,
-        uneven_slices=uneven_slices, skip_bad=skip_bad, overwrite=overwrite, dry_run=dry_run,
+        uneven_slices=uneven_slices, skip_bad=skip_bad, labels=labels, class_by_folder=class_by_folder,
+        trust_grid=trust_grid, overwrite=overwrite, dry_run=dry_run,
     )  # fmt: skip

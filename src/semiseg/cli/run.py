@@ -63,6 +63,9 @@ def run(
     reader: options.Reader = None,
     uneven_slices: options.UnevenSlices = "refuse",
     skip_bad: options.SkipBad = False,
+    labels: options.Labels = None,
+    class_by_folder: options.ClassByFolder = False,
+    trust_grid: options.TrustGrid = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
     dry_run: Annotated[
@@ -89,4 +92,5 @@ def run(
         intensity=intensity, all_frames=all_frames, ignore_value=ignore_value, empty_slices=empty_slices,
         reader=reader, uneven_slices=uneven_slices,
         skip_bad=skip_bad,
+        labels=labels, class_by_folder=class_by_folder, trust_grid=trust_grid,
     )  # fmt: skip

@@ -34,11 +34,20 @@ def make_split(
     labelled_patients: Sequence[str],
     fractions: tuple[float, float, float] = (0.7, 0.1, 0.2),
     seed: int = 0,
+    groups: Sequence[Sequence[str]] = (),
 ) -> Split:
-    """Divide the labelled patients at random; all unlabelled ones join the training part.
+    """Divide the labelled patients at random; unlabelled ones join the training part.
 
     With fewer than five labelled patients, all are for training, and ``origin`` says so. Otherwise
     each part with a fraction above zero gets at least one patient.
+
+    Args:
+        patients: all patients.
+        labelled_patients: those with labels.
+        fractions: of the training, validation and test parts.
+        seed: seed of the order.
+        groups: patients that stay in one part, unlabelled ones too. A part may then have fewer patients
+            than its fraction.
 
     Raises:
         UserError: for fractions that are negative or do not sum to 1.
@@ -58,14 +67,37 @@ def make_split(
     validation, test = (
         max(int(count * part + 0.5), 1) if part > 0 else 0 for part in fractions[1:]
     )
-    held = set(labelled[: validation + test])
+    members = {patient: tuple(group) for group in groups for patient in group}
+    units = list(dict.fromkeys(members.get(patient, (patient,)) for patient in labelled))
+    first, units = _taken(units, validation, set(labelled))
+    second, _ = _taken(units, test, set(labelled))
+    held = {*first, *second}
     return Split(
         train=tuple(patient for patient in dict.fromkeys(patients) if patient not in held),
-        validation=labelled[:validation],
-        test=labelled[validation : validation + test],
+        validation=first,
+        test=second,
         origin=f"drawn by seed {seed}: {' / '.join(f'{100 * part:g}' for part in fractions)} "
         "percent of the labelled patients",
     )
+
+
+def _taken(
+    units: Sequence[tuple[str, ...]], count: int, labelled: set[str]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The first units with at most ``count`` labelled patients in total, and the other units.
+
+    If every unit has more, the smallest one.
+    """
+    taken: list[tuple[str, ...]] = []
+    left = count
+    for unit in units:
+        size = len(labelled.intersection(unit))
+        if size <= left:
+            taken.append(unit)
+            left -= size
+    if not taken and count:
+        taken.append(min(units, key=lambda unit: len(labelled.intersection(unit))))
+    return tuple(p for unit in taken for p in unit), [unit for unit in units if unit not in taken]
 
 
 def read_split(

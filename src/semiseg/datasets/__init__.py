@@ -5,6 +5,7 @@ from pathlib import Path
 from semiseg.datasets.acdc import Acdc
 from semiseg.datasets.acdc_hdf5 import AcdcHdf5
 from semiseg.datasets.base import Layout
+from semiseg.datasets.brats import Brats
 from semiseg.datasets.btcv import Btcv
 from semiseg.datasets.crag import Crag
 from semiseg.datasets.decathlon import Decathlon
@@ -26,6 +27,7 @@ LAYOUTS: dict[str, Layout] = {
     "acdc": Acdc(),
     "btcv": Btcv(),
     "synapse-prepared": SynapsePrepared(),
+    "brats": Brats(),
     "kits19": Kits19(),
     "nnunet": NnUnet(),
     "decathlon": Decathlon(),

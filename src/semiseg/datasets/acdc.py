@@ -13,8 +13,8 @@ from pathlib import Path
 from semiseg.data.manifest import Part
 from semiseg.data.task import Intensity
 from semiseg.datasets.base import Options, Scan, SourceCase, split_of_parts, with_background
-from semiseg.datasets.pairing import Pair
-from semiseg.datasets.volumes import read_pair
+from semiseg.datasets.pairs import Pair
+from semiseg.datasets.volume_reader import read_pair
 from semiseg.errors import UserError
 from semiseg.formats import stem_of
 from semiseg.formats.nifti import read_nifti, time_points
@@ -96,7 +96,7 @@ def _cases(
             part=part,
             source=str(path.relative_to(folder)),
             files=pair.files,
-            read=functools.partial(read_pair, pair, 1),
+            read=functools.partial(read_pair, pair, 1, options.trust_grid is not None),
         )
     if not annotated:
         raise UserError(f"{patient} holds no frame such as {patient.name}_frame01.nii.gz: copy it.")

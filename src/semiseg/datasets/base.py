@@ -10,6 +10,7 @@ from semiseg.data.manifest import PARTS, Part, Split
 from semiseg.data.task import IGNORE_INDEX, Intensity
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
+from semiseg.text import plural
 
 # What may follow the patient in the name of an image.
 ENDINGS = re.compile(
@@ -52,6 +53,9 @@ class Options:
         naming: definition of the values in labels.
         reader: person whose DICOM-SEG are the labels; None for all.
         uneven_slices: whether DICOM series with uneven distances of slices are refused or resampled.
+        labels: the folder of the labels, or the ending of their names.
+        class_by_folder: whether the folder of an image names the class of its mask.
+        trust_grid: ``image`` if labels of volumes take the grid of their image, whatever their header says.
     """
 
     classes: tuple[str, ...] | None = None
@@ -62,6 +66,9 @@ class Options:
     naming: Naming = Naming()
     reader: str | None = None
     uneven_slices: Literal["refuse", "resample"] = "refuse"
+    labels: str | None = None
+    class_by_folder: bool = False
+    trust_grid: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,9 +110,19 @@ def folder_of(source: Path) -> Path:
     return source if source.is_dir() else source.parent
 
 
-def no_notes(remarks: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    """No notes."""
-    return ()
+OTHER_GRID = "other grid"
+"""Remark: a label that takes the grid of its image though its header says otherwise."""
+
+
+def usual_notes(remarks: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """Notes about remarks that all layouts may have."""
+    if OTHER_GRID not in remarks:
+        return ()
+    labels = remarks[OTHER_GRID]
+    return (
+        f"{plural(len(labels), 'label')} with another position than the image (such as {labels[0]}) "
+        f"take{'s' if len(labels) == 1 else ''} the grid of the image (--trust-grid image).",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +161,7 @@ class Scan:
     split: Split | None = None
     parts: tuple[float, float, float] = (0.7, 0.1, 0.2)
     notes: tuple[str, ...] = ()
-    afterwards: Callable[[Mapping[str, Sequence[str]]], Sequence[str]] = no_notes
+    afterwards: Callable[[Mapping[str, Sequence[str]]], Sequence[str]] = usual_notes
 
 
 class Layout(Protocol):

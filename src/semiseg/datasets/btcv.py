@@ -11,8 +11,8 @@ from pathlib import Path
 from semiseg.data.manifest import Split
 from semiseg.data.task import Intensity
 from semiseg.datasets.base import Options, Scan, SourceCase, with_background
-from semiseg.datasets.pairing import Pair
-from semiseg.datasets.volumes import read_pair
+from semiseg.datasets.pairs import Pair
+from semiseg.datasets.volume_reader import read_pair
 from semiseg.formats import stem_of
 
 # name -> code in the files, in the order of the papers' class codes
@@ -50,7 +50,7 @@ class Btcv:
                 part=None,
                 source=str(pair.image.relative_to(folder)),
                 files=pair.files,
-                read=functools.partial(read_pair, pair, 1),
+                read=functools.partial(read_pair, pair, 1, options.trust_grid is not None),
             )
             for pair in pairs
         )

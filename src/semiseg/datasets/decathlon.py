@@ -11,7 +11,9 @@ from typing import Any
 
 from semiseg.datasets.base import Options, Scan
 from semiseg.datasets.description import NAME, channel_names, class_names, read_description
-from semiseg.datasets.pairing import Found, any_of, pair_files
+from semiseg.datasets.pairing import pair_files
+from semiseg.datasets.pairs import Found
+from semiseg.datasets.source_files import any_of
 from semiseg.datasets.volumes import scan_volumes
 from semiseg.errors import UserError
 from semiseg.files import inside
@@ -43,7 +45,7 @@ class Decathlon:
         described = read_description(folder)
         return scan_volumes(
             folder,
-            _with_listed(pair_files(folder, is_volume), folder, described),
+            _with_listed(pair_files(folder, is_volume, several=False), folder, described),
             options,
             name=str(described.get("name") or "") or None,
             classes=None if options.classes else class_names(folder, described),

@@ -156,4 +156,4 @@ def _read_label(path: Path, series: Series, like: Volume) -> NDArray[np.uint8]:
         turned = onto_grid(data, affine, series.affine, shape)
         if turned is not None:
             data, affine = turned, series.affine
-    return as_label(data, affine, path, like)
+    return as_label(data, affine, path, like, remedy="")

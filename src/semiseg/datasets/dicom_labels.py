@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from semiseg.datasets.base import Options, with_background
-from semiseg.datasets.pairing import files_of, role_of
+from semiseg.datasets.roles import role_of
+from semiseg.datasets.source_files import files_of
 from semiseg.errors import UserError
 from semiseg.formats import is_volume, stem_of
 from semiseg.formats.dicom import Found, Series

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from semiseg.data.manifest import Part
 from semiseg.datasets.base import Options, Scan
-from semiseg.datasets.pairing import Found, Pair
+from semiseg.datasets.pairs import Found, Pair
 from semiseg.datasets.pictures import scan_pictures
 
 PARTS: dict[str, Part] = {"Training": "train", "Validation": "validation", "Test": "test"}

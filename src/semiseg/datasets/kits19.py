@@ -9,8 +9,8 @@ from pathlib import Path
 
 from semiseg.data.task import Intensity
 from semiseg.datasets.base import Options, Scan, SourceCase, split_of_parts, with_background
-from semiseg.datasets.pairing import Pair
-from semiseg.datasets.volumes import read_pair
+from semiseg.datasets.pairs import Pair
+from semiseg.datasets.volume_reader import read_pair
 
 CLASSES = ("kidney", "tumour")
 WINDOW = (-79.0, 304.0)  # HU: Isensee and Maier-Hein, An attempt at beating the 3D U-Net (2019)
@@ -43,7 +43,7 @@ class Kits19:
                     part=None,
                     source=str(image.relative_to(folder)),
                     files=pair.files,
-                    read=functools.partial(read_pair, pair, 1),
+                    read=functools.partial(read_pair, pair, 1, options.trust_grid is not None),
                 )
             )
         split, notes = split_of_parts(cases, "drawn")

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from semiseg.data.manifest import Part
 from semiseg.datasets.base import Options, Scan, SourceCase, patient_of, split_of_parts
-from semiseg.datasets.pairing import PART_NAMES, Found, Pair
+from semiseg.datasets.pairs import Found, Pair
 from semiseg.datasets.pictures import scan_pictures
+from semiseg.datasets.roles import PART_NAMES
 from semiseg.datasets.volumes import scan_volumes
 from semiseg.errors import UserError, unknown
 from semiseg.files import inside
@@ -109,7 +110,7 @@ def _list_of(source: Path) -> Path | None:
 
 def _rows(path: Path) -> Iterator[Row]:
     entries = list(_csv(path) if path.suffix.lower() == ".csv" else _json(path))
-    stems = [stem_of(Path(images[0])) for images, _, _ in entries]
+    stems = [stem_of(Path(_local(path.parent, images[0]))) for images, _, _ in entries]
     for (images, entry, where), stem in zip(entries, stems, strict=True):
         files = tuple(_file(path, name, where) for name in images)
         if len(set(files)) < len(files):
@@ -132,6 +133,11 @@ def _rows(path: Path) -> Iterator[Row]:
         yield Row(files, label, entry["patient"], part, identifier, where)
 
 
+def _local(base: Path, name: str) -> str:
+    """``name`` with the separators of this system, if the list was written on Windows."""
+    return name.replace("\\", "/") if "\\" in name and not (base / name).exists() else name
+
+
 def _file(path: Path, name: str, where: str) -> Path:
     """A file of the list, as a path below the list's folder.
 
@@ -139,6 +145,7 @@ def _file(path: Path, name: str, where: str) -> Path:
         UserError: if it is missing, outside the folder, or not an image.
     """
     base = path.parent
+    name = _local(base, name)
     file = inside(base, name, path)
     if not file.is_relative_to(base):  # an absolute path that leads into the folder through a link
         file = base / file.resolve().relative_to(base.resolve())

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.data.task import IGNORE_INDEX
 from semiseg.data.volume import Volume
 from semiseg.datasets.base import Naming
-from semiseg.datasets.pairing import Pair
+from semiseg.datasets.mask_images import check_masks_among_images, kind_remark
+from semiseg.datasets.pairs import Pair
+from semiseg.datasets.uniting import united
 from semiseg.errors import UserError
 from semiseg.formats.header import Header
-from semiseg.formats.mask_values import MaskValues, PictureMask
+from semiseg.formats.mask_values import MaskValues
 from semiseg.formats.masks import read_instances, read_picture_mask
 from semiseg.formats.pictures import read_picture
 from semiseg.formats.remarks import STORED_POLARITY
@@ -72,6 +73,7 @@ class MaskReader:
         remarks = dict(volume.remarks)
         if header.pages == 1 and max(shape) > self.max_side:
             remarks["reduced"] = self._name(pair.image)
+        remarks |= kind_remark(volume.image, pair, self._name(pair.image))
         if pair.label is None:
             return dataclasses.replace(volume, remarks=remarks)
         whole = shape if header.pages == 1 else (header.pages, *shape)
@@ -92,13 +94,7 @@ class MaskReader:
         if mask.inverted:
             remarks[STORED_POLARITY] = self._name(path)
         if mask.encoding in ("binary", "lossy"):
-            remarks["two values"] = self._name(path)
-            if self.classes is not None and len(self.classes) > 2:
-                raise UserError(
-                    f"{path} is black and white but {len(self.classes) - 1} classes are named: name one "
-                    "class, or save class codes 0, 1, 2, ... (if 255 marks ignored pixels: "
-                    "--ignore-value 255)."
-                )
+            self._two_values(path, remarks)
         if mask.encoding == "codes" and mask.codes.max() > 1:
             remarks["many values"] = self._name(path)
         if mask.encoding == "lossy":
@@ -108,36 +104,41 @@ class MaskReader:
     def _by_class(
         self, pair: Pair, shape: tuple[int, ...], remarks: dict[str, str]
     ) -> NDArray[np.uint8]:
-        """Merge one mask per class; later classes cover earlier ones."""
-        masks = dict(pair.classes)
-        names = self.classes or ()
-        remarks |= {
-            UNNAMED + name: self._name(path) for name, path in pair.classes if name not in names
-        }
-        codes: NDArray[np.uint8] | None = None
-        ignored: NDArray[np.bool_] | None = None
-        overlap = False
-        for code, name in enumerate(names):
-            if name not in masks:
-                continue
-            mask = read_picture_mask(masks[name], shape, self.max_side, self.values)
-            foreground = _foreground(mask, self.naming.ignore_value, masks[name])
+        """Unite several masks; later classes cover earlier ones."""
+        encodings: dict[str, Path] = {}
+
+        def read(path: Path) -> NDArray[np.uint8]:
+            mask = read_picture_mask(path, shape, self.max_side, self.values)
+            encodings.setdefault(mask.encoding, path)
             if mask.inverted:
-                remarks[STORED_POLARITY] = self._name(masks[name])
-            if mask.encoding == "lossy":
-                remarks[f"{LOSSY} {name}"] = self._name(masks[name])
-            void = mask.codes == self.naming.ignore_value
-            codes = np.zeros(foreground.shape, np.uint8) if codes is None else codes
-            ignored = void if ignored is None else ignored | void
-            overlap |= bool((codes[foreground] > 0).any())
-            codes[foreground] = code
-        if overlap:
+                remarks[STORED_POLARITY] = self._name(path)
+            return mask.codes
+
+        result = united(pair.classes, read, self.classes, self.naming, pair.image)
+        remarks |= {UNNAMED + name: self._name(pair.image) for name in result.unnamed}
+        if "lossy" in encodings:
+            remarks[LOSSY] = self._name(encodings["lossy"])
+        if result.overlapping:
             remarks["overlapping"] = self._name(pair.image)
-        if codes is None or ignored is None:  # all of its masks are of classes without a name
-            first = read_picture_mask(pair.classes[0][1], shape, self.max_side, self.values)
-            return np.zeros(first.codes.shape, np.uint8)
-        value = self.naming.ignore_value if self.naming.ignore_value is not None else IGNORE_INDEX
-        return np.where(ignored & (codes == 0), np.uint8(value), codes)
+        if not pair.classes[0][0]:
+            for encoding in ("binary", "lossy"):
+                if encoding in encodings:
+                    self._two_values(encodings[encoding], remarks)
+        return result.codes
+
+    def _two_values(self, path: Path, remarks: dict[str, str]) -> None:
+        """Remark that a mask is black and white.
+
+        Raises:
+            UserError: if several classes are named.
+        """
+        remarks["two values"] = self._name(path)
+        if self.classes is not None and len(self.classes) > 2:
+            raise UserError(
+                f"{path} is black and white but {len(self.classes) - 1} classes are named: name one "
+                "class, or save class codes 0, 1, 2, ... (if 255 marks ignored pixels: "
+                "--ignore-value 255)."
+            )
 
     def notes(self, remarks: Mapping[str, Sequence[str]]) -> Sequence[str]:
         """Notes about the remarks of all pictures.
@@ -151,6 +152,7 @@ class MaskReader:
                 f"{self.folder / remarks['many values'][0]} holds class codes above 1: save all masks in "
                 "the same way, or use --ignore-value 255 if 255 marks ignored pixels."
             )
+        check_masks_among_images(remarks, self.folder)
         notes = []
         lossy = [
             file for word, files in remarks.items() if word.startswith(LOSSY) for file in files
@@ -180,20 +182,3 @@ class MaskReader:
 
     def _name(self, path: Path) -> str:
         return str(path.relative_to(self.folder))
-
-
-def _foreground(mask: PictureMask, ignore_value: int | None, path: Path) -> NDArray[np.bool_]:
-    """The foreground pixels in the mask of one class.
-
-    Raises:
-        UserError: for a mask of several codes.
-    """
-    foreground = mask.codes != 0
-    if ignore_value is not None:
-        foreground &= mask.codes != ignore_value
-    if len(np.unique(mask.codes[foreground])) > 1:
-        raise UserError(
-            f"{path} holds several class codes but there is one mask per class: save it in black "
-            "and white."
-        )
-    return foreground

@@ -12,7 +12,9 @@ from typing import Any
 from semiseg.data.manifest import Part
 from semiseg.datasets.base import Options, Scan
 from semiseg.datasets.description import NAME, channel_names, class_names, read_description
-from semiseg.datasets.pairing import CHANNEL, Found, Pair, files_of
+from semiseg.datasets.pairs import Found, Pair
+from semiseg.datasets.roles import CHANNEL
+from semiseg.datasets.source_files import files_of
 from semiseg.datasets.volumes import scan_volumes
 from semiseg.errors import UserError
 from semiseg.formats import is_volume, stem_of, suffix_of, suffixes_of

@@ -1,262 +1,281 @@
 """Pairing of images and labels by the names of folders and files."""
 
-import dataclasses
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
-from semiseg.data.manifest import Part
-from semiseg.errors import UserError
-from semiseg.files import is_special, walk_files
-from semiseg.formats import stem_of
-
-IMAGES = {"image", "images", "img", "imgs", "imaging", "scan", "scans", "volumes", "pictures",
-          "unlabelled", "unlabeled"}  # fmt: skip
-LABELS = {"label", "labels", "mask", "masks", "seg", "segs", "segmentation", "segmentations", "gt",
-          "annotation", "annotations", "groundtruth"}  # fmt: skip
-PART_NAMES: dict[str, Part] = {
-    "tr": "train", "train": "train", "training": "train",
-    "va": "validation", "val": "validation", "valid": "validation", "validation": "validation",
-    "ts": "test", "test": "test", "testing": "test",
-}  # fmt: skip
-LABEL_ENDING = re.compile(
-    r"[_\-. ](?:gt|seg|segmentation|labels?|masks?|annotation|groundtruth)$", re.IGNORECASE
+from semiseg.datasets.candidates import (
+    check_one_folder,
+    chosen_labels,
+    mask_folders,
+    suggestion,
 )
-IMAGE_ENDING = re.compile(r"[_\-. ](?:img|image|imaging|0000)$", re.IGNORECASE)
-CHANNEL = re.compile(r"_(\d{4})$")
+from semiseg.datasets.matching import Match, Matcher, pairing_names
+from semiseg.datasets.pairs import Found, Pair
+from semiseg.datasets.roles import (
+    CHANNEL,
+    IMAGE_ENDING,
+    LABEL_ENDING,
+    LABELS,
+    PlacedFile,
+    names_label,
+    placed_files,
+)
+from semiseg.datasets.source_files import OfKind
+from semiseg.datasets.structures import Masks, masks_of_images
+from semiseg.errors import UserError
 
-Role = Literal["image", "label"]
-OfKind = Callable[[Path], bool]
-"""Whether a file is of a certain kind, such as `semiseg.formats.is_volume`."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Pair:
-    """An image, its label (if any), and the part of the split that its folders name.
-
-    ``classes``: name and mask of each class, if there is one mask per class; ``label`` is then one of
-    these masks.
-    """
-
-    identifier: str
-    image: Path
-    label: Path | None
-    part: Part | None
-    classes: tuple[tuple[str, Path], ...] = ()
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The image and its label or the masks of its classes, if any."""
-        if self.classes:
-            return (self.image, *(mask for _, mask in self.classes))
-        return (self.image,) if self.label is None else (self.image, self.label)
+ENDING = re.compile(LABEL_ENDING.pattern[:-1] + r"[_\-. ]*\(?\d*\)?$", re.IGNORECASE)
 
 
-@dataclasses.dataclass(frozen=True)
-class Found:
-    """The pairs of a folder, labels without an image, and files outside the image folders."""
-
-    pairs: tuple[Pair, ...]
-    orphans: tuple[Path, ...]
-    ignored: tuple[Path, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class PlacedFile:
-    """A file with its role and part by the names of its folders, and its other folders."""
-
-    path: Path
-    role: Role | None
-    part: Part | None
-    place: tuple[str, ...]
-
-    @property
-    def folder(self) -> str:
-        """The innermost folder that names neither role nor part; empty if there is none."""
-        return self.place[-1] if len(self.place) > 1 else ""
-
-    @property
-    def word(self) -> str:
-        """The file's name in lower case, without its suffix."""
-        return stem_of(self.path).lower()
-
-
-def files_of(folder: Path, of_kind: OfKind) -> list[Path]:
-    """Files below ``folder`` for which ``of_kind`` is true, sorted, without hidden ones."""
-    return list(_walk(folder, of_kind))
-
-
-def any_of(folder: Path, of_kind: OfKind) -> Path | None:
-    """The first file of :func:`files_of`, without listing the others."""
-    return next(_walk(folder, of_kind), None)
-
-
-def special_files(folder: Path) -> list[Path]:
-    """Pipes, sockets and devices below ``folder``, sorted; links to them too."""
-    found = []
-    for root, _, names in os.walk(folder):
-        found += [path for name in names if is_special(path := Path(root, name))]
-    return sorted(found)
-
-
-def _walk(folder: Path, of_kind: OfKind) -> Iterator[Path]:
-    """The files of :func:`semiseg.files.walk_files` that are of a kind.
-
-    Raises:
-        UserError: for a folder that cannot be read, or a link to a folder outside the source.
-    """
-    return (path for path in walk_files(folder) if of_kind(Path(path.name)))
-
-
-def role_of(name: str) -> tuple[Role | None, Part | None]:
-    """Role and part in the name of a folder: ``imagesTr`` -> image, train; else (None, None)."""
-    role: Role | None = None
-    part: Part | None = None
-    for token in re.split(r"[_\-. ]+", name.lower().replace("ground_truth", "groundtruth")):
-        word, tail = token, ""
-        if token not in IMAGES | LABELS | PART_NAMES.keys():
-            for ending in sorted(PART_NAMES, key=len, reverse=True):
-                if token.endswith(ending) and token[: -len(ending)] in IMAGES | LABELS:
-                    word, tail = token[: -len(ending)], ending
-                    break
-            else:
-                return None, None  # any other word: an ordinary folder
-        if word in PART_NAMES:
-            part = PART_NAMES[word]
-        elif word in LABELS:
-            role = "label"
-        elif role is None:
-            role = "image"
-        part = PART_NAMES.get(tail, part)
-    return role, part
-
-
-def pair_files(folder: Path, of_kind: OfKind) -> Found:
+def pair_files(
+    folder: Path,
+    of_kind: OfKind,
+    labels: str | None = None,
+    classes: Sequence[str] | None = None,
+    several: bool = True,
+) -> Found:
     """Pair images with labels below ``folder``.
 
-    Labels are the files in folders such as ``labels`` or, if there are none, the files with endings
-    such as ``_gt`` and ``_mask``. ``train``, ``val`` and ``test`` in a folder's name give the part. If
-    every case has its own folder (``P01/image``, ``P01/label``), the folder's name identifies it.
+    Labels are the files in folders such as ``labels`` or, if there are none, the files with words such
+    as ``mask`` in their names. ``train``, ``val`` and ``test`` in a folder's name give the part. If
+    every case has its own folder (``P01/image``, ``P01/label``), the folder's name identifies it. An
+    image may have several labels (see `semiseg.datasets.structures`).
+
+    Args:
+        folder: the source.
+        of_kind: which files are images or labels.
+        labels: the folder of the labels, or the ending of their names, as given by the user.
+        classes: class names, as given by the user.
+        several: whether an image may have several labels, or a label a longer name than its image.
 
     Raises:
-        UserError: if no label matches an image, two labels belong to one image, or an image has
-            several channel files.
+        UserError: if no label matches an image, the labels may be in several folders, the meaning of
+            several labels of an image is open, or an image has several channel files.
     """
     files = placed_files(folder, of_kind)
-    by_folder = any(file.role == "label" for file in files)
-    image_folders = any(file.role == "image" for file in files)
-    images, labels, ignored = [], [], []
-    for file in files:
-        ending = LABEL_ENDING.search(stem_of(file.path)) or (file.folder and file.word in LABELS)
-        if file.role == "label" or (not by_folder and ending):
-            labels.append(file)
-        elif by_folder and image_folders and file.role is None:
-            ignored.append(file)
-        else:
-            images.append(file)
-    names = _names(images, labels)
-    exact = {(file.place, names[file.path]): file for file in labels}
-    # The image folder may name a part and the label folder not (imagesTr, labels).
-    exact |= {(("", *file.place[1:]), names[file.path]): file for file in labels} | exact
-    stripped = {
-        (file.place, LABEL_ENDING.sub("", names[file.path])): file
-        for file in labels
-        if LABEL_ENDING.search(names[file.path])
-    }
-    _one_label_each(labels, names)
-    channelled = bool(images) and all(stem_of(file.path).endswith("_0000") for file in images)
-    pairs, used = [], set()
-    for image in images:
-        stem = names[image.path]
-        shortened = IMAGE_ENDING.sub("", stem)
-        places = dict.fromkeys((image.place, ("", *image.place[1:])))
-        keys = [(place, name) for place in places for name in (stem, shortened)]
-        label = next(
-            (index[key] for key in keys for index in (exact, stripped) if key in index), None
-        )
-        channel = CHANNEL.search(stem)
-        if label is None and channel and channel.group(1) != "0000":
-            without = (image.place, stem[: channel.start()])
-            if without in exact:
-                raise UserError(
-                    f"{image.path} is an additional channel of an image: name the channels in "
-                    "nnU-Net's dataset.json, or list the files in semiseg.csv."
-                )
-        if label is not None:
-            used.add(label.path)
-        use_shortened = channelled or (label and shortened == names[label.path])
-        identifier = shortened if use_shortened else stem
-        pairs.append(Pair(identifier, image.path, label.path if label else None, image.part))
-    orphans = tuple(file.path for file in labels if file.path not in used)
-    if orphans and not used:
+    notes: list[str] = []
+    others: Mapping[str, Sequence[PlacedFile]] = {}
+    if labels is not None:
+        images, drawn, ignored = chosen_labels(folder, files, labels)
+    else:
+        images, drawn, ignored, others = _by_folders(files, notes)
+    names = pairing_names((*images, *drawn), images)
+    if drawn and drawn[0].role is None:  # by their names
+        images, drawn = _by_names(images, drawn, names)
+    if labels is not None:
+        names |= {f.path: _without_ending(names[f.path], labels) for f in drawn}
+    matcher = Matcher(images, names)
+    found = {label.path: matcher.match(label) for label in drawn}
+    matches = [
+        match for match in found.values() if match is not None and (several or not match.named)
+    ]
+    if not drawn and several:
+        matches = _by_class_names(images, names)
+    if not matches and labels is not None:
+        matches = _by_numbers(images, drawn, notes)
+    check_one_folder(folder, matches, others)
+    matches = _without_strays(matches)
+    masks, about = masks_of_images(matches, classes)
+    taken = {match.label.path for match in matches}
+    orphans = tuple(label.path for label in drawn if label.path not in taken)
+    _check_channels(images, matches, names, matcher)
+    if orphans and not matches:
+        hint = suggestion(files) if labels is None else ""
         raise UserError(
             f"{folder}: none of its labels ({len(orphans):,}, for example {orphans[0].name}) matches an "
             "image: give image and label the same name, end the label's name in _mask, _seg or _gt, or "
-            "list the pairs in a CSV."
+            f"list the pairs in a CSV{hint}."
         )
-    return Found(tuple(pairs), orphans, tuple(file.path for file in ignored))
+    images = [image for image in images if image.path not in taken]
+    if not matches and labels is None and (hint := suggestion(files)):
+        raise UserError(f"{folder} has no folder of labels by name{hint}.")
+    pairs = _pairs(images, matches, masks, names)
+    return Found(pairs, orphans, tuple(ignored), (*notes, *about))
 
 
-def placed_files(folder: Path, of_kind: OfKind) -> list[PlacedFile]:
-    """The files of `files_of` with their roles and parts."""
-    return [_place(folder, path) for path in files_of(folder, of_kind)]
+Roles = tuple[list[PlacedFile], list[PlacedFile], list[Path], Mapping[str, Sequence[PlacedFile]]]
 
 
-def _place(folder: Path, path: Path) -> PlacedFile:
-    """Role and part by the folders' names; the other folders are the place of the file."""
-    role: Role | None = None
-    part: Part | None = None
-    place = []
-    for name in path.relative_to(folder).parts[:-1]:
-        found_role, found_part = role_of(name)
-        if found_role == "label" or (found_role and role is None):
-            role = found_role
-        part = found_part or part
-        if found_role is None and found_part is None:
-            place.append(name)
-    return PlacedFile(path, role, part, (part or "", *place))
+def _by_folders(files: Sequence[PlacedFile], notes: list[str]) -> Roles:
+    """Images, labels, ignored files, and folders of unknown role that hold masks.
 
-
-def left_over(folder: Path, found: Found, pairs: Sequence[Pair]) -> list[str]:
-    """Notes about files that no case uses."""
-    used = {pair.label for pair in pairs}
-    notes = []
-    orphans = [path for path in found.orphans if path not in used]
-    for paths, what in (
-        (orphans, "labels without an image"),
-        (found.ignored, "files outside the image folders"),
-    ):
-        if paths:
-            notes.append(
-                f"{len(paths):,} {what} are left out (such as {paths[0].relative_to(folder)})."
-            )
-    return notes
-
-
-def _names(images: Sequence[PlacedFile], labels: Sequence[PlacedFile]) -> dict[Path, str]:
-    """The name of each file for pairing: its own, or that of its case's folder.
-
-    The folder's name is used if the file's name is generic (``P01/image``), or if every image has its
-    own folder and file names repeat (``P01/t1``, ``P02/t1``).
+    Labels that may be told by their names have no role.
     """
-    places = [image.place for image in images]
-    separate = len(set(places)) == len(places) and all(image.folder for image in images)
-    repeated = len({image.word for image in images}) < len(images)
-    case_folders = set(places) if separate and repeated else set()
-    names = {}
-    for file in (*images, *labels):
-        specific = file.place not in case_folders and file.word not in IMAGES | LABELS
-        names[file.path] = stem_of(file.path) if specific or not file.folder else file.folder
-    return names
+    drawn = [file for file in files if file.role == "label"]
+    images = [file for file in files if file.role == "image"]
+    rest = [file for file in files if file.role is None]
+    masks: dict[str, list[PlacedFile]] = {}
+    if (drawn or images) and rest:
+        masks = mask_folders(files, images or drawn)
+    if drawn:
+        if not images:
+            held = {file for own in masks.values() for file in own}
+            return [file for file in rest if file not in held], drawn, [], masks
+        return images, drawn, [file.path for file in rest], masks
+    if images and len(masks) == 1:
+        ((name, own),) = masks.items()
+        notes.append(f"the labels are those of the folder '{name}', whose files look like masks.")
+        own = [_as_label(file) for file in own]
+        taken = {file.path for file in own}
+        return images, own, [file.path for file in rest if file.path not in taken], {}
+    if images and masks:
+        held = {file for own in masks.values() for file in own}
+        return images, [], [file.path for file in rest if file not in held], masks
+    named = [f for f in files if names_label(f.stem) or (f.folder and f.word in LABELS)]
+    if not named:
+        return list(files), [], [], {}
+    known = set(named)
+    unnamed = [file for file in files if file not in known]
+    derived = [file for file in unnamed if "derivatives" in file.place]
+    others = [file for file in unnamed if "derivatives" not in file.place]
+    if not others:
+        return derived, named, [], {}
+    return others, named, [file.path for file in derived], {}
 
 
-def _one_label_each(labels: Sequence[PlacedFile], names: Mapping[Path, str]) -> None:
-    seen: dict[tuple[tuple[str, ...], str], Path] = {}
-    for file in labels:
-        other = seen.setdefault((file.place, names[file.path]), file.path)
-        if other != file.path:
+def _as_label(file: PlacedFile) -> PlacedFile:
+    return PlacedFile(file.path, "label", file.part, file.place[:-1])
+
+
+def _by_names(
+    images: Sequence[PlacedFile], drawn: Sequence[PlacedFile], names: Mapping[Path, str]
+) -> tuple[list[PlacedFile], list[PlacedFile]]:
+    """Images and labels if names tell them apart: words such as ``mask`` may be in names of images."""
+    matcher = Matcher(images, names)
+    labels: list[PlacedFile] = []
+    more: list[PlacedFile] = []
+    for file in drawn:
+        certain = ENDING.search(file.stem) or file.word in LABELS
+        (labels if certain or matcher.match(file) else more).append(file)
+    return [*images, *more], labels
+
+
+def _without_ending(name: str, ending: str) -> str:
+    if name.lower().endswith(ending.lower()) and len(name) > len(ending):
+        return name[: -len(ending)].rstrip("_-. ")
+    return name
+
+
+def _by_class_names(images: Sequence[PlacedFile], names: Mapping[Path, str]) -> list[Match]:
+    """Matches of ``a_liver`` with ``a``, if no name has a word such as ``mask``.
+
+    No class may be a number (``scan_2`` is another scan), and at least half of the images with masks
+    must have each class.
+    """
+    matcher = Matcher(images, names)
+    matches = [match for image in images if (match := matcher.match_longer(image)) is not None]
+    taken = {match.label.path for match in matches}
+    matches = [match for match in matches if match.image.path not in taken]
+    counts = Counter(word for _, word in {(m.image.path, m.word) for m in matches})
+    having = len({match.image.path for match in matches})
+    if any(word.isdecimal() or 2 * count < having for word, count in counts.items()):
+        return []
+    return matches
+
+
+def _by_numbers(
+    images: Sequence[PlacedFile], drawn: Sequence[PlacedFile], notes: list[str]
+) -> list[Match]:
+    """Matches of files whose names have the same last number, if the user names the labels."""
+    pictures, masks = _numbered(images), _numbered(drawn)
+    if not (pictures and masks and masks.keys() <= pictures.keys()):
+        return []
+    matches = [Match(mask, pictures[key], "") for key, mask in masks.items()]
+    first = matches[0]
+    notes.append(
+        f"images and labels are paired by the numbers in their names (such as {first.image.path.name} "
+        f"and {first.label.path.name})."
+    )
+    return matches
+
+
+def _numbered(files: Sequence[PlacedFile]) -> dict[tuple[str, int], PlacedFile]:
+    """(Part, last number of the name) -> file; empty if a name has none or two have the same."""
+    found: dict[tuple[str, int], PlacedFile] = {}
+    for file in files:
+        numbers = re.findall(r"\d+", file.stem)
+        if not numbers or (file.place[0], int(numbers[-1])) in found:
+            return {}
+        found[file.place[0], int(numbers[-1])] = file
+    return found
+
+
+def _without_strays(matches: Sequence[Match]) -> list[Match]:
+    """The matches without single files whose names only begin like that of an image.
+
+    They are masks of images that are missing, if most masks have the name of their image.
+    """
+    plain = {match.image.path for match in matches if not match.word}
+    counts = Counter(match.word for match in matches)
+    return [
+        match for match in matches
+        if not (match.named and match.label.role == "label" and match.word
+                and not match.word.isdecimal() and 2 * counts[match.word] < len(plain)
+                and match.label.place == match.image.place)
+    ]  # fmt: skip
+
+
+def _check_channels(
+    images: Sequence[PlacedFile],
+    matches: Sequence[Match],
+    names: Mapping[Path, str],
+    matcher: Matcher,
+) -> None:
+    """Check that images are not the channels of an image.
+
+    Raises:
+        UserError: for an additional channel of a labelled image.
+    """
+    labelled = {match.image.path for match in matches}
+    own = {(match.label.place, names[match.label.path]) for match in matches}
+    for image in images:
+        channel = CHANNEL.search(names[image.path])
+        if image.path in labelled or channel is None or channel.group(1) == "0000":
+            continue
+        if (image.place, names[image.path][: channel.start()]) in own:
             raise UserError(
-                f"{other} and {file.path} are labels of the same image: merge them, or remove one."
+                f"{image.path} is an additional channel of an image: name the channels in "
+                "nnU-Net's dataset.json, or list the files in semiseg.csv."
             )
+
+
+def _pairs(
+    images: Sequence[PlacedFile], matches: Sequence[Match], masks: Masks, names: Mapping[Path, str]
+) -> tuple[Pair, ...]:
+    """The pairs in the order of the images."""
+    labels = {match.image.path: match.label.path for match in reversed(matches)}
+    drawn = {match.image.path: names[match.label.path] for match in matches}
+    channelled = bool(images) and all(image.stem.endswith("_0000") for image in images)
+    identifiers = {}
+    for image in images:
+        name = names[image.path]
+        shortened = IMAGE_ENDING.sub("", name)
+        short = channelled or drawn.get(image.path) == shortened
+        identifiers[image.path] = shortened if short else name
+    prefixes = _prefixes(images, identifiers)
+    return tuple(
+        Pair(
+            "_".join(filter(None, (prefixes[image.path], identifiers[image.path]))), image.path,
+            labels.get(image.path), image.part, masks.get(image.path, ()), image.folder,
+            prefixes[image.path],
+        )
+        for image in images
+    )  # fmt: skip
+
+
+def _prefixes(images: Sequence[PlacedFile], identifiers: Mapping[Path, str]) -> dict[Path, str]:
+    """Folders to put in front of the identifiers, if images in several folders have equal names."""
+    none = dict.fromkeys(identifiers, "")
+    if len(set(identifiers.values())) == len(identifiers):
+        return none
+    for with_part in (False, True):
+        prefixes = {
+            image.path: "_".join(filter(None, (image.place[0] * with_part, *image.place[1:])))
+            for image in images
+        }
+        distinct = {(prefixes[path], name) for path, name in identifiers.items()}
+        if all(prefixes.values()) and len(distinct) == len(identifiers):
+            return prefixes
+    return none

@@ -1,8 +1,8 @@
 """A folder of pictures (photographs, endoscopy, histology, microscopy) and masks.
 
 Images and masks have the same names in sub-folders such as ``images`` and ``masks``, or the names of
-masks end in _mask, _seg, _segmentation or _label, or there is one mask per class
-(`semiseg.datasets.per_class`). If every file is a TIFF of several pages, each is a volume.
+masks contain a word such as mask, or there are several masks per picture
+(`semiseg.datasets.structures`). If every file is a TIFF of several pages, each is a volume.
 """
 
 import dataclasses
@@ -17,18 +17,21 @@ from semiseg.datasets.base import (
     Options,
     Scan,
     SourceCase,
-    patient_of,
     split_of_parts,
     with_background,
 )
+from semiseg.datasets.class_names import named_masks
 from semiseg.datasets.mask_reader import MaskReader
-from semiseg.datasets.pairing import Found, any_of, left_over
-from semiseg.datasets.per_class import pair_pictures
+from semiseg.datasets.pairing import pair_files
+from semiseg.datasets.pairs import Found, left_over
+from semiseg.datasets.patients import patients_of
+from semiseg.datasets.source_files import any_of
 from semiseg.errors import UserError
 from semiseg.formats import is_picture
 from semiseg.formats.header import Header, read_header
 from semiseg.formats.mask_values import hexadecimal
 from semiseg.formats.masks import colours_of, palette_of
+from semiseg.formats.palettes import palettes_differ
 
 
 class PictureFolder:
@@ -47,9 +50,9 @@ class PictureFolder:
         """Pair pictures with masks by their names; reads headers, and pixels of coloured masks.
 
         Raises:
-            UserError: for an unreadable picture, and as in :func:`pair_pictures`.
+            UserError: for an unreadable picture, and as in :func:`pair_files`.
         """
-        found = pair_pictures(folder, is_picture)
+        found = pair_files(folder, is_picture, options.labels, options.classes)
         return scan_pictures(folder, found, options, folder.resolve().name)
 
 
@@ -90,16 +93,17 @@ def scan_pictures(
     chosen = options.classes or classes
     named = with_background(chosen) if chosen else None
     naming = options.naming
-    if any(pair.classes for pair in found.pairs):
-        named = _class_names(found, named, naming, options.classes is not None, folder)
+    found, own = named_masks(found, options, folder)
+    if own is not None:
+        named = own
     elif classes is None and not instances:
         named, naming = _coloured_classes(found, named, naming)
     masks = MaskReader(folder, named, options.max_side, instances, naming, options.spacing)
+    patients = patients_of(found.pairs, options.patient_pattern, pictures=True)
     cases = tuple(
         SourceCase(
             identifier=pair.identifier,
-            # By default every picture counts as its own patient.
-            patient=patient_of(pair.identifier, options.patient_pattern or ".+"),
+            patient=patient,
             has_label=pair.label is not None,
             part=pair.part,
             source=str(pair.image.relative_to(folder)),
@@ -110,7 +114,7 @@ def scan_pictures(
             if pair.image in headers
             else functools.partial(_refuse, bad[pair.image]),
         )
-        for pair in found.pairs
+        for pair, patient in zip(found.pairs, patients, strict=True)
     )  # fmt: skip
     split, moved = split_of_parts(cases, "the names of the source's folders")
     window = Intensity(kind="window", low=0.0, high=255.0)
@@ -179,27 +183,6 @@ def _alike(headers: Mapping[Path, Header]) -> tuple[bool, bool]:
     return any(depths.values()), any(pages.values())
 
 
-def _class_names(
-    found: Found, named: tuple[str, ...] | None, naming: Naming, given: bool, folder: Path
-) -> tuple[str, ...]:
-    """Class names for one mask per class: those given, in their order, or else sorted."""
-    names = sorted({name for pair in found.pairs for name, _ in pair.classes})
-    if naming.codes is not None or naming.colours is not None:
-        raise UserError(
-            f"{folder} has one mask per class ({', '.join(names)}): give --classes only names, in the "
-            "order in which later ones cover earlier ones."
-        )
-    if not given or named is None:
-        return with_background(names)
-    unknown = [name for name in named[1:] if name not in names]
-    if unknown:
-        raise UserError(
-            f"--classes names '{unknown[0]}', but the masks of {folder} are of {', '.join(names)}: use "
-            "these names."
-        )
-    return named
-
-
 def _shown_colours(found: Found, naming: Naming) -> dict[int, str]:
     """Class code -> colour, from coloured masks or from the palette of the first mask."""
     if naming.colours is not None:
@@ -223,13 +206,19 @@ def _coloured_classes(
     Raises:
         UserError: if the given names do not define which colour is which.
     """
+    labels = [pair.label for pair in found.pairs if pair.label is not None and not pair.classes]
+    differ = palettes_differ(labels) if naming.colours is None else None
+    if differ is not None and naming.codes is not None:
+        raise UserError(
+            f"{differ[0]} and {differ[1]} have different palettes, so their numbers are not class codes: "
+            "name the colours, for example --classes '#ff0000=polyp'."
+        )
     if naming.codes is not None:
         return named, naming
     void = {} if naming.void is None else {naming.void: IGNORE_INDEX}
     if naming.colours is not None:
         return named, dataclasses.replace(naming, colours={**naming.colours, **void})
-    labels = [pair.label for pair in found.pairs if pair.label is not None]
-    colours = colours_of(labels)
+    colours = colours_of(labels, palettes=differ is not None)
     if colours is None:
         return named, naming
     listed = [colour for colour in colours if colour not in (0, naming.void)]

@@ -5,27 +5,22 @@ train/images, ...), or the names of labels end in _gt, _seg, _label or _mask. A 
 name classes and channels.
 """
 
-import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from semiseg.data.task import Intensity
-from semiseg.data.volume import Volume
-from semiseg.datasets.base import (
-    Options,
-    Scan,
-    SourceCase,
-    patient_of,
-    split_of_parts,
-    with_background,
-)
+from semiseg.datasets.base import Options, Scan, SourceCase, split_of_parts, with_background
+from semiseg.datasets.class_names import named_masks
 from semiseg.datasets.description import NAME, channel_names, class_names, read_description
-from semiseg.datasets.pairing import Found, Pair, any_of, left_over, pair_files
-from semiseg.datasets.segmented import by_name, named_segments
+from semiseg.datasets.pairing import pair_files
+from semiseg.datasets.pairs import Found, Pair, left_over
+from semiseg.datasets.patients import patients_of
+from semiseg.datasets.segmented import named_segments
+from semiseg.datasets.source_files import any_of
+from semiseg.datasets.volume_reader import VolumeReader
 from semiseg.errors import UserError
 from semiseg.formats import is_volume, volume_format_of
-from semiseg.formats.channels import read_channels
 
 
 class VolumeFolder:
@@ -52,7 +47,7 @@ class VolumeFolder:
         described = read_description(folder) if (folder / NAME).is_file() else {}
         return scan_volumes(
             folder,
-            pair_files(folder, is_volume),
+            pair_files(folder, is_volume, options.labels, options.classes),
             options,
             name=str(described.get("name") or "") or None,
             classes=None if options.classes else class_names(folder, described),
@@ -80,28 +75,30 @@ def scan_volumes(
         channels: number of channels of each image.
         images: returns the files of a pair's channels, if there is one file per channel.
     """
-    labels = [pair.label for pair in found.pairs if pair.label is not None]
-    segmented = named_segments(labels, options)
+    found, named = named_masks(found, options, folder)
+    labels = [pair.label for pair in found.pairs if pair.label is not None and not pair.classes]
+    segmented = named_segments(labels, options) if named is None else None
+    reader = VolumeReader(folder, named, channels, options)
+    if named is None and segmented is not None:
+        named = segmented.classes
+    elif named is None:
+        named = with_background(options.classes) if options.classes else classes
+    patients = patients_of(found.pairs, options.patient_pattern)
     cases = []
-    for pair in found.pairs:
+    for pair, patient in zip(found.pairs, patients, strict=True):
         files = images(pair) if images else (pair.image,)
         cases.append(
             SourceCase(
                 identifier=pair.identifier,
-                patient=patient_of(pair.identifier, options.patient_pattern),
+                patient=patient,
                 has_label=pair.label is not None,
                 part=pair.part,
                 source=str(pair.image.relative_to(folder)),
-                files=tuple(
-                    file
-                    for path in (*files, *(() if pair.label is None else (pair.label,)))
-                    for file in _files(path)
-                ),
+                files=tuple(file for path in (*files, *pair.masks) for file in _files(path)),
                 read=functools.partial(
-                    _read,
+                    reader.read,
+                    pair,
                     files,
-                    pair.label,
-                    channels,
                     segmented.tables[pair.label] if segmented and pair.label else (),
                 ),
             )
@@ -110,17 +107,14 @@ def scan_volumes(
     return Scan(
         name=name or folder.resolve().name,
         cases=tuple(cases),
-        classes=segmented.classes
-        if segmented
-        else with_background(options.classes)
-        if options.classes
-        else classes,
+        classes=named,
         colours=segmented.colours if segmented else {},
         kind="volumes",
         intensity=Intensity(kind="percentile", low=0.5, high=99.5),
         by_data=True,
         split=split,
         notes=(*notes, *left_over(folder, found, found.pairs)),
+        afterwards=reader.notes,
     )
 
 
@@ -130,35 +124,3 @@ def _files(path: Path) -> tuple[Path, ...]:
         return volume_format_of(path).files(path)
     except UserError:
         return (path,)
-
-
-def _read(
-    images: Sequence[Path], label: Path | None, channels: int, table: Sequence[tuple[int, int]]
-) -> Volume:
-    """Read a case, with its label in class codes."""
-    if len(images) > 1:
-        image = read_channels(images)
-    else:
-        image = volume_format_of(images[0]).read_image(images[0], channels)
-    volume = labelled(image, label)
-    return by_name(volume, table, label) if label is not None and table else volume
-
-
-def read_pair(pair: Pair, channels: int) -> Volume:
-    """Read an image and its label, which must be on the same grid.
-
-    Raises:
-        UserError: for an unreadable file or another grid.
-    """
-    return labelled(volume_format_of(pair.image).read_image(pair.image, channels), pair.label)
-
-
-def labelled(volume: Volume, label: Path | None) -> Volume:
-    """``volume`` with the label in a file, if there is one.
-
-    Raises:
-        UserError: if the label is unreadable or on another grid.
-    """
-    if label is None:
-        return volume
-    return dataclasses.replace(volume, label=volume_format_of(label).read_label(label, volume))

@@ -58,8 +58,20 @@ def as_volume(data: NDArray[Any], affine: Affine, path: Path, channels: int = 1)
     return with_remarks(volume, {SHEARED: path.name} if is_sheared(affine) else {})
 
 
-def as_label(data: NDArray[Any], affine: Affine, path: Path, like: Volume) -> NDArray[np.uint8]:
+def as_label(
+    data: NDArray[Any],
+    affine: Affine,
+    path: Path,
+    like: Volume,
+    remedy: str = ", or use --trust-grid image",
+) -> NDArray[np.uint8]:
     """The label of the image ``like``, with the same slice axis: [D, H, W].
+
+    Args:
+        data, affine: the label as it was read.
+        path: its file, for errors.
+        like: the image.
+        remedy: what else can be done about a wrong header, as the end of an error.
 
     Raises:
         UserError: for a shape or grid that differs from the image's, or values that are not class
@@ -76,13 +88,32 @@ def as_label(data: NDArray[Any], affine: Affine, path: Path, like: Volume) -> ND
         )
     if like.affine is not None:
         away = apart(affine, like.affine, data.shape)
-        smallest = min(like.spacing) if like.spacing else 1.0
-        if not away <= GRID_TOLERANCE * smallest:
+        if not away <= grid_tolerance(like):
+            if is_lost(affine, like.affine):
+                raise UserError(
+                    f"{path} has the shape of its image but no position (its header is lost): if its voxels "
+                    f"are those of the image, copy the image's header to it{remedy}."
+                )
             raise UserError(
-                f"{path} is up to {away:.3g} mm away from its image (their affines differ): "
-                "resample the label to the image's grid."
+                f"{path} is up to {away:.3g} mm away from its image (their affines differ): resample the "
+                f"label to the image's grid, or, if only its header is wrong, copy the image's{remedy}."
             )
     return as_codes(label, path)
+
+
+def grid_tolerance(like: Volume) -> float:
+    """The largest distance in mm of a grid that counts as equal to that of ``like``."""
+    return GRID_TOLERANCE * (min(like.spacing) if like.spacing else 1.0)
+
+
+def is_lost(affine: Affine, image: Affine) -> bool:
+    """Whether an affine is one that programs write without a header, though the image has a position.
+
+    It is diagonal, at the origin, and of steps of 1 mm or of an image that is not at the origin.
+    """
+    steps = np.abs(affine[:3, :3])
+    bare = not affine[:3, 3].any() and np.count_nonzero(steps) == np.count_nonzero(steps.diagonal())
+    return bare and (bool((steps.diagonal() == 1).all()) or bool(image[:3, 3].any()))
 
 
 def stored_order(data: NDArray[Any], axis: int) -> NDArray[Any]:

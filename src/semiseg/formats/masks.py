@@ -112,11 +112,12 @@ def check_size(header: Header, shape: Sequence[int], path: Path) -> None:
         )
 
 
-def colours_of(paths: Sequence[Path]) -> tuple[int, ...] | None:
+def colours_of(paths: Sequence[Path], palettes: bool = False) -> tuple[int, ...] | None:
     """The colours (0xRRGGBB) of all masks, sorted; None if every mask is grey.
 
-    Palettes do not count as colours, because their indices are class codes. JPEG masks are skipped,
-    because their colours are not exact. Pixels are read only if a header indicates colours.
+    Palettes count as colours only with ``palettes``; otherwise their indices are class codes. JPEG
+    masks are skipped, because their colours are not exact. Pixels are read only if a header indicates
+    colours.
 
     Raises:
         UserError: for a mask with more than 64 colours.
@@ -126,7 +127,12 @@ def colours_of(paths: Sequence[Path]) -> tuple[int, ...] | None:
         with contextlib.suppress(UserError):  # raised again when the mask is read
             headers[path] = read_header(path)
     exact = [path for path, header in headers.items() if not header.lossy and header.pages == 1]
-    promising = [path for path in exact if headers[path].coloured and headers[path].tiff is None]
+    promising = [
+        path
+        for path in exact
+        if headers[path].tiff is None
+        and (headers[path].coloured or (palettes and headers[path].palette))
+    ]
     if not any(_is_coloured(picture) for path in promising if (picture := _readable(path))):
         return None
     found: set[int] = set()

@@ -10,6 +10,7 @@ from semiseg.errors import UserError
 from semiseg.preparation.records import Record, read_left_out, read_records
 from semiseg.preparation.scanning import Plan
 from semiseg.preparation.sources import unchanged
+from semiseg.preparation.splitting import settled
 from semiseg.preparation.store import arrays_fit
 from semiseg.text import joined, plural
 
@@ -149,6 +150,6 @@ def difference(before: Before, same: dict[str, Record], plan: Plan) -> str | Non
     patients = {case.identifier: case.patient for case in before.manifest.cases}
     if any(patients[case.identifier] != case.patient for case in scan.cases):
         return "it was made with other patients"
-    if before.manifest.split != plan.split:
+    if before.manifest.split != settled(plan, same)[0]:
         return "it was made with another split"
     return None

@@ -58,7 +58,8 @@ def _flat(manifest: Manifest) -> bool:
 def _spacing(manifest: Manifest) -> str:
     spacings = [case.spacing for case in manifest.cases if case.spacing is not None]
     if not spacings:
-        return "none in these files, so distances are in voxels (--spacing sets it)"
+        unit = "pixels" if _flat(manifest) else "voxels"
+        return f"none in these files, so distances are in {unit} (--spacing sets it)"
     axes = " x ".join(_range([spacing[axis] for spacing in spacings]) for axis in range(3))
     missing = len(manifest.cases) - len(spacings)
     return f"{axes} mm (slice x row x column)" + (f", none in {missing:,} files" if missing else "")

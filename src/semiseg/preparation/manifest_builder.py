@@ -15,7 +15,8 @@ from semiseg.formats.nifti import orientation
 from semiseg.formats.remarks import SENTENCES, STORED_POLARITY, notes_on_files
 from semiseg.preparation.auto_config import decide, decide_intensity
 from semiseg.preparation.label_agreement import check_agreement
-from semiseg.preparation.records import Record
+from semiseg.preparation.label_maps import SIDE, all_alike
+from semiseg.preparation.records import Record, unpacked
 from semiseg.text import plural
 
 
@@ -206,6 +207,12 @@ class ManifestBuilder:
         if len(axes) > 1:
             listed = ", ".join(f"axis {axis} in {n}" for axis, n in sorted(axes.items()))
             notes.append(f"the slice axis differs between files: {listed}.")
+        maps = [unpacked(record.label_map) for record in self.records if record.label_map]
+        if all_alike([one.reshape(SIDE, SIDE) for one in maps]):
+            notes.append(
+                f"the labels of all {len(maps):,} labelled images mark the same region, as fields of view "
+                "do, not structures: check that they are the right files (--labels FOLDER chooses others)."
+            )
         outside = {case.patient for case in self.cases}.difference(*(split.part(p) for p in PARTS))
         if outside:
             notes.append(

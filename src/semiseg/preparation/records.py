@@ -5,6 +5,7 @@ With the records of an interrupted or earlier preparation, cases need not be rea
 of a killed process are ignored.
 """
 
+import base64
 import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semiseg.data.fingerprint import CaseMeasures, measures_of
@@ -22,10 +24,12 @@ from semiseg.datasets.base import SourceCase
 from semiseg.datasets.naming import slices_without_labels
 from semiseg.errors import UserError
 from semiseg.files import atomic_write, is_special
+from semiseg.preparation.label_maps import label_map
+from semiseg.preparation.near_duplicates import PICTURE, VOLUME, Fingerprint
 from semiseg.preparation.sources import SourceFile
 from semiseg.text import listed
 
-FORMAT = 4  # of the records and their measures: cases of other formats are read again
+FORMAT = 5  # of the records and their measures: cases of other formats are read again
 NAME = "records.jsonl"
 
 
@@ -42,6 +46,10 @@ class Record(BaseModel):
         unlabelled_slices: slices whose label is completely ignored.
         unnamed: codes of the source's label without a class.
         remarks: as in `Volume`.
+        signature: the small version of the image (`semiseg.preparation.near_duplicates`), float16 in
+            base64.
+        label_map: the small map of the label (`semiseg.preparation.label_maps`), float16 in base64;
+            empty if unlabelled.
         spacing, affine, slice_axis: as in `Volume`.
     """
 
@@ -56,6 +64,8 @@ class Record(BaseModel):
     unlabelled_slices: tuple[int, ...] = ()
     unnamed: tuple[int, ...] = ()
     remarks: dict[str, str] = {}
+    signature: str = ""
+    label_map: str = ""
     spacing: tuple[Step, Step, Step] | None = None
     affine: tuple[Row, Row, Row, Row] | None = None
     slice_axis: int = 0
@@ -139,10 +149,28 @@ def measure(
         unlabelled_slices=() if volume.label is None else slices_without_labels(volume.label),
         unnamed=unnamed,
         remarks=dict(volume.remarks),
+        signature=_packed(_signature(volume.image)),
+        label_map="" if volume.label is None else _packed(label_map(volume.label)),
         spacing=volume.spacing,
         affine=None if affine is None else tuple(tuple(row) for row in affine.tolist()),
         slice_axis=volume.slice_axis,
     )
+
+
+def _signature(image: NDArray[np.generic]) -> NDArray[np.float32]:
+    fingerprint = Fingerprint(PICTURE if len(image) == 1 else VOLUME)
+    for plane in image:
+        fingerprint.add(plane)
+    return fingerprint.signature()
+
+
+def _packed(values: NDArray[np.float32]) -> str:
+    return base64.b64encode(values.astype(np.float16).tobytes()).decode()
+
+
+def unpacked(text: str) -> NDArray[np.float32]:
+    """The values of a `Record`'s signature or map."""
+    return np.frombuffer(base64.b64decode(text), np.float16).astype(np.float32)
 
 
 def first_line(options: Mapping[str, Any]) -> str:

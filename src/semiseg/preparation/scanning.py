@@ -17,13 +17,15 @@ from semiseg.datasets import find_layout
 from semiseg.datasets.base import Layout, Naming, Options, Scan, folder_of
 from semiseg.datasets.checks import check_cases
 from semiseg.datasets.naming import read_naming
-from semiseg.datasets.pairing import special_files
+from semiseg.datasets.source_files import special_files
 from semiseg.errors import UserError
 from semiseg.formats import is_picture
 from semiseg.formats.stack import check_uneven
 from semiseg.preparation.auto_config import parse_intensity
 from semiseg.preparation.records import LeftOut
 from semiseg.text import listed, plural
+
+FOLDERS = ("volumes", "pictures")  # layouts of any folders of images and labels
 
 Parts = tuple[float, float, float]
 
@@ -56,6 +58,9 @@ class Request:
     reader: str | None = None
     uneven_slices: str = "refuse"
     skip_bad: bool = False
+    labels: str | None = None
+    class_by_folder: bool = False
+    trust_grid: str | None = None
 
     def __post_init__(self) -> None:
         """Check the values that do not depend on the source."""
@@ -65,6 +70,10 @@ class Request:
         if self.empty_slices not in ("background", "unlabelled"):
             raise UserError(f"--empty-slices {self.empty_slices}: use background or unlabelled.")
         check_uneven(self.uneven_slices)
+        if self.trust_grid not in (None, "image"):
+            raise UserError(
+                f"--trust-grid {self.trust_grid}: the only grid that can be trusted is image."
+            )
         self.options  # noqa: B018 - raises for invalid classes
 
     @functools.cached_property
@@ -75,7 +84,7 @@ class Request:
         return Options(
             names, self.patient_pattern, self.spacing, self.max_side, self.all_frames,
             dataclasses.replace(naming, empty_is_unlabelled=empty), self.reader,
-            check_uneven(self.uneven_slices),
+            check_uneven(self.uneven_slices), self.labels, self.class_by_folder, self.trust_grid,
         )  # fmt: skip
 
 
@@ -93,6 +102,8 @@ class Plan:
         why: reason for the intensity scaling.
         skip_bad: leave out cases that cannot be read, instead of refusing the source.
         left_out: the cases that were left out, which ``scan`` does not contain.
+        drawn: fractions and seed of a drawn split, which may change when the images are read
+            (`semiseg.preparation.splitting`); None if the split is given.
     """
 
     source: Path
@@ -104,6 +115,7 @@ class Plan:
     why: str
     skip_bad: bool = False
     left_out: tuple[LeftOut, ...] = ()
+    drawn: tuple[Parts, int] | None = None
 
     def without(self, left_out: Collection[LeftOut]) -> "Plan":
         """The plan without cases that cannot be read, and without patients who have no others.
@@ -175,20 +187,24 @@ def scan_source(source: Path, request: Request) -> Plan:
     """
     layout, evidence = find_layout(source, request.layout)
     options = request.options
-    scan = layout.scan(source, options)
     _check_layout(layout, options)
+    scan = layout.scan(source, options)
     why = f"usual for {_kind(scan, layout)}"
     if request.intensity is not None:
         intensity = parse_intensity(request.intensity)
         scan = dataclasses.replace(scan, intensity=intensity, by_data=False)
         why = "asked for by --intensity"
     check_cases(scan, source)
-    _check_naming(scan, options.naming)
+    _check_naming(scan, options.naming, options.trust_grid)
     if options.naming.codes is not None:
         scan = dataclasses.replace(scan, classes=options.classes, codes=options.naming.codes)
     split = _split(scan, request)
     scan = dataclasses.replace(scan, notes=(*scan.notes, *_notes_on_special(source)))
-    return Plan(source, layout.name, evidence, scan, options, split, why, request.skip_bad)
+    given = request.split is not None or scan.split is not None
+    drawn = None if given else (request.parts or scan.parts, request.seed)
+    return Plan(
+        source, layout.name, evidence, scan, options, split, why, request.skip_bad, drawn=drawn
+    )
 
 
 def _notes_on_special(source: Path) -> list[str]:
@@ -201,19 +217,32 @@ def _notes_on_special(source: Path) -> list[str]:
 
 
 def _check_layout(layout: Layout, options: Options) -> None:
-    """Check that options for DICOM are given for DICOM only."""
-    given = [name for name, default in SPECIAL.items() if getattr(options, name) != default]
-    if given and layout.name != "dicom":
+    """Check that the options for folders or for DICOM apply to the layout."""
+    for name, given in (("labels", options.labels), ("class-by-folder", options.class_by_folder)):
+        if given and layout.name not in FOLDERS:
+            raise UserError(
+                f"--{name} does not apply to the layout '{layout.name}', which says where labels are: leave "
+                f"it out, or add --layout {' or --layout '.join(FOLDERS)}."
+            )
+    if options.trust_grid and layout.name == "dicom":
         raise UserError(
-            f"--{given[0].replace('_', '-')} is for DICOM, but this is the layout '{layout.name}': omit "
+            "--trust-grid does not apply to DICOM, because a label without a position may be mirrored: "
+            "convert the series and its label to NIfTI together."
+        )
+    special = [name for name, default in SPECIAL.items() if getattr(options, name) != default]
+    if special and layout.name != "dicom":
+        raise UserError(
+            f"--{special[0].replace('_', '-')} is for DICOM, but this is the layout '{layout.name}': omit "
             "it."
         )
 
 
-def _check_naming(scan: Scan, naming: Naming) -> None:
+def _check_naming(scan: Scan, naming: Naming, trust_grid: str | None) -> None:
     """Check that the options for labels apply to the kind of the source."""
     if naming.empty_is_unlabelled and scan.kind == "pictures":
         raise UserError("--empty-slices is for volumes: leave out the masks of pictures instead.")
+    if trust_grid and scan.kind == "pictures":
+        raise UserError("--trust-grid is for volumes, since pictures have no position: omit it.")
     if naming.colours is not None and not is_picture(Path(scan.cases[0].source)):
         raise UserError("--classes '#...': colours are only for masks of pictures: give codes.")
 

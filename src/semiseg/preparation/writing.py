@@ -11,6 +11,7 @@ from semiseg.preparation.manifest_builder import ManifestBuilder
 from semiseg.preparation.reading import read_cases
 from semiseg.preparation.records import Record
 from semiseg.preparation.scanning import Plan
+from semiseg.preparation.splitting import settled
 from semiseg.preparation.store import DataWriter
 from semiseg.text import plural
 
@@ -24,7 +25,7 @@ def check_set(plan: Plan, out: Path, jobs: int, console: Console) -> Manifest:
     builder = _builder(plan)
     plan = plan.without(read_cases(plan, builder, None, {}, jobs, console))
     builder.scan = plan.scan
-    manifest = builder.manifest(plan.layout, plan.split)
+    manifest = _manifest(builder, plan)
     describe(manifest, builder.voxels, console)
     console.info(f"Dry run: every image was read and checked; {out} was not written.")
     return manifest
@@ -56,7 +57,7 @@ def write_set(
         try:
             plan = plan.without(read_cases(plan, builder, writer, kept, jobs, console))
             builder.scan = plan.scan
-            manifest = builder.manifest(plan.layout, plan.split)
+            manifest = _manifest(builder, plan)
             size = writer.finish(manifest, plan.left_out)
         except BaseException as error:
             if writer.keeps(error):
@@ -68,6 +69,13 @@ def write_set(
     describe(manifest, builder.voxels, console)
     console.info(f"Written to {out} ({size / 1e6:,.1f} MB).")
     return manifest
+
+
+def _manifest(builder: ManifestBuilder, plan: Plan) -> Manifest:
+    """The manifest with the split that the images decide."""
+    split, notes = settled(plan, {record.identifier: record for record in builder.records})
+    manifest = builder.manifest(plan.layout, split)
+    return manifest.model_copy(update={"notes": (*manifest.notes, *notes)})
 
 
 def _builder(plan: Plan) -> ManifestBuilder:

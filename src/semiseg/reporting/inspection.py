@@ -30,7 +30,8 @@ def task_facts(manifest: Manifest) -> list[tuple[str, str]]:
         spacing = " x ".join(f"{step:g}" for step in task.spacing)
         facts.append(("Median spacing", f"{spacing} mm (slice x row x column)"))
     else:
-        facts.append(("Median spacing", "none in these files, so distances are in voxels"))
+        unit = "pixels" if task.kind == "pictures" else "voxels"
+        facts.append(("Median spacing", f"none in these files, so distances are in {unit}"))
     decided = [(f"Chosen: {d.option}", f"{d.value} ({d.reason})") for d in manifest.decisions]
     return [*facts, ("Split", manifest.split.origin or "as prepared"), *decided]
 

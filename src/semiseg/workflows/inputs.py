@@ -6,7 +6,8 @@ from pathlib import Path
 
 from semiseg.data.task import Task
 from semiseg.data.volume import Volume
-from semiseg.datasets.pairing import CHANNEL, IMAGES, role_of
+from semiseg.datasets.brats import case_of, channel_files
+from semiseg.datasets.roles import CHANNEL, IMAGES, role_of
 from semiseg.errors import UserError
 from semiseg.files import cannot_enter
 from semiseg.formats import DICOM, format_of, is_image, is_volume, stem_of, suffixes_of
@@ -45,7 +46,8 @@ class Input:
         if self.series is not None:
             return self.series.name
         if len(self.paths) > 1:
-            return CHANNEL.sub("", stem_of(self.paths[0]))
+            stem = stem_of(self.paths[0])
+            return CHANNEL.sub("", stem) if CHANNEL.search(stem) else case_of(stem)
         return _folder_stem(self.paths[0]) or _bare_stem(self.paths[0])
 
     @property
@@ -196,6 +198,8 @@ def as_inputs(found: Sequence[Entry], task: Task) -> list[Input]:
 def _channels(path: Path, count: int) -> tuple[Path, ...]:
     """The files of all channels of the image to which ``path`` belongs, or only ``path``."""
     stem = stem_of(path)
+    if len(channels := channel_files(path)) == count:
+        return channels
     if count == 1 or not is_volume(path) or not CHANNEL.search(stem):
         return (path,)
     names = (f"{CHANNEL.sub('', stem)}_{number:04d}" for number in range(count))

@@ -39,6 +39,7 @@ def inspect(
     patient_pattern: str | None = None,
     reader: str | None = None,
     uneven_slices: str = "refuse",
+    labels: str | None = None,
     json: bool = False,
     overwrite: bool = False,
     console: Console | None = None,
@@ -55,6 +56,7 @@ def inspect(
         patient_pattern: patients of a folder of images, see `prepare`.
         reader: reader of DICOM-SEG in a folder of images, see `prepare`.
         uneven_slices: uneven DICOM series in a folder of images, see `prepare`.
+        labels: labels of a folder of images, see `prepare`.
         json: print only JSON.
         overwrite: replace an inspection at ``out``.
         console: prints messages and progress.
@@ -75,6 +77,7 @@ def inspect(
     remove_stale()
     given = {
         "layout": layout, "classes": classes, "patient_pattern": patient_pattern, "reader": reader,
+        "labels": labels,
         "uneven_slices": None if uneven_slices == "refuse" else uneven_slices,
     }  # fmt: skip
     lock = contextlib.nullcontext() if target is None else locked(target, "inspecting")

@@ -37,6 +37,9 @@ class ReadOptions(TypedDict, total=False):
     reader: str | None
     uneven_slices: str
     skip_bad: bool
+    labels: str | None
+    class_by_folder: bool
+    trust_grid: str | None
 
 
 def prepare(
@@ -59,6 +62,9 @@ def prepare(
     reader: str | None = None,
     uneven_slices: str = "refuse",
     skip_bad: bool = False,
+    labels: str | None = None,
+    class_by_folder: bool = False,
+    trust_grid: str | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
     console: Console | None = None,
@@ -97,6 +103,11 @@ def prepare(
             slices are at uneven distances.
         skip_bad: leave out images that cannot be read, or whose label cannot be, and say so. Otherwise
             all of them are named in one error.
+        labels: the folder of the labels (a path below the source, or a name at any depth), or the ending
+            of their names; default: recognised by the names of folders and files.
+        class_by_folder: the folder of an image, such as 'malignant', is the class of its mask.
+        trust_grid: 'image': labels of the shape of their image are on its grid, whatever their headers
+            say; default: another grid is refused.
         overwrite: replace a prepared data set at ``out`` when the new one is complete. Cases that did
             not change are not read again.
         dry_run: read and check everything and print the result, but write nothing.
@@ -115,7 +126,8 @@ def prepare(
         layout=layout, classes=classes, patient_pattern=patient_pattern, spacing=spacing, split=split,
         parts=parts, seed=seed, max_side=max_side, intensity=intensity, all_frames=all_frames,
         ignore_value=ignore_value, empty_slices=empty_slices,
-        reader=reader, uneven_slices=uneven_slices, skip_bad=skip_bad,
+        reader=reader, uneven_slices=uneven_slices, skip_bad=skip_bad, labels=labels,
+        class_by_folder=class_by_folder, trust_grid=trust_grid,
     )  # fmt: skip
     check_source(source, layout)
     check_output(out, source)

@@ -6,6 +6,7 @@ import numpy as np
 
 from semiseg.evaluation.inspection.findings import Finding, strange
 from semiseg.evaluation.inspection.measure import CaseFacts
+from semiseg.preparation.label_maps import all_alike
 from semiseg.text import listed, plural
 
 FEWEST = 5  # with fewer cases there are no outliers
@@ -27,6 +28,7 @@ def labels(facts: Sequence[CaseFacts], classes: Sequence[str]) -> list[Finding]:
         item for item in cases if item.labelled_share == 1
     ]  # in partial labels a missing class is no finding
     return [
+        *_all_alike(cases),
         *_empty(whole),
         *_in_no_label(cases, classes),
         *(found for code in range(1, len(classes)) for found in _of_class(whole, code, classes)),
@@ -38,6 +40,16 @@ def labels(facts: Sequence[CaseFacts], classes: Sequence[str]) -> list[Finding]:
 
 def _names(cases: Sequence[CaseFacts]) -> tuple[str, ...]:
     return tuple(item.name for item in cases)
+
+
+def _all_alike(cases: Sequence[CaseFacts]) -> list[Finding]:
+    if not all_alike([item.label_map for item in cases if item.label_map is not None]):
+        return []
+    sentence = (
+        f"All {len(cases):,} labels mark the same region, as fields of view do, not structures: check that "
+        "they are the right files, and choose others with --labels FOLDER."
+    )
+    return [Finding("labels-all-alike", "serious", sentence, _names(cases))]
 
 
 def _empty(cases: Sequence[CaseFacts]) -> list[Finding]:

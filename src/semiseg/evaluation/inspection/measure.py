@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from semiseg.data.manifest import Case
 from semiseg.evaluation.resize_upper_bound import resize_upper_bound
 from semiseg.formats.grid import steps_of_case, voxel_volume
+from semiseg.preparation.label_maps import label_map
 from semiseg.preparation.near_duplicates import Fingerprint, Shape
 
 PERCENTILES = np.linspace(0, 100, 201)  # percentiles stored for each image
 LOW, MIDDLE, HIGH = 1, 100, 199  # positions of 0.5, 50 and 99.5 percent in PERCENTILES
 MOST_SAMPLED = 150_000  # values of an image on a regular grid, for percentiles
-DARK = 0.02  # of the range of intensities: darker pixels are the empty border
-LEAST_RIM = 0.05  # smallest fraction of dark pixels to detect an empty border
+FLAT = 0.01  # of the range of intensities, by which the empty rim of an image may vary
+LEAST_RIM = 0.05  # smallest fraction of such pixels in a slice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,7 @@ class CaseFacts:
         labelled_share: fraction of the image whose label is a class, not ignored.
         covered: fraction of the pixels that are not ignored that the structures cover.
         outside: fraction of the structures on the empty border of the image.
+        label_map: see `semiseg.preparation.label_maps`; None for an unlabelled case.
     """
 
     case: Case
@@ -72,6 +74,7 @@ class CaseFacts:
     labelled_share: float = 1.0
     covered: float = 0.0
     outside: float = 0.0
+    label_map: NDArray[np.float32] | None = None
 
     @property
     def name(self) -> str:
@@ -139,7 +142,8 @@ def measure(
         borders=sum(bool(marked[border].any()) for border in _BORDERS),
         labelled_share=float(known.mean()),
         covered=float(marked.sum() / max(int(known.sum()), 1)),
-        outside=_outside(image, marked, values, facts),
+        outside=_outside(image, marked, facts),
+        label_map=label_map(np.where(marked, label, 0).astype(np.uint8)),
     )
 
 
@@ -203,20 +207,34 @@ def _in_world(centre: Sequence[float], case: Case) -> tuple[float, float, float]
     return x, y, z
 
 
-def _outside(
-    image: NDArray[np.generic],
-    marked: NDArray[np.bool_],
-    values: NDArray[np.float32],
-    facts: CaseFacts,
-) -> float:
+def _outside(image: NDArray[np.generic], marked: NDArray[np.bool_], facts: CaseFacts) -> float:
     """Return the fraction of the foreground that is on the empty border of the image."""
-    low = facts.extremes[0]
-    dark = low + DARK * (float(facts.percentiles[HIGH]) - low)
     total = int(marked.sum())
-    if not total or float((values <= dark).mean()) < LEAST_RIM:
-        return 0.0
+    tolerance = FLAT * (float(facts.percentiles[HIGH]) - facts.extremes[0])
     count = 0
     for plane, mask in zip(image, marked, strict=True):
         if mask.any():
-            count += int((np.asarray(plane).max(axis=0)[mask] <= dark).sum())
-    return count / total
+            count += int((mask & empty_rim(np.asarray(plane).max(axis=0), tolerance)).sum())
+    return count / max(total, 1)
+
+
+def empty_rim(grey: NDArray[np.generic], tolerance: float) -> NDArray[np.bool_]:
+    """Return where a slice [H, W] is empty: a constant, darkest value in regions that touch its border.
+
+    Args:
+        grey: intensities.
+        tolerance: by which values of the region may differ, as JPEG does.
+    """
+    from scipy import ndimage
+
+    edge = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
+    values, counts = np.unique(edge, return_counts=True)
+    usual = values[counts.argmax()]
+    if float(usual) - float(grey.min()) > tolerance:  # brighter than other pixels: no empty rim
+        return np.zeros(grey.shape, bool)
+    flat = np.abs(grey.astype(np.float64) - float(usual)) <= tolerance
+    if float(flat.mean()) < LEAST_RIM:
+        return flat & False
+    found, _ = ndimage.label(flat)
+    at_border = np.unique(np.concatenate([found[0], found[-1], found[:, 0], found[:, -1]]))
+    return np.isin(found, at_border[at_border > 0])

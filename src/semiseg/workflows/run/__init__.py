@@ -108,7 +108,8 @@ def run(
         begun: ``time.monotonic()`` when ``seconds`` began; default: now.
         console: prints messages and progress.
         reading: options of `prepare`: layout, classes, patient_pattern, spacing, split, parts, max_side,
-            intensity, all_frames, ignore_value, empty_slices, reader, uneven_slices, skip_bad.
+            intensity, all_frames, ignore_value, empty_slices, reader, uneven_slices, skip_bad, labels,
+            class_by_folder, trust_grid.
 
     Returns:
         The result; None for a dry run.

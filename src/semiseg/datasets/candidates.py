@@ -1,0 +1,169 @@
+"""Folders that may hold the labels of a source: the one that ``--labels`` names, or all that look so."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from semiseg.datasets.content import content_of
+from semiseg.datasets.matching import Match
+from semiseg.datasets.roles import (
+    IMAGES,
+    LABELS,
+    PART_NAMES,
+    PlacedFile,
+    composed,
+    role_of,
+    tokens_of,
+    without_words,
+)
+from semiseg.errors import UserError
+from semiseg.text import listed
+
+MOST_FOLDERS = 8  # more folders are those of cases or patients
+DERIVED = {"pred", "preds", "prediction", "predictions", "predicted", "output", "outputs", "out",
+           "result", "results", "overlay", "overlays", "preview", "previews", "thumbnail", "thumbnails",
+           "vis", "visualisation", "visualization", "pseudo", "probabilities"}  # fmt: skip
+
+
+def chosen_labels(
+    folder: Path, files: Sequence[PlacedFile], labels: str
+) -> tuple[list[PlacedFile], list[PlacedFile], list[Path]]:
+    """Images, labels and other files, if the user names the labels.
+
+    Args:
+        folder: the source.
+        files: its files.
+        labels: a folder below the source (its path, or its name at any depth), or the ending of the
+            names of labels.
+
+    Raises:
+        UserError: if neither exists.
+    """
+    wanted = tuple(composed(part) for part in labels.replace("\\", "/").strip("/").split("/"))
+    own, rest = [], []
+    for file in files:
+        parts = tuple(composed(part) for part in file.path.relative_to(folder).parts[:-1])
+        place = _without(parts, wanted)
+        if place is None:
+            rest.append(file)
+        else:
+            plain = (part for part in place if role_of(part) == (None, None))
+            own.append(dataclasses.replace(file, role="label", place=(file.part or "", *plain)))
+    if own:
+        named = any(file.role == "image" for file in rest)
+        images = [f for f in rest if f.role == "image" or not (named or f.role == "label")]
+        kept = set(images)
+        return images, own, [file.path for file in rest if file not in kept]
+    ending = composed(labels).lower()
+    own = [f for f in files if f.word.endswith(ending) and len(f.word) > len(ending)]
+    if not own:
+        folders = {str(f.path.relative_to(folder).parent) for f in files} - {"."}
+        raise UserError(
+            f"--labels {labels}: {folder} has no such folder, and no name of a file ends like this: use "
+            f"one of its folders ({listed(sorted(folders)) or 'none'})."
+        )
+    taken = set(own)
+    others = [file for file in files if file not in taken]
+    stems = {file.stem for file in others}
+    images, ignored = [], []
+    for file in others:
+        begins = {file.stem[:end] for end, sign in enumerate(file.stem) if sign in "_-. "}
+        derived = bool(begins & stems) and content_of([file.path]).masks
+        (ignored.append(file.path) if derived else images.append(file))
+    return images, [dataclasses.replace(file, role="label") for file in own], ignored
+
+
+def _without(parts: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[str, ...] | None:
+    """``parts`` without the consecutive parts ``wanted``; None if they do not occur."""
+    for start in range(len(parts) - len(wanted) + 1):
+        if parts[start : start + len(wanted)] == wanted:
+            return (*parts[:start], *parts[start + len(wanted) :])
+    return None
+
+
+def mask_folders(
+    files: Sequence[PlacedFile], known: Sequence[PlacedFile] = ()
+) -> dict[str, list[PlacedFile]]:
+    """Folders without a role whose files have the names of other files and look like masks.
+
+    Folders of predictions, overlays and the like do not count.
+
+    Args:
+        files: all files.
+        known: the files whose names count; default: those outside of the folder.
+    """
+    groups: dict[str, list[PlacedFile]] = {}
+    for file in files:
+        if file.role is None and file.folder:
+            groups.setdefault(file.folder, []).append(file)
+    if len(groups) > MOST_FOLDERS:
+        return {}
+    found = {}
+    for name, own in groups.items():
+        if set(tokens_of(name)) & DERIVED:
+            continue
+        members = set(own)
+        others = {_key(file) for file in known or files if file not in members}
+        if 2 * sum(_key(file) in others for file in own) < len(own):
+            continue
+        if content_of([file.path for file in own]).masks:
+            found[name] = own
+    return found
+
+
+def _key(file: PlacedFile) -> str:
+    return without_words(file.stem, IMAGES | LABELS | PART_NAMES.keys(), numbers=False) or file.word
+
+
+def check_one_folder(
+    folder: Path, matches: Sequence[Match], others: Mapping[str, Sequence[PlacedFile]]
+) -> None:
+    """Check that the labels of an image are in one folder.
+
+    Args:
+        folder: the source.
+        matches: labels with their images.
+        others: see `mask_folders`.
+
+    Raises:
+        UserError: if several folders may hold the labels.
+    """
+    of_folder: dict[str, list[Path]] = {}
+    of_image: dict[Path, set[str]] = {}
+    for match in matches:
+        name = _folder_of(folder, match.label)
+        of_folder.setdefault(name, []).append(match.label.path)
+        if not match.word or match.word.isdecimal():
+            of_image.setdefault(match.image.path, set()).add(name)
+    competing = {name for names in of_image.values() if len(names) > 1 for name in names}
+    if others and not competing:
+        competing = set(of_folder)
+    files = {name: of_folder[name] for name in sorted(competing)}
+    files |= {name: [file.path for file in own] for name, own in others.items()}
+    if len(files) < 2:
+        return
+    held = {name: content_of(paths) for name, paths in files.items()}
+    likely = next((n for n, c in held.items() if c.masks and "the same" not in c.words), "FOLDER")
+    raise UserError(
+        f"{folder} has several folders that may hold the labels: "
+        f"{'; '.join(f'{name} ({content.words})' for name, content in held.items())}: choose one with "
+        f"--labels, for example --labels {_quoted(likely)}."
+    )
+
+
+def suggestion(files: Sequence[PlacedFile]) -> str:
+    """The ``--labels`` that may be meant, as the end of an error; empty if nothing looks like a mask."""
+    found = mask_folders(files)
+    name = next(iter(found), "")
+    return f" (the files of {name} look like masks: --labels {_quoted(name)})" if name else ""
+
+
+def _folder_of(folder: Path, label: PlacedFile) -> str:
+    """The name of the folder that holds the labels: the innermost with that role."""
+    parts = label.path.relative_to(folder).parts[:-1]
+    named = [part for part in parts if role_of(part)[0] == "label"]
+    return named[-1] if named else (parts[-1] if parts else ".")
+
+
+def _quoted(name: str) -> str:
+    return f"'{name}'" if " " in name else name

@@ -1,0 +1,81 @@
+"""Patients in the names of images."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from semiseg.datasets.base import ENDINGS, patient_of
+from semiseg.datasets.pairs import Pair
+
+BIDS = re.compile(r"^(sub-[A-Za-z0-9]+)(?:_|$)")
+# What may follow the patient, if several images share what is before it.
+WEAK = re.compile(
+    r"[_\-. ](?:(?:t|tp|v|m|fu|timepoint|week|wk|month|day|year|scan|exam|study|visit|session|ses|run|date)"
+    r"[_\-]?\d+|baseline|bl|follow[_\-]?up[_\-]?\d*|fu|pre|post|prior|current|before|after|left|right|l|r"
+    r"|od|os|(?:19|20)\d{6}|(?:19|20)\d\d-\d\d-\d\d|t1w?|t2w?|flair|pd|dwi|adc|ct|mr|mri|pet)$",
+    re.IGNORECASE,
+)
+SIDE = re.compile(r"(?<=\d)[LR]$")  # 01L and 01R
+NUMBER = re.compile(r"^(.*\d.*)[_\-. ][A-Za-z]{0,3}\d+$")
+FEWEST_FOLDERS = 5  # with fewer, folders are rather classes or sites than patients
+
+
+def patients_of(pairs: Sequence[Pair], pattern: str | None, pictures: bool = False) -> list[str]:
+    """The patient of every image.
+
+    With a ``pattern``, see `patient_of`. Otherwise, in this order: the subject of a name of BIDS; the
+    folder, if images in several folders have equal names; the name without endings such as ``_frame01``
+    (pictures: if several share it); the name without endings such as ``_baseline``, ``_t1``, ``_left``, if
+    several images share it and not all of them are then one patient; the name.
+
+    Raises:
+        UserError: as in `patient_of`.
+    """
+    names = [pair.identifier for pair in pairs]
+    if pattern is not None:
+        return [patient_of(name, pattern) for name in names]
+    subjects = [BIDS.match(name) for name in names]
+    if all(subjects):
+        return [subject[1] for subject in subjects if subject]
+    folders = {pair.prefix for pair in pairs}
+    if "" not in folders and len(folders) >= FEWEST_FOLDERS:
+        return [pair.prefix for pair in pairs]
+    strict = [patient_of(name, None) for name in names]
+    if pictures:
+        shared = _shared(strict)
+        strict = [stem if stem in shared else n for stem, n in zip(strict, names, strict=True)]
+    loose = [_without_endings(name) for name in names]
+    if len(set(loose)) < 2:
+        return strict
+    shared = _shared(loose)
+    return [stem if stem in shared else own for stem, own in zip(loose, strict, strict=True)]
+
+
+def shared_stems(names: Iterable[str]) -> dict[str, list[str]]:
+    """Names that look like slices of one patient (``p1_1``, ``p1_2``), by what they share.
+
+    Empty if nothing indicates that: one stem for all names, or shared stems for fewer than half of them.
+    """
+    groups: dict[str, list[str]] = {}
+    distinct = sorted(set(names))
+    for name in distinct:
+        found = NUMBER.match(name)
+        groups.setdefault(found[1] if found else name, []).append(name)
+    several = {stem: own for stem, own in groups.items() if len(own) > 1}
+    if len(groups) < 2 or sum(map(len, several.values())) < len(distinct) / 2:
+        return {}
+    return several
+
+
+def _shared(stems: Sequence[str]) -> set[str]:
+    """Stems that occur more than once."""
+    seen: set[str] = set()
+    return {stem for stem in stems if stem in seen or seen.add(stem)}  # type: ignore[func-returns-value]
+
+
+def _without_endings(name: str) -> str:
+    """``name`` without all endings."""
+    while True:
+        shorter = SIDE.sub("", WEAK.sub("", ENDINGS.sub("", name)))
+        if shorter == name or not shorter:
+            return name
+        name = shorter

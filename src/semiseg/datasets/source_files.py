@@ -1,0 +1,37 @@
+"""Listing of the files of a source."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from semiseg.files import is_special, walk_files
+
+OfKind = Callable[[Path], bool]
+"""Whether a file is of a certain kind, such as `semiseg.formats.is_volume`."""
+
+
+def files_of(folder: Path, of_kind: OfKind) -> list[Path]:
+    """Files below ``folder`` for which ``of_kind`` is true, sorted, without hidden ones."""
+    return list(_walk(folder, of_kind))
+
+
+def any_of(folder: Path, of_kind: OfKind) -> Path | None:
+    """The first file of :func:`files_of`, without listing the others."""
+    return next(_walk(folder, of_kind), None)
+
+
+def special_files(folder: Path) -> list[Path]:
+    """Pipes, sockets and devices below ``folder``, sorted; links to them too."""
+    found = []
+    for root, _, names in os.walk(folder):
+        found += [path for name in names if is_special(path := Path(root, name))]
+    return sorted(found)
+
+
+def _walk(folder: Path, of_kind: OfKind) -> Iterator[Path]:
+    """The files of :func:`semiseg.files.walk_files` that are of a kind.
+
+    Raises:
+        UserError: for a folder that cannot be read, or a link to a folder outside the source.
+    """
+    return (path for path in walk_files(folder) if of_kind(Path(path.name)))

@@ -1,0 +1,173 @@
+"""Which folder holds the labels, and layouts of names that differ between images and labels."""
+
+import re
+import unicodedata
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+import mask_replicas
+from semiseg.console import Quiet
+from semiseg.datasets import detect
+from semiseg.datasets.base import Options, Scan
+from semiseg.errors import UserError
+from semiseg.workflows.prepare import prepare
+
+MASK = np.zeros((24, 24), bool)
+MASK[4:12, 6:15] = True
+
+
+def picture(path: Path, seed: int) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (24, 24, 3)).astype(np.uint8)
+    mask_replicas.save_picture(path, pixels)
+
+
+def scan(folder: Path, **options: object) -> Scan:
+    return detect(folder)[0].scan(folder, Options(**options))  # type: ignore[arg-type]
+
+
+def found(result: Scan) -> dict[str, bool]:
+    return {case.identifier: case.has_label for case in result.cases}
+
+
+def test_none_of_two_folders_is_taken_silently(tmp_path: Path) -> None:
+    mask_replicas.vessels(tmp_path, 3, 1)
+    with pytest.raises(UserError) as raised:
+        scan(tmp_path)
+    words = str(raised.value)
+    assert re.search(
+        r"1st_manual \(4 files, \d+% marked\); mask \(4 files, \d+% marked, the same", words
+    )
+    assert words.endswith("for example --labels 1st_manual.")
+    result = scan(tmp_path, labels="1st_manual")
+    assert found(result) == dict.fromkeys(
+        ("04_test", "01_training", "02_training", "03_training"), True
+    )
+    label = result.cases[1].read().label
+    assert label is not None
+    assert 0.01 < label.mean() < 0.4
+    assert result.split is not None
+    assert result.split.test == ("04_test",)
+    fields = scan(tmp_path, labels="mask").cases[1].read().label
+    assert fields is not None
+    assert fields.mean() > 0.5
+
+
+def test_labels_that_are_alike_are_reported(tmp_path: Path) -> None:
+    mask_replicas.vessels(tmp_path / "set", 4, 1)
+    notes = prepare(tmp_path / "set", tmp_path / "a", labels="mask", console=Quiet()).notes
+    assert any("all 5 labelled images mark the same region" in note for note in notes)
+    notes = prepare(tmp_path / "set", tmp_path / "b", labels="1st_manual", console=Quiet()).notes
+    assert not any("the same region" in note for note in notes)
+
+
+def test_an_unknown_folder_of_masks(tmp_path: Path) -> None:
+    for number in range(3):
+        picture(tmp_path / "images" / f"{number}.png", number)
+        picture(tmp_path / "overlays" / f"{number}.png", number)
+        mask_replicas.save_picture(tmp_path / "vessels" / f"{number}.png", MASK)
+    result = scan(tmp_path)
+    assert all(found(result).values())
+    assert any("those of the folder 'vessels'" in note for note in result.notes)
+    mask_replicas.save_picture(tmp_path / "predictions" / "0.png", MASK)
+    assert all(found(scan(tmp_path)).values())  # the name says that these are no references
+    mask_replicas.save_picture(tmp_path / "masks" / "0.png", ~MASK)
+    with pytest.raises(UserError, match=r"masks \(1 file, .*; vessels \(3 files, .*--labels"):
+        scan(tmp_path)
+    assert list(found(scan(tmp_path, labels="masks")).values()) == [True, False, False]
+
+
+def test_labels_by_the_ending_of_their_names(tmp_path: Path) -> None:
+    for number in range(2):
+        picture(tmp_path / f"Image_{number}L.jpg", number)
+        for person in ("1stHO", "2ndHO"):
+            mask_replicas.save_picture(tmp_path / f"Image_{number}L_{person}.png", MASK)
+    result = scan(tmp_path, labels="_1stHO")
+    assert found(result) == {"Image_0L": True, "Image_1L": True}
+    assert result.cases[0].files[1].name == "Image_0L_1stHO.png"
+    with pytest.raises(UserError, match="has no such folder, and no name of a file ends like this"):
+        scan(tmp_path, labels="manual")
+
+
+@pytest.mark.parametrize(
+    ("image", "label", "labels"),
+    [
+        ("Original/{}.tif", "Ground Truth/{}.tif", None),
+        ("img_{}.png", "mask_{}.png", None),
+        ("data/img{}.png", "data/mask{}.png", None),
+        ("volume-{}.png", "segmentation-{}.png", None),
+        ("set_img_{}.png", "set_mask_{}.png", None),
+        ("photos/x{}.jpg", "masks/x{}_mask.png", None),
+        ("raw/x{}.png", "GT/x{}.png", None),
+        ("A/{}.png", "B/{}.png", "B"),
+        ("A/{}.png", "new/B/{}.png", "new/B"),
+        ("A/{}.png", "new/B/{}.png", "new\\B"),
+        ("A/shot_{}.png", "B/drawn{}.png", "B"),
+        ("{}_training.png", "{}_manual1.png", None),
+    ],
+)
+def test_names_of_other_data_sets(
+    tmp_path: Path, image: str, label: str, labels: str | None
+) -> None:
+    for number in range(4):
+        picture(tmp_path / image.format(f"{number:02d}"), number)
+        mask = np.roll(MASK, number, 1)
+        if number < 3:
+            mask_replicas.save_picture(tmp_path / label.format(f"{number:02d}"), mask)
+    result = scan(tmp_path, labels=labels)
+    assert [case.has_label for case in result.cases] == [True, True, True, False]
+    for number, case in enumerate(result.cases[:3]):
+        np.testing.assert_array_equal(case.read().label, np.roll(MASK, number, 1)[None])
+
+
+def test_the_same_names_in_folders_of_patients(tmp_path: Path) -> None:
+    for patient in range(6):
+        for number in range(2):
+            seed = 2 * patient + number
+            picture(tmp_path / f"p{patient}" / "images" / f"{number}.png", seed)
+            mask_replicas.save_picture(tmp_path / f"p{patient}" / "masks" / f"{number}.png", MASK)
+    result = scan(tmp_path)
+    assert [case.identifier for case in result.cases][:3] == ["p0_0", "p0_1", "p1_0"]
+    assert {case.patient for case in result.cases} == {f"p{n}" for n in range(6)}
+    assert all(case.files[0].parent.parent == case.files[1].parent.parent for case in result.cases)
+
+
+def test_a_label_of_another_part_is_not_taken(tmp_path: Path) -> None:
+    picture(tmp_path / "train" / "images" / "x.png", 0)
+    picture(tmp_path / "train" / "images" / "y.png", 1)
+    mask_replicas.save_picture(tmp_path / "train" / "labels" / "y.png", MASK)
+    mask_replicas.save_picture(tmp_path / "test" / "labels" / "x.png", MASK)
+    assert found(scan(tmp_path)) == {"x": False, "y": True}
+
+
+def test_names_pair_in_every_form_of_unicode(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / unicodedata.normalize("NFD", "Käthe.png"), 0)
+    mask_replicas.save_picture(tmp_path / "masks" / unicodedata.normalize("NFC", "Käthe.png"), MASK)
+    (case,) = scan(tmp_path).cases
+    assert case.has_label
+    assert case.identifier == unicodedata.normalize("NFC", "Käthe")
+
+
+def test_a_lost_header_is_named_and_may_be_ignored(tmp_path: Path) -> None:
+    affine = np.diag([-1.2, 1.2, 5.0, 1.0])
+    affine[:3, 3] = (40, -30, -20)
+    codes = np.repeat(MASK[..., None], 3, 2).astype(np.uint8)
+    for number in range(2):
+        data = np.random.default_rng(number).integers(0, 99, codes.shape).astype(np.int16)
+        for place, array, own in (("images", data, affine), ("labels", codes, np.eye(4))):
+            path = tmp_path / place / f"{number}.nii.gz"
+            path.parent.mkdir(exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(array, own), path)
+    with pytest.raises(
+        UserError, match=r"header is lost.*copy the image's header.*--trust-grid image"
+    ):
+        scan(tmp_path).cases[0].read()
+    result = scan(tmp_path, trust_grid="image")
+    volumes = [case.read() for case in result.cases]
+    np.testing.assert_array_equal(volumes[0].label, np.moveaxis(codes, 2, 0))
+    remarks = {word: [v.remarks[word] for v in volumes] for word in volumes[0].remarks}
+    assert any("2 labels with another position" in note for note in result.afterwards(remarks))
+    with pytest.raises(UserError, match="the only grid that can be trusted is image"):
+        prepare(tmp_path, tmp_path / "x", trust_grid="label", console=Quiet())
