@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
-from semiseg.data.manifest import PreparedData
+from semiseg.data.manifest import PreparedData, write_manifest
 from semiseg.errors import UserError
 from semiseg.formats import format_of, sizes
 from semiseg.preparation import pack as module
@@ -78,6 +78,7 @@ def test_a_pack_is_unpacked_in_rows(
     label[4, 2:9] = 1
     np.save(tmp_path / "data/labels" / f"{case.identifier}.npy", label)
     manifest = data.manifest.model_copy(update={"cases": (big,)})
+    write_manifest(tmp_path / "data", manifest)
     file = tmp_path / "a.semiseg"
     chosen = 8 if bits == 8 else 16
     assert len(list(write_pack(file, PreparedData(tmp_path / "data"), manifest, chosen))) == 1
