@@ -213,7 +213,6 @@ def test_nothing_an_empty_folder_or_a_file_in_place_of_a_folder(
             ("predict", "RUN", "IMAGES", "-o", "mask.nii.gz"),
             ["is the name of a file", "give a folder"],
         ),
-        (("predict", "RUN", "SOURCE", "-o", "OUT"), ["sub-folders are not searched"]),
         (("prepare", "DATA", "-o", "OUT"), ["already a prepared data set"]),
         (("prepare", "SOURCE", "-o", "SOURCE"), ["contains the source"]),
         (("prepare", "IMAGES", "-o", "SOURCE", "--overwrite"), ["contains the source"]),

@@ -72,7 +72,10 @@ def dicom(path: Path) -> None:
 EXAMPLES = {
     **{f"a{end}": (NIFTI, nifti) for end in (".nii", ".nii.gz", ".NII.GZ")},
     **{f"a{end}": (ITK, itk) for end in (".nrrd", ".nhdr", ".mha", ".mhd")},
-    **{f"a{end}": (PICTURES, picture) for end in (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".PNG")},
+    **{
+        f"a{end}": (PICTURES, picture)
+        for end in (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".PNG")
+    },
     "one.tif": (TIFF, picture),
     "a.tiff": (TIFF, stack),
     **{f"a{end}": (HDF5, hdf5) for end in (".h5", ".npy.h5")},
@@ -195,7 +198,16 @@ def test_names() -> None:
     assert not is_volume(Path("a.png"))
     assert is_picture(Path("a.TIF"))
     assert not is_picture(Path("a.npz"))
-    assert suffixes_of("picture") == (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff")
+    assert suffixes_of("picture") == (
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".bmp",
+        ".gif",
+        ".webp",
+        ".tif",
+        ".tiff",
+    )
 
 
 def test_what_has_no_format_is_said(tmp_path: Path) -> None:

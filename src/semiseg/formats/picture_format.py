@@ -22,8 +22,8 @@ from semiseg.formats.tiff import TIFF_SUFFIXES, write_tiff_stack
 class PictureFormat(Format):
     """Single pictures through Pillow; masks are PNG."""
 
-    name = "PNG, JPEG, BMP, GIF"
-    suffixes: ClassVar[tuple[str, ...]] = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+    name = "PNG, JPEG, BMP, GIF, WebP"
+    suffixes: ClassVar[tuple[str, ...]] = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
     kind = "picture"
 
     def read_image(self, path: Path, channels: int | None = None) -> Volume:

@@ -9,22 +9,26 @@ from semiseg.data.volume import Volume
 from semiseg.datasets.brats import case_of, channel_files
 from semiseg.datasets.roles import CHANNEL, IMAGES, role_of
 from semiseg.errors import UserError
-from semiseg.files import cannot_enter
-from semiseg.formats import DICOM, format_of, is_image, is_volume, stem_of, suffixes_of
+from semiseg.formats import DICOM, format_of, is_volume, stem_of, suffixes_of
 from semiseg.formats.base import Format
 from semiseg.formats.channels import read_channels
 from semiseg.formats.dicom import Refused, Series, series_below
 from semiseg.formats.dicom_pixels import read_series
 from semiseg.formats.header import read_header
 from semiseg.formats.stack import Uneven
+from semiseg.workflows.image_files import image_files
 
 
 @dataclasses.dataclass(frozen=True)
 class Input:
-    """One image: ``paths`` of its channels, or a DICOM ``series``, which may be refused."""
+    """One image: ``paths`` of its channels, or a DICOM ``series``, which may be refused.
+
+    ``below``: its folder below the folder that was given, for the same place among the masks.
+    """
 
     paths: tuple[Path, ...]
     series: Series | Refused | None = None
+    below: Path = Path()
 
     def __str__(self) -> str:
         """The name in messages: the file, or the series (DICOM files may contain patients' names)."""
@@ -48,7 +52,8 @@ class Input:
         if len(self.paths) > 1:
             stem = stem_of(self.paths[0])
             return CHANNEL.sub("", stem) if CHANNEL.search(stem) else case_of(stem)
-        return _folder_stem(self.paths[0]) or _bare_stem(self.paths[0])
+        own = "" if self.below.parts else _folder_stem(self.paths[0])
+        return own or _bare_stem(self.paths[0])
 
     @property
     def suffix(self) -> str:
@@ -96,7 +101,9 @@ class Input:
         header = read_header(self.paths[0])
         if (header.pages > 1) != (task.kind == "volumes"):
             raise self._other_kind("stack of pictures" if header.pages > 1 else "picture", task)
-        if header.deep != (task.intensity.kind != "window"):
+        # other scalings are measured on each image, whatever its depth
+        fixed = task.intensity.kind == "window"
+        if fixed and header.deep != (task.intensity.high > 255):
             depths = ("more than 8 bits per pixel", "8 bits per pixel")
             raise UserError(
                 f"{self} has {depths[not header.deep]}, but the run was trained on images with "
@@ -116,17 +123,18 @@ def find_images(
     images: Sequence[Path | str],
     uneven_slices: Uneven = "refuse",
     note: Callable[[str], None] = lambda _: None,
+    out: Path | None = None,
 ) -> list[Entry]:
     """Find the image files and DICOM series in ``images``.
 
-    Folders are searched without their sub-folders. A folder without image files is searched for DICOM
-    series, with its sub-folders.
+    Folders are searched with their sub-folders, without masks and hidden files. A folder without image
+    files is searched for DICOM series.
 
     Args:
         images: files and folders.
         uneven_slices: how to treat DICOM series whose slices are at uneven distances.
-        note: called with each sentence about DICOM files that are left out, and about properties of
-            series.
+        note: called with each sentence about files that are left out, and about properties of series.
+        out: a folder that is not searched: that of the masks.
 
     Returns:
         Files, series, and series that are refused, with the reason.
@@ -137,7 +145,7 @@ def find_images(
     found: dict[Path | str, Entry] = {}
     for entry in map(Path, images):
         if entry.is_dir():
-            files = _image_files(entry)
+            files = image_files(entry, note, out)
             found |= {path: path for path in files}
             if not DICOM.recognises(entry):
                 continue
@@ -154,18 +162,9 @@ def find_images(
     if not found:
         raise UserError(
             f"No image found in {', '.join(map(str, images))}: give files that end in "
-            f"{', '.join(suffixes_of())}; sub-folders are not searched{_hint(images)}."
+            f"{', '.join(suffixes_of())}."
         )
     return list(found.values())
-
-
-def _image_files(folder: Path) -> list[Path]:
-    """The image files of a folder, without hidden ones."""
-    try:
-        inside = sorted(p for p in folder.iterdir() if p.is_file() and is_image(p))
-    except OSError as error:
-        cannot_enter(error)
-    return [path for path in inside if not path.name.startswith(".")]
 
 
 def _series(
@@ -183,15 +182,22 @@ def _series(
     return {one.name: one for one in entries}
 
 
-def as_inputs(found: Sequence[Entry], task: Task) -> list[Input]:
-    """One input per image. With several channels, ``case_0000``, ``case_0001``, ... are one image."""
+def as_inputs(
+    found: Sequence[Entry], task: Task, folders: Sequence[Path | str] = ()
+) -> list[Input]:
+    """One input per image. With several channels, ``case_0000``, ``case_0001``, ... are one image.
+
+    ``folders``: the folders in which the files were found, for `Input.below`.
+    """
+    roots = [Path(folder) for folder in folders if Path(folder).is_dir()]
     inputs: dict[tuple[Path, ...] | str, Input] = {}
     for entry in found:
         if isinstance(entry, Series | Refused):
             inputs[entry.name] = Input((), entry)
         else:
             paths = _channels(entry, task.channels)
-            inputs[paths] = Input(paths)
+            root = next((root for root in roots if entry.is_relative_to(root)), entry.parent)
+            inputs[paths] = Input(paths, below=entry.parent.relative_to(root))
     return list(inputs.values())
 
 
@@ -226,10 +232,3 @@ def _bare_stem(path: Path) -> str:
     beside = (other for other in path.parent.iterdir() if is_volume(other))
     one_channel = all(stem_of(o).endswith("_0000") for o in beside if not o.name.startswith("."))
     return CHANNEL.sub("", stem) if one_channel else stem
-
-
-def _hint(images: Sequence[Path | str]) -> str:
-    """Suggest the sub-folder that was probably meant."""
-    folders = [Path(entry) / "images" for entry in images]
-    there = next((folder for folder in folders if folder.is_dir()), None)
-    return f" (did you mean {there}?)" if there else ""

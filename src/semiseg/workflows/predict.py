@@ -68,6 +68,8 @@ def predict(
 ) -> PredictResult:
     """Predict image files, or all images in folders, and write the masks into ``out``.
 
+    Folders are searched with their sub-folders, and the masks lie in sub-folders of the same names.
+
     The mask of a volume has the format and the grid of its image (for NIfTI, also the affine and the
     header). The mask of a DICOM series is a NIfTI file, of a picture a PNG, of a stack (a TIFF of several
     pages) a TIFF of class codes. A file that cannot be read is reported and skipped. Existing masks are
@@ -101,8 +103,8 @@ def predict(
     held.config()  # raises if it is not a run
     if is_image(folder) and _is_new(folder):
         raise UserError(f"-o {folder} is the name of a file: give a folder for the masks.")
-    found = find_images(images, check_uneven(uneven_slices), console.warn)
-    inputs = as_inputs(found, held.task())
+    found = find_images(images, check_uneven(uneven_slices), console.warn, folder)
+    inputs = as_inputs(found, held.task(), images)
     targets = _targets(folder, inputs)
     if threads is not None:
         torch.set_num_threads(threads)
@@ -126,6 +128,8 @@ def predict(
     for target, image in console.track(todo.items(), "predicting"):
         try:
             volume = image.read(predictor.task)
+            if image.below.parts:
+                make_folder(target.parent)
             write_prediction(
                 predictor, volume, target, image.file, probabilities=probabilities, largest=largest
             )
@@ -158,7 +162,7 @@ def _targets(folder: Path, inputs: Sequence[Input]) -> dict[Path, Input]:
     """
     targets: dict[Path, Input] = {}
     for image in inputs:
-        target = folder / (image.stem + image.suffix)
+        target = folder / image.below / (image.stem + image.suffix)
         if target in targets:
             raise UserError(
                 f"{targets[target]} and {image} would write the same mask: predict them separately, with "
