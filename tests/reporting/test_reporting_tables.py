@@ -144,7 +144,7 @@ def test_pipe_in_a_name_does_not_break_the_markdown(data: PreparedData, tmp_path
     assert len({line.replace("\\|", "").count("|") for line in body}) == 1
 
 
-def test_pictures_have_iou_and_mae_and_voxels(bench: Path) -> None:
+def test_pictures_have_iou_and_mae_and_pixels(bench: Path) -> None:
     reference = np.zeros((20, 20), np.uint8)
     reference[5:15, 5:15] = 1
     scores = [
@@ -154,5 +154,5 @@ def test_pictures_have_iou_and_mae_and_voxels(bench: Path) -> None:
     summary = summarise([score for case in scores for score in case], STRICT).to_json()
     rows = [{**rows_of(bench)[0], "summary": summary}]
     heads = [head_of(key) for key in keys_of(rows)]  # with one class, only the mean
-    assert heads == ["DSC [%]", "IoU [%]", "HD95 [voxels]", "ASD [voxels]", "MAE [%]"]
+    assert heads == ["DSC [%]", "IoU [%]", "HD95 [pixels]", "ASD [pixels]", "MAE [%]"]
     assert {"IoU", "MAE"} <= {term for term, _ in definitions(rows)}

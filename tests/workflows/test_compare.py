@@ -191,7 +191,7 @@ def test_pictures_get_mae_per_image(tmp_path: Path) -> None:
         Image.fromarray(mask).save(tmp_path / folder / "one.png")
     summary = compare(tmp_path / "pred", tmp_path / "ref", console=Quiet())
     (row,) = summary.scores
-    assert summary.units == "voxels"
+    assert summary.units == "pixels"
     assert row.mae == pytest.approx(5.0)
     assert row.iou == pytest.approx(0.9)
 

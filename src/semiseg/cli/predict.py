@@ -11,7 +11,10 @@ from semiseg.cli import options
 def predict(
     run: Annotated[Path, typer.Argument(help="The folder of a run, or of 'semiseg run'.")],
     images: Annotated[
-        list[Path], typer.Argument(help="Image files, or folders of images or DICOM series, with their sub-folders.")
+        list[Path],
+        typer.Argument(
+            help="Image files, or folders of images or DICOM series, with their sub-folders."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the masks.")],
     network: options.Network = None,

@@ -27,7 +27,8 @@ def score_picture(
 ) -> list[CaseScore]:
     """Score one picture: all of :func:`semiseg.evaluation.protocols.score_case`, and MAE.
 
-    MAE is defined for every status, also for empty masks, over the pixels that are not ignored.
+    Distances without a spacing are in pixels. MAE is defined for every status, also for empty masks,
+    over the pixels that are not ignored.
     Under a protocol with a ``picture_size`` everything is resized to that side first, masks by nearest
     neighbour and probabilities linearly. The original sizes may then differ, and if the probabilities
     of all codes are given, their argmax replaces the prediction.
@@ -59,7 +60,10 @@ def score_picture(
             if probability.ndim == 3:
                 pair[0] = probability.argmax(0)[None]
     p, r = pair
-    scores = score_case(p, r, classes, spacing, protocol, missing, case)
+    scores = [
+        dataclasses.replace(score, units="pixels") if score.units == "voxels" else score
+        for score in score_case(p, r, classes, spacing, protocol, missing, case)
+    ]
     scored = np.ones(r.shape, bool) if IGNORE_INDEX in named else r != IGNORE_INDEX
     if not scored.any():
         return scores

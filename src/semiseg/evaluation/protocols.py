@@ -41,7 +41,7 @@ from semiseg.evaluation.surfaces import (
 
 Status = Literal["ok", "missing", "spurious", "absent"]
 Missing = Literal["worst", "exclude", "zero"]
-Units = Literal["mm", "voxels"]
+Units = Literal["mm", "voxels", "pixels"]
 MISSING: tuple[Missing, ...] = ("worst", "exclude", "zero")
 
 

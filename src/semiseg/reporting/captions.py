@@ -220,7 +220,9 @@ def definitions(rows: Sequence[Row]) -> list[tuple[str, str]]:
     for kind, words in (("hd95_definition", _HD95), ("asd_definition", _ASD)):
         for value in dict.fromkeys(row["summary"][kind] for row in rows):
             name = "HD95" if kind.startswith("hd95") else "ASD"
-            unit = "mm" if first["units"] == "mm" else "voxels, regardless of their size"
+            unit = first["units"]
+            if unit != "mm":
+                unit += ", regardless of their size"
             out.append((name, f"{words.get(value, value)}; in {unit}; 0 is perfect ({value})."))
     if pictures:
         out.append(("MAE", "100 times the mean of |p - y| over pixels; 0 is perfect."))

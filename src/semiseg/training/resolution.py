@@ -69,7 +69,7 @@ def lost_structures(data: PreparedData, labelled: Sequence[Case], size: int) -> 
             widths[name] += [scale * width for width in found if width is not None]
     thin = {name: float(np.median(own)) for name, own in widths.items() if own}
     low = {name: float(np.mean(own)) for name, own in bounds.items() if own}
-    at = f"resized to {size} x {size}"
+    at = f"the labels: resized to {size} x {size}"
     if thin and min(thin.values()) < THINNEST:
         name = min(thin, key=thin.__getitem__)
         return f"{at}, {name} would be {thin[name]:.1f} pixels wide"
