@@ -185,7 +185,8 @@ def test_a_training_ends_cleanly_in_time_and_goes_on(data: Path, tmp_path: Path)
     words = ("train", data, "--method", "cross-teaching", "--labelled", "2", "-o", run)
     said = well(call(*words, *small(iterations="4"), "--time", "0s"))
     hint = f"semiseg train --resume -o '{run}'"
-    assert f"stopped after 1 iteration (0 s); resume with: {hint}" in said.out
+    assert "stopped after 1 iteration (" in said.out
+    assert f"resume with: {hint}" in said.out
     assert not (run / "finished.json").exists()
     well(call("evaluate", run, "--on", "validation", "-o", tmp_path / "early"))
     well(call("train", "--resume", "-o", run, "--time", "1h30m"))

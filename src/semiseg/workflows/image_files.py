@@ -21,12 +21,14 @@ def image_files(
     Args:
         folder: the folder.
         note: called with a sentence about the files that are left out.
-        out: a folder that is not searched: that of the masks.
+        out: a folder below ``folder`` that is not searched: that of the masks.
 
     Raises:
         UserError: for a folder that cannot be read, or a link that leads out of ``folder``.
     """
-    avoided = None if out is None else out.resolve()
+    avoided = None
+    if out is not None and folder.resolve() in out.resolve().parents:
+        avoided = out.resolve()
     found: list[Path] = []
     masks, others = 0, Counter[str]()
     for path in walk_files(folder, cannot_enter):

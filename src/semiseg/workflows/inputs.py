@@ -9,7 +9,8 @@ from semiseg.data.volume import Volume
 from semiseg.datasets.brats import case_of, channel_files
 from semiseg.datasets.roles import CHANNEL, IMAGES, role_of
 from semiseg.errors import UserError
-from semiseg.formats import DICOM, format_of, is_volume, stem_of, suffixes_of
+from semiseg.files import cannot_enter
+from semiseg.formats import DICOM, format_of, is_image, is_volume, stem_of, suffixes_of
 from semiseg.formats.base import Format
 from semiseg.formats.channels import read_channels
 from semiseg.formats.dicom import Refused, Series, series_below
@@ -127,8 +128,8 @@ def find_images(
 ) -> list[Entry]:
     """Find the image files and DICOM series in ``images``.
 
-    Folders are searched with their sub-folders, without masks and hidden files. A folder without image
-    files is searched for DICOM series.
+    Folders are searched with their sub-folders, without masks and hidden files. A folder with DICOM
+    files below it and without image files of its own is searched for series alone.
 
     Args:
         images: files and folders.
@@ -145,14 +146,15 @@ def find_images(
     found: dict[Path | str, Entry] = {}
     for entry in map(Path, images):
         if entry.is_dir():
-            files = image_files(entry, note, out)
-            found |= {path: path for path in files}
-            if not DICOM.recognises(entry):
-                continue
-            if files:
-                note(f"{entry} also holds DICOM files, which are not read: give their folder.")
-            else:
+            dicom = DICOM.recognises(entry)
+            if dicom and not _holds_images(
+                entry
+            ):  # image files below such a folder are usually labels
                 found |= _series(entry, uneven_slices, note)
+                continue
+            found |= {path: path for path in image_files(entry, note, out)}
+            if dicom:
+                note(f"{entry} also holds DICOM files, which are not read: give their folder.")
         elif not entry.exists():
             raise UserError(f"{entry} does not exist: name an image or a folder of images.")
         elif format_of(entry) is DICOM:
@@ -165,6 +167,15 @@ def find_images(
             f"{', '.join(suffixes_of())}."
         )
     return list(found.values())
+
+
+def _holds_images(folder: Path) -> bool:
+    """Whether a folder itself, without its sub-folders, contains image files that are not hidden."""
+    try:
+        inside = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        cannot_enter(error)
+    return any(path.is_file() and is_image(path) for path in inside)
 
 
 def _series(
