@@ -139,7 +139,7 @@ def test_a_file_that_is_no_nifti_is_refused(tmp_path: Path) -> None:
     plain = tmp_path / "plain.nii.gz"
     plain.write_text("not an image")
     text = tmp_path / "text.nii.gz"
-    text.write_bytes(gzip.compress(b"not an image" * 100))
+    text.write_bytes(gzip.compress(b"not an image" * 100, mtime=0))
     for path in (plain, text):
         with pytest.raises(UserError, match="cannot be read"):
             read_nifti(path)

@@ -103,7 +103,7 @@ def test_bytes_behind_the_voxels_are_refused_unless_they_are_zeros(
     content = path.read_bytes()
     for more, good in ((b"\0" * 32, True), (b"\0" * 31 + b"x", False)):
         if ending == ".nii.gz":
-            path.write_bytes(gzip.compress(gzip.decompress(content) + more))
+            path.write_bytes(gzip.compress(gzip.decompress(content) + more, mtime=0))
         else:
             path.write_bytes(content + more)
         if good and ending in (".nii", ".nii.gz"):
@@ -154,10 +154,13 @@ PLAIN = nibabel.Nifti1Image(VOXELS, np.eye(4)).to_bytes()
         ("a.nii", b"../.git/annex/objects/Xy/12/SHA256E-s1--ab.nii", "git-annex pointer"),
         ("a.nii.gz", PAGE, "is a web page, not an image"),
         ("a.mha", PAGE, "is a web page, not an image"),
-        ("a.nii.gz", gzip.compress(PAGE), "is a web page, not an image"),
+        ("a.nii.gz", gzip.compress(PAGE, mtime=0), "is a web page, not an image"),
         ("a.jpg", b"<?xml version='1.0'?><Error><Code>AccessDenied</Code>", "is an XML text"),
         ("a.nii.gz", PLAIN, "is not compressed, although its name ends in .gz: rename it to a.nii"),
-        ("a.nii", gzip.compress(PLAIN), "is compressed with gzip, although .* rename it to a.nii.gz"),
+        (
+            "a.nii", gzip.compress(PLAIN, mtime=0),
+            "is compressed with gzip, although .* rename it to a.nii.gz",
+        ),
         ("a.nii.gz", b"", "because it is empty"),
         ("a.nii.gz", b"PK\x03\x04" + bytes(99), "is a ZIP archive: unpack it"),
         ("a.nii", bytes(128) + b"DICM" + bytes(900), "is a DICOM file"),

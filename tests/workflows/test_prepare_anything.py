@@ -170,7 +170,7 @@ def content(entry: dict[str, Any], scratch: Path) -> bytes:
         if array.dtype in (np.int64, np.uint32):
             array = array.astype(np.int32)
         raw = nibabel.Nifti1Image(array, affine).to_bytes()
-        return gzip.compress(raw) if name.endswith(".gz") else raw
+        return gzip.compress(raw, mtime=0) if name.endswith(".gz") else raw
     if name.endswith(ITK):
         image = SimpleITK.GetImageFromArray(
             np.clip(np.nan_to_num(array), -3e4, 3e4).astype(np.int16)
@@ -235,7 +235,11 @@ def build(plan: list[dict[str, Any]], source: Path) -> None:
                 spoilt = bytearray(gzip.decompress(whole) if whole[:2] == b"\x1f\x8b" else whole)
                 for position in rng.integers(0, min(len(spoilt), 352), 6):
                     spoilt[position] = int(rng.integers(0, 256))
-                whole = gzip.compress(bytes(spoilt)) if whole[:2] == b"\x1f\x8b" else bytes(spoilt)
+                whole = (
+                    gzip.compress(bytes(spoilt), mtime=0)
+                    if whole[:2] == b"\x1f\x8b"
+                    else bytes(spoilt)
+                )
             elif entry["spoilt"] == "empty":
                 whole = b""
             if entry["spoilt"] == "folder":
