@@ -125,7 +125,7 @@ def test_the_whole_way(
     well(call("train", data, "--method", "supervised", "-o", run, *steps))
     said = well(call("evaluate", run, "--on", "test"))
     assert all(name in said.out for name in classes)
-    assert ("hd95" if form is not stacks else "HD95 mm") in said.out.replace("HD95 v", "hd95 v")
+    assert ("hd95" if form is not stacks else "HD95 mm") in said.out.replace("HD95 p", "hd95 p")
     with next((run / "evaluation").rglob("cases.csv")).open(newline="") as file:
         scores = list(csv.DictReader(file))
     for row in scores:

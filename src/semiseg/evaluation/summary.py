@@ -196,6 +196,9 @@ def summarise(
     """
     rows = _completed(list(scores))
     units = {row.units for row in rows}
+    if units == {"pixels", "voxels"}:  # pictures beside stacks
+        rows = [dataclasses.replace(row, units="voxels") for row in rows]
+        units = {"voxels"}
     if len(units) > 1:
         raise UserError(
             "Some cases have a spacing and others do not, so their distances have no common "
