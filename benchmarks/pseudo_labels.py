@@ -27,8 +27,9 @@ import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from semiseg.data.batch_loader import slices_of
 from semiseg.data.evenly_spaced import evenly_spaced
-from semiseg.data.loader import SliceCache, slices_of
+from semiseg.data.loader import SliceCache
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.errors import RunFailure, UserError
 from semiseg.losses.ignore import one_hot

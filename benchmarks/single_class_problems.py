@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from common import one_thread
-from semiseg.data.loaders import build_loader
+from semiseg.data.loaders import loader_of
 from semiseg.data.manifest import PreparedData
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.methods.common.patches import draw_origin, shuffle_patches
@@ -32,7 +32,7 @@ def count(
     """Print a line per scale."""
     plan = plan_training(data, "mcsc", labelled, None, "mcsc-cpu", settings, torch_device("cpu"))
     method = MCSC(data.task, plan.config)
-    loader = build_loader(
+    loader = loader_of(plan.config.data)(
         data, plan.cases.labelled, plan.cases.unlabelled, batch_counts(method, plan.config),
         plan.config.data, plan.config.training.seed,
     )  # fmt: skip

@@ -8,7 +8,7 @@ import torch
 
 from semiseg.config import DataConfig
 from semiseg.data.crops import CropLoader, pixels_by_class
-from semiseg.data.loaders import build_loader
+from semiseg.data.loaders import loader_of
 from semiseg.data.manifest import PreparedData
 from semiseg.data.task import IGNORE_INDEX, normalise
 from semiseg.testing.data import write_pictures
@@ -26,7 +26,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
 
 def loader(data: PreparedData, config: DataConfig, rank: int = 0, ranks: int = 1) -> CropLoader:
     cases = data.manifest.cases
-    built = build_loader(data, cases[:2], cases[3:5], (2, 2), config, 7, rank, ranks)
+    built = loader_of(config)(data, cases[:2], cases[3:5], (2, 2), config, 7, rank, ranks)
     assert isinstance(built, CropLoader)
     return built
 
@@ -135,7 +135,7 @@ def test_labels_of_unlabelled_cases_are_never_read(tmp_path: Path) -> None:
 
 def test_distance_maps_are_of_the_moved_labels(data: PreparedData) -> None:
     cases = data.manifest.cases
-    load = build_loader(data, cases[:2], cases[3:5], (2, 2), ROTATED, 7, distance_maps=True)
+    load = loader_of(ROTATED)(data, cases[:2], cases[3:5], (2, 2), ROTATED, 7, distance_maps=True)
     batch = load(2)
     assert batch.distance_maps is not None
     inside = batch.distance_maps < 0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from semiseg.config import DataConfig
 from semiseg.data.batch import Batch
 from semiseg.data.distance_maps import distance_maps, signed_distance
-from semiseg.data.loaders import build_loader
+from semiseg.data.loaders import loader_of
 from semiseg.data.manifest import PreparedData
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.testing.data import write_volumes
@@ -123,8 +123,8 @@ def test_a_loader_fills_them_in_where_asked_for(
 ) -> None:
     data = small_data if config is FLAT else volumes
     cases = data.of_patients(("p1", "p2")), data.of_patients(("p3", "p4"))
-    plain = build_loader(data, *cases, (2, 2), config, 7)
-    with_maps = build_loader(data, *cases, (2, 2), config, 7, distance_maps=True)
+    plain = loader_of(config)(data, *cases, (2, 2), config, 7)
+    with_maps = loader_of(config)(data, *cases, (2, 2), config, 7, distance_maps=True)
     for step in range(4):
         batch, other = with_maps(step), plain(step)
         assert other.distance_maps is None

@@ -10,7 +10,7 @@ import torch
 from semiseg.config import DataConfig
 from semiseg.data.augment import apply_geometry, draw_movements, reach, to_matrices
 from semiseg.data.batch import Batch
-from semiseg.data.loaders import build_loader
+from semiseg.data.loaders import loader_of
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.data.patches import PatchLoader
 from semiseg.data.resampling import resample_labels
@@ -31,7 +31,7 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> PreparedData:
 
 def load(data: PreparedData, config: DataConfig, rank: int = 0, ranks: int = 1) -> PatchLoader:
     labelled, unlabelled = data.of_patients(("p1", "p2")), data.of_patients(("p3", "p4"))
-    loader = build_loader(data, labelled, unlabelled, (2, 2), config, 7, rank, ranks)
+    loader = loader_of(config)(data, labelled, unlabelled, (2, 2), config, 7, rank, ranks)
     assert isinstance(loader, PatchLoader)
     return loader
 

@@ -17,7 +17,7 @@ import dicom_files
 import mask_replicas
 import replicas
 from semiseg.console import Quiet
-from semiseg.data.loaders import build_loader
+from semiseg.data.loaders import loader_of
 from semiseg.data.manifest import PreparedData
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.data.volume import Volume
@@ -222,7 +222,7 @@ def test_labels_outside_the_training_decide_nothing(
     assert other.config == true.config
     assert other.data.task == true.data.task
     batches = [
-        build_loader(
+        loader_of(one.config.data)(
             one.data, one.cases.labelled, one.cases.unlabelled, (2, 0), one.config.data, 0
         )(0)
         for one in (true, other)

@@ -7,56 +7,38 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semiseg.config import DataConfig
 from semiseg.data.augment import apply_geometry, draw_geometry
 from semiseg.data.batch import Batch
-from semiseg.data.distance_maps import stacked_maps
+from semiseg.data.batch_loader import Loader, Slice, items_of_slices
 from semiseg.data.evenly_spaced import evenly_spaced
-from semiseg.data.loader import labelled_slices_of, slices_of, unlabelled_slices_of
-from semiseg.data.manifest import Case, PreparedData
-from semiseg.data.sampler import Sampler
+from semiseg.data.manifest import Case
 from semiseg.data.volumes import MOST_PLACES, VolumeStore, middle
 
-Slice = tuple[Case, int]
 
+class CropLoader(Loader[Slice]):
+    """Crops of slices. Slices without labels join the unlabelled images.
 
-class CropLoader:
-    """``loader(step)`` returns the batch of a step, which depends only on (seed, step, rank).
-
-    A pass over the data takes one crop of every slice. A fraction (``data.foreground``) of the
-    labelled crops is centred on a pixel of a class, as far as the edges of the slice allow; all
-    classes of the slice are equally likely. Other crops have random positions. A slice that is
-    smaller than a crop is padded with zeros and ignored pixels on all sides. A crop is read with a
-    margin for its random transform, so that its corners are empty only outside the slice. Labels are
-    read only for labelled cases.
+    A fraction (``data.foreground``) of the labelled crops is centred on a pixel of a class, as far as
+    the edges of the slice allow; all classes of the slice are equally likely. Other crops have random
+    positions. A slice that is smaller than a crop is padded with zeros and ignored pixels on all sides.
+    A crop is read with a margin for its random transform, so that its corners are empty only outside
+    the slice.
     """
 
-    def __init__(
-        self,
-        data: PreparedData,
-        labelled: Sequence[Case],
-        unlabelled: Sequence[Case],
-        counts: tuple[int, int],
-        config: DataConfig,
-        seed: int,
-        rank: int = 0,
-        ranks: int = 1,
-        distance_maps: bool = False,
-    ) -> None:
-        """``counts``: labelled and unlabelled crops of a batch over all ranks."""
-        self.data, self.config, self.seed, self.rank = data, config, seed, rank
-        self.labelled = labelled_slices_of(labelled)
-        self.unlabelled = slices_of(unlabelled) + unlabelled_slices_of(labelled)
-        self.sampler = Sampler(len(self.labelled), len(self.unlabelled), counts, seed, rank, ranks)
-        self.store = VolumeStore(data, None, 0)
-        self.classes = len(data.task.classes)
-        self.distance_maps = distance_maps
+    def items(
+        self, labelled: Sequence[Case], unlabelled: Sequence[Case]
+    ) -> tuple[list[Slice], list[Slice]]:
+        """See `Loader`."""
+        return items_of_slices(labelled, unlabelled)
+
+    def open_source(self) -> None:
+        """See `Loader`."""
+        self.store = VolumeStore(self.data, None, 0)
         self._places: dict[tuple[str, int], list[NDArray[np.int64]]] = {}
 
     def __call__(self, step: int) -> Batch:
         """The batch of ``step``."""
-        labelled, unlabelled = self.sampler(step)
-        chosen = [self.labelled[i] for i in labelled] + [self.unlabelled[i] for i in unlabelled]
+        chosen, count = self.chosen(step)
         side = self.config.side
         rng = np.random.default_rng((self.seed, 3, step, self.rank))
         matrices = draw_geometry(len(chosen), self.config, rng)
@@ -66,7 +48,7 @@ class CropLoader:
         images: list[Tensor] = []
         labels: list[Tensor] = []
         for number, one in enumerate(chosen):
-            with_label = number < len(labelled)
+            with_label = number < count
             corner = self.start(one, draws[number], with_label) - (box - side) // 2
             image, label = read_crop(self.store, one, corner, (box, box), with_label)
             images.append(image)
@@ -77,9 +59,7 @@ class CropLoader:
         moved, codes = apply_geometry(
             torch.stack(images), torch.stack(labels), matrices, (side, side)
         )
-        maps = (
-            stacked_maps(codes, self.classes, [None] * len(codes)) if self.distance_maps else None
-        )
+        maps = self.maps(codes, [None] * len(codes))
         return Batch(moved.contiguous(), codes.long(), maps)
 
     def start(self, one: Slice, draws: NDArray[np.float64], with_label: bool) -> NDArray[np.int64]:

@@ -8,12 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semiseg.config import DataConfig
 from semiseg.data.augment import apply_geometry, draw_geometry
 from semiseg.data.batch import Batch
-from semiseg.data.distance_maps import stacked_maps
+from semiseg.data.batch_loader import Loader, Slice, items_of_slices
 from semiseg.data.manifest import Case, PreparedData
-from semiseg.data.sampler import Sampler
 from semiseg.data.task import normalise
 
 
@@ -56,64 +54,31 @@ class SliceCache:
         return image, label
 
 
-def slices_of(cases: Sequence[Case]) -> list[tuple[Case, int]]:
-    """All slices of ``cases``, in order."""
-    return [(case, index) for case in cases for index in range(case.slices)]
+class BatchLoader(Loader[Slice]):
+    """Slices, resized to the network's input. Those without labels join the unlabelled images."""
 
+    def items(
+        self, labelled: Sequence[Case], unlabelled: Sequence[Case]
+    ) -> tuple[list[Slice], list[Slice]]:
+        """See `Loader`."""
+        return items_of_slices(labelled, unlabelled)
 
-def labelled_slices_of(cases: Sequence[Case]) -> list[tuple[Case, int]]:
-    """The slices of labelled ``cases`` that have labels, in order."""
-    return [(case, index) for case in cases for index in case.labelled_slices]
-
-
-def unlabelled_slices_of(cases: Sequence[Case]) -> list[tuple[Case, int]]:
-    """The slices of labelled ``cases`` without labels, which serve as unlabelled images."""
-    return [(case, index) for case in cases for index in case.unlabelled_slices]
-
-
-class BatchLoader:
-    """``loader(step)`` returns the batch of a step, which depends only on (seed, step, rank).
-
-    Labels are read only for labelled cases. Their slices without labels join the unlabelled images.
-    """
-
-    def __init__(
-        self,
-        data: PreparedData,
-        labelled: Sequence[Case],
-        unlabelled: Sequence[Case],
-        counts: tuple[int, int],
-        config: DataConfig,
-        seed: int,
-        rank: int = 0,
-        ranks: int = 1,
-        distance_maps: bool = False,
-    ) -> None:
-        """``counts``: labelled and unlabelled images of a batch over all ranks."""
-        self.labelled = labelled_slices_of(labelled)
-        self.unlabelled = slices_of(unlabelled) + unlabelled_slices_of(labelled)
-        self.sampler = Sampler(len(self.labelled), len(self.unlabelled), counts, seed, rank, ranks)
-        self.cache = SliceCache(data, config.size, config.cache_mb)
-        self.config, self.seed, self.rank = config, seed, rank
-        self.classes = len(data.task.classes)
-        self.distance_maps = distance_maps
+    def open_source(self) -> None:
+        """See `Loader`."""
+        self.cache = SliceCache(self.data, self.config.size, self.config.cache_mb)
 
     def __call__(self, step: int) -> Batch:
         """The batch of ``step``."""
-        chosen_labelled, chosen_unlabelled = self.sampler(step)
+        chosen, count = self.chosen(step)
         images: list[Tensor] = []
         labels: list[Tensor] = []
-        for position in chosen_labelled:
-            image, label = self.cache.get(*self.labelled[position], True)
-            assert label is not None
+        for number, (case, index) in enumerate(chosen):
+            image, label = self.cache.get(case, index, number < count)
             images.append(image)
-            labels.append(label)
-        for position in chosen_unlabelled:
-            images.append(self.cache.get(*self.unlabelled[position], False)[0])
+            if label is not None:
+                labels.append(label)
         rng = np.random.default_rng((self.seed, 3, step, self.rank))
         matrices = draw_geometry(len(images), self.config, rng)
         moved, codes = apply_geometry(torch.stack(images), torch.stack(labels), matrices)
-        maps = None
-        if self.distance_maps:  # in pixels, because slices are resized
-            maps = stacked_maps(codes, self.classes, [None] * len(codes))
+        maps = self.maps(codes, [None] * len(codes))  # in pixels, because slices are resized
         return Batch(moved, codes.long(), maps)

@@ -9,7 +9,7 @@ import torch
 
 from semiseg import methods, networks, presets
 from semiseg.config import KnownSections, Layer, Resolved, RunConfig, parse_assignments, resolve
-from semiseg.data.loader import labelled_slices_of
+from semiseg.data.batch_loader import labelled_slices_of
 from semiseg.data.manifest import Decision, Manifest
 from semiseg.data.task import Task
 from semiseg.errors import UserError
@@ -151,12 +151,19 @@ def _layers(decisions: Sequence[Decision]) -> list[Layer]:
     return layers
 
 
-def with_training(resolved: Resolved, key: str, value: Any, origin: str | None = None) -> Resolved:
-    """Replace ``training.<key>``; ``origin``: its new origin, None to keep the present one."""
-    training = resolved.config.training.model_copy(update={key: value})
-    config = resolved.config.model_copy(update={"training": training})
-    added = {} if origin is None else {f"training.{key}": origin}
+def with_value(
+    resolved: Resolved, section: str, key: str, value: Any, origin: str | None = None
+) -> Resolved:
+    """Replace ``section.key``; ``origin``: its new origin, None to keep the present one."""
+    changed = getattr(resolved.config, section).model_copy(update={key: value})
+    config = resolved.config.model_copy(update={section: changed})
+    added = {} if origin is None else {f"{section}.{key}": origin}
     return dataclasses.replace(resolved, config=config, origins=resolved.origins | added)
+
+
+def with_training(resolved: Resolved, key: str, value: Any, origin: str | None = None) -> Resolved:
+    """Replace ``training.<key>``; see `with_value`."""
+    return with_value(resolved, "training", key, value, origin)
 
 
 def count_iterations(resolved: Resolved, cases: Cases) -> Resolved:

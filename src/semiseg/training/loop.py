@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from semiseg.config import RunConfig, TrainingConfig
 from semiseg.data.batch import Batch
-from semiseg.data.loaders import build_loader
+from semiseg.data.loaders import loader_of
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import RunFailure, UserError
 from semiseg.inference.predictors import build_predictor
@@ -121,7 +121,7 @@ def fit(
     progress, meter = _restore(fabric, run, method, built, hooks)
     hooks.begin(progress.done)
     model, *optimisers = fabric.setup(method, *built)
-    loader = build_loader(
+    loader = loader_of(config.data)(
         data, cases.labelled, cases.unlabelled, batch_counts(method, config), config.data,
         training.seed, fabric.global_rank, fabric.world_size,
         distance_maps=method.needs_distance_maps,

@@ -12,7 +12,7 @@ import torch
 
 from semiseg import methods, networks
 from semiseg.config import Resolved, RunConfig
-from semiseg.data.loader import unlabelled_slices_of
+from semiseg.data.batch_loader import unlabelled_slices_of
 from semiseg.data.manifest import PreparedData, window_of
 from semiseg.data.splits import counted
 from semiseg.data.task import IGNORE_INDEX

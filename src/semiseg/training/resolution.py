@@ -11,6 +11,8 @@ from semiseg.data.evenly_spaced import evenly_spaced
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.evaluation.resize_upper_bound import resize_upper_bound
 from semiseg.evaluation.width import mean_width
+from semiseg.preparation.auto_config import SIZE
+from semiseg.training.configuration import with_value
 
 THINNEST = 3.0  # pixels of the input
 LOWEST_UPPER_BOUND = 0.9  # Dice after resizing
@@ -35,12 +37,9 @@ def choose_crops(resolved: Resolved, data: PreparedData, labelled: Sequence[Case
     reason = lost_structures(data, labelled, size)
     if reason is None:
         return resolved
-    section = resolved.config.data.model_copy(update={"crop_size": size})
-    config = resolved.config.model_copy(update={"data": section})
-    origins = {k: v for k, v in resolved.origins.items() if k != "data.size"}
-    return dataclasses.replace(
-        resolved, config=config, origins=origins | {"data.crop_size": reason}
-    )
+    out = with_value(resolved, "data", "crop_size", size, reason)
+    origins = {key: origin for key, origin in out.origins.items() if key != SIZE}
+    return dataclasses.replace(out, origins=origins)
 
 
 def lost_structures(data: PreparedData, labelled: Sequence[Case], size: int) -> str | None:

@@ -14,7 +14,7 @@ import torch
 from semiseg import methods
 from semiseg.config import RunConfig
 from semiseg.console import Bar, Console, Quiet
-from semiseg.data.loaders import build_loader
+from semiseg.data.loaders import loader_of
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.inference.predictors import AnyPredictor, build_predictor
@@ -231,7 +231,7 @@ class Session:
         training = self.config.training
         built = build_optimisers(self.method.parameter_groups(), training)
         model, *optimisers = self.fabric.setup(self.method, *built)
-        loader = build_loader(
+        loader = loader_of(self.config.data)(
             self.data, self.cases.labelled, self.cases.unlabelled, self.counts, self.config.data,
             training.seed, distance_maps=self.method.needs_distance_maps,
         )  # fmt: skip

@@ -16,9 +16,10 @@ from torch import Tensor
 from semiseg.config import DataConfig
 from semiseg.console import Console
 from semiseg.csv_files import write_rows
+from semiseg.data.batch_loader import slices_of
 from semiseg.data.crops import pixels_by_class, read_crop
 from semiseg.data.evenly_spaced import evenly_spaced
-from semiseg.data.loader import SliceCache, slices_of
+from semiseg.data.loader import SliceCache
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.data.volumes import VolumeStore
