@@ -1,7 +1,7 @@
 """Prediction of volumes with sliding windows, resampled to the original grid."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -9,43 +9,26 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semiseg.config import DataConfig
 from semiseg.data.resampling import new_shape, resample
-from semiseg.data.task import Bounds, Task, bounds_of, normalise
+from semiseg.data.task import Bounds
 from semiseg.errors import UserError
-from semiseg.inference.predictor import Resampling, check_channels
 from semiseg.inference.sliding import slide
+from semiseg.inference.windows import WindowPredictor
 
 FLIPS = tuple(
     axes for count in range(4) for axes in itertools.combinations((-3, -2, -1), count)
 )  # none first
 
 
-class VolumePredictor:
+class VolumePredictor(WindowPredictor):
     """Predict masks of volumes with one network of 3D patches; for slices see `Predictor`.
 
     The volume is resampled to ``data.spacing`` if that is set. The probabilities of sliding windows are
     resampled linearly to the original grid, class by class, and the largest is taken.
     """
 
-    def __init__(
-        self,
-        logits: Callable[[Tensor], Tensor],
-        task: Task,
-        config: DataConfig,
-        device: torch.device | str = "cpu",
-        flips: bool = False,
-        resampling: Resampling = "probabilities",
-        batch_size: int = 4,
-    ) -> None:
-        """Args: logits: [B, C, *patch] -> [B, K, *patch], in evaluation mode.
-
-        flips: whether to average over the eight mirrored copies; batch_size: windows per batch.
-        """
-        self.logits, self.task, self.config = logits, task, config
-        self.device, self.batch_size = torch.device(device), batch_size
-        self.flips = FLIPS if flips else FLIPS[:1]
-        self.resampling = resampling
+    mirrored = FLIPS
+    windows = 4
 
     def predict(
         self,
@@ -97,9 +80,7 @@ class VolumePredictor:
         spacing: tuple[float, float, float] | None,
     ) -> Tensor:
         """Return probabilities [K, d, h, w] on the grid of the training."""
-        check_channels(image, self.task)
-        bounds = bounds or bounds_of(image, self.task.intensity)
-        pixels = torch.from_numpy(normalise(image, self.task.intensity, bounds)).movedim(1, 0)
+        pixels = self.scaled(image, self.bounds(image, bounds))
         if self.config.spacing is not None:
             if spacing is None:
                 raise UserError(
@@ -108,17 +89,9 @@ class VolumePredictor:
             own = (image.shape[0], *image.shape[2:])
             pixels = resample(pixels, new_shape(own, spacing, self.config.spacing))
         return slide(
-            self._probabilities, pixels, self.config.sides, self.config.overlap, self.device,
+            self.mean_probabilities, pixels, self.config.sides, self.config.overlap, self.device,
             self.batch_size,
         )  # fmt: skip
-
-    def _probabilities(self, windows: Tensor) -> Tensor:
-        total: Tensor | None = None
-        for axes in self.flips:
-            found = self.logits(windows.flip(axes)).float().softmax(1).flip(axes)
-            total = found if total is None else total + found
-        assert total is not None
-        return total / len(self.flips)
 
     def _restored(self, values: Tensor, shape: tuple[int, ...]) -> Iterator[Tensor]:
         """Yield the classes' maps on the original grid, one at a time to save memory."""
