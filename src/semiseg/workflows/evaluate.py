@@ -85,13 +85,7 @@ def evaluate(
     )  # fmt: skip
     prepared = open_data(folder, data, "give their new folder with --data")
     cases = part_of(folder, prepared, on)
-    if prepared.task.classes != predictor.task.classes:
-        raise UserError(
-            f"{prepared.folder} has the classes {', '.join(prepared.task.classes)}, but the run was "
-            f"trained on {', '.join(predictor.task.classes)}: choose data with the same classes."
-        )
-    if prepared.task.kind == "volumes":  # the size is for pictures only
-        definitions = dataclasses.replace(definitions, picture_size=None)
+    definitions = _fitting(definitions, predictor, prepared, "the run")
     _, named = choose_network(config, network)
     origin: dict[str, str | bool] = {
         "run": str(folder.folder.resolve()), "data": str(prepared.folder.resolve()), "part": on,
@@ -110,11 +104,7 @@ def evaluate(
         check_scores(target, origin, overwrite)
         make_folder(target)
         console.info(f"{named} ({weights} weights) on {on}: {plural(len(cases), 'case')}")
-        scores = [
-            score
-            for case in console.track(cases, "evaluating")
-            for score in score_prepared(predictor, prepared, case, definitions, rule)
-        ]
+        scores = _score_all(predictor, prepared, cases, definitions, rule, console)
         patients = {case.identifier: case.patient for case in cases}
         summary = summarise(scores, definitions, rule, patients=patients)
         write_scores(target, summary, origin)
@@ -135,19 +125,35 @@ def scores_of(
     config = RunFolder(run).config().evaluation
     protocol, rule = find_protocol(config.protocol), check_missing(config.missing)
     predictor = load_predictor(run, device=device, resampling=protocol.restore)
+    protocol = _fitting(protocol, predictor, data, str(run))
+    return _score_all(predictor, data, cases, protocol, rule, console), protocol, rule
+
+
+def _fitting(protocol: Protocol, predictor: AnyPredictor, data: PreparedData, run: str) -> Protocol:
+    """Check that data have a run's classes, and return the protocol for their kind."""
     if data.task.classes != predictor.task.classes:
         raise UserError(
-            f"{run} was trained on the classes {', '.join(predictor.task.classes)}, but {data.folder} has "
-            f"{', '.join(data.task.classes)}: choose data with the same classes."
+            f"{data.folder} has the classes {', '.join(data.task.classes)}, but {run} was "
+            f"trained on {', '.join(predictor.task.classes)}: choose data with the same classes."
         )
     if data.task.kind == "volumes":  # the size is for pictures only
-        protocol = dataclasses.replace(protocol, picture_size=None)
-    scores = [
+        return dataclasses.replace(protocol, picture_size=None)
+    return protocol
+
+
+def _score_all(
+    predictor: AnyPredictor,
+    data: PreparedData,
+    cases: Sequence[Case],
+    protocol: Protocol,
+    missing: Missing,
+    console: Console,
+) -> list[CaseScore]:
+    return [
         score
         for case in console.track(cases, "evaluating")
-        for score in score_prepared(predictor, data, case, protocol, rule)
+        for score in score_prepared(predictor, data, case, protocol, missing)
     ]
-    return scores, protocol, rule
 
 
 def check_scores(folder: Path, origin: Mapping[str, str | bool], overwrite: bool) -> None:

@@ -147,9 +147,8 @@ def find_images(
     for entry in map(Path, images):
         if entry.is_dir():
             dicom = DICOM.recognises(entry)
-            if dicom and not _holds_images(
-                entry
-            ):  # image files below such a folder are usually labels
+            # image files below a folder of series are usually labels
+            if dicom and not _holds_images(entry):
                 found |= _series(entry, uneven_slices, note)
                 continue
             found |= {path: path for path in image_files(entry, note, out)}
