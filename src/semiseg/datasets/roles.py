@@ -99,11 +99,11 @@ def role_of(name: str) -> tuple[Role | None, Part | None]:
 
 def placed_files(folder: Path, of_kind: OfKind) -> list[PlacedFile]:
     """The files of `files_of` with their roles and parts."""
-    return [_place(folder, path) for path in files_of(folder, of_kind)]
+    return [place_file(folder, path) for path in files_of(folder, of_kind)]
 
 
-def _place(folder: Path, path: Path) -> PlacedFile:
-    """Role and part by the folders' names; the other folders are the place of the file."""
+def place_file(folder: Path, path: Path) -> PlacedFile:
+    """Role and part of a file below ``folder`` by the folders' names; the others are its place."""
     role: Role | None = None
     part: Part | None = None
     place = []

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from semiseg.datasets.roles import IMAGES, LABELS, names_label, role_of, without_words
+from semiseg.datasets.roles import IMAGES, LABELS, names_label, place_file, without_words
 from semiseg.files import cannot_enter, walk_files
 from semiseg.formats import DICOM, is_image, stem_of
 from semiseg.text import joined, plural
@@ -37,7 +37,7 @@ def image_files(
         if not is_image(path):
             if not DICOM.recognises(path):
                 others[path.suffix or "without suffix"] += 1
-        elif any(role_of(name)[0] == "label" for name in path.relative_to(folder).parts[:-1]):
+        elif place_file(folder, path).role == "label":
             masks += 1
         else:
             found.append(path)
