@@ -10,16 +10,13 @@ from typing import Any
 import pytest
 
 NOTEBOOK = Path(__file__).parents[1] / "docs" / "tutorial.ipynb"
-SECONDS = 60  # of processor time, which other work on the machine hardly stretches
 PROGRAM = """
-import json, resource, sys
+import json, sys
 namespace = {"__name__": "__main__"}
 for number, source in enumerate(json.load(sys.stdin)):
     exec(compile(source, f"cell {number}", "exec"), namespace)
-spent = resource.getrusage(resource.RUSAGE_SELF)
 labels = namespace["labels"]["mcsc"]
 print(json.dumps({
-    "seconds": spent.ru_utime + spent.ru_stime,
     "folder": str(namespace["folder"]),
     "shapes": [namespace["volume"].shape, labels.shape, namespace["probabilities"].shape],
     "dice": {name: score.overall["dice"].mean for name, score in namespace["scores"].items()},
@@ -55,5 +52,4 @@ def test_every_cell_runs(cells: list[dict[str, Any]], tmp_path: Path) -> None:
     assert set(found["dice"]) == {"supervised", "mcsc"}
     assert found["figures"] == [1]
     assert Path(found["folder"]).is_relative_to(tmp_path)
-    assert found["seconds"] < SECONDS
     assert min(found["dice"].values()) > 0.02  # something is found: a loss of the labels would show
