@@ -23,3 +23,16 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
 
 class RunFailure(Exception):  # noqa: N818 - a public name
     """A run that could not continue (exit code 1): one sentence that says what happened."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory could not be allocated.
+
+    PyTorch raises ``RuntimeError`` on a CPU and ``torch.OutOfMemoryError`` on a GPU.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in text or "not enough memory" in text
+    )

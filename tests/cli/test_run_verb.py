@@ -11,6 +11,8 @@ import tifffile
 from commandline import SMALL, call, refused, small, tree, well
 from PIL import Image
 
+from semiseg.csv_files import read_csv
+
 
 def test_volumes_all_the_way(phantom: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -21,7 +23,7 @@ def test_volumes_all_the_way(phantom: Path, tmp_path: Path) -> None:
     assert "mean of class means" in said.out
     assert (out / "report.html").stat().st_size > 10_000
     split = json.loads((out / "training" / "split.json").read_text())
-    masks = sorted(p.name for p in (out / "masks").iterdir())
+    masks = sorted(p.name for p in (out / "masks").glob("*.nii.gz"))
     images = sorted((phantom / "images").glob("*.nii.gz"))
     trained = [p for p in images if any(p.name.startswith(q) for q in split["labelled"])]
     assert len(trained) == 4
@@ -31,6 +33,20 @@ def test_volumes_all_the_way(phantom: Path, tmp_path: Path) -> None:
         assert mask.shape == image.shape
         np.testing.assert_allclose(mask.affine, image.affine, atol=1e-5)
         assert set(np.unique(mask.dataobj)) <= {0, 1, 2, 3}
+    rows = read_csv(out / "masks" / "predictions.csv")
+    assert sorted(row["mask"] for row in rows) == masks
+    assert [float(row["confidence"]) for row in rows] == sorted(
+        float(r["confidence"]) for r in rows
+    )
+    page = (out / "report.html").read_text()
+    assert "that the network was not trained on" in page
+    assert "Images without a label" in page
+    shown = page[page.index('id="unlabelled"') :]
+    assert all(
+        f"phantom{n:03d}_{time}: confidence" in shown for n in (9, 10) for time in ("ED", "ES")
+    )
+    assert "phantom001_ED: confidence" not in shown
+    assert (out / "inspection" / "page.html").is_file()
 
     before = tree(out / "data", out / "masks")
     (out / "masks" / masks[0]).unlink()
@@ -61,10 +77,9 @@ def test_stacks_give_stacks_and_ignored_slices_are_no_background(tmp_path: Path)
     ignored = ("--ignore-value", "9", "--empty-slices", "unlabelled")
     said = well(call(*words, *ignored))
     assert "10 slices of labelled volumes have no label" in said.out
-    masks = sorted((tmp_path / "out/masks").iterdir())
+    masks = sorted((tmp_path / "out/masks").glob("*.tif"))
     assert "n5.tif" in [path.name for path in masks]
     for path in masks:
-        assert path.suffix == ".tif"
         mask = tifffile.imread(path)
         assert mask.shape == (3, 32, 40)
         assert mask.dtype == np.uint8
@@ -90,7 +105,7 @@ def test_pictures_by_the_clock(pictures: Path, tmp_path: Path) -> None:
     assert "fit into 1 s (--time)" in said.out
     config = (out / "training" / "config.yaml").read_text()
     assert "method: supervised" in config
-    masks = list((out / "masks").iterdir())
+    masks = list((out / "masks").glob("*.png"))
     assert masks
     for path in masks:
         with Image.open(path) as mask, Image.open(pictures / "images" / path.name) as picture:
@@ -155,7 +170,7 @@ def test_few_labels_are_cross_validated_and_more_begin_a_new_round(
         held = set(fold["split"]["test"])
         assert len(held) == 1
         assert not held & {*fold["split"]["train"], *fold["labelled"]}
-    assert sorted(p.name for p in (out / "masks").iterdir()) == [
+    assert sorted(p.name for p in (out / "masks").glob("*.png")) == [
         f"polyp{n}.png" for n in range(4, 9)
     ]
     page = (out / "report.html").read_text()
@@ -220,7 +235,7 @@ def test_two_labels_cannot_be_scored(pictures: Path, tmp_path: Path) -> None:
     assert "nothing can be said about the quality" in said.out
     page = (out / "report.html").read_text()
     assert "nothing can be said about the quality" in page
-    assert "unlabelled images" in page
+    assert "Images without a label" in page
     assert page.count("data:image/jpeg") >= 6
 
     # the folder is one that other commands take

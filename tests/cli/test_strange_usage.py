@@ -340,6 +340,16 @@ def test_debug_shows_the_traceback_and_else_a_failure_of_ours_is_one_line(
         call("evaluate", run, "--debug")
 
 
+def test_a_lack_of_memory_is_one_sentence(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
+
+    monkeypatch.setattr("semiseg.workflows.evaluate.evaluate", fail)
+    said = call("evaluate", run)
+    assert said.code == 1
+    assert said.err.startswith("semiseg: the memory of this machine does not suffice: choose")
+
+
 @pytest.mark.parametrize("words", [["--help"], ["methods"], ["train", "--help"]], ids=" ".join)
 def test_nothing_heavy_is_imported_for_a_list_or_for_help(words: list[str]) -> None:
     """What makes them quick; ``benchmarks/startup.py`` measures the time."""

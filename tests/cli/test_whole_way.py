@@ -12,6 +12,7 @@ from commandline import call, process, refused, small, tree, well
 from PIL import Image
 from scipy import ndimage
 
+from semiseg.csv_files import read_csv
 from semiseg.data.manifest import PreparedData
 
 
@@ -253,7 +254,9 @@ def test_methods_of_patches_go_the_whole_way(
     scored = well(call("evaluate", run, "--on", "test"))
     assert ("MAE" in scored.out) == (kind == "pictures")
     well(call("predict", run, source / "images", "-o", tmp_path / "masks"))
-    assert len(list((tmp_path / "masks").glob("[!.]*"))) == len(list((source / "images").iterdir()))
+    images = list((source / "images").iterdir())
+    assert len(read_csv(tmp_path / "masks" / "predictions.csv")) == len(images)
+    assert len(list((tmp_path / "masks").glob("[!.]*"))) == len(images) + 1  # and the table
     well(call("report", run))
     assert (run / "report.html").stat().st_size > 10_000
 

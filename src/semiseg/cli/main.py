@@ -22,7 +22,7 @@ from semiseg.cli import (
     train,
     unpack,
 )
-from semiseg.errors import RunFailure, UserError
+from semiseg.errors import RunFailure, UserError, is_out_of_memory
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 RESUMABLE = ("demo", "run", "prepare", "predict", "benchmark")  # train prints its own hint
@@ -79,6 +79,13 @@ def main() -> None:
     except Exception as error:
         if hasattr(error, "format_message"):  # an error of typer, of any class
             _misuse(error)
+        if is_out_of_memory(error) and not debug:
+            print(
+                "semiseg: the memory of this machine does not suffice: choose smaller images "
+                "(data.size, data.patch, --max-side) or a smaller training.batch_size.",
+                file=sys.stderr,
+            )
+            sys.exit(1)
         _failure(error, debug)
     if code == INTERRUPTED:
         verb = sys.argv[1] if len(sys.argv) > 1 else ""

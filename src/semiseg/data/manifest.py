@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from semiseg.data.arrays import open_array
 from semiseg.data.fingerprint import Fingerprint
 from semiseg.data.identifiers import flaw_of
+from semiseg.data.image_ranges import ImageRanges
 from semiseg.data.task import Bounds, Finite, Intensity, Side, Step, Task, window_between
 from semiseg.errors import UserError
 from semiseg.files import atomic_write
@@ -122,6 +123,7 @@ class Manifest(BaseModel):
     cases: tuple[Case, ...]
     notes: tuple[str, ...] = ()
     fingerprint: Fingerprint | None = None
+    training_images: ImageRanges | None = None
     decisions: tuple[Decision, ...] = ()
 
     def __repr__(self) -> str:

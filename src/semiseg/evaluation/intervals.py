@@ -77,8 +77,13 @@ def interval_words(interval: Sequence[float] | None, patients: int) -> str:
     """A sentence about the interval of a mean Dice, in percent."""
     few = f" {patients} patients are few." if patients < FEW else ""
     if interval is None:
-        one = "one patient" if patients == 1 else f"{patients} patients"
-        return f"There is no interval of the mean Dice, since only {one} were scored."
+        if patients >= FEWEST:
+            return (
+                f"There is no interval of the mean Dice, since fewer than {FEWEST} of the {patients} "
+                "scored patients have a structure."
+            )
+        few = "one patient was" if patients == 1 else f"{patients} patients were"
+        return f"There is no interval of the mean Dice, since only {few} scored."
     low, high = interval
     return (
         f"Mean Dice: {100 * CONFIDENCE:.0f}% interval {100 * low:.1f} to {100 * high:.1f}% (bootstrap over "

@@ -27,6 +27,18 @@ METRICS = ("dice", "iou", "hd95", "asd", "mae")
 STATUSES: tuple[Status, ...] = ("ok", "missing", "spurious", "absent")
 
 
+def possible(statuses: Mapping[Any, int]) -> dict[str, int]:
+    """How many cases could miss a structure (those that contain it), or have a spurious one (the others).
+
+    Args:
+        statuses: status -> number of cases of one class.
+    """
+    return {
+        "missing": statuses["ok"] + statuses["missing"],
+        "spurious": statuses["spurious"] + statuses["absent"],
+    }
+
+
 @dataclasses.dataclass(frozen=True)
 class Mean:
     """A mean with its standard deviation and counts.

@@ -1,7 +1,10 @@
 """A summary as text for the terminal."""
 
+from collections.abc import Mapping
+
 from semiseg.evaluation.intervals import interval_words
-from semiseg.evaluation.summary import ClassMean, Mean, Summary
+from semiseg.evaluation.protocols import Status
+from semiseg.evaluation.summary import ClassMean, Mean, Summary, possible
 
 _TITLES = {"dice": "Dice", "iou": "IoU", "hd95": "HD95", "asd": "ASD", "mae": "MAE"}
 
@@ -16,7 +19,7 @@ def table_lines(summary: Summary) -> list[str]:
     at = f", at {protocol.picture_size} x {protocol.picture_size}" if protocol.picture_size else ""
     rows = [["class", *(_title(summary, metric) for metric in summary.metrics), "not ok"]]
     for item in summary.classes:
-        troubles = [f"{n} {status}" for status, n in item.statuses.items() if n and status != "ok"]
+        troubles = _troubles(item.statuses)
         cells = [_cell(item.metrics[metric]) for metric in summary.metrics]
         rows.append([item.name, *cells, ", ".join(troubles) or "-"])
     overall = [_cell(summary.overall[metric]) for metric in summary.metrics]
@@ -31,6 +34,16 @@ def table_lines(summary: Summary) -> list[str]:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         lines.append("  ".join(cells).rstrip())
     return [*lines, interval_words(summary.overall["dice"].interval, summary.patients)]
+
+
+def _troubles(statuses: Mapping[Status, int]) -> list[str]:
+    """``2 of 12 missing``: of the cases that could be so."""
+    of = possible(statuses)
+    return [
+        f"{count} {f'of {of[status]} ' if status in of else ''}{status}"
+        for status, count in statuses.items()
+        if count and status != "ok"
+    ]
 
 
 def _title(summary: Summary, metric: str) -> str:

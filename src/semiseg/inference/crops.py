@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semiseg.data.task import Bounds
+from semiseg.inference.confidence import Segmentation, SoftDiceConfidence
 from semiseg.inference.predictor import FLIPS
 from semiseg.inference.sliding import slide
 from semiseg.inference.windows import WindowPredictor
@@ -34,8 +35,19 @@ class CropPredictor(WindowPredictor):
 
         ``spacing`` is ignored; it is for `VolumePredictor`.
         """
+        return self.segment(image, bounds, spacing).labels
+
+    def segment(
+        self,
+        image: NDArray[np.generic],
+        bounds: Bounds | None = None,
+        spacing: tuple[float, float, float] | None = None,
+    ) -> Segmentation:
+        """Like :meth:`predict`, with the confidence of the mask."""
+        confidence = SoftDiceConfidence(len(self.task.classes))
         slices = self._slices(image, bounds)
-        return np.stack([values.max(0).indices.to(torch.uint8).numpy() for values in slices])
+        labels = [confidence.add(values)[1].to(torch.uint8).numpy() for values in slices]
+        return Segmentation(np.stack(labels), confidence.value)
 
     def probabilities(
         self,

@@ -12,6 +12,7 @@ from torch import Tensor
 from semiseg.data.loader import to_input
 from semiseg.data.task import Bounds, Task, bounds_of, normalise
 from semiseg.errors import UserError
+from semiseg.inference.confidence import Segmentation, SoftDiceConfidence
 
 Resampling = Literal["probabilities", "labels"]
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
@@ -66,12 +67,21 @@ class Predictor:
 
         ``spacing`` is ignored; it is for `VolumePredictor`.
         """
+        return self.segment(image, bounds, spacing).labels
+
+    def segment(
+        self,
+        image: NDArray[np.generic],
+        bounds: Bounds | None = None,
+        spacing: tuple[float, float, float] | None = None,
+    ) -> Segmentation:
+        """Like :meth:`predict`, with the confidence of the mask."""
+        confidence = SoftDiceConfidence(len(self.task.classes))
         parts = [
-            # on a CPU max() is ten times faster than argmax() along a strided dimension
-            probabilities.max(1).indices.to(torch.uint8).cpu().numpy()
+            confidence.add(probabilities, dim=1)[1].to(torch.uint8).cpu().numpy()
             for probabilities in self._batches(image, bounds)
         ]
-        return np.concatenate(parts)
+        return Segmentation(np.concatenate(parts), confidence.value)
 
     def probabilities(
         self,

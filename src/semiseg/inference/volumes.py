@@ -12,6 +12,7 @@ from torch import Tensor
 from semiseg.data.resampling import new_shape, resample
 from semiseg.data.task import Bounds
 from semiseg.errors import UserError
+from semiseg.inference.confidence import Segmentation, SoftDiceConfidence
 from semiseg.inference.sliding import slide
 from semiseg.inference.windows import WindowPredictor
 
@@ -41,18 +42,31 @@ class VolumePredictor(WindowPredictor):
         Args:
             spacing: spacing of the image, (slice, row, column) in mm.
         """
+        return self.segment(image, bounds, spacing).labels
+
+    def segment(
+        self,
+        image: NDArray[np.generic],
+        bounds: Bounds | None = None,
+        spacing: tuple[float, float, float] | None = None,
+    ) -> Segmentation:
+        """Like :meth:`predict`, with the confidence of the mask."""
         own = (image.shape[0], *image.shape[2:])
         values = self._slide(image, bounds, spacing)
-        if values.shape[1:] == own:
-            return values.argmax(0).to(torch.uint8).numpy()
-        if self.resampling == "labels":
-            return _nearest(values, own).to(torch.uint8).numpy()
+        confidence = SoftDiceConfidence(len(self.task.classes))
+        if values.shape[1:] == own or self.resampling == "labels":
+            codes = confidence.add(values)[1]
+            if codes.shape != own:
+                codes = _nearest(values, own)
+            return Segmentation(codes.to(torch.uint8).numpy(), confidence.value)
         best = torch.full(own, -1.0)
         codes = torch.zeros(own, dtype=torch.uint8)
         for code, restored in enumerate(self._restored(values, own)):
             codes[restored > best] = code
             best = torch.maximum(best, restored)
-        return codes.numpy()
+            confidence.add_class(code, restored)
+        confidence.add_mask(best, codes)
+        return Segmentation(codes.numpy(), confidence.value)
 
     def probabilities(
         self,

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.data.fingerprint import summarise
+from semiseg.data.image_ranges import ImageRanges, ranges_of
 from semiseg.data.manifest import PARTS, Case, Decision, Manifest, Split
 from semiseg.data.task import IGNORE_INDEX, Task
 from semiseg.datasets.base import Naming, Scan, SourceCase
@@ -174,8 +175,19 @@ class ManifestBuilder:
         scaling = Decision(option="intensity", value=intensity.words, reason=why)
         return Manifest(
             task=task, layout=layout, split=split, cases=tuple(cases), notes=notes,
-            fingerprint=found, decisions=(scaling, *chosen),
+            fingerprint=found, training_images=self._ranges(split), decisions=(scaling, *chosen),
         )  # fmt: skip
+
+    def _ranges(self, split: Split) -> ImageRanges | None:
+        """The ranges of the images of the training part."""
+        train = set(split.train)
+        own = [
+            (record.measures, (case.shape[0], *case.shape[2:]), case.spacing)
+            for case, record in zip(self.cases, self.records, strict=True)
+            if case.patient in train
+        ]
+        measures, shapes, spacings = zip(*own, strict=True) if own else ((), (), ())
+        return ranges_of(measures, shapes, spacings)
 
     def _colours(self, classes: tuple[str, ...]) -> dict[str, str]:
         """Class -> colour in the source; the first colour if a class has several codes."""

@@ -9,6 +9,7 @@ from semiseg.data.manifest import PARTS, Case, PreparedData
 from semiseg.data.splits import counted
 from semiseg.evaluation.resize_upper_bound import resize_upper_bound_of_set, sample_of
 from semiseg.evaluation.stored_summary import REMEDY
+from semiseg.evaluation.summary import possible
 
 Row = Mapping[str, Any]
 
@@ -148,8 +149,8 @@ def _seeds(rows: Sequence[Row]) -> list[str]:
 def trouble(rows: Sequence[Row]) -> list[str]:
     """Sentences about missing and spurious structures, and about cases that were not scored."""
     words = {
-        "missing": "in the reference but not predicted",
-        "spurious": "predicted but not in the reference",
+        "missing": "in the reference but not predicted; of the cases that contain them",
+        "spurious": "predicted but not in the reference; of the cases that do not contain them",
     }
     out = []
     for status, meaning in words.items():
@@ -158,7 +159,7 @@ def trouble(rows: Sequence[Row]) -> list[str]:
             for name, item in row["summary"]["classes"].items():
                 count = counts.setdefault((_who(row), name), [0, 0])
                 count[0] += item["cases"][status]
-                count[1] += sum(item["cases"].values())
+                count[1] += possible(item["cases"])[status]
         found: dict[str, list[str]] = {}
         for (who, name), (count_, total) in counts.items():
             if count_:

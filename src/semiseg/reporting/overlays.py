@@ -199,17 +199,18 @@ def _outline(mask: NDArray[np.bool_], thickness: int = 2) -> NDArray[np.bool_]:
 
 
 def picture_sections(
-    shown: Sequence[Shown], colours: Sequence[str] = CLASSES
+    shown: Sequence[Shown], colours: Sequence[str] = CLASSES, slices: int = 3
 ) -> list[dict[str, Any]]:
     """The input of the page's template: sections of cases, with rows of slices and columns of masks.
 
     Args:
         shown: the cases.
         colours: colours of the classes 1, 2, ...
+        slices: number of rows for a volume.
     """
     sections: dict[str, list[dict[str, Any]]] = {}
     for item in shown:
-        made = sheet(item, colours)
+        made = sheet(item, colours, slices)
         rows = [
             (where, [(data_uri(pixels), text) for pixels, text in cells])
             for where, cells in made.rows

@@ -53,11 +53,14 @@ from semiseg.reporting.rounds import (
     read_cross_validation,
     read_story,
 )
+from semiseg.reporting.stored_inspection import read_findings
+from semiseg.reporting.verdict import verdict
 from semiseg.text import joined
 from semiseg.training.run_folder import RunFolder, steps_of
 from semiseg.training.run_output import RunOutput
 
 MOST_NAMES = 4  # in a title
+HELD_OUT = ("test", "validation")  # parts that did not train
 
 
 def benchmark_page(
@@ -158,14 +161,24 @@ def _heads(keys: Sequence[tuple[str | None, str]]) -> list[tuple[str, list[str]]
     return list(groups.items())
 
 
-def output_page(folder: Path | str, pictures: Sequence[Shown] = ()) -> str:
+def output_page(
+    folder: Path | str,
+    pictures: Sequence[Shown] = (),
+    unlabelled: Sequence[Shown] = (),
+) -> str:
     """The page of the folder that ``semiseg run`` wrote, with its rounds.
+
+    Args:
+        folder: the folder.
+        pictures: scored cases.
+        unlabelled: images without a label, the least certain first.
 
     Raises:
         UserError: if a file is damaged.
     """
     output = RunOutput(folder)
-    return _run_page(output.training, output.folder.resolve().name, pictures, output)
+    name = output.folder.resolve().name
+    return _run_page(output.training, name, pictures, output, unlabelled)
 
 
 def run_page(folder: Path | str, pictures: Sequence[Shown] = ()) -> str:
@@ -179,7 +192,11 @@ def run_page(folder: Path | str, pictures: Sequence[Shown] = ()) -> str:
 
 
 def _run_page(
-    run: RunFolder, name: str, pictures: Sequence[Shown], output: RunOutput | None
+    run: RunFolder,
+    name: str,
+    pictures: Sequence[Shown],
+    output: RunOutput | None,
+    unlabelled: Sequence[Shown] = (),
 ) -> str:
     config, task, scored = run.config(), run.task(), read_run(run.folder)
     crossed = None if output is None else read_cross_validation(output)
@@ -187,6 +204,7 @@ def _run_page(
     facts = run.facts()
     data = open_data(facts.data)
     split, ended = run.split(), run.finished()
+    best = crossed or next((s for s in scored if s.default and s.row["on"] in HELD_OUT), None)
     networks = list(
         dict.fromkeys(
             r["network"] for r in charts.log_of(run.folder, "validation") if r.get("network")
@@ -199,6 +217,9 @@ def _run_page(
         folder=name,
         ended=ended,
         story=story,
+        verdict=[] if best is None else verdict(best),
+        findings=None if output is None else read_findings(output),
+        unlabelled=picture_sections(unlabelled, figures.class_colours(task), slices=1),
         evaluations=[
             *([_crossed(crossed, data, task.foreground, output)] if crossed and output else []),
             *(

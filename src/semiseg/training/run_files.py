@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from semiseg.data.image_ranges import ImageRanges
+
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -34,6 +36,7 @@ class RunFacts(BaseModel):
     numpy: str = ""
     platform: str = ""
     git: str | None = None
+    training_images: ImageRanges | None = None
 
 
 class Finished(BaseModel):

@@ -5,11 +5,12 @@
     OUT/run.json              the arguments
     OUT/round.json            the current round: what changed, how it is scored, what trains
     OUT/data/                 the prepared data
+    OUT/inspection/           their inspection: page.html, inspect.json, cases.csv
     OUT/cross-validation/     fold-1/, fold-2/, ... (runs), and their scores together
     OUT/training/             the run of the final network
     OUT/earlier/              scores of the earlier round's networks on the cases of this round
     OUT/masks/, report.html   the results
-    OUT/rounds/1/, 2/, ...    the same of the earlier rounds, without data
+    OUT/rounds/1/, 2/, ...    the same of the earlier rounds, without data and inspection
 """
 
 import json
@@ -72,6 +73,7 @@ class RunOutput:
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         self.data = self.folder / "data"
+        self.inspection = self.folder / "inspection"
         self.training = RunFolder(self.folder / "training")
         self.cross_validation = self.folder / "cross-validation"
         self.earlier = self.folder / "earlier"

@@ -133,6 +133,7 @@ class Session:
 
     def facts(self, origins: Mapping[str, str]) -> dict[str, Any]:
         """Return the content of ``run.json``; ``origins``: origins of the configuration's values."""
+        ranges = self.data.manifest.training_images
         return {
             "data": str(self.data.folder.resolve()),
             "command": shlex.join(sys.argv),
@@ -141,6 +142,7 @@ class Session:
             "device": str(self.fabric.device),
             "threads": torch.get_num_threads(),
             "world_size": self.fabric.world_size,
+            "training_images": None if ranges is None else ranges.model_dump(mode="json"),
         }
 
     def fit(self, run: RunFolder, seconds: float | None, resumed: bool = False) -> TrainResult:

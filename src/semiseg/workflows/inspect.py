@@ -21,12 +21,13 @@ from semiseg.locking import locked
 from semiseg.preparation.auto_config import size_of
 from semiseg.preparation.near_duplicates import PICTURE, VOLUME
 from semiseg.reporting.inspection import content, lines, write_cases
+from semiseg.reporting.stored_inspection import FACTS
 from semiseg.stopping import listening
 from semiseg.workflows.prepare import prepare
 from semiseg.workflows.temporary import remove_stale, temporary_folder
 
 SIZES = range(8, 4097)
-PAGE, FACTS, CASES = "page.html", "inspect.json", "cases.csv"
+PAGE, CASES = "page.html", "cases.csv"
 
 
 def inspect(
@@ -89,7 +90,7 @@ def inspect(
             for line in lines(found):
                 console.info(line)
         if target is not None:
-            _write(found, prepared, target)
+            write_inspection(found, prepared, target)
             if not json:
                 console.info(f"page: {target / PAGE}")
     return found
@@ -198,7 +199,12 @@ def _check_output(out: Path, data: Path, overwrite: bool) -> None:
         raise UserError(f"{out} exists: choose another folder, or replace it with --overwrite.")
 
 
-def _write(found: Inspection, data: PreparedData, out: Path) -> None:
+def write_inspection(found: Inspection, data: PreparedData, out: Path) -> None:
+    """Write page.html, inspect.json and cases.csv into ``out``, all or none.
+
+    Raises:
+        UserError: if a file cannot be written.
+    """
     from semiseg.reporting.inspection_page import inspection_page
 
     texts = {FACTS: _json(found) + "\n", PAGE: inspection_page(found, data)}

@@ -2,15 +2,17 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from pydantic import BaseModel
 
 from semiseg.console import Console
+from semiseg.data.image_ranges import Difference, differences, sentences
 from semiseg.data.task import Task
-from semiseg.errors import UserError
+from semiseg.data.volume import Volume
+from semiseg.errors import UserError, is_out_of_memory
 from semiseg.files import atomic_output, is_partial
 from semiseg.formats import is_image
 from semiseg.formats.remarks import notes_on_files
@@ -25,6 +27,7 @@ from semiseg.workflows.inputs import Input, as_inputs, find_images
 from semiseg.workflows.loading import choose_network, load_predictor
 from semiseg.workflows.new_folder import make_folder
 from semiseg.workflows.prediction_files import probability_files, write_prediction
+from semiseg.workflows.prediction_table import NAME, Prediction, PredictionTable
 
 ORIGIN = ".predicted-by.json"
 
@@ -73,8 +76,9 @@ def predict(
     The mask of a volume has the format and the grid of its image (for NIfTI, also the affine and the
     header). The mask of a DICOM series is a NIfTI file, of a picture a PNG, of a stack (a TIFF of several
     pages) a TIFF of class codes. A file that cannot be read is reported and skipped. Existing masks are
-    kept, so that an interrupted prediction can be resumed. ``.predicted-by.json`` records the run, network
-    and weights of the masks.
+    kept, so that an interrupted prediction can be resumed. ``predictions.csv`` lists the masks, the least
+    certain first, with images that are unlike the training images. ``.predicted-by.json`` records the run,
+    network and weights of the masks.
 
     Args:
         run: the run's folder, or that of `run`.
@@ -114,6 +118,7 @@ def predict(
         _check_origin(folder, [t for t in targets if t.exists()], origin)
     if probabilities:
         _check_probabilities(targets, predictor.task)
+    compare = comparison(held)
     todo = {t: p for t, p in targets.items() if overwrite or not t.exists()}
     if len(todo) < len(targets):
         kept = _masks(len(targets) - len(todo))
@@ -125,28 +130,70 @@ def predict(
     _write_origin(folder / ORIGIN, origin)
     failed, converted = [], []
     remarks: dict[str, list[str]] = {}
+    table = PredictionTable(folder, {_below(folder, t) for t in targets.keys() - todo.keys()})
+    unlike: list[tuple[str, list[Difference]]] = []
     for target, image in console.track(todo.items(), "predicting"):
         try:
             volume = image.read(predictor.task)
             if image.below.parts:
                 make_folder(target.parent)
-            write_prediction(
+            done = write_prediction(
                 predictor, volume, target, image.file, probabilities=probabilities, largest=largest
+            )
+            unusual = compare(volume)
+            unlike.append((str(image), unusual))
+            said = "; ".join(f"{one.kind}: {one.words}" for one in unusual)
+            table.add(
+                Prediction(_below(folder, target), done.confidence, done.marked, str(image), said)
             )
             for kind in volume.remarks:
                 remarks.setdefault(kind, []).append(str(image))
             if image.converted(predictor.task):
                 converted.append(image)
-        except (UserError, MemoryError) as error:
-            failed.append(str(error) or f"{image}: too large for the memory of this machine.")
+        except (UserError, MemoryError, RuntimeError) as error:
+            failed.append(reason_to_skip(error, str(image)))
             console.warn(f"skipped: {failed[-1]}")
+    table.finish()
     if converted:
         console.warn(_conversion(converted, predictor.task))
-    for note in notes_on_files(remarks):
+    for note in [*notes_on_files(remarks), *sentences(unlike)]:
         console.warn(note)
     written = len(todo) - len(failed)
     console.info(f"{_masks(written)} written to {folder}; {len(failed)} failed")
+    console.info(f"least certain first: {folder / NAME}")
     return PredictResult(written, len(targets) - len(todo), tuple(failed))
+
+
+def reason_to_skip(error: Exception, image: str) -> str:
+    """Why an image was not predicted.
+
+    Raises:
+        Exception: ``error`` itself, if it is neither of the user nor a lack of memory.
+    """
+    if is_out_of_memory(error):
+        return f"{image}: too large for the memory of this machine."
+    if isinstance(error, UserError):
+        return str(error)
+    raise error
+
+
+def comparison(run: RunFolder) -> Callable[[Volume], list[Difference]]:
+    """A function that says how an image is unlike the training images of a run.
+
+    Runs of earlier versions do not store the ranges of their images; nothing is then said.
+    """
+    ranges, task, data = run.facts().training_images, run.task(), run.config().data
+    deep = data.dimensions == 3
+    whole = not deep and data.crop_size is None
+
+    def compare(volume: Volume) -> list[Difference]:
+        return [] if ranges is None else differences(volume, ranges, task, whole, deep)
+
+    return compare
+
+
+def _below(folder: Path, target: Path) -> str:
+    return target.relative_to(folder).as_posix()
 
 
 def _is_new(folder: Path) -> bool:

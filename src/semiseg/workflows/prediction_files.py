@@ -1,5 +1,6 @@
 """Predict one image and write its mask, for all commands that write masks."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,21 @@ from semiseg.data.volume import Volume
 from semiseg.formats import format_of, stem_of, suffix_of
 from semiseg.formats.base import Reference
 from semiseg.inference.cleaning import keep_largest
+from semiseg.inference.confidence import confidence_of
 from semiseg.inference.predictors import AnyPredictor
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """A mask that was written.
+
+    Attributes:
+        confidence: soft Dice confidence of the network in it, before components are removed.
+        marked: number of pixels or voxels of structures.
+    """
+
+    confidence: float
+    marked: int
 
 
 def probability_files(target: Path, classes: Sequence[str]) -> list[Path]:
@@ -29,7 +44,7 @@ def write_prediction(
     *,
     probabilities: bool = False,
     largest: bool = False,
-) -> None:
+) -> Written:
     """Predict one image and write its mask. The mask is written last: if it exists, all files exist.
 
     Args:
@@ -47,8 +62,11 @@ def write_prediction(
     like = Reference(volume, image, predictor.task.classes)
     if probabilities:
         values = predictor.probabilities(volume.image, spacing=volume.spacing)  # [D, K, H, W]
-        mask = values.argmax(1).astype(np.uint8)
+        mask, confidence = values.argmax(1).astype(np.uint8), confidence_of(values)
         writer.write_probabilities(_beside(target), np.moveaxis(values, 1, 0), like)
     else:
-        mask = predictor.predict(volume.image, spacing=volume.spacing)
-    writer.write_mask(target, keep_largest(mask) if largest else mask, like)
+        found = predictor.segment(volume.image, spacing=volume.spacing)
+        mask, confidence = found.labels, found.confidence
+    mask = keep_largest(mask) if largest else mask
+    writer.write_mask(target, mask, like)
+    return Written(confidence, int(np.count_nonzero(mask)))

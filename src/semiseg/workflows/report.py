@@ -1,5 +1,6 @@
 """``semiseg report``: an HTML page about a run or a benchmark, or a figure of its pictures."""
 
+import functools
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from semiseg.reporting.rounds import read_cross_validation
 from semiseg.training.run_folder import RunFolder
 from semiseg.training.run_output import RunOutput, find_run
 from semiseg.workflows.loading import load_predictor
+from semiseg.workflows.unlabelled_pictures import unlabelled_pictures
 
 UNSCORED = 3  # cases shown of a run that was not evaluated
 
@@ -63,14 +65,17 @@ def report(
             f"--out {target}: give a name that ends in .html (a page) or in .png, .svg or .pdf (a figure)."
         )
     remove_partials(target.parent, target.name)
-    make: Callable[[Path | str, Sequence[Shown]], str]
+    unlabelled: list[Shown] = []
+    make: Callable[..., str]
     if (folder / "benchmark.json").exists():
         bench = read_benchmark(folder)
         pictures, make = _benchmark_pictures(bench, device, console), benchmark_page
         runs = [RunFolder(scored.folder) for scored in bench.scored]
     elif RunOutput(folder).exists() and RunOutput(folder).training.exists():
         output = RunOutput(folder)
-        pictures, make = _output_pictures(output, device, console), output_page
+        unlabelled = unlabelled_pictures(output, device, console)
+        pictures = _output_pictures(output, device, console, bool(unlabelled))
+        make = functools.partial(output_page, unlabelled=unlabelled)
         runs = [output.training]
     elif RunFolder(find_run(folder)).exists():
         folder = find_run(folder)
@@ -82,6 +87,7 @@ def report(
             "give the folder that 'semiseg train', 'semiseg run' or 'semiseg benchmark' wrote."
         )
     if as_figure:
+        pictures = pictures or unlabelled[:UNSCORED]
         if not pictures:
             raise UserError(
                 f"{folder} has no case with a prediction to show: no figure was written."
@@ -137,10 +143,18 @@ def _run_pictures(folder: Path, device: str, console: Console) -> list[Shown]:
     return out
 
 
-def _output_pictures(output: RunOutput, device: str, console: Console) -> list[Shown]:
-    """Three cases of a cross-validation, each by the network that was not trained on it."""
+def _output_pictures(
+    output: RunOutput, device: str, console: Console, unlabelled: bool
+) -> list[Shown]:
+    """Three cases of a cross-validation, each by the network that was not trained on it.
+
+    ``unlabelled``: whether images without a label are shown anyway, so that a run without scores shows
+    no others.
+    """
     data, scored = open_data(str(output.data)), read_cross_validation(output)
     if scored is None or data is None:
+        if unlabelled and not read_run(output.training.folder):
+            return []
         return _run_pictures(output.training.folder, device, console)
     out = []
     scores = {case: dice for case, dice in scored.dice[None].items() if case in data.cases}

@@ -17,6 +17,7 @@ from semiseg.evaluation.summary import Summary
 from semiseg.locking import one_at_a_time
 from semiseg.text import duration, plural
 from semiseg.training.run_output import Round, RunOutput
+from semiseg.workflows.inspect import FACTS, PAGE, examine, write_inspection
 from semiseg.workflows.prepare import ReadOptions
 from semiseg.workflows.report import report
 from semiseg.workflows.run.budget import Stopwatch, next_share
@@ -86,10 +87,11 @@ def run(
 ) -> RunResult | None:
     """Prepare, split, train, evaluate, predict the images without a label, and write a report.
 
-    Writes ``data/`` (prepared), ``training/`` (the run), ``masks/`` (of every image whose label was not
-    used for training, on its own grid) and ``report.html`` into ``out``; below ten labelled patients also
-    ``cross-validation/``. To resume an interrupted run, repeat the call. If images or labels were added or
-    changed, the call begins a new round. The earlier results are moved to ``rounds/``.
+    Writes into ``out``: ``data/`` (prepared), ``inspection/`` (of the data), ``training/`` (the run),
+    ``masks/`` (of every image whose label was not used for training, on its own grid, with
+    ``predictions.csv``), ``report.html``, and below ten labelled patients ``cross-validation/``. To resume
+    an interrupted run, repeat the call. If images or labels were added or changed, the call begins a new
+    round. The earlier results are moved to ``rounds/``.
 
     Args:
         source: a folder of images in any supported layout.
@@ -149,6 +151,7 @@ def run(
     if reading.get("skip_bad"):  # patients who were left out are in no part of the split
         found = read_source(output, request)
         data = prepare_data(output, found, console)
+    _inspect(output, data, request, bool(found.changes), console)
     console.info(f"2. Training ({found.decision.sentence()})")
     planned, resumed = output.round(), output.started()
     if planned.scheme is None or not resumed:
@@ -169,6 +172,22 @@ def run(
         "To improve it, label more images in the same folder and run the same command again."
     )
     return RunResult(output.folder, page, summary, masks, planned.number, earlier)
+
+
+def _inspect(
+    output: RunOutput, data: PreparedData, request: RunRequest, changed: bool, console: Console
+) -> None:
+    """Write the inspection of the data, and print its serious findings; done again if they changed."""
+    if not changed and (output.inspection / FACTS).is_file():
+        return
+    found = examine(data, request.source, None, console)
+    write_inspection(found, data, output.inspection)
+    for finding in found.findings:
+        if finding.level == "serious":
+            console.warn(finding.sentence)
+    minor = sum(finding.level == "minor" for finding in found.findings)
+    if minor:
+        console.info(f"{plural(minor, 'minor warning')}: {output.inspection / PAGE}")
 
 
 def _train(

@@ -4,9 +4,11 @@ import dataclasses
 import time
 from collections.abc import Callable
 
+from semiseg.workflows.unlabelled_pictures import MOST
+
 FIXED = 6.0  # seconds for the page and for loading networks
 SCORING = 3.0  # seconds of a scored case, in predictions: distances and the earlier network
-SHOWN = 6  # cases on the page
+SHOWN = 6  # scored cases on the page
 LEAST = 0.5  # of the time that is left, for trainings
 
 
@@ -57,7 +59,8 @@ class Work:
 
     def afterwards(self, costs: Costs) -> float:
         """Seconds of everything except training."""
-        return FIXED + costs.prediction * (SCORING * self.scored + SHOWN) + costs.mask * self.masks
+        shown = SHOWN + min(MOST, self.masks)
+        return FIXED + costs.prediction * (SCORING * self.scored + shown) + costs.mask * self.masks
 
 
 @dataclasses.dataclass(frozen=True)

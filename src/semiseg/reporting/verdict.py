@@ -1,0 +1,70 @@
+"""The result of an evaluation in plain words, for the top of a page."""
+
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+from semiseg.evaluation.intervals import interval_words
+from semiseg.evaluation.summary import possible
+from semiseg.reporting.results import Scored
+from semiseg.text import joined, plural
+
+LEAST_VALUES = 3  # cases for a median
+
+
+def verdict(scored: Scored) -> list[str]:
+    """Sentences on how good the masks of an evaluation are, what is missed and what is marked in vain."""
+    summary = scored.row["summary"]
+    values = list(scored.dice[None].values())
+    if not values:
+        return [
+            f"None of {plural(summary['cases'], 'image')} contains a structure, so nothing is measured."
+        ]
+    middle = statistics.median(values)
+    count = plural(len(values), "image")
+    if len(values) < LEAST_VALUES:
+        shown = joined([f"{value:.2f}" for value in values])
+        first = f"The masks of {count} that the network was not trained on overlap the reference by {shown}"
+    else:
+        first = (
+            f"Masks of images that the network was not trained on usually overlap the reference by "
+            f"{middle:.2f} (median of {count}; the worst has {min(values):.2f}, the best {max(values):.2f})"
+        )
+    out = [f"{first}. The measure is Dice: 1 is perfect, 0 is no overlap."]
+    if len(summary["classes"]) > 1:
+        means = {name: item["dice"]["mean"] for name, item in summary["classes"].items()}
+        known = {name: mean for name, mean in means.items() if mean is not None}
+        if known:
+            worst = min(known, key=lambda name: known[name])
+            each = joined([f"{name} {mean:.2f}" for name, mean in known.items()])
+            out.append(f"Mean by structure: {each}; the weakest is {worst}.")
+    out += _troubles(summary["classes"])
+    interval = summary["mean_over_classes"]["dice"].get("interval")
+    words = interval_words(interval, summary["patients"]) if "patients" in summary else ""
+    return [*out, *([words] if words else [])]
+
+
+def _troubles(classes: Mapping[str, Any]) -> list[str]:
+    """What is missed in the cases that contain it, and marked in those that do not."""
+    missed, marked, able = [], [], False
+    for name, item in classes.items():
+        statuses = item["cases"]
+        of = possible(statuses)
+        if statuses["missing"]:
+            missed.append(
+                f"{name} in {statuses['missing']} of the {of['missing']} images that contain it"
+            )
+        if statuses["spurious"]:
+            marked.append(
+                f"{name} in {statuses['spurious']} of the {of['spurious']} images without it"
+            )
+        able = able or of["spurious"] > 0
+    out = [
+        f"It misses {joined(missed)}." if missed
+        else "It finds a part of every structure in every image that contains it."
+    ]  # fmt: skip
+    if marked:
+        out.append(f"It marks {joined(marked)}.")
+    elif able:
+        out.append("It marks nothing in images that do not contain the structure.")
+    return out
