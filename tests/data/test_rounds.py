@@ -65,3 +65,44 @@ def test_folds_grow() -> None:
     assert max(map(len, second)) - min(map(len, second)) <= 1
     assert extend_folds(second, names(9), 5) == second
     assert len(extend_folds(second, ["p00"], 5)) == 1
+
+
+def test_groups_stay_in_one_part() -> None:
+    patients, labelled = names(30), names(20)
+    groups = [("p00", "p01", "p25"), ("p05", "p06")]
+    for seed in range(12):
+        split = extend_split(
+            Split(train=tuple(patients)), patients, labelled, (), seed=seed, groups=groups
+        )
+        parts = [set(split.train), set(split.validation), set(split.test)]
+        assert sum(map(len, parts)) == 30
+        for group in groups:
+            assert any(set(group) <= part for part in parts)
+        assert len(parts[2] & set(labelled)) == 4
+        again = extend_split(split, patients, labelled, labelled, seed=seed, groups=groups)
+        assert again is split
+
+
+def test_a_new_twin_follows_the_patient_that_was_labelled_before() -> None:
+    patients, first = names(40), names(20)
+    before = make_split(patients, first)
+    tested, trained = before.test[0], next(p for p in before.train if p in first)
+    groups = [(tested, "p30"), (trained, "p31"), (before.test[1], trained, "p32")]
+    after = extend_split(before, patients, names(40), first, groups=groups[:2])
+    assert "p30" in after.test
+    assert "p31" in after.train
+    # a group that was divided before: its new members train, and nobody moves
+    after = extend_split(before, patients, names(40), first, groups=groups[2:])
+    assert "p32" in after.train
+    assert before.test[1] in after.test
+
+
+def test_groups_stay_in_one_fold() -> None:
+    groups = [("p00", "p03", "p20"), ("p04", "p05")]
+    for seed in range(8):
+        folds = extend_folds((), names(6), 5, seed, groups)
+        assert sorted(p for fold in folds for p in fold) == names(6)
+        assert any({"p00", "p03"} <= set(fold) for fold in folds)
+        assert any({"p04", "p05"} <= set(fold) for fold in folds)
+        grown = extend_folds(folds, [*names(6), "p20"], 5, seed, groups)
+        assert any({"p00", "p03", "p20"} <= set(fold) for fold in grown)

@@ -124,6 +124,8 @@ class Manifest(BaseModel):
     notes: tuple[str, ...] = ()
     fingerprint: Fingerprint | None = None
     training_images: ImageRanges | None = None
+    groups: tuple[tuple[str, ...], ...] = ()
+    """Patients that belong together: with nearly identical images, or names like slices of one patient."""
     decisions: tuple[Decision, ...] = ()
 
     def __repr__(self) -> str:

@@ -69,8 +69,8 @@ def make_split(
     )
     members = {patient: tuple(group) for group in groups for patient in group}
     units = list(dict.fromkeys(members.get(patient, (patient,)) for patient in labelled))
-    first, units = _taken(units, validation, set(labelled))
-    second, _ = _taken(units, test, set(labelled))
+    first, units = take_units(units, validation, set(labelled))
+    second, _ = take_units(units, test, set(labelled))
     held = {*first, *second}
     return Split(
         train=tuple(patient for patient in dict.fromkeys(patients) if patient not in held),
@@ -81,7 +81,7 @@ def make_split(
     )
 
 
-def _taken(
+def take_units(
     units: Sequence[tuple[str, ...]], count: int, labelled: set[str]
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The first units with at most ``count`` labelled patients in total, and the other units.
@@ -95,7 +95,7 @@ def _taken(
         if size <= left:
             taken.append(unit)
             left -= size
-    if not taken and count:
+    if not taken and count and units:
         taken.append(min(units, key=lambda unit: len(labelled.intersection(unit))))
     return tuple(p for unit in taken for p in unit), [unit for unit in units if unit not in taken]
 

@@ -150,6 +150,6 @@ def difference(before: Before, same: dict[str, Record], plan: Plan) -> str | Non
     patients = {case.identifier: case.patient for case in before.manifest.cases}
     if any(patients[case.identifier] != case.patient for case in scan.cases):
         return "it was made with other patients"
-    if before.manifest.split != settled(plan, same)[0]:
+    if before.manifest.split != settled(plan, same).split:
         return "it was made with another split"
     return None

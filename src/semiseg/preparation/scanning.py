@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from semiseg.text import listed, plural
 FOLDERS = ("volumes", "pictures")  # layouts of any folders of images and labels
 
 Parts = tuple[float, float, float]
+Groups = Sequence[tuple[str, ...]]
+Redraw = Callable[["Plan", Groups], Split]
 
 # Options that select cases or name their patients but do not change the content of a case.
 OF_THE_SET = ("patient_pattern", "all_frames")
@@ -102,7 +104,7 @@ class Plan:
         why: reason for the intensity scaling.
         skip_bad: leave out cases that cannot be read, instead of refusing the source.
         left_out: the cases that were left out, which ``scan`` does not contain.
-        drawn: fractions and seed of a drawn split, which may change when the images are read
+        redraw: draws the split again when the images are read and show which patients belong together
             (`semiseg.preparation.splitting`); None if the split is given.
     """
 
@@ -115,7 +117,7 @@ class Plan:
     why: str
     skip_bad: bool = False
     left_out: tuple[LeftOut, ...] = ()
-    drawn: tuple[Parts, int] | None = None
+    redraw: Redraw | None = None
 
     def without(self, left_out: Collection[LeftOut]) -> "Plan":
         """The plan without cases that cannot be read, and without patients who have no others.
@@ -201,10 +203,21 @@ def scan_source(source: Path, request: Request) -> Plan:
     split = _split(scan, request)
     scan = dataclasses.replace(scan, notes=(*scan.notes, *_notes_on_special(source)))
     given = request.split is not None or scan.split is not None
-    drawn = None if given else (request.parts or scan.parts, request.seed)
+    redraw = None if given else _redraw(request.parts or scan.parts, request.seed)
     return Plan(
-        source, layout.name, evidence, scan, options, split, why, request.skip_bad, drawn=drawn
+        source, layout.name, evidence, scan, options, split, why, request.skip_bad, redraw=redraw
     )
+
+
+def _redraw(fractions: Parts, seed: int) -> Redraw:
+    """Draw a split whose parts do not separate groups of patients."""
+
+    def redraw(plan: Plan, groups: Groups) -> Split:
+        cases = plan.scan.cases
+        labelled = [case.patient for case in cases if case.has_label]
+        return make_split([case.patient for case in cases], labelled, fractions, seed, groups)
+
+    return redraw
 
 
 def _notes_on_special(source: Path) -> list[str]:

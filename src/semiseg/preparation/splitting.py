@@ -1,12 +1,12 @@
 """The split of a data set after its images are read: what belongs together stays in one part."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.data.manifest import PARTS, Split
-from semiseg.data.splits import make_split
 from semiseg.datasets.patients import shared_stems
 from semiseg.preparation.near_duplicates import near_duplicate_pairs
 from semiseg.preparation.records import Record, unpacked
@@ -16,8 +16,23 @@ from semiseg.text import listed, plural
 Pairs = list[tuple[str, str]]
 
 
-def settled(plan: Plan, records: Mapping[str, Record]) -> tuple[Split, list[str]]:
-    """The split, and notes about it.
+@dataclasses.dataclass(frozen=True)
+class Settled:
+    """The split of a data set whose images were read.
+
+    Attributes:
+        split: the split.
+        groups: patients that belong together, also where the split separates them.
+        notes: sentences about both.
+    """
+
+    split: Split
+    groups: tuple[tuple[str, ...], ...]
+    notes: list[str]
+
+
+def settled(plan: Plan, records: Mapping[str, Record]) -> Settled:
+    """The split that the images decide.
 
     In a drawn split, patients with nearly identical images, and patients whose names look like slices of
     one patient, stay in one part, unless half of the patients would belong together. A given split is
@@ -30,26 +45,23 @@ def settled(plan: Plan, records: Mapping[str, Record]) -> tuple[Split, list[str]
     patients = {case.identifier: case.patient for case in plan.scan.cases}
     alike = _alike(records, patients)
     stems = shared_stems(patients.values())
-    if plan.drawn is None:
-        return plan.split, _separated(plan.split, alike, stems, patients)
-    labelled = [case.patient for case in plan.scan.cases if case.has_label]
+    labelled = {case.patient for case in plan.scan.cases if case.has_label}
     named = _groups((own[0], other) for own in stems.values() for other in own[1:])
     both = _groups([*_edges(named), *((patients[a], patients[b]) for a, b in alike)])
-    fractions, seed = plan.drawn
-    everyone = list(patients.values())
-    for groups in (both, named):
-        largest = max((len(set(group) & set(labelled)) for group in groups), default=0)
-        if groups and 2 * largest <= len(set(labelled)):
-            split = make_split(everyone, labelled, fractions, seed, groups)
-            notes = [_note_on_names(stems)] if stems else []
-            if alike and groups is both:
+    for groups in (both, named) if plan.redraw is not None else ():
+        largest = max((len(labelled.intersection(group)) for group in groups), default=0)
+        if plan.redraw is not None and groups and 2 * largest <= len(labelled):
+            split = plan.redraw(plan, groups)
+            apart = _separated(split, alike, stems, patients)
+            notes = [_note_on_names(stems)] if stems and not apart else []
+            if alike and groups is both and not apart:
                 notes.append(
                     f"{plural(len(alike), 'pair')} of nearly identical images of different patients "
                     f"({_worded(alike)}) stay{'s' if len(alike) == 1 else ''} in one part of the split."
                 )
-                return split, notes
-            return split, [*notes, *_separated(split, alike, {}, patients)]
-    return plan.split, _separated(plan.split, alike, stems, patients)
+            return Settled(split, tuple(both), [*notes, *apart])
+    notes = _separated(plan.split, alike, stems, patients)
+    return Settled(plan.split, tuple(both), notes)
 
 
 def _alike(records: Mapping[str, Record], patients: Mapping[str, str]) -> Pairs:

@@ -73,9 +73,10 @@ def write_set(
 
 def _manifest(builder: ManifestBuilder, plan: Plan) -> Manifest:
     """The manifest with the split that the images decide."""
-    split, notes = settled(plan, {record.identifier: record for record in builder.records})
-    manifest = builder.manifest(plan.layout, split)
-    return manifest.model_copy(update={"notes": (*manifest.notes, *notes)})
+    found = settled(plan, {record.identifier: record for record in builder.records})
+    manifest = builder.manifest(plan.layout, found.split)
+    more = {"notes": (*manifest.notes, *found.notes), "groups": found.groups}
+    return manifest.model_copy(update=more)
 
 
 def _builder(plan: Plan) -> ManifestBuilder:

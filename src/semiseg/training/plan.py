@@ -180,7 +180,7 @@ def describe(plan: Plan) -> list[str]:
     validation = (
         f"validation: {counted(cases.validation, kind)}"
         if cases.validation
-        else "validation: none (fewer than five labelled patients): the last checkpoint is used"
+        else "validation: none, so the last checkpoint is used"
     )
     if split.validation_from_training:
         validation += " (a fifth of the labelled ones: the data have no validation part)"

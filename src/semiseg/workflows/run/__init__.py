@@ -151,6 +151,7 @@ def run(
     if reading.get("skip_bad"):  # patients who were left out are in no part of the split
         found = read_source(output, request)
         data = prepare_data(output, found, console)
+    found = found.grouped(data)
     _inspect(output, data, request, bool(found.changes), console)
     console.info(f"2. Training ({found.decision.sentence()})")
     planned, resumed = output.round(), output.started()

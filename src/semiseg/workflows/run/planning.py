@@ -1,6 +1,7 @@
 """From a source to a planned round: what has changed, the preparation, the scheme and the trainings."""
 
 import dataclasses
+from collections.abc import Callable
 
 from semiseg import methods
 from semiseg.console import Console
@@ -8,7 +9,7 @@ from semiseg.data.manifest import PreparedData
 from semiseg.preparation.case_changes import changes_of_cases
 from semiseg.preparation.changes import Before, find_before, find_earlier, without_left_out
 from semiseg.preparation.ordered_map import default_jobs
-from semiseg.preparation.scanning import Plan, scan_source
+from semiseg.preparation.scanning import Groups, Plan, scan_source
 from semiseg.preparation.store import check_output
 from semiseg.preparation.writing import write_set
 from semiseg.text import one_line, plural
@@ -33,6 +34,7 @@ class Source:
         changes: sentences on what has changed since the data were prepared.
         prepared: whether there are prepared data that are up to date.
         before: the prepared data.
+        decide_again: decides how the round is scored, with groups of patients that belong together.
     """
 
     plan: Plan
@@ -40,6 +42,17 @@ class Source:
     changes: list[str]
     prepared: bool
     before: Before | None
+    decide_again: Callable[[Plan, Groups], Decision]
+
+    def grouped(self, data: PreparedData) -> "Source":
+        """The same, where patients that belong together by their images stay in one fold or part."""
+        groups = data.manifest.groups
+        if not groups:
+            return self
+        decided = self.decide_again(self.plan, groups)
+        if decided.split != data.manifest.split:  # too many belong together to keep them so
+            return self
+        return dataclasses.replace(self, decision=decided)
 
 
 def read_source(output: RunOutput, request: RunRequest) -> Source:
@@ -50,11 +63,21 @@ def read_source(output: RunOutput, request: RunRequest) -> Source:
     """
     plan = without_left_out(scan_source(request.source, request.how_to_read), output.data)
     before = find_before(output.data)
-    decision = decide(plan, request, before, _last_round(output))
-    plan = dataclasses.replace(plan, split=decision.split)
-    earlier = find_earlier(output.data, plan)
-    changes = [] if earlier is None else changes_of_cases(earlier, plan)
-    return Source(plan, decision, changes, earlier is not None and not changes, before)
+    last = _last_round(output)
+
+    def again(now: Plan, groups: Groups) -> Decision:
+        """Decide with the groups; ``now`` may lack cases of the plan that cannot be read."""
+        own = dataclasses.replace(now, split=plan.split, redraw=plan.redraw)
+        return decide(own, request, before, last, groups)
+
+    decision = decide(plan, request, before, last)
+    redraw = None if plan.redraw is None else lambda now, groups: again(now, groups).split
+    planned = dataclasses.replace(plan, split=decision.split, redraw=redraw)
+    earlier = find_earlier(output.data, planned)
+    changes = [] if earlier is None else changes_of_cases(earlier, planned)
+    return Source(
+        planned, decision, changes, earlier is not None and not changes, before, again
+    )  # fmt: skip
 
 
 def _last_round(output: RunOutput) -> Round:

@@ -16,7 +16,7 @@ from semiseg.data.rounds import (
 from semiseg.data.splits import draw_labelled, parse_budget
 from semiseg.errors import UserError
 from semiseg.preparation.changes import Before
-from semiseg.preparation.scanning import Plan
+from semiseg.preparation.scanning import Groups, Plan
 from semiseg.text import plural
 from semiseg.training.run_output import Round, Scheme
 from semiseg.workflows.run.request import RunRequest
@@ -63,7 +63,9 @@ class Decision:
         return f"scores: {kind} by patient, since there are only {count}"
 
 
-def decide(plan: Plan, request: RunRequest, before: Before | None, last: Round) -> Decision:
+def decide(
+    plan: Plan, request: RunRequest, before: Before | None, last: Round, groups: Groups = ()
+) -> Decision:
     """Decide from the labels of the source and from an earlier round.
 
     Args:
@@ -71,6 +73,7 @@ def decide(plan: Plan, request: RunRequest, before: Before | None, last: Round) 
         request: the arguments.
         before: the data of the earlier round.
         last: the earlier round, or the present one if it is resumed.
+        groups: patients that belong together, which are known when the images are read.
 
     Raises:
         UserError: if ``--labelled`` or ``--folds`` does not fit the source.
@@ -98,7 +101,9 @@ def decide(plan: Plan, request: RunRequest, before: Before | None, last: Round) 
             split = before.manifest.split
     elif drawn and (before is not None or (parts is None and 0 < len(split.test) < FEWEST_TO_TEST)):
         start = Split(train=tuple(patients)) if before is None else before.manifest.split
-        split = extend_split(start, patients, labelled, known, fractions, request.seed)
+        split = extend_split(start, patients, labelled, known, fractions, request.seed, groups)
+    elif groups and plan.redraw is not None:
+        split = plan.redraw(plan, groups)
     of_training = [p for p in labelled if p in set(split.train)]
     budget = parse_budget(request.labelled, len(of_training))
     chosen = draw_labelled(split, of_training, budget)
@@ -110,7 +115,9 @@ def decide(plan: Plan, request: RunRequest, before: Before | None, last: Round) 
             "training: use a smaller number."
         )
     if count >= 2 and (request.folds or (not held and len(chosen) >= FEWEST)):
-        folds = extend_folds(last.folds, chosen, count, request.seed)
+        folds = extend_folds(last.folds, chosen, count, request.seed, groups)
+        if len(folds) < 2:  # all belong together
+            folds = extend_folds(last.folds, chosen, count, request.seed)
         return Decision("cross-validation", split, chosen, (), folds)
     return Decision("held-out" if held else "none", split, chosen, tuple(sorted(held)))
 

@@ -56,9 +56,13 @@ def _train_patients(data: PreparedData, request: RunRequest) -> tuple[str, ...]:
 
 
 def fold_split(data: PreparedData, request: RunRequest, fold: tuple[str, ...]) -> RunSplit:
-    """The patients of one fold's training. Those of the fold do not train, also not as unlabelled."""
-    split = data.manifest.split
-    held = set(fold)
+    """The patients of one fold's training. Those of the fold do not train, also not as unlabelled.
+
+    Neither do unlabelled patients who belong to them, by nearly identical images or by their names.
+    """
+    split, labels = data.manifest.split, set(_train_patients(data, request))
+    near = {p for group in data.manifest.groups if set(group).intersection(fold) for p in group}
+    held = {*fold, *(near - labels)}
     return RunSplit(
         split=Split(
             train=tuple(p for p in split.train if p not in held), test=fold,
