@@ -15,6 +15,7 @@ from semiseg.cli import inspect as inspect_verb
 from semiseg.cli import predict as predict_verb
 from semiseg.cli import prepare as prepare_verb
 from semiseg.cli import report as report_verb
+from semiseg.cli import run as run_verb
 from semiseg.cli import train as train_verb
 from semiseg.console import Quiet
 from semiseg.workflows.benchmark import benchmark
@@ -22,8 +23,9 @@ from semiseg.workflows.demo import demo
 from semiseg.workflows.evaluate import evaluate
 from semiseg.workflows.inspect import inspect as inspect_workflow
 from semiseg.workflows.predict import predict
-from semiseg.workflows.prepare import prepare
+from semiseg.workflows.prepare import ReadOptions, prepare
 from semiseg.workflows.report import report
+from semiseg.workflows.run import run as run_workflow
 from semiseg.workflows.train import resume, train
 
 # Options with other names in Python.
@@ -43,20 +45,24 @@ ELSEWHERE = {"train": {"seed", "resume"}, "evaluate": {"references", "classes"}}
         (benchmark_verb.benchmark, benchmark),
         (report_verb.report, report),
         (demo_verb.demo, demo),
+        (run_verb.run, run_workflow),
     ],
 )
 def test_arguments_and_defaults_are_the_same(
     verb: Callable[..., Any], function: Callable[..., Any]
 ) -> None:
     words = inspect.signature(verb).parameters
-    names = inspect.signature(function).parameters
+    names = dict(inspect.signature(function).parameters)
+    if names.pop("reading", None) is not None:
+        usual = inspect.signature(prepare).parameters
+        names |= {name: usual[name] for name in ReadOptions.__annotations__}
     said = {
         RENAMED.get(name, name): word
         for name, word in words.items()
         if name not in ELSEWHERE.get(verb.__name__, set())
     }
     assert set(said) <= set(names)
-    assert set(names) - set(said) <= {"console", "sections", "config", "split"}
+    assert set(names) - set(said) <= {"console", "sections", "config", "split", "begun"}
     for name, word in said.items():
         there = names[name].default
         if isinstance(word.default, bool | int) and there is not inspect.Parameter.empty:

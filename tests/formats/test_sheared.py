@@ -32,7 +32,7 @@ def test_distances_follow_the_axes(tmp_path: Path, row: int, distance: float) ->
     true = float(np.linalg.norm(TILTED[:3, :3] @ [0, row - 7, 4]))
     assert true == pytest.approx(distance, abs=0.01)
     files = (tmp_path / "p" / "a.nii.gz", tmp_path / "r" / "a.nii.gz")
-    (score,) = score_files(*files, "a", None, STRICT, "worst")
+    (score,) = score_files(files[0], files[1:], "a", None, STRICT, "worst")
     assert score.hd95 == pytest.approx(true, abs=1e-4)
     assert score.asd == pytest.approx(true, abs=1e-4)
 

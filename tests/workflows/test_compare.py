@@ -256,3 +256,35 @@ def test_the_terminal_gets_the_table(
 ) -> None:
     compare(*folders, console=Console())
     assert "mean of class means" in capsys.readouterr().out
+
+
+def test_several_references_of_one_image_are_united(tmp_path: Path) -> None:
+    masks, references = tmp_path / "masks", tmp_path / "references"
+    for folder in (masks, references):
+        folder.mkdir()
+    whole = np.zeros((12, 16), np.uint8)
+    whole[1:5, 1:5] = whole[7:11, 8:14] = 255
+
+    def picture(path: Path, pixels: np.ndarray) -> None:
+        Image.fromarray(pixels).save(path)
+
+    picture(masks / "x.png", whole)
+    picture(masks / "y.png", whole)
+    picture(masks / "scan_1.png", whole)
+    first, second = whole.copy(), whole.copy()
+    first[6:], second[:6] = 0, 0
+    picture(references / "x_mask.png", first)
+    picture(references / "x_mask_1.png", second)
+    picture(references / "y_mask_1.png", first)
+    picture(references / "y_mask_2.png", second)
+    picture(references / "scan_1_mask.png", whole)  # a number of the image
+    summary = compare(masks, references, console=Quiet())
+    assert summary.complete
+    assert {row.case: row.dice for row in summary.scores} == {"x": 1.0, "y": 1.0, "scan_1": 1.0}
+
+    # what cannot be united is not scored with a part of its references
+    picture(references / "x_mask_1.png", np.where(second > 0, 2, 0).astype(np.uint8))
+    picture(references / "y_mask_2.png", second[:, :-1])
+    summary = compare(masks, references, console=Quiet())
+    assert "number all masks of a class alike" in summary.failed["x"]
+    assert "save both on the grid of the image" in summary.failed["y"]

@@ -2,13 +2,18 @@
 
 import collections
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from semiseg.console import Console
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.datasets.base import Naming
 from semiseg.datasets.naming import own_codes
+from semiseg.datasets.uniting import united
 from semiseg.errors import UserError
 from semiseg.evaluation.classes import Classes, check_codes, codes_in, foreground
 from semiseg.evaluation.pictures import score_picture
@@ -32,6 +37,7 @@ from semiseg.locking import locked
 from semiseg.text import listed, times
 
 MASK_SUFFIXES = ("_gt", "_seg", ".seg", "_mask", "_label", "_pred")
+NUMBERED = re.compile(r"[_-]\d+$")
 Spacing = tuple[float, float, float]
 
 
@@ -52,8 +58,9 @@ def compare(
     """Score predicted masks against reference masks, paired by identifier.
 
     An identifier is the file's name without its suffix and without ``_gt``, ``_seg``, ``.seg``,
-    ``_mask``, ``_label`` or ``_pred``. Folders are searched with their sub-folders. A pair that cannot be
-    scored is reported, skipped and listed in ``Summary.failed``. Files without a partner are listed in
+    ``_mask``, ``_label`` or ``_pred``. Several references of one class (``x_mask.png``, ``x_mask_1.png``)
+    are united. Folders are searched with their sub-folders. A pair that cannot be scored is reported,
+    skipped and listed in ``Summary.failed``. Files without a partner are listed in
     ``Summary.unpaired_predictions`` and ``unpaired_references``.
 
     Args:
@@ -97,10 +104,10 @@ def compare(
     scores: list[CaseScore] = []
     failed: dict[str, str] = {}
     empty: list[str] = []
-    for case, (prediction, reference) in console.track(pairs.items(), "evaluate", len(pairs)):
+    for case, (prediction, answers) in console.track(pairs.items(), "evaluate", len(pairs)):
         try:
             rows = score_files(
-                prediction, reference, case, classes, protocol, missing, spacing, naming
+                prediction, answers, case, classes, protocol, missing, spacing, naming
             )
         except UserError as error:
             failed[case] = str(error)
@@ -140,26 +147,39 @@ def compare(
 
 def pair_files(
     predictions: Path, references: Path
-) -> tuple[dict[str, tuple[Path, Path]], list[str], list[str]]:
+) -> tuple[dict[str, tuple[Path, tuple[Path, ...]]], list[str], list[str]]:
     """Pair the masks by identifier.
 
     Returns:
-        Identifier -> (prediction, reference), then the predictions and the references without a partner.
+        Identifier -> (prediction, references), then the predictions and the references without a partner.
 
     Raises:
         UserError: if a path does not exist or contains no masks, or if two files share an identifier.
     """
     if predictions.is_file() and references.is_file():
-        return {identifier_of(references): (predictions, references)}, [], []
+        return {identifier_of(references): (predictions, (references,))}, [], []
     found, wanted = _masks_in(predictions), _masks_in(references)
-    common = sorted(found.keys() & wanted.keys())
-    alone = sorted(str(found[name]) for name in found.keys() - wanted.keys())
+    answers = {name: [wanted[name]] for name in found.keys() & wanted.keys()}
+    for name in sorted(wanted.keys() - found.keys()):
+        base = _of_several(wanted[name])
+        if base in found:
+            answers.setdefault(base, []).append(wanted.pop(name))
+    common = sorted(answers)
+    alone = sorted(str(found[name]) for name in found.keys() - answers.keys())
     unanswered = sorted(str(wanted[name]) for name in wanted.keys() - found.keys())
     if predictions.is_file():
         unanswered = []  # other references are not asked for
     if references.is_file():
         alone = []
-    return {name: (found[name], wanted[name]) for name in common}, alone, unanswered
+    return {name: (found[name], tuple(answers[name])) for name in common}, alone, unanswered
+
+
+def _of_several(path: Path) -> str | None:
+    """The identifier of one of several masks of an image: ``x`` for ``x_mask_1.png``; None for others."""
+    stem = stem_of(path)
+    bare = NUMBERED.sub("", stem)
+    named = bare != stem and bare.lower().endswith(MASK_SUFFIXES)
+    return identifier_of(path.with_name(bare + path.name[len(stem) :])) if named else None
 
 
 def identifier_of(path: Path) -> str:
@@ -171,7 +191,7 @@ def identifier_of(path: Path) -> str:
 
 def score_files(
     prediction: Path,
-    reference: Path,
+    references: Sequence[Path],
     case: str,
     classes: Classes | None,
     protocol: Protocol,
@@ -179,8 +199,9 @@ def score_files(
     spacing: Spacing | None = None,
     naming: Naming | None = None,
 ) -> list[CaseScore]:
-    """Score one pair of files. Without ``classes``, score the codes that occur in either mask.
+    """Score one mask. Several references of one class are united.
 
+    Without ``classes``, the codes that occur in either mask are scored.
     255 in a reference marks ignored pixels, which are excluded from both masks, unless it is one of
     ``classes``. Without ``classes``, it is a class if it is the only code of the reference or a code of
     the prediction.
@@ -191,7 +212,7 @@ def score_files(
     several = classes is not None and len(foreground(classes)) > 1
     naming = naming or Naming()
     values = MaskValues(tuple(naming.codes or ()), naming.ignore_value, several, naming.colours)
-    truth = read_mask(reference, values)
+    reference, truth = references[0], _read_united(references, values, naming)
     if naming.codes is not None:
         codes, _ = own_codes(truth.codes, naming.codes, naming.ignore_value, str(reference))
         truth = dataclasses.replace(truth, codes=codes)
@@ -230,6 +251,29 @@ def read_mask(path: Path, values: MaskValues = USUAL) -> Mask:
         known = ", ".join(suffixes_of("volume"))
         raise UserError(f"{path} is not a mask of a supported format: use {known}, HDF5 or PNG.")
     return format_of(path).read_mask(path, values)
+
+
+def _read_united(paths: Sequence[Path], values: MaskValues, naming: Naming) -> Mask:
+    """Read a mask, or unite several masks of one class.
+
+    Raises:
+        UserError: if a file is unreadable, or if they have several codes or other shapes.
+    """
+    first = read_mask(paths[0], values)
+    if len(paths) == 1:
+        return first
+
+    def read(path: Path) -> NDArray[np.uint8]:
+        mask = read_mask(path, values)
+        if mask.shape != first.shape:
+            raise UserError(
+                f"{path} has shape {times(mask.shape)}, but {paths[0]} of the same image has shape "
+                f"{times(first.shape)}: save both on the grid of the image."
+            )
+        return mask.codes
+
+    found = united([("", path) for path in paths], read, None, naming, paths[0])
+    return dataclasses.replace(first, codes=found.codes)
 
 
 def _check_grid(prediction: Path, guess: Mask, reference: Path, truth: Mask) -> None:

@@ -1,10 +1,11 @@
 """``semiseg inspect``: describe a data set, prepared or not, and warn about possible errors in it."""
 
 import contextlib
+import inspect as inspect_module
 import json as json_module
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from semiseg.console import Console, Quiet
 from semiseg.data.manifest import PreparedData
@@ -23,7 +24,7 @@ from semiseg.preparation.near_duplicates import PICTURE, VOLUME
 from semiseg.reporting.inspection import content, lines, write_cases
 from semiseg.reporting.stored_inspection import FACTS
 from semiseg.stopping import listening
-from semiseg.workflows.prepare import prepare
+from semiseg.workflows.prepare import ReadOptions, prepare
 from semiseg.workflows.temporary import remove_stale, temporary_folder
 
 SIZES = range(8, 4097)
@@ -35,15 +36,10 @@ def inspect(
     out: Path | str | None = None,
     *,
     size: int | None = None,
-    layout: str | None = None,
-    classes: Sequence[str] | None = None,
-    patient_pattern: str | None = None,
-    reader: str | None = None,
-    uneven_slices: str = "refuse",
-    labels: str | None = None,
     json: bool = False,
     overwrite: bool = False,
     console: Console | None = None,
+    **reading: Unpack[ReadOptions],
 ) -> Inspection:
     """Measure every case, look for errors, and print the result or write it to a folder.
 
@@ -52,15 +48,12 @@ def inspect(
             a temporary folder.
         out: a new folder for page.html, inspect.json and cases.csv; default: only print.
         size: side of the network's input in pixels; default: chosen from the data.
-        layout: layout of a folder of images; default: detected.
-        classes: classes of a folder of images, see `prepare`.
-        patient_pattern: patients of a folder of images, see `prepare`.
-        reader: reader of DICOM-SEG in a folder of images, see `prepare`.
-        uneven_slices: uneven DICOM series in a folder of images, see `prepare`.
-        labels: labels of a folder of images, see `prepare`.
         json: print only JSON.
         overwrite: replace an inspection at ``out``.
         console: prints messages and progress.
+        reading: how a folder of images is read, see `prepare`: layout, classes, patient_pattern, spacing,
+            split, parts, max_side, intensity, all_frames, ignore_value, empty_slices, reader,
+            uneven_slices, skip_bad, labels, class_by_folder, trust_grid.
 
     Returns:
         The facts and warnings.
@@ -76,13 +69,8 @@ def inspect(
     if target is not None:
         _check_output(target, data, overwrite)
     remove_stale()
-    given = {
-        "layout": layout, "classes": classes, "patient_pattern": patient_pattern, "reader": reader,
-        "labels": labels,
-        "uneven_slices": None if uneven_slices == "refuse" else uneven_slices,
-    }  # fmt: skip
     lock = contextlib.nullcontext() if target is None else locked(target, "inspecting")
-    with lock, _opened(data, given, console, quiet=json) as prepared:
+    with lock, _opened(data, reading, console, quiet=json) as prepared:
         found = examine(prepared, data, size, console)
         if json:
             print(_json(found), flush=True)
@@ -158,12 +146,13 @@ class _Progress(Console):
 
 @contextlib.contextmanager
 def _opened(
-    data: Path, given: dict[str, Any], console: Console, quiet: bool
+    data: Path, reading: ReadOptions, console: Console, quiet: bool
 ) -> Iterator[PreparedData]:
     """Open the prepared data set at ``data``, or prepare ``data`` in a temporary folder."""
     if (data / "manifest.json").is_file() and (data / "images").is_dir():
-        for name, value in given.items():
-            if value is not None:
+        usual = inspect_module.signature(prepare).parameters
+        for name, value in reading.items():
+            if value != usual[name].default:
                 raise UserError(
                     f"--{name.replace('_', '-')} needs a folder of images, but {data} is a prepared data "
                     "set: leave the option out, or give the folder of images."
@@ -176,7 +165,7 @@ def _opened(
             console.info(f"{data} is not prepared: preparing it in the temporary folder {folder}.")
         silent = Quiet() if isinstance(console, Quiet) else _Progress()
         place = Path(folder, "data")
-        prepare(data, place, **{k: v for k, v in given.items() if v is not None}, console=silent)
+        prepare(data, place, console=silent, **reading)
         yield PreparedData(place)
     stop.pass_on()
 
