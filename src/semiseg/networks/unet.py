@@ -41,9 +41,9 @@ class UNetConfig(NetworkConfig):
         "batch", description="normalisation; instance: for batches of one or two, as in 3D"
     )
     upsampling: Upsampling = Field(
-        "transposed",
-        description="decoder: transposed convolution, or 1x1 convolution and interpolation "
-        "(bilinear: trilinear in 3D)",
+        "bilinear",
+        description="decoder: 1x1 convolution and interpolation (bilinear: trilinear in 3D), or transposed "
+        "convolution",
     )
     standardise: Literal["none", "imagenet"] = Field(
         "none", description="standardisation of inputs in [0, 1] by ImageNet's mean and deviation"
