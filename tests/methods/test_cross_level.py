@@ -24,7 +24,7 @@ FIRST, SECOND = Step(10, 100), Step(90, 100)
 class TestCrossLevel(MethodConformance):
     name = "cross-level"
     # joint stages, so that a late step has every term; the stages have tests of their own
-    settings = ("cross-level.stages=joint",)
+    settings = ("cross-level.stages=joint", "unet.upsampling=transposed")
     terms: ClassVar[set[str]] = {"supervised", "contrast", "consistency"}
     golden: ClassVar[dict[int, float]] = {0: 1.90858, 5: 0.90365, 10: 0.62554, 19: 0.59105}
 

@@ -59,7 +59,7 @@ class TestPLGCL(MethodConformance):
     name = "plgcl"
     terms: ClassVar[set[str]] = {"supervised", "regularisation", "plgcl"}
     # the contrast starts at step 3; later, rounding affects which patches are nearest in entropy
-    golden: ClassVar[dict[int, float]] = {0: 1.43204, 1: 1.14555, 2: 1.0724, 3: 2.4732}
+    golden: ClassVar[dict[int, float]] = {0: 1.26228, 1: 1.11013, 2: 1.04445, 3: 3.58353}
     size = 64
 
     def method(self, data: PreparedData, *more: str) -> PLGCL:
