@@ -12,6 +12,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from semiseg.cli.main import main
 
 PROGRESS = re.compile(r"[^:]+: \d+/\d+, .+")
@@ -123,3 +126,20 @@ def tree(*folders: Path) -> dict[str, str]:
         for folder in folders
         for path in (folder, *sorted(folder.rglob("*")))
     }
+
+
+def draw_pictures(folder: Path, count: int = 9, masks: int = 8) -> None:
+    """RGB pictures of a dark disc, and black and white masks of it."""
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    rows, columns = np.mgrid[:40, :48]
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        disc = np.hypot(rows - rng.integers(12, 28), columns - rng.integers(12, 36)) < 9
+        noise = rng.normal(0, 12, (40, 48, 3))
+        colours = np.where(disc[..., None], (90, 40, 40), (200, 150, 140)) + noise
+        picture = np.clip(colours, 0, 255).astype(np.uint8)
+        Image.fromarray(picture).save(folder / "images" / f"polyp{number}.png")
+        if number < masks:
+            mask = 255 * disc.astype(np.uint8)
+            Image.fromarray(mask).save(folder / "masks" / f"polyp{number}.png")

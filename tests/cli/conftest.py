@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from commandline import call, process, small, well
-from PIL import Image
+from commandline import call, draw_pictures, process, small, well
 
 from semiseg.synthetic.phantom import write_phantom
 
@@ -39,23 +37,6 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "training.iterations = 6  (from --set)" in said.out
     assert "trained 6 iterations" in said.out
     return folder
-
-
-def draw_pictures(folder: Path, count: int = 9, masks: int = 8) -> None:
-    """RGB pictures of a dark disc, and black and white masks of it."""
-    for name in ("images", "masks"):
-        (folder / name).mkdir(parents=True)
-    rows, columns = np.mgrid[:40, :48]
-    for number in range(count):
-        rng = np.random.default_rng(number)
-        disc = np.hypot(rows - rng.integers(12, 28), columns - rng.integers(12, 36)) < 9
-        noise = rng.normal(0, 12, (40, 48, 3))
-        colours = np.where(disc[..., None], (90, 40, 40), (200, 150, 140)) + noise
-        picture = np.clip(colours, 0, 255).astype(np.uint8)
-        Image.fromarray(picture).save(folder / "images" / f"polyp{number}.png")
-        if number < masks:
-            mask = 255 * disc.astype(np.uint8)
-            Image.fromarray(mask).save(folder / "masks" / f"polyp{number}.png")
 
 
 @pytest.fixture(scope="session")

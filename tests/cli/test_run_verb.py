@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 import tifffile
-from commandline import SMALL, call, refused, small, tree, well
+from commandline import SMALL, call, draw_pictures, refused, small, tree, well
 from PIL import Image
 
 from semiseg.csv_files import read_csv
@@ -226,6 +226,27 @@ def test_few_labels_are_cross_validated_and_more_begin_a_new_round(
     assert "weights_from: null" in (out / "training" / "config.yaml").read_text()
     assert "(--from-scratch)" in (out / "report.html").read_text()
     assert "the network of round 2 has" in said.out
+
+
+def test_a_held_out_round_starts_from_the_earlier_weights(tmp_path: Path) -> None:
+    draw_pictures(tmp_path / "all", count=16, masks=16)
+    source, out = with_masks(tmp_path / "set", 12, tmp_path / "all"), tmp_path / "out"
+    words = ("run", source, "-o", out, "--method", "supervised", *small(iterations="1"))
+    well(call(*words))
+    first = json.loads((out / "training" / "split.json").read_text())["split"]
+    assert len(first["validation"]) == 1
+    assert len(first["test"]) == 3
+    with_masks(source, 15, tmp_path / "all")
+    said = well(call(*words))
+    second = json.loads((out / "round.json").read_text())
+    assert second["starts"] == ["rounds/1/training"]
+    assert "The networks started from the weights of the round before." in second["notes"]
+    assert "the network of round 1 has" in said.out
+    split = json.loads((out / "training" / "split.json").read_text())["split"]
+    assert set(first["test"]) <= set(split["test"])
+    assert set(first["train"]) <= set(split["train"]) | set(split["test"]) | set(
+        split["validation"]
+    )
 
 
 def test_two_labels_cannot_be_scored(pictures: Path, tmp_path: Path) -> None:

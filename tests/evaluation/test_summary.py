@@ -118,7 +118,7 @@ def test_lines_for_the_terminal_carry_definitions_and_counts() -> None:
     assert "missing structures: exclude" in lines[0]
     assert "HD95 mm" in lines[1]
     assert "0.400 ± 0.400 (3)" in lines[2]
-    assert "1 missing" in lines[2]
+    assert "1 of 3 missing" in lines[2]
     assert lines[4].startswith("mean of class means")
 
 

@@ -14,14 +14,16 @@ import numpy as np  # isort: skip
 
 
 def scored(kinds: str, classes: tuple[str, ...] = ("background", "lesion")) -> Scored:
-    """One case per letter: o(k), m(issing), s(purious) or a(bsent), of class 1."""
+    """One case per letter: o(k), m(issing), b(eside it), s(purious) or a(bsent), of class 1."""
     scores: list[Any] = []
     for number, kind in enumerate(kinds):
         reference, guess = np.zeros((2, 1, 12, 12), np.uint8)
-        if kind in "om":
+        if kind in "omb":
             reference[0, 2:6, 2:6] = 1
         if kind in "os":
             guess[0, 2:6, 2 + number % 2 : 6 + number % 2] = 1
+        if kind == "b":
+            guess[0, 8:10, 8:10] = 1
         scores += score_case(guess, reference, classes, None, STRICT, case=f"c{number}")
     summary = summarise(scores, STRICT)
     by_case: dict[str, list[float]] = {}
@@ -35,7 +37,8 @@ def scored(kinds: str, classes: tuple[str, ...] = ("background", "lesion")) -> S
     }  # fmt: skip
     for item in row["summary"]["classes"].values():  # type: ignore[index]
         item["dice"].setdefault("interval", None)
-    return Scored(Path(), row, True, {None: dice})
+    own = {row.case: row.dice for row in summary.scores if row.dice is not None and row.code == 1}
+    return Scored(Path(), row, True, {None: dice, classes[1]: own})
 
 
 def test_what_could_be_missed_or_spurious() -> None:
@@ -52,6 +55,12 @@ def test_misses_and_marks_have_their_own_denominators() -> None:
     assert "median of 7 images" in said
     assert any("lesion in 1 of 6." in sentence for sentence in trouble([found.row]))
     assert any("lesion in 1 of 5." in sentence for sentence in trouble([found.row]))
+
+
+def test_a_mark_beside_the_structure_misses_it() -> None:
+    said = " ".join(verdict(scored("oooobbmsa")))
+    assert "It misses lesion in 3 of the 7 images that contain it." in said
+    assert "It marks lesion in 1 of the 2 images without it." in said
 
 
 def test_the_terminal_has_the_same_denominators() -> None:

@@ -244,7 +244,7 @@ def test_the_whole_way(tmp_path: Path, write: Callable[[Path], None], test: str)
     assert summary.cases > 0
     image = tmp_path / test
     assert predict(run, [image], tmp_path / "masks", console=Quiet()).written == 1
-    (mask,) = (tmp_path / "masks").glob("[!.]*")
+    (mask,) = (tmp_path / "masks").glob("[!.]*.nii.gz")
     one, other = nibabel.load(mask), nibabel.load(image)
     assert one.shape == other.shape
     np.testing.assert_array_equal(one.affine, other.affine)

@@ -140,17 +140,20 @@ def test_weights_never_saw_the_patients_that_are_scored(tmp_path: Path) -> None:
     assert not output.started()
     past = output.past()[0]
     assert past.round().folds == (("a",), ("b",))
-    for held, expected in (
-        ((), "training"),
-        (("c",), "training"),
-        (("a", "c"), "fold-1"),
-        (("a", "b"), None),
+    for scored, choosing, expected in (
+        ((), (), "training"),
+        (("c",), (), "training"),
+        (("a", "c"), (), "fold-1"),
+        (("a", "b"), (), None),
+        (("c",), ("v",), "training"),  # the patients that choose the checkpoint stay the same
+        (("v",), (), None),
+        ((), ("a",), "fold-1"),
     ):
-        found = earlier_run(output, held)
+        found = earlier_run(output, scored, choosing)
         assert (found and found.folder.name) == expected
     # a later network has seen what its beginning has seen
     later = trained(tmp_path / "later", ("c",), past.training.folder)
-    assert labels_read(later) == {"a", "b", "c", "v"}
+    assert labels_read(later) == ({"a", "b", "c"}, {"v"})
     assert first.folder != past.training.folder
 
 

@@ -38,22 +38,28 @@ def verdict(scored: Scored) -> list[str]:
             worst = min(known, key=lambda name: known[name])
             each = joined([f"{name} {mean:.2f}" for name, mean in known.items()])
             out.append(f"Mean by structure: {each}; the weakest is {worst}.")
-    out += _troubles(summary["classes"])
+    out += _troubles(summary["classes"], scored.dice)
     interval = summary["mean_over_classes"]["dice"].get("interval")
     words = interval_words(interval, summary["patients"]) if "patients" in summary else ""
     return [*out, *([words] if words else [])]
 
 
-def _troubles(classes: Mapping[str, Any]) -> list[str]:
-    """What is missed in the cases that contain it, and marked in those that do not."""
+def _troubles(
+    classes: Mapping[str, Any], dice: Mapping[str | None, Mapping[str, float]]
+) -> list[str]:
+    """What is missed in the cases that contain it, and marked in those that do not.
+
+    A structure is also missed if something is marked, but not on it: its Dice is 0, as that of marks in
+    cases without the structure, which are counted as spurious.
+    """
     missed, marked, able = [], [], False
     for name, item in classes.items():
         statuses = item["cases"]
         of = possible(statuses)
-        if statuses["missing"]:
-            missed.append(
-                f"{name} in {statuses['missing']} of the {of['missing']} images that contain it"
-            )
+        zero = sum(value == 0 for value in dice.get(name, {}).values())
+        untouched = max(zero - statuses["spurious"], statuses["missing"])
+        if untouched:
+            missed.append(f"{name} in {untouched} of the {of['missing']} images that contain it")
         if statuses["spurious"]:
             marked.append(
                 f"{name} in {statuses['spurious']} of the {of['spurious']} images without it"

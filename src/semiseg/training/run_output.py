@@ -45,6 +45,7 @@ class Round(BaseModel):
             held-out patients; None: no earlier network is free of their labels.
         method, settings: of all trainings.
         step: measured seconds of one step, if the time is limited.
+        prediction: measured seconds of the prediction of a prepared case.
         share: seconds of each training.
         reserve: seconds kept for scores, masks and the page.
         notes: sentences for the page.
@@ -62,6 +63,7 @@ class Round(BaseModel):
     method: str | None = None
     settings: tuple[str, ...] = ()
     step: float | None = None
+    prediction: float = 0.0
     share: float | None = None
     reserve: float = 0.0
     notes: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import shlex
 import sys
 import time
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from semiseg import methods
@@ -248,6 +250,17 @@ class Session:
             train_step(self.fabric, model, self.method, optimisers, batch, step, training)
             times.append(time.monotonic() - start)
         return min(times)
+
+    def time_validation(self) -> float:
+        """Return the expected seconds of one validation, from one case of the median size."""
+        cases = sorted(self.cases.validation, key=lambda case: math.prod(case.shape))
+        if not cases:
+            return 0.0
+        case, predictor = cases[len(cases) // 2], self.untrained_predictor()
+        start = time.monotonic()
+        bounds = self.data.bounds_of(case, self.data.task.intensity)
+        predictor.predict(np.asarray(self.data.image(case.identifier)), bounds, case.spacing)
+        return (time.monotonic() - start) * len(cases)
 
     def untrained_predictor(self) -> AnyPredictor:
         """Return a predictor with the present weights, to measure the time of predictions."""

@@ -5,8 +5,9 @@ import dataclasses
 from semiseg.config import Resolved
 from semiseg.errors import UserError
 from semiseg.training.configuration import with_training
+from semiseg.training.pacing import SHARE_OF_VALIDATION
 
-PARTS = 10  # validations and checkpoints in the time, unless the user sets their intervals
+PARTS = 10  # most validations and checkpoints in the time, unless the user sets their intervals
 LENGTHS = ("training.iterations", "training.epochs")
 GIVEN = ("--set", "the study")
 """Origins of options that the user gives for this training."""
@@ -14,10 +15,17 @@ GIVEN = ("--set", "the study")
 
 @dataclasses.dataclass(frozen=True)
 class TimeLimit:
-    """The duration of a training in seconds, and the measured seconds of one of its steps."""
+    """The duration of a training, and what its parts take, in seconds.
+
+    Attributes:
+        seconds: duration with all validations.
+        each: measured seconds of one step.
+        validation: expected seconds of one validation.
+    """
 
     seconds: float
     each: float
+    validation: float = 0.0
 
 
 def given_length(resolved: Resolved) -> str | None:
@@ -25,27 +33,38 @@ def given_length(resolved: Resolved) -> str | None:
     return next((key for key in LENGTHS if resolved.origins.get(key) in GIVEN), None)
 
 
-def fit_to_time(resolved: Resolved, seconds: float, each: float | None) -> Resolved:
+def fit_to_time(
+    resolved: Resolved, seconds: float, each: float | None, validation: float = 0.0
+) -> Resolved:
     """Let the schedule end after ``seconds``.
+
+    Validations together take at most a quarter of the time. If there is time for only one, it is at the
+    end, and the time for the steps is shorter.
 
     Args:
         resolved: the configuration.
         seconds: duration of the training with its validations, above 0.
         each: seconds of one step, by which the positions of the schedule are counted; None: unknown,
             ``training.iterations`` stays.
+        validation: expected seconds of one validation.
 
     Raises:
         UserError: if the time is not above 0.
     """
     if not seconds > 0:
         raise UserError("--time must be above 0: write 2h, 30m, 90s or 1h30m.")
+    affordable = PARTS
+    if validation > 0:
+        affordable = min(PARTS, max(int(SHARE_OF_VALIDATION * seconds / validation), 1))
+    if affordable == 1:
+        seconds = max(seconds - validation, seconds / 2)
     out = with_training(resolved, "seconds", seconds, "--time")
     count = out.config.training.iterations
     if each is not None:
         count = max(round(seconds / each), 1)
         out = with_training(out, "iterations", count, f"--time and steps of about {each:.2g} s")
-    for name in ("validate_every", "checkpoint_every"):
+    for name, parts in (("validate_every", affordable), ("checkpoint_every", PARTS)):
         if out.origins.get(f"training.{name}") not in GIVEN:
-            out = with_training(out, name, max(count // PARTS, 1), "--time")
+            out = with_training(out, name, max(-(-count // parts), 1), "--time")
     origins = {key: origin for key, origin in out.origins.items() if key != "training.epochs"}
     return dataclasses.replace(with_training(out, "epochs", None), origins=origins)

@@ -160,7 +160,8 @@ def predict(
         console.warn(note)
     written = len(todo) - len(failed)
     console.info(f"{_masks(written)} written to {folder}; {len(failed)} failed")
-    console.info(f"least certain first: {folder / NAME}")
+    if table.rows:
+        console.info(f"least certain first: {folder / NAME}")
     return PredictResult(written, len(targets) - len(todo), tuple(failed))
 
 

@@ -50,11 +50,14 @@ class PredictionTable:
             UserError: if the table of an earlier call is damaged, or cannot be written.
         """
         self._path = folder / NAME
-        self.rows = [row for row in read_predictions(folder) if row.mask in kept]
-        self._rewrite()
+        found, complete = _read(self._path)
+        self.rows = [row for row in found if row.mask in kept]
+        if not complete or self.rows != found:  # otherwise a full disk does not matter
+            self._rewrite()
 
     def add(self, row: Prediction) -> None:
         """Append the row of a mask that was written."""
+        row = dataclasses.replace(row, confidence=round(row.confidence, 4))  # as it is stored
         self.rows.append(row)
         try:
             write_rows(self._path, [_cells(row)], append=True)
@@ -63,8 +66,10 @@ class PredictionTable:
 
     def finish(self) -> None:
         """Sort the rows, the least certain mask first."""
+        before = list(self.rows)
         self.rows.sort(key=lambda row: (row.confidence, row.mask))
-        self._rewrite()
+        if self.rows != before:
+            self._rewrite()
 
     def _rewrite(self) -> None:
         with atomic_output(self._path) as partial:
@@ -77,9 +82,14 @@ def read_predictions(folder: Path) -> list[Prediction]:
     Raises:
         UserError: if the table is damaged.
     """
-    path = folder / NAME
+    return _read(folder / NAME)[0]
+
+
+def _read(path: Path) -> tuple[list[Prediction], bool]:
+    """The complete rows of a table, and whether the table exists and all its rows are complete."""
+    rows = read_csv(path, COLUMNS) if path.is_file() else []
     found = []
-    for row in read_csv(path, COLUMNS) if path.is_file() else []:
+    for row in rows:
         if any(row.get(column) is None for column in COLUMNS):
             continue  # cut off while it was written
         confidence, marked = _number(row["confidence"]), _number(row["marked"])
@@ -88,7 +98,7 @@ def read_predictions(folder: Path) -> list[Prediction]:
                 f"{path} is damaged (confidence or number of marked pixels of {row['mask']}): delete it."
             )
         found.append(Prediction(row["mask"], confidence, int(marked), row["image"], row["remarks"]))
-    return found
+    return found, path.is_file() and len(found) == len(rows)
 
 
 def _number(text: str) -> float:

@@ -89,7 +89,7 @@ def train(
     if first:
         check_new_folder(run.folder, overwrite, "-o")
     if isinstance(seconds, TimeLimit):
-        resolved = fit_to_time(plan.resolved, seconds.seconds, seconds.each)
+        resolved = fit_to_time(plan.resolved, seconds.seconds, seconds.each, seconds.validation)
         plan, seconds = dataclasses.replace(plan, resolved=resolved), None
     elif seconds is not None and given_length(plan.resolved) is None:
         plan = _fit_to_time(plan, seconds, device, threads, begun)
@@ -136,9 +136,9 @@ def _fit_to_time(
     if launched().processes > 1:  # all must have the same configuration, so nothing is measured
         return dataclasses.replace(plan, resolved=fit_to_time(plan.resolved, seconds, None))
     session = Session(plan.data, plan.config, plan.cases, device, threads, Quiet(), download=False)
-    each = session.time_step()
+    each, validation = session.time_step(), session.time_validation()
     left = max(seconds - (time.monotonic() - begun), LEAST * seconds)
-    return dataclasses.replace(plan, resolved=fit_to_time(plan.resolved, left, each))
+    return dataclasses.replace(plan, resolved=fit_to_time(plan.resolved, left, each, validation))
 
 
 def resume(

@@ -117,11 +117,15 @@ def plan_round(
     work = work_of(data, decision, request)
     choice = choose(data, request, split, work, source_cases(request)[0], watch, console)
     held_out = [set(fold) for fold in decision.folds]
-    if not held_out and decision.scheme == "held-out":
-        held_out = [set(split.split.test) or set(split.split.validation)]
     references = [relative(output, earlier_run(output, held)) for held in held_out]
-    final = {*split.split.test, *split.split.validation}
-    starts = [*(references if decision.folds else []), relative(output, earlier_run(output, final))]
+    start = earlier_run(output, split.split.test, split.split.validation)
+    starts = [*references, relative(output, start)]
+    if not held_out and decision.scheme == "held-out":
+        test, validation = split.split.test, split.split.validation
+        held_out = [set(test) or set(validation)]
+        # both networks are scored on the same part, which may have chosen both checkpoints
+        reference = earlier_run(output, test) if test else earlier_run(output, (), validation)
+        references = [relative(output, reference)]
     notes = []
     if output.past():
         notes = _start_notes(starts, references, from_scratch)
@@ -148,6 +152,7 @@ def _of_choice(choice: Choice) -> dict[str, object]:
         "method": choice.method,
         "settings": choice.settings,
         "step": None if choice.costs is None else choice.costs.step,
+        "prediction": 0.0 if choice.costs is None else choice.costs.prediction,
         "share": None if choice.shares is None else choice.shares.each,
         "reserve": 0.0 if choice.shares is None else choice.shares.reserve,
     }

@@ -50,30 +50,46 @@ def interrupted(output: RunOutput) -> bool:
     return (output.rounds / PARTIAL).exists()
 
 
-def earlier_run(output: RunOutput, held_out: Collection[str]) -> RunFolder | None:
-    """A run of the last round that has not read the labels of ``held_out``; None if there is none.
+def earlier_run(
+    output: RunOutput, scored: Collection[str], choosing: Collection[str] = ()
+) -> RunFolder | None:
+    """A run of the last round that is free of the labels of held-out patients; None if there is none.
 
     The weights of a run also depend on the labels that the runs before it have read.
+
+    Args:
+        output: the output folder.
+        scored: patients whose labels it has not read.
+        choosing: patients that choose the checkpoint. It was not trained on them, but they may have chosen
+            its checkpoint too.
     """
     past = output.past()
     for run in past[-1].runs() if past else []:
-        seen = labels_read(run)
-        if seen is not None and not seen & set(held_out):
+        read = labels_read(run)
+        if read is None:
+            continue
+        trained, chose = read
+        if not (trained | chose) & set(scored) and not trained & set(choosing):
             return run
     return None
 
 
-def labels_read(run: RunFolder) -> set[str] | None:
-    """The patients whose labels a run and those before it have read; None if that is unknown."""
-    seen: set[str] = set()
+def labels_read(run: RunFolder) -> tuple[set[str], set[str]] | None:
+    """The patients on whose labels a run and those before it were trained, and those that chose a checkpoint.
+
+    None if that is unknown.
+    """
+    trained: set[str] = set()
+    chose: set[str] = set()
     for _ in range(1000):  # a chain of runs has an end unless its files were edited
         try:
             split, start = run.split(), run.config().training.weights_from
         except (UserError, ValueError):
             return None
-        seen |= {*split.labelled, *split.split.validation}
+        trained |= set(split.labelled)
+        chose |= set(split.split.validation)
         if start is None:
-            return seen
+            return trained, chose
         run = RunFolder(start)
     return None
 

@@ -103,7 +103,8 @@ def train_one(
         )  # fmt: skip
     limit = None
     if share is not None and planned.step is not None:
-        limit = TimeLimit(share, planned.step)
+        cases = len(data.of_patients(split.split.validation, labelled=True))
+        limit = TimeLimit(share, planned.step, cases * planned.prediction)
     own = any(word.startswith("training.weights_from") for word in planned.settings)
 
     def attempt(first: list[str]) -> TrainResult | None:
