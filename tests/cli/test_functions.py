@@ -31,7 +31,7 @@ from semiseg.workflows.train import resume, train
 # Options with other names in Python.
 RENAMED = {"time": "seconds"}
 # --seed is training.seed; --resume is the function resume; the others are arguments of compare.
-ELSEWHERE = {"train": {"seed", "resume"}, "evaluate": {"references", "classes"}}
+ELSEWHERE = {"train": {"seed", "resume"}, "evaluate": {"references", "classes", "patient_pattern"}}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Compare folders of masks with folders of reference masks."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import nibabel
@@ -288,3 +289,36 @@ def test_several_references_of_one_image_are_united(tmp_path: Path) -> None:
     summary = compare(masks, references, console=Quiet())
     assert "number all masks of a class alike" in summary.failed["x"]
     assert "save both on the grid of the image" in summary.failed["y"]
+
+
+def test_masks_of_equal_names_in_folders_are_paired_by_their_folders(tmp_path: Path) -> None:
+    for patient in ("P01", "P02"):
+        for visit in ("t0", "t1"):
+            code = cube(2 + int(patient[-1]))
+            save(tmp_path / "masks" / patient / visit / "cine.nii.gz", code)
+            save(tmp_path / "references" / patient / visit / "cine_seg.nii.gz", code)
+    summary = compare(tmp_path / "masks", tmp_path / "references", console=Quiet())
+    assert summary.complete
+    assert {row.case for row in summary.scores} == {
+        f"{p}/{v}/cine" for p in ("P01", "P02") for v in ("t0", "t1")
+    }
+    assert {row.dice for row in summary.scores} == {1.0}
+    named = compare(
+        tmp_path / "masks", tmp_path / "references", patient_pattern="P[0-9]+", console=Quiet()
+    )
+    assert (named.cases, named.patients) == (4, 2)
+
+
+def test_frames_of_one_patient_count_once(tmp_path: Path) -> None:
+    for number in range(3):
+        for frame in ("frame01", "frame12"):
+            for folder in ("masks", "references"):
+                save(tmp_path / folder / f"patient{number}_{frame}.nii.gz", cube(number))
+    summary = compare(tmp_path / "masks", tmp_path / "references", console=Quiet())
+    assert (summary.cases, summary.patients) == (6, 3)
+
+
+def test_accents_in_any_unicode_form_are_paired(tmp_path: Path) -> None:
+    save(tmp_path / "masks" / (unicodedata.normalize("NFD", "Özdemir") + ".nii.gz"), cube())
+    save(tmp_path / "references" / "Özdemir.nii.gz", cube())
+    assert compare(tmp_path / "masks", tmp_path / "references", console=Quiet()).complete

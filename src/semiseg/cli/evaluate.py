@@ -49,6 +49,12 @@ def evaluate(
             "references' values, as in 'prepare': 3=liver or '#ff0000=polyp'."
         ),
     ] = None,
+    patient_pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="Only to compare masks: regular expression that finds the patient in a name."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Folder for the scores. Default: in the run's folder."),
@@ -64,8 +70,9 @@ def evaluate(
     Writes Dice, HD95 and ASD per case and class (and MAE for pictures), with counts and definitions.
     """
     if references is None:
-        if classes is not None:
-            raise UserError("--classes needs masks: semiseg evaluate MASKS REFERENCES.")
+        for name, given in (("classes", classes), ("patient-pattern", patient_pattern)):
+            if given is not None:
+                raise UserError(f"--{name} needs masks: semiseg evaluate MASKS REFERENCES.")
         from semiseg.workflows.evaluate import evaluate as workflow
 
         workflow(
@@ -86,7 +93,8 @@ def evaluate(
     named, naming = read_naming(options.words(classes) or None, None)
     summary = compare(
         run, references, classes=named, naming=naming, protocol=protocol or "strict",
-        missing=check_missing(missing or "worst"), hd95=hd95, out=out, overwrite=overwrite,
+        missing=check_missing(missing or "worst"), hd95=hd95, patient_pattern=patient_pattern,
+        out=out, overwrite=overwrite,
     )  # fmt: skip
     if not summary.complete:
         raise typer.Exit(1)

@@ -31,14 +31,33 @@ def patients_of(pairs: Sequence[Pair], pattern: str | None, pictures: bool = Fal
         UserError: as in `patient_of`.
     """
     names = [pair.identifier for pair in pairs]
+    return patients_in(names, [pair.prefix for pair in pairs], pattern, pictures)
+
+
+def patients_in(
+    names: Sequence[str],
+    folders: Sequence[str],
+    pattern: str | None = None,
+    pictures: bool = False,
+) -> list[str]:
+    """The patient of every name; see `patients_of`.
+
+    Args:
+        names: identifiers of images.
+        folders: the folder of each image, if images in several folders have equal names; else empty.
+        pattern: see `patient_of`.
+        pictures: whether the images are pictures.
+
+    Raises:
+        UserError: as in `patient_of`.
+    """
     if pattern is not None:
         return [patient_of(name, pattern) for name in names]
     subjects = [BIDS.match(name) for name in names]
     if all(subjects):
         return [subject[1] for subject in subjects if subject]
-    folders = {pair.prefix for pair in pairs}
-    if "" not in folders and len(folders) >= FEWEST_FOLDERS:
-        return [pair.prefix for pair in pairs]
+    if "" not in folders and len(set(folders)) >= FEWEST_FOLDERS:
+        return list(folders)
     strict = [patient_of(name, None) for name in names]
     if pictures:
         shared = _shared(strict)

@@ -3,7 +3,8 @@
 import collections
 import dataclasses
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from semiseg.console import Console
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.datasets.base import Naming
 from semiseg.datasets.naming import own_codes
+from semiseg.datasets.patients import patients_in
 from semiseg.datasets.uniting import united
 from semiseg.errors import UserError
 from semiseg.evaluation.classes import Classes, check_codes, codes_in, foreground
@@ -51,6 +53,7 @@ def compare(
     missing: Missing = "worst",
     hd95: str | None = None,
     spacing: Spacing | None = None,
+    patient_pattern: str | None = None,
     out: Path | str | None = None,
     overwrite: bool = False,
     console: Console | None = None,
@@ -58,10 +61,11 @@ def compare(
     """Score predicted masks against reference masks, paired by identifier.
 
     An identifier is the file's name without its suffix and without ``_gt``, ``_seg``, ``.seg``,
-    ``_mask``, ``_label`` or ``_pred``. Several references of one class (``x_mask.png``, ``x_mask_1.png``)
-    are united. Folders are searched with their sub-folders. A pair that cannot be scored is reported,
-    skipped and listed in ``Summary.failed``. Files without a partner are listed in
-    ``Summary.unpaired_predictions`` and ``unpaired_references``.
+    ``_mask``, ``_label`` or ``_pred``. Folders are searched with their sub-folders; if files in several of
+    them have the same name, their folders belong to the identifier. Several references of one class
+    (``x_mask.png``, ``x_mask_1.png``) are united. A pair that cannot be scored is reported, skipped and
+    listed in ``Summary.failed``. Files without a partner are listed in ``Summary.unpaired_predictions`` and
+    ``unpaired_references``.
 
     Args:
         predictions: a folder, or one file.
@@ -72,6 +76,8 @@ def compare(
         missing: the rule for structures that the prediction lacks.
         hd95: a definition of HD95 that replaces the protocol's.
         spacing: (slice, row, column) in mm; None: the reference's own.
+        patient_pattern: regular expression that finds the patient in an identifier, for the intervals;
+            default: as in `prepare`.
         out: folder for ``cases.csv`` and ``summary.json``.
         overwrite: replace these two files.
         console: prints messages and progress; None: the terminal.
@@ -130,6 +136,7 @@ def compare(
         failed=failed,
         unpaired_predictions=alone,
         unpaired_references=unanswered,
+        patients=_patients([row.case for row in scores], patient_pattern, pairs),
     )
     for line in table_lines(summary):
         console.info(line)
@@ -145,6 +152,16 @@ def compare(
     return summary
 
 
+def _patients(
+    names: Sequence[str], pattern: str | None, pairs: Mapping[str, tuple[Path, tuple[Path, ...]]]
+) -> dict[str, str]:
+    """The patient of each identifier, so that an interval counts patients."""
+    cases = list(dict.fromkeys(names))
+    pictures = all(is_picture(pairs[case][1][0]) for case in cases)
+    joined = [case.replace("/", "_") for case in cases]
+    return dict(zip(cases, patients_in(joined, [""] * len(cases), pattern, pictures), strict=True))
+
+
 def pair_files(
     predictions: Path, references: Path
 ) -> tuple[dict[str, tuple[Path, tuple[Path, ...]]], list[str], list[str]]:
@@ -158,12 +175,15 @@ def pair_files(
     """
     if predictions.is_file() and references.is_file():
         return {identifier_of(references): (predictions, (references,))}, [], []
-    found, wanted = _masks_in(predictions), _masks_in(references)
+    nested = _repeats(predictions) or _repeats(references)
+    found, wanted = _masks_in(predictions, nested), _masks_in(references, nested)
     answers = {name: [wanted[name]] for name in found.keys() & wanted.keys()}
     for name in sorted(wanted.keys() - found.keys()):
-        base = _of_several(wanted[name])
+        base = _of_several(name, wanted[name])
         if base in found:
             answers.setdefault(base, []).append(wanted.pop(name))
+    if not answers and nested:  # the folders differ
+        found, wanted = _masks_in(predictions, False), _masks_in(references, False)
     common = sorted(answers)
     alone = sorted(str(found[name]) for name in found.keys() - answers.keys())
     unanswered = sorted(str(wanted[name]) for name in wanted.keys() - found.keys())
@@ -174,17 +194,22 @@ def pair_files(
     return {name: (found[name], tuple(answers[name])) for name in common}, alone, unanswered
 
 
-def _of_several(path: Path) -> str | None:
-    """The identifier of one of several masks of an image: ``x`` for ``x_mask_1.png``; None for others."""
+def _of_several(name: str, path: Path) -> str | None:
+    """The identifier of one of several masks of an image: ``x`` for ``x_mask_1.png``; None for others.
+
+    ``name``: the identifier of ``path``, with its folders if names repeat.
+    """
     stem = stem_of(path)
     bare = NUMBERED.sub("", stem)
-    named = bare != stem and bare.lower().endswith(MASK_SUFFIXES)
-    return identifier_of(path.with_name(bare + path.name[len(stem) :])) if named else None
+    if bare == stem or not bare.lower().endswith(MASK_SUFFIXES):
+        return None
+    own = identifier_of(path.with_name(bare + path.name[len(stem) :]))
+    return "/".join([*name.split("/")[:-1], own])
 
 
 def identifier_of(path: Path) -> str:
     """``patient001_frame01_gt.nii.gz`` -> ``patient001_frame01``."""
-    stem = stem_of(path)
+    stem = unicodedata.normalize("NFC", stem_of(path))  # one letter in several Unicode forms
     ending = next((end for end in MASK_SUFFIXES if stem.lower().endswith(end)), "")
     return stem[: len(stem) - len(ending)] or stem
 
@@ -292,8 +317,20 @@ def _check_grid(prediction: Path, guess: Mask, reference: Path, truth: Mask) -> 
         )
 
 
-def _masks_in(path: Path) -> dict[str, Path]:
-    """Identifier -> mask. If an image and its mask share an identifier, the name with an ending is used."""
+def _repeats(path: Path) -> bool:
+    """Whether files in several folders below ``path`` have the same identifier."""
+    folders: dict[str, set[Path]] = {}
+    for file in walk_files(path) if path.is_dir() else ():
+        if is_image(file):
+            folders.setdefault(identifier_of(file), set()).add(file.parent)
+    return any(len(own) > 1 for own in folders.values())
+
+
+def _masks_in(path: Path, nested: bool) -> dict[str, Path]:
+    """Identifier -> mask. If an image and its mask share an identifier, the name with an ending is used.
+
+    ``nested``: whether identifiers contain the folders below ``path``.
+    """
     if path.is_file():
         return {identifier_of(path): path}
     if not path.is_dir():
@@ -301,7 +338,10 @@ def _masks_in(path: Path) -> dict[str, Path]:
     groups: dict[str, list[Path]] = collections.defaultdict(list)
     for file in walk_files(path):
         if is_image(file):
-            groups[identifier_of(file)].append(file)
+            below = file.relative_to(path).parent.as_posix() if nested else "."
+            name = unicodedata.normalize("NFC", below)
+            own = identifier_of(file)
+            groups[own if name == "." else f"{name}/{own}"].append(file)
     if not groups:
         raise UserError(
             f"{path} contains no masks: give a folder of volumes (such as .nii.gz) or pictures (.png)."
@@ -310,12 +350,13 @@ def _masks_in(path: Path) -> dict[str, Path]:
 
 
 def _only(name: str, files: list[Path]) -> Path:
-    marked = [file for file in files if stem_of(file) != name]
+    marked = [file for file in files if stem_of(file) != name.rpartition("/")[2]]
     chosen = marked if len(files) > 1 and marked else files
     if len(chosen) > 1:
         raise UserError(
-            f"{chosen[0]} and {chosen[1]} have the same name '{name}': remove one of them (only 'semiseg "
-            "evaluate RUN' can score data with one mask per class)."
+            f"{chosen[0]} and {chosen[1]} have the same name '{name}': keep one of them, or use the same "
+            "folders for masks and references (only 'semiseg evaluate RUN' can score data with one mask per "
+            "class)."
         )
     return chosen[0]
 
