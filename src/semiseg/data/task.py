@@ -1,16 +1,17 @@
 """The description of a segmentation task, for networks and predictors."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 IGNORE_INDEX = 255  # in a label: unknown class; excluded from losses and metrics
 
 Side = Annotated[int, Field(ge=1)]
 Step = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Colour = Annotated[str, Field(pattern="^#[0-9a-f]{6}$")]
 Bounds = tuple[float, float] | tuple[tuple[float, float], ...]
 """The intensities of a case that become 0 and 1: one pair for all channels, or one per channel."""
 
@@ -64,6 +65,8 @@ class Task(BaseModel):
     ``classes[0]`` is the background. The index of a class is its code in label arrays, which may also
     contain ``IGNORE_INDEX``.
     ``colours``: class -> ``#rrggbb``, for classes with a colour in the source.
+    ``label_values``: value of each class in the source's labels, background first; None: the class codes.
+    ``label_colours``: the same as ``#rrggbb``, if the source's labels are coloured pictures.
     ``spacing`` is the median (slice, row, column) spacing in mm, None if the format has none.
     """
 
@@ -77,7 +80,17 @@ class Task(BaseModel):
     spatial_dims: Literal[2, 3] = 2
     median_shape: tuple[Side, Side, Side]
     spacing: tuple[Step, Step, Step] | None = None
-    colours: dict[str, Annotated[str, Field(pattern="^#[0-9a-f]{6}$")]] = {}
+    colours: dict[str, Colour] = {}
+    label_values: tuple[Annotated[int, Field(ge=0, le=255)], ...] | None = None
+    label_colours: tuple[Colour, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_value_a_class(self) -> Self:
+        for name in ("label_values", "label_colours"):
+            values = getattr(self, name)
+            if values is not None and len(set(values)) != len(self.classes):
+                raise ValueError(f"{name} must give each class a value of its own")
+        return self
 
     @property
     def foreground(self) -> tuple[str, ...]:

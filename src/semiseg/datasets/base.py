@@ -138,6 +138,7 @@ class Scan:
         by_data: whether the data may change that scaling (the window of a CT).
         codes: source code -> class code, if they differ; other source codes become background.
         colours: source code -> ``#rrggbb``, if the source defines colours of its classes.
+        label_colours: 0xRRGGBB -> class code, if the labels are coloured pictures.
         ignore_value: value of ignored pixels in the labels, if the source defines it.
         channels: number of channels of every case, if it depends on all cases.
         split: the split of the source, if it has one.
@@ -156,6 +157,7 @@ class Scan:
     by_data: bool = False
     codes: Mapping[int, int] | None = None
     colours: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    label_colours: Mapping[int, int] | None = None
     ignore_value: int | None = None
     channels: int | None = None
     split: Split | None = None

@@ -125,6 +125,7 @@ def scan_pictures(
         kind="volumes" if stacks else "pictures",
         intensity=Intensity(kind="percentile", low=0.5, high=99.5) if deep else window,
         colours={} if instances else _shown_colours(found, naming),
+        label_colours=None if instances else naming.colours,
         channels=max(kinds, default=3),
         split=split,
         parts=parts,

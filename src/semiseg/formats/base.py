@@ -45,11 +45,15 @@ class Reference:
         path: its file; a result of the same format takes over its header and axes. None if there is
             no such file (a DICOM series, slices stacked by a layout).
         classes: names of the result's classes, background first.
+        values: whether the mask holds the values of the source's labels, which are written as they are.
+        colours: ``#rrggbb`` of each class, to write masks of pictures in colours; None: in grey.
     """
 
     volume: Volume
     path: Path | None
     classes: tuple[str, ...]
+    values: bool = False
+    colours: tuple[str, ...] | None = None
 
 
 class Format(ABC):

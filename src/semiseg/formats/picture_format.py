@@ -15,7 +15,12 @@ from semiseg.formats.base import Format, Mask, Reference
 from semiseg.formats.header import read_header
 from semiseg.formats.mask_values import USUAL, MaskValues
 from semiseg.formats.masks import read_picture_mask
-from semiseg.formats.pictures import read_picture, write_picture_mask, write_png
+from semiseg.formats.pictures import (
+    read_picture,
+    write_coloured_mask,
+    write_picture_mask,
+    write_png,
+)
 from semiseg.formats.tiff import TIFF_SUFFIXES, write_tiff_stack
 
 
@@ -40,8 +45,14 @@ class PictureFormat(Format):
         return ".png"
 
     def write_mask(self, path: Path, mask: NDArray[np.integer[Any]], like: Reference) -> None:
-        """Write a PNG: 0 and 255 if there are two classes, else the class codes."""
-        write_picture_mask(path, mask, len(like.classes))
+        """Write a PNG in the colours or values of the source's labels.
+
+        By default: 0 and 255 if there are two classes, else the class codes.
+        """
+        if like.colours is not None:
+            write_coloured_mask(path, mask, like.colours)
+        else:
+            write_picture_mask(path, mask, len(like.classes), like.values)
 
     def write_probabilities(
         self, path: Path, probabilities: NDArray[np.floating[Any]], like: Reference

@@ -1,6 +1,7 @@
 """Reading and writing pictures (photographs, endoscopy, histology, microscopy) and stacks."""
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,24 +100,44 @@ def reduced(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:
     return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
 
 
-def write_picture_mask(path: Path | str, mask: NDArray[np.integer[Any]], classes: int) -> None:
+def write_coloured_mask(
+    path: Path | str, mask: NDArray[np.integer[Any]], colours: Sequence[str]
+) -> None:
+    """Write a mask as PNG in RGB.
+
+    Args:
+        path: the file to write (atomically).
+        mask: [H, W] or [1, H, W] class codes.
+        colours: ``#rrggbb`` of each class.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    table = np.array([list(bytes.fromhex(colour[1:])) for colour in colours], np.uint8)
+    write_png(Path(path), table[np.asarray(mask).reshape(mask.shape[-2:])])
+
+
+def write_picture_mask(
+    path: Path | str, mask: NDArray[np.integer[Any]], classes: int, as_they_are: bool = False
+) -> None:
     """Write a mask as PNG: 0 and 255 if there are two classes, else the class codes.
 
     Args:
         path: the file to write (atomically).
         mask: [H, W] or [1, H, W] class codes.
         classes: number of classes, including the background.
+        as_they_are: write the values of ``mask``, however many classes there are.
 
     Raises:
         UserError: if the file cannot be written.
     """
     codes = np.asarray(mask, np.uint8).reshape(mask.shape[-2:])
-    values = np.where(codes > 0, 255, 0).astype(np.uint8) if classes == 2 else codes
-    write_png(Path(path), values)
+    binary = classes == 2 and not as_they_are
+    write_png(Path(path), np.where(codes > 0, 255, 0).astype(np.uint8) if binary else codes)
 
 
 def write_png(path: Path, values: NDArray[np.uint8]) -> None:
-    """Write [H, W] as a grey PNG, atomically.
+    """Write [H, W] as a grey PNG, or [H, W, 3] in RGB, atomically.
 
     Raises:
         UserError: if the file cannot be written.

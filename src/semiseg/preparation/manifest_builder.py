@@ -12,13 +12,14 @@ from semiseg.data.task import IGNORE_INDEX, Task
 from semiseg.datasets.base import Naming, Scan, SourceCase
 from semiseg.datasets.naming import notes_on_ignored
 from semiseg.errors import UserError
+from semiseg.formats.mask_values import hexadecimal
 from semiseg.formats.nifti import orientation
 from semiseg.formats.remarks import SENTENCES, STORED_POLARITY, notes_on_files
 from semiseg.preparation.auto_config import decide, decide_intensity
 from semiseg.preparation.label_agreement import check_agreement
 from semiseg.preparation.label_maps import SIDE, all_alike
 from semiseg.preparation.records import Record, unpacked
-from semiseg.text import plural
+from semiseg.text import listed, plural
 
 
 class ManifestBuilder:
@@ -50,6 +51,7 @@ class ManifestBuilder:
         self.remarks: dict[str, list[str]] = {}
         self._highest = (0, "")
         self._unnamed: set[int] = set()
+        self._nameless: list[str] = []
 
     def add(self, case: SourceCase, record: Record) -> None:
         """Add a case and check that it is consistent with the others.
@@ -69,6 +71,8 @@ class ManifestBuilder:
                 self.voxels[code] += count
             self._check_codes(case, max(code for code in record.voxels if code != IGNORE_INDEX))
         self._unnamed.update(record.unnamed)
+        if record.unnamed and not (record.voxels or {}).keys() - {0, IGNORE_INDEX}:
+            self._nameless.append(case.source)
         new = record.remarks.keys() - self.remarks.keys()
         for word, file in record.remarks.items():
             # a format knows only the file's name, which may be the same in many folders
@@ -164,6 +168,8 @@ class ManifestBuilder:
             median_shape=(median[0], median[1], median[2]),
             spacing=None if middle is None else (middle[0], middle[1], middle[2]),
             colours=self._colours(classes),
+            label_values=self._label_values(len(classes)),
+            label_colours=self._label_colours(len(classes)),
         )
         notes = (
             *self.scan.notes,
@@ -189,6 +195,24 @@ class ManifestBuilder:
         measures, shapes, spacings = zip(*own, strict=True) if own else ((), (), ())
         return ranges_of(measures, shapes, spacings)
 
+    def _label_values(self, classes: int) -> tuple[int, ...] | None:
+        """The value of each class in the source's labels (the smallest of several), if they differ."""
+        found = dict[int, int]()
+        for value, code in sorted((self.scan.codes or {}).items()):
+            if code:
+                found.setdefault(code, value)
+        values = (0, *(found.get(code, -1) for code in range(1, classes)))
+        own = min(values) < 0 or max(values) > IGNORE_INDEX or values == tuple(range(classes))
+        return None if own else values
+
+    def _label_colours(self, classes: int) -> tuple[str, ...] | None:
+        """The colour of each class in coloured labels."""
+        found = dict[int, str]()
+        for colour, code in sorted((self.scan.label_colours or {}).items()):
+            found.setdefault(code, hexadecimal(colour))
+        colours = (found.get(0, "#000000"), *(found.get(code, "") for code in range(1, classes)))
+        return colours if found and all(colours) and len(set(colours)) == classes else None
+
     def _colours(self, classes: tuple[str, ...]) -> dict[str, str]:
         """Class -> colour in the source; the first colour if a class has several codes."""
         table, found = self.scan.codes, dict[str, str]()
@@ -201,8 +225,14 @@ class ManifestBuilder:
     def _notes(self, classes: tuple[str, ...], split: Split) -> list[str]:
         notes = []
         if self._unnamed:
-            listed = ", ".join(str(code) for code in sorted(self._unnamed))
-            notes.append(f"codes without a class count as background: {listed}.")
+            words = ", ".join(str(code) for code in sorted(self._unnamed))
+            notes.append(f"codes without a class count as background: {words}.")
+        if self._nameless:
+            named = listed(self._nameless, 3)
+            notes.append(
+                f"{plural(len(self._nameless), 'label')} with codes, none of which has a class ({named}): "
+                "the images count as empty. If they are not, correct the labels or --classes."
+            )
         unlabelled = sum(len(case.unlabelled_slices) for case in self.cases)
         notes += notes_on_ignored(self.voxels, unlabelled, self.scan.kind == "pictures")
         for code, name in enumerate(classes):
@@ -210,15 +240,15 @@ class ManifestBuilder:
                 notes.append(f"class '{name}' (code {code}) occurs in no label.")
         orientations = Counter(orientation(np.array(c.affine)) for c in self.cases if c.affine)
         if len(orientations) > 1:
-            listed = ", ".join(f"{name} {n}" for name, n in orientations.most_common())
+            words = ", ".join(f"{name} {n}" for name, n in orientations.most_common())
             notes.append(
-                f"the images have different orientations ({listed}): this is usual for oblique scans; "
+                f"the images have different orientations ({words}): this is usual for oblique scans; "
                 "otherwise check the orientations in the files."
             )
         axes = Counter(case.slice_axis for case in self.cases)
         if len(axes) > 1:
-            listed = ", ".join(f"axis {axis} in {n}" for axis, n in sorted(axes.items()))
-            notes.append(f"the slice axis differs between files: {listed}.")
+            words = ", ".join(f"axis {axis} in {n}" for axis, n in sorted(axes.items()))
+            notes.append(f"the slice axis differs between files: {words}.")
         maps = [unpacked(record.label_map) for record in self.records if record.label_map]
         if all_alike([one.reshape(SIDE, SIDE) for one in maps]):
             notes.append(

@@ -1,6 +1,7 @@
 """``semiseg evaluate PREDICTIONS REFERENCES``: score the masks in two folders."""
 
 import collections
+import contextlib
 import dataclasses
 import re
 import unicodedata
@@ -34,6 +35,7 @@ from semiseg.files import walk_files
 from semiseg.formats import format_of, is_image, is_picture, stem_of, suffixes_of
 from semiseg.formats.base import Mask
 from semiseg.formats.grid import GRID_TOLERANCE, apart, steps_of
+from semiseg.formats.header import read_header
 from semiseg.formats.mask_values import USUAL, MaskValues
 from semiseg.locking import locked
 from semiseg.text import listed, times
@@ -71,7 +73,8 @@ def compare(
         predictions: a folder, or one file.
         references: a folder, or one file. Two files are paired regardless of their names.
         classes: names by class code, background first; None: the codes that occur.
-        naming: the classes of the references' codes or colours. Predictions contain class codes.
+        naming: the classes of the references' codes or colours. Predictions contain the same, or the class
+            codes 1, 2, ...
         protocol: a name or a protocol.
         missing: the rule for structures that the prediction lacks.
         hd95: a definition of HD95 that replaces the protocol's.
@@ -241,7 +244,7 @@ def score_files(
     if naming.codes is not None:
         codes, _ = own_codes(truth.codes, naming.codes, naming.ignore_value, str(reference))
         truth = dataclasses.replace(truth, codes=codes)
-    guess = read_mask(prediction)
+    guess = _read_prediction(prediction, values, naming)
     _check_grid(prediction, guess, reference, truth)
     if classes is not None:
         named = foreground(classes)
@@ -276,6 +279,19 @@ def read_mask(path: Path, values: MaskValues = USUAL) -> Mask:
         known = ", ".join(suffixes_of("volume"))
         raise UserError(f"{path} is not a mask of a supported format: use {known}, HDF5 or PNG.")
     return format_of(path).read_mask(path, values)
+
+
+def _read_prediction(path: Path, values: MaskValues, naming: Naming) -> Mask:
+    """Read a predicted mask, in the values or colours of the references, or in class codes 1, 2, ..."""
+    if naming.colours is not None and is_picture(path) and read_header(path).coloured:
+        return read_mask(path, values)
+    if naming.codes is not None:
+        with contextlib.suppress(UserError):  # of grey levels that are not those of the references
+            mask = read_mask(path, values)
+            if set(codes_in(mask.codes)) - {0} <= naming.codes.keys():
+                codes, _ = own_codes(mask.codes, naming.codes, None, str(path))
+                return dataclasses.replace(mask, codes=codes)
+    return read_mask(path)
 
 
 def _read_united(paths: Sequence[Path], values: MaskValues, naming: Naming) -> Mask:

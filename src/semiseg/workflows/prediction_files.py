@@ -59,7 +59,9 @@ def write_prediction(
         UserError: if a file cannot be written.
     """
     writer = format_of(target)
-    like = Reference(volume, image, predictor.task.classes)
+    task = predictor.task
+    values_of = None if task.label_values is None else np.array(task.label_values, np.uint8)
+    like = Reference(volume, image, task.classes, values_of is not None, task.label_colours)
     if probabilities:
         values = predictor.probabilities(volume.image, spacing=volume.spacing)  # [D, K, H, W]
         mask, confidence = values.argmax(1).astype(np.uint8), confidence_of(values)
@@ -68,5 +70,5 @@ def write_prediction(
         found = predictor.segment(volume.image, spacing=volume.spacing)
         mask, confidence = found.labels, found.confidence
     mask = keep_largest(mask) if largest else mask
-    writer.write_mask(target, mask, like)
+    writer.write_mask(target, mask if values_of is None else values_of[mask], like)
     return Written(confidence, int(np.count_nonzero(mask)))
