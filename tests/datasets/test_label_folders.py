@@ -7,12 +7,15 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
 import mask_replicas
 from semiseg.console import Quiet
 from semiseg.datasets import detect
 from semiseg.datasets.base import Options, Scan
+from semiseg.datasets.pairing import pair_files
 from semiseg.errors import UserError
+from semiseg.formats import is_picture
 from semiseg.workflows.prepare import prepare
 
 MASK = np.zeros((24, 24), bool)
@@ -171,3 +174,31 @@ def test_a_lost_header_is_named_and_may_be_ignored(tmp_path: Path) -> None:
     assert any("2 labels with another position" in note for note in result.afterwards(remarks))
     with pytest.raises(UserError, match="the only grid that can be trusted is image"):
         prepare(tmp_path, tmp_path / "x", trust_grid="label", console=Quiet())
+
+
+def test_masks_of_objects_beside_masks_of_classes_are_no_images(tmp_path: Path) -> None:
+    """The layout of Pascal VOC, which CVAT and labelme export."""
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        image = rng.integers(0, 255, (24, 24, 3)).astype(np.uint8)
+        mask = np.zeros((24, 24, 3), np.uint8)
+        mask[4 : 12 + 3 * number, 4:12] = (250, 50, 83)
+        objects = np.zeros((24, 24, 3), np.uint8)
+        objects[4 : 12 + 3 * number, 4:12] = (128, 0, number)
+        for name, pixels, suffix in (
+            ("JPEGImages", image, "jpg"), ("SegmentationClass", mask, "png"),
+            ("SegmentationObject", objects, "png"),
+        ):  # fmt: skip
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / name / f"f{number}.{suffix}")
+    with pytest.raises(UserError, match="--labels SegmentationClass"):
+        pair_files(tmp_path, is_picture)
+    found = pair_files(tmp_path, is_picture, labels="SegmentationClass")
+    assert [pair.image.parent.name for pair in found.pairs] == ["JPEGImages"] * 4
+    assert [pair.label.parent.name for pair in found.pairs if pair.label] == [
+        "SegmentationClass"
+    ] * 4
+    for name in ("JPEGImages", "SegmentationClass", "SegmentationObject"):  # names that say nothing
+        (tmp_path / name).rename(tmp_path / name.lower().replace("s", "z"))
+    found = pair_files(tmp_path, is_picture, labels="zegmentationclazz")
+    assert [pair.image.parent.name for pair in found.pairs] == ["jpegimagez"] * 4

@@ -394,8 +394,10 @@ def test_pictures_and_masks_in_folders_of_other_names_are_told_apart_by_nobody(
 ) -> None:
     for number in range(2):
         picture(tmp_path / f"data/Fotos/a{number}.png")
-        mask(tmp_path / f"data/Masken/a{number}.png")
-    with pytest.raises(UserError, match="files of Masken look like masks: --labels Masken"):
+        mask(tmp_path / f"data/Zeichnungen/a{number}.png")
+    with pytest.raises(
+        UserError, match="files of Zeichnungen look like masks: --labels Zeichnungen"
+    ):
         prepare(tmp_path / "data", tmp_path / "out", console=Quiet())
 
 

@@ -77,3 +77,11 @@ def test_the_depth_matters_only_for_a_fixed_scale(tmp_path: Path) -> None:
     deep = TASK.model_copy(update={"intensity": Intensity(kind="window", low=0, high=4095)})
     with pytest.raises(UserError, match=r"has 8 bits per pixel, but .* more than 8 bits"):
         found.read(deep)
+
+
+def test_a_mask_in_another_folder_belongs_to_its_image(tmp_path: Path) -> None:
+    draw(
+        tmp_path / "a" / "P1" / "cine.png", tmp_path / "b" / "P1" / "cine-label.png",
+        tmp_path / "b" / "P1" / "cine-label_2.png",
+    )  # fmt: skip
+    assert [path.name for path in image_files(tmp_path)] == ["cine.png"]

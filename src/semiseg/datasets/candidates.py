@@ -52,6 +52,9 @@ def chosen_labels(
     if own:
         named = any(file.role == "image" for file in rest)
         images = [f for f in rest if f.role == "image" or not (named or f.role == "label")]
+        if not named:  # other folders of masks are no images
+            masks = {file for other in mask_folders(images).values() for file in other}
+            images = [file for file in images if file not in masks]
         kept = set(images)
         return images, own, [file.path for file in rest if file not in kept]
     ending = composed(labels).lower()

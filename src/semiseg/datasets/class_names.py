@@ -29,6 +29,10 @@ def named_masks(
     if not names:
         return found, None
     if options.naming.codes is not None or options.naming.colours is not None:
+        single = len(names) == 1 and all(len(pair.classes) < 2 for pair in found.pairs)
+        if single and not options.class_by_folder:  # the name is a word for masks: the values count
+            pairs = tuple(dataclasses.replace(pair, classes=()) for pair in found.pairs)
+            return dataclasses.replace(found, pairs=pairs), None
         raise UserError(
             f"{folder} has one mask per class ({', '.join(names)}): give --classes only names, in the "
             "order in which later ones cover earlier ones."

@@ -8,12 +8,18 @@ from semiseg.datasets.pairs import Pair
 
 BIDS = re.compile(r"^(sub-[A-Za-z0-9]+)(?:_|$)")
 # What may follow the patient, if several images share what is before it.
+DATE = r"(?:(?:19|20)\d{6}|(?:19|20)\d\d[\-.]\d\d[\-.]\d\d)"
+TIME = r"(?:[T_\- ]?\d\d[\-.:]?\d\d(?:[\-.:]?\d\d)?)"
 WEAK = re.compile(
-    r"[_\-. ](?:(?:t|tp|v|m|fu|timepoint|week|wk|month|day|year|scan|exam|study|visit|session|ses|run|date)"
-    r"[_\-]?\d+|baseline|bl|follow[_\-]?up[_\-]?\d*|fu|pre|post|prior|current|before|after|left|right|l|r"
-    r"|od|os|(?:19|20)\d{6}|(?:19|20)\d\d-\d\d-\d\d|t1w?|t2w?|flair|pd|dwi|adc|ct|mr|mri|pet)$",
+    r"[_\-. ](?:(?:t|tp|v|m|w|fu|timepoint|week|wk|month|day|year|scan|exam|study|visit|session|ses|run|date"
+    r"|fov|roi|field|crop|patch|region|pos|position|series|s|z|x|y|c|ch|row|col)"
+    r"[_\-]?\d+|tile(?:[_\-]?\d+){1,2}|baseline|bl|follow[_\-]?up[_\-]?\d*|fu|pre|post|prior|current|before"
+    r"|after|left|right|l|r|od|os|links|rechts|gauche|droite"
+    rf"|{DATE}{TIME}?(?:[_\-. ][^\W\d_]+)?|t1w?|t2w?|flair|pd|dwi|adc|ct|mr|mri|pet)$"
+    r"|\s*\[[^\]]*\]$",
     re.IGNORECASE,
 )
+FRONT = re.compile(rf"^{DATE}{TIME}?[_\-. ]+(?=.)")  # a date before the patient
 SIDE = re.compile(r"(?<=\d)[LR]$")  # 01L and 01R
 NUMBER = re.compile(r"^(.*\d.*)[_\-. ][A-Za-z]{0,3}\d+$")
 FEWEST_FOLDERS = 5  # with fewer, folders are rather classes or sites than patients
@@ -94,7 +100,7 @@ def _shared(stems: Sequence[str]) -> set[str]:
 def _without_endings(name: str) -> str:
     """``name`` without all endings."""
     while True:
-        shorter = SIDE.sub("", WEAK.sub("", ENDINGS.sub("", name)))
+        shorter = FRONT.sub("", SIDE.sub("", WEAK.sub("", ENDINGS.sub("", name))))
         if shorter == name or not shorter:
             return name
         name = shorter

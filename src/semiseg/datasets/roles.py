@@ -13,10 +13,12 @@ from semiseg.formats import stem_of
 
 IMAGES = {"image", "images", "img", "imgs", "imaging", "scan", "scans", "volume", "volumes", "vol",
           "picture", "pictures", "photo", "photos", "frame", "frames", "original", "originals", "orig",
-          "raw", "input", "inputs", "unlabelled", "unlabeled"}  # fmt: skip
+          "raw", "input", "inputs", "unlabelled", "unlabeled", "jpegimages", "bild", "bilder",
+          "imagen", "imagenes", "imágenes", "图像"}  # fmt: skip
 LABELS = {"label", "labels", "lbl", "mask", "masks", "msk", "seg", "segs", "dseg", "segmentation",
           "segmentations", "gt", "gts", "truth", "groundtruth", "groundtruths", "annotation",
-          "annotations", "annot", "manual", "manuals"}  # fmt: skip
+          "annotations", "annot", "manual", "manuals", "segmentationclass", "maske", "masken", "masque",
+          "masques", "máscara", "máscaras", "标注", "掩码"}  # fmt: skip
 PART_NAMES: dict[str, Part] = {
     "tr": "train", "train": "train", "training": "train",
     "va": "validation", "val": "validation", "valid": "validation", "validation": "validation",

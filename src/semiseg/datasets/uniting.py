@@ -61,7 +61,7 @@ def united(
     overlapping, unnamed, value = False, [], 0
     for name, path in order:
         values = read(path)
-        foreground, void, own = _foreground(values, naming, path)
+        foreground, void, own = _foreground(values, naming, path, name, len(masks))
         codes = np.zeros(values.shape, np.uint8) if codes is None else codes
         ignored = void if ignored is None else ignored | void
         if name and name.lower() not in lower:
@@ -89,7 +89,7 @@ def united(
 
 
 def _foreground(
-    values: NDArray[np.uint8], naming: Naming, path: Path
+    values: NDArray[np.uint8], naming: Naming, path: Path, name: str, masks: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], int]:
     """The foreground and the ignored pixels of the mask of one class, and its code.
 
@@ -106,6 +106,12 @@ def _foreground(
         return np.zeros(values.shape, bool), values == ignore_value, 0
     if not len(others):  # empty, or the white of black and white
         return values > 0, np.zeros(values.shape, bool), 1 if len(found) else 0
+    if len(others) > 1 and masks == 1:
+        raise UserError(
+            f"{path} holds several values ({', '.join(map(str, others[:5]))}), but its name says that it is "
+            f"a mask of '{name}': save 0 and 1 if they number objects of one class (as Cellpose does), or "
+            "give the mask the name of its image if they are classes."
+        )
     if len(others) > 1:
         raise UserError(
             f"{path} holds several class codes ({', '.join(map(str, others[:5]))}) but its image has several "

@@ -26,6 +26,10 @@ def describe(manifest: Manifest, voxels: NDArray[np.int64], console: Console) ->
     )
     console.info(f"  classes: {listed} of the labelled {'pixels' if _flat(manifest) else 'voxels'}")
     console.info(f"  found: {counted(cases, task.kind)}")
+    if _flat(manifest) and len({case.patient for case in cases}) == len(cases) > 1:
+        console.info(
+            "  patients: each picture counts as one (--patient-pattern finds patients in the names)"
+        )
     heights, widths = [c.shape[2] for c in cases], [c.shape[3] for c in cases]
     size = f"{_range(heights)} x {_range(widths)} pixels"
     if not _flat(manifest):

@@ -21,6 +21,8 @@ from semiseg.preparation.label_maps import SIDE, all_alike
 from semiseg.preparation.records import Record, unpacked
 from semiseg.text import listed, plural
 
+MANY_OBJECTS = 6  # codes of a label; classes are usually fewer, and the same in all images
+
 
 class ManifestBuilder:
     """Collects the records of cases, which must be added in the order of the source."""
@@ -195,6 +197,17 @@ class ManifestBuilder:
         measures, shapes, spacings = zip(*own, strict=True) if own else ((), (), ())
         return ranges_of(measures, shapes, spacings)
 
+    def _object_numbers(self) -> list[int]:
+        """The highest code of each label, if all labels look like numbered objects; otherwise empty."""
+        highest = []
+        for record in self.records:
+            codes = sorted((record.voxels or {}).keys() - {0, IGNORE_INDEX})
+            if codes and codes != list(range(1, len(codes) + 1)):
+                return []
+            highest += codes[-1:]
+        many = max(highest, default=0) >= MANY_OBJECTS and len(set(highest)) >= 3
+        return highest if many else []
+
     def _label_values(self, classes: int) -> tuple[int, ...] | None:
         """The value of each class in the source's labels (the smallest of several), if they differ."""
         found = dict[int, int]()
@@ -244,6 +257,12 @@ class ManifestBuilder:
             notes.append(
                 f"the images have different orientations ({words}): this is usual for oblique scans; "
                 "otherwise check the orientations in the files."
+            )
+        highest = self._object_numbers() if self.scan.classes is None else []
+        if highest:
+            notes.append(
+                f"the labels hold 1, 2, ... up to {min(highest)} to {max(highest)}, differently in each "
+                "image, as if objects of one class were numbered: if so, save all of them as 1."
             )
         axes = Counter(case.slice_axis for case in self.cases)
         if len(axes) > 1:

@@ -44,7 +44,8 @@ def settled(plan: Plan, records: Mapping[str, Record]) -> Settled:
     """
     patients = {case.identifier: case.patient for case in plan.scan.cases}
     alike = _alike(records, patients)
-    stems = shared_stems(patients.values())
+    # a pattern says what a patient is
+    stems = {} if plan.options.patient_pattern else shared_stems(patients.values())
     labelled = {case.patient for case in plan.scan.cases if case.has_label}
     named = _groups((own[0], other) for own in stems.values() for other in own[1:])
     both = _groups([*_edges(named), *((patients[a], patients[b]) for a, b in alike)])

@@ -16,7 +16,7 @@ def image_files(
     """The image files below ``folder``, sorted, without masks and hidden files.
 
     A file is a mask if a folder's name below ``folder`` says so (``labels``), or if its name is that of
-    an image in the same folder with a word for masks (``x_mask.png`` beside ``x.png``).
+    an image with a word for masks (``x_mask.png`` and ``x.png``).
 
     Args:
         folder: the folder.
@@ -41,11 +41,8 @@ def image_files(
             masks += 1
         else:
             found.append(path)
-    images: dict[Path, set[str]] = {}
-    for path in found:
-        if not names_label(stem_of(path)):
-            images.setdefault(path.parent, set()).add(_key(path))
-    kept = [path for path in found if not _is_mask_of(path, images.get(path.parent, set()))]
+    images = {_key(path) for path in found if not names_label(stem_of(path))}
+    kept = [path for path in found if not _is_mask_of(path, images)]
     masks += len(found) - len(kept)
     if kept and masks:
         note(f"not predicted in {folder}: {plural(masks, 'mask')} by their names.")

@@ -49,7 +49,10 @@ def _names(facts: Sequence[CaseFacts]) -> list[Finding]:
     for pattern in (*PATTERNS, ENDINGS.pattern):
         groups = _groups(names, pattern)
         several = {stem: own for stem, own in groups.items() if len(own) > 1}
-        # one stem for all images, or shared stems for only a few, are not evidence
+        # one stem for all images, or shared stems for only a few, are not evidence; neither are names of
+        # patients with several images, who were found in the names before
+        if pattern == PATTERNS[1] and len(names) < len(facts):
+            continue
         if len(groups) < 2 or sum(map(len, several.values())) < len(names) / 2:
             continue
         parts = {item.case.patient: item.part for item in facts}
@@ -61,10 +64,10 @@ def _names(facts: Sequence[CaseFacts]) -> list[Finding]:
         )  # fmt: skip
         words = listed(f"{' and '.join(sorted(several[s])[:2])}" for s in sorted(chosen))
         remedy = _remedy(facts, pattern, len(groups))
-        where = " and lie in different parts of the split" if spread else ""
+        where = ", and some of them are in different parts of the split" if spread else ""
         sentence = (
             f"The names of {plural(len(cases), 'image')} look like slices of {len(chosen):,} "
-            f"patients, but each counts as a patient of its own{where} ({words}); {remedy}."
+            f"patients, but count as images of different patients{where} ({words}); {remedy}."
         )
         sure = spread and pattern == PATTERNS[0]  # a number alone may have another meaning
         return [Finding("slices-of-a-patient", "serious" if sure else "minor", sentence, cases)]

@@ -49,6 +49,8 @@ class Decision:
         count = plural(len(self.labelled), "labelled patient")
         if self.scheme == "held-out":
             return f"scores: on patients that are held out ({self.split.origin})"
+        if self.scheme == "none" and len(self.labelled) >= FEWEST:
+            return "scores: none, since --folds 0 leaves no labelled patient to score"
         if self.scheme == "none":
             return (
                 f"scores: none. With {count} nothing can be said about the quality: label at least "
