@@ -36,7 +36,10 @@ def write_rows(path: Path, rows: Iterable[Sequence[Any]], append: bool = False) 
     Raises:
         OSError: if the file cannot be written.
     """
-    with path.open("a" if append else "w", newline="", encoding="utf-8") as file:
+    # a file's name need not be text
+    with path.open(
+        "a" if append else "w", newline="", encoding="utf-8", errors="backslashreplace"
+    ) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows([to_cell(value) for value in row] for row in rows)
 

@@ -39,7 +39,7 @@ def test_volumes_all_the_way(phantom: Path, tmp_path: Path) -> None:
         float(r["confidence"]) for r in rows
     )
     page = (out / "report.html").read_text()
-    assert "that the network was not trained on" in page
+    assert "On images that were not used for training" in page
     assert "Images without a label" in page
     shown = page[page.index('id="unlabelled"') :]
     assert all(

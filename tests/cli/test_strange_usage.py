@@ -347,7 +347,7 @@ def test_a_lack_of_memory_is_one_sentence(run: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("semiseg.workflows.evaluate.evaluate", fail)
     said = call("evaluate", run)
     assert said.code == 1
-    assert said.err.startswith("semiseg: the memory of this machine does not suffice: choose")
+    assert said.err.startswith("semiseg: out of memory (CPU or GPU): reduce")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["methods"], ["train", "--help"]], ids=" ".join)

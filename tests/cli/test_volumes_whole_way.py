@@ -96,8 +96,8 @@ def test_a_trained_network_finds_solids_where_they_are(
     """Train long enough to detect masks that are mirrored or shifted."""
     run = tmp_path / "run"
     more = (
-        "training.iterations=40", "training.learning_rate=0.02", "unet.dropout=[0, 0, 0]",
-        "training.validate_every=40", "training.checkpoint_every=40", "data.rotation=0",
+        "training.iterations=160", "training.learning_rate=0.02", "unet.dropout=[0, 0, 0]",
+        "training.validate_every=160", "training.checkpoint_every=160", "data.rotation=0",
         "data.quarter_turns_and_flips=0", "data.foreground=1",
     )  # fmt: skip
     well(

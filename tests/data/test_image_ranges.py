@@ -66,7 +66,7 @@ def test_inverted_contrast_is_unlike() -> None:
         dataclasses.replace(one, image=-one.image), TRAINING, task(MR), True, False
     )
     assert found.kind == "intensity"
-    assert "of the way from darkest to brightest (training images: " in found.words
+    assert "of the range between the 0.5th and 99.5th percentiles (training images: " in found.words
 
 
 @pytest.mark.parametrize(
@@ -106,13 +106,18 @@ def test_modality() -> None:
     trained = ranges([ct(number) for number in range(10)])
     assert differences(ct(11), trained, task(CT), True, False) == []
     (found,) = differences(scan(1, spacing=(5.0, 1.0, 1.0)), trained, task(CT), True, False)
-    assert found == Difference(
-        "modality", "no values of a CT with air and bone (training images: CT)"
-    )
+    assert found == Difference("modality", "does not look like CT (training images: CT)")
     (found,) = differences(
         dataclasses.replace(ct(1), spacing=(8.0, 1.0, 1.0)), TRAINING, task(MR), True, False
     )
-    assert found == Difference("modality", "values of a CT (training images: no CT)")
+    assert found == Difference("modality", "looks like CT (training images: not CT)")
+
+
+def test_a_ct_without_air_leaves_the_modality_open() -> None:
+    no_air = dataclasses.replace(ct(1), image=np.maximum(ct(1).image, -850))
+    trained = ranges([*(ct(number) for number in range(10)), no_air])
+    assert trained.ct is None
+    assert differences(ct(11), trained, task(CT), True, False) == []
 
 
 def picture(number: int, size: int, level: float) -> Volume:
@@ -128,7 +133,8 @@ def test_pictures_are_compared_as_stored() -> None:
     (dark,) = differences(picture(30, 70, 40), trained, told, True, False)
     assert dark.kind == "intensity"
     assert dark.words.startswith(("5% of channel 0 at", "median of channel 0 at"))
-    (large,) = differences(picture(30, 200, 125), trained, told, True, False)
+    assert differences(picture(30, 200, 125), trained, told, True, False) == []  # resized anyway
+    (large,) = differences(picture(30, 200, 125), trained, told, False, False)
     assert large == Difference("size", "200 x 200 pixels (training images: 64 to 83)")
     wide = picture(30, 70, 125)
     wide = dataclasses.replace(wide, image=np.tile(wide.image, (1, 1, 1, 2))[..., :120])
@@ -144,6 +150,6 @@ def test_no_images_have_no_ranges() -> None:
 def test_one_sentence_of_each_kind() -> None:
     one, other = Difference("size", "big"), Difference("modality", "CT")
     assert sentences([("a", [one]), ("b", []), ("c", [one, other])]) == [
-        "unlike the training images in size: 2 images, such as a: big; check the masks.",
-        "unlike the training images in modality: 1 image, such as c: CT; check the masks.",
+        "2 images unlike the training images in size, for example a: big; check their masks.",
+        "1 image unlike the training images in modality, for example c: CT; check its mask.",
     ]

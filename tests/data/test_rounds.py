@@ -106,3 +106,13 @@ def test_groups_stay_in_one_fold() -> None:
         assert any({"p04", "p05"} <= set(fold) for fold in folds)
         grown = extend_folds(folds, [*names(6), "p20"], 5, seed, groups)
         assert any({"p00", "p03", "p20"} <= set(fold) for fold in grown)
+
+
+def test_two_halves_that_belong_together_leave_one_to_train() -> None:
+    groups = [tuple(names(6, "a")), tuple(names(6, "b"))]
+    everyone = [*groups[0], *groups[1]]
+    for split in (
+        make_split(everyone, everyone, groups=groups),
+        extend_split(Split(train=tuple(everyone)), everyone, everyone, (), groups=groups),
+    ):
+        assert split.train

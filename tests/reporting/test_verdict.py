@@ -1,5 +1,6 @@
 """Plain words about an evaluation, with denominators of the images that count."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -49,18 +50,18 @@ def test_what_could_be_missed_or_spurious() -> None:
 def test_misses_and_marks_have_their_own_denominators() -> None:
     found = scored("ooooomsaaaa")
     said = " ".join(verdict(found))
-    assert "It misses lesion in 1 of the 6 images that contain it." in said
-    assert "It marks lesion in 1 of the 5 images without it." in said
-    assert "usually overlap the reference by" in said
-    assert "median of 7 images" in said
+    assert "The network misses lesion in 1 of the 6 images that contain it." in said
+    assert "It also marks lesion in 1 of the 5 images without it." in said
+    assert "the median overlap with the reference (Dice) is" in said
+    assert "(7 images; lowest" in said
     assert any("lesion in 1 of 6." in sentence for sentence in trouble([found.row]))
     assert any("lesion in 1 of 5." in sentence for sentence in trouble([found.row]))
 
 
 def test_a_mark_beside_the_structure_misses_it() -> None:
     said = " ".join(verdict(scored("oooobbmsa")))
-    assert "It misses lesion in 3 of the 7 images that contain it." in said
-    assert "It marks lesion in 1 of the 2 images without it." in said
+    assert "The network misses lesion in 3 of the 7 images that contain it." in said
+    assert "It also marks lesion in 1 of the 2 images without it." in said
 
 
 def test_the_terminal_has_the_same_denominators() -> None:
@@ -74,14 +75,15 @@ def test_the_terminal_has_the_same_denominators() -> None:
 
 def test_good_masks() -> None:
     said = " ".join(verdict(scored("oooaa")))
-    assert "It finds a part of every structure in every image that contains it." in said
-    assert "It marks nothing in images that do not contain the structure." in said
+    assert "The network finds a part of every structure in every image that contains it." in said
+    assert "It marks nothing in images without the structure." in said
 
 
 def test_few_images_are_listed() -> None:
     said = verdict(scored("o"))[0]
-    assert said.startswith("The masks of 1 image that the network was not trained on overlap")
-    assert "by 1.00." in said
+    assert said.startswith(
+        "On 1 image not used for training, the overlap with the reference (Dice) is 1.00."
+    )
 
 
 def test_nothing_to_measure() -> None:
@@ -94,3 +96,10 @@ def test_several_structures() -> None:
     said = " ".join(verdict(scored("oom", ("background", "a", "b"))))
     assert "Mean by structure: a " in said
     assert "the weakest is a" in said
+
+
+def test_scores_of_images_that_chose_the_checkpoint_are_called_optimistic() -> None:
+    found = scored("ooo")
+    assert not any("optimistic" in sentence for sentence in verdict(found))
+    chosen = dataclasses.replace(found, row=found.row | {"on": "validation"})
+    assert any("optimistic" in sentence for sentence in verdict(chosen))

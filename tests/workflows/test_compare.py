@@ -322,3 +322,60 @@ def test_accents_in_any_unicode_form_are_paired(tmp_path: Path) -> None:
     save(tmp_path / "masks" / (unicodedata.normalize("NFD", "Özdemir") + ".nii.gz"), cube())
     save(tmp_path / "references" / "Özdemir.nii.gz", cube())
     assert compare(tmp_path / "masks", tmp_path / "references", console=Quiet()).complete
+
+
+def test_masks_in_colours_or_in_grey_codes(tmp_path: Path) -> None:
+    for folder in ("masks", "references"):
+        (tmp_path / folder).mkdir()
+    codes = np.zeros((12, 12), np.uint8)
+    codes[1:5, 1:5], codes[7:10, 7:10] = 1, 2
+    table = np.array([(0, 0, 0), (255, 0, 0), (0, 255, 0)], np.uint8)
+    named, naming = read_naming(("#ff0000=a", "#00ff00=b"), None)
+
+    def dice(mask: np.ndarray) -> float | None:
+        Image.fromarray(mask).save(tmp_path / "masks/x.png")
+        Image.fromarray(table[codes]).save(tmp_path / "references/x.png")
+        return (
+            compare(
+                tmp_path / "masks",
+                tmp_path / "references",
+                classes=named,
+                naming=naming,
+                console=Quiet(),
+            )
+            .overall["dice"]
+            .mean
+        )
+
+    assert dice(table[codes]) == 1.0
+    assert dice(codes) == 1.0
+    assert dice(np.repeat(codes[..., None], 3, -1)) == 1.0  # saved as RGB
+    other = table.copy()
+    other[1] = (254, 0, 0)
+    with pytest.raises(UserError, match="has colours without a class"):
+        dice(other[codes])
+
+
+def test_the_coding_of_masks_is_that_of_all_of_them(folders: tuple[Path, Path]) -> None:
+    masks, references = folders
+    named, naming = read_naming(("2=liver", "3=tumour"), None)
+    for path in [*masks.glob("*"), *references.glob("*")]:
+        path.unlink()
+    both = cube(1, 1) + cube(5, 2)
+    save(masks / "a.nii.gz", both)
+    save(masks / "b.nii.gz", cube(5, 2))  # tumour alone: 2 is also the value of the liver
+    save(references / "a.nii.gz", np.array([0, 2, 3], np.uint8)[both])
+    save(references / "b.nii.gz", 3 * (cube(5, 2) > 0).astype(np.uint8))
+    summary = compare(masks, references, classes=named, naming=naming, console=Quiet())
+    assert summary.overall["dice"].mean == 1.0
+    # swapped values fit both codings: the references' values count, and it is said
+    swapped, order = read_naming(("2=liver", "1=tumour"), None)
+    for folder in (masks, references):
+        for name in ("a", "b"):
+            save(folder / f"{name}.nii.gz", both if name == "a" else cube(5, 2))
+    memory = Memory()
+    summary = compare(masks, references, classes=swapped, naming=order, console=memory)
+    assert summary.overall["dice"].mean == 1.0
+    assert any(
+        "fit the values of the references and the class codes" in line for line in memory.lines
+    )

@@ -114,5 +114,5 @@ def test_labels_of_other_codes_are_named(tmp_path: Path) -> None:
     manifest = prepare(
         tmp_path / "set", tmp_path / "data", classes=("127=a", "254=b"), console=Quiet()
     )
-    (note,) = [note for note in manifest.notes if "none of which has a class" in note]
-    assert note.startswith("1 label with codes, none of which has a class (images/p5.png): ")
+    (note,) = [note for note in manifest.notes if "no code belongs to a class" in note]
+    assert note.startswith("1 label in which no code belongs to a class (images/p5.png): ")

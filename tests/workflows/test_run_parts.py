@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from semiseg.data.manifest import Split
+from semiseg.data.manifest import Case, Manifest, Split
 from semiseg.data.splits import make_split
-from semiseg.data.task import Intensity
+from semiseg.data.task import Intensity, Task
 from semiseg.datasets.base import Options, Scan, SourceCase
 from semiseg.errors import UserError
+from semiseg.preparation.changes import Before
 from semiseg.preparation.scanning import Plan
 from semiseg.training.run_folder import RunFolder, RunSplit
 from semiseg.training.run_output import Round, RunOutput
 from semiseg.workflows.run.budget import Costs, Stopwatch, Work, divide, next_share
+from semiseg.workflows.run.renamed import folds_with_present_names, with_present_names
 from semiseg.workflows.run.request import RunRequest
 from semiseg.workflows.run.rounds import begin_round, earlier_run, labels_read
 from semiseg.workflows.run.scheme import decide
@@ -149,8 +151,10 @@ def test_weights_never_saw_the_patients_that_are_scored(tmp_path: Path) -> None:
         (("v",), (), None),
         ((), ("a",), "fold-1"),
     ):
-        found = earlier_run(output, scored, choosing)
+        found = earlier_run(output, "abcv", scored, choosing)
         assert (found and found.folder.name) == expected
+    # of patients with other names nothing is known
+    assert earlier_run(output, "acv", ()) is None
     # a later network has seen what its beginning has seen
     later = trained(tmp_path / "later", ("c",), past.training.folder)
     assert labels_read(later) == ({"a", "b", "c"}, {"v"})
@@ -171,3 +175,26 @@ def test_an_interrupted_move_is_completed(tmp_path: Path) -> None:
     # nothing was trained since: more changes join the same round
     again = begin_round(output, ["y."])
     assert (again.number, again.changes) == (2, ("x.", "y."))
+
+
+def test_patients_who_get_another_name_keep_their_part() -> None:
+    def case(name: str, patient: str) -> Case:
+        return Case(
+            identifier=name, patient=patient, shape=(1, 1, 8, 8), labelled=True, bounds=(0.0, 1.0)
+        )
+
+    split = Split(train=("p0_left", "p1_left", "p3"), validation=("p3_left",), test=("p2_left",))
+    task = Task(
+        name="x", kind="pictures", channels=1, classes=("background", "a"),
+        intensity=Intensity(kind="minmax"), median_shape=(1, 8, 8),
+    )  # fmt: skip
+    names = {"p0_left": "p0", "p1_left": "p1", "p2_left": "p2", "p3_left": "p3", "p3": "p3"}
+    cases = tuple(case(name, name) for name in names)
+    manifest = Manifest(task=task, layout="pictures", split=split, cases=cases)
+    found = with_present_names(Before(Path("x"), manifest, None, {}), names)
+    assert found.manifest.split.test == ("p2",)
+    assert found.manifest.split.validation == ()
+    assert found.manifest.split.train == ("p0", "p1", "p3")  # in two parts before: trains
+    assert [c.patient for c in found.manifest.cases] == list(names.values())
+    last = Round(folds=(("p0_left", "p3"), ("p3_left", "p1_left")))
+    assert folds_with_present_names(last, names).folds == (("p0", "p3"), ("p1",))

@@ -81,8 +81,8 @@ def main() -> None:
             _misuse(error)
         if is_out_of_memory(error) and not debug:
             print(
-                "semiseg: the memory of this machine does not suffice: choose smaller images "
-                "(data.size, data.patch, --max-side) or a smaller training.batch_size.",
+                "semiseg: out of memory (CPU or GPU): reduce the image size (data.size, data.patch, "
+                "--max-side) or training.batch_size.",
                 file=sys.stderr,
             )
             sys.exit(1)

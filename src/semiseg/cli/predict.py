@@ -36,7 +36,7 @@ def predict(
     """Segment new images.
 
     The mask of a volume has the format and the grid of its image. The mask of a picture is a PNG, of a
-    DICOM series a NIfTI file, of a TIFF stack a TIFF of class codes.
+    DICOM series a NIfTI file, of a TIFF stack a TIFF. Masks contain the values of the training labels.
 
     A file that cannot be read is reported and skipped; the exit code is then 1. To resume an
     interrupted prediction, run the same command again.

@@ -52,7 +52,7 @@ class Range(BaseModel):
 class ChannelRanges(BaseModel):
     """Ranges of the percentiles 5, 50 and 95 of one channel.
 
-    ``absolute``: as stored; ``relative``: as fractions of the way from percentile 0.5 to 99.5.
+    ``absolute``: as stored; ``relative``: as fractions of the range between the percentiles 0.5 and 99.5.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -72,7 +72,7 @@ class ImageRanges(BaseModel):
         slice_step: distance of slices in mm, or None.
         view: sides of slices in mm, or None.
         channels: intensities of each channel.
-        ct: whether all images look like a CT.
+        ct: whether all images look like a CT, or none does; None: some do.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -84,7 +84,7 @@ class ImageRanges(BaseModel):
     slice_step: Range | None
     view: Range | None
     channels: tuple[ChannelRanges, ...]
-    ct: bool
+    ct: bool | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +122,7 @@ def ranges_of(
         return None
     known = [(shape, s) for shape, s in zip(shapes, spacings, strict=True) if s is not None]
     channels = zip(*(m.image for m in measures), strict=True)
+    ct = {looks_like_ct(m) for m in measures}
     return ImageRanges(
         images=len(measures),
         side=Range.of(side for shape in shapes for side in shape[1:]),
@@ -130,7 +131,7 @@ def ranges_of(
         slice_step=Range.of(own[0] for _, own in known) if known else None,
         view=Range.of(mm for shape, own in known for mm in _view(shape, own)) if known else None,
         channels=tuple(_channel(channel) for channel in channels),
-        ct=all(looks_like_ct(m) for m in measures),
+        ct=ct.pop() if len(ct) == 1 else None,
     )
 
 
@@ -149,7 +150,7 @@ def differences(
     depth, _, height, width = volume.image.shape
     measures = measures_of(dataclasses.replace(volume, label=None))
     found = [
-        *_sizes((depth, height, width), volume.spacing, ranges, whole, deep),
+        *_sizes((depth, height, width), volume.spacing, ranges, whole, deep, task.kind),
         *_modality(measures, ranges, task),
     ]
     if any(difference.kind == "modality" for difference in found):
@@ -163,13 +164,15 @@ def _sizes(
     ranges: ImageRanges,
     whole: bool,
     deep: bool,
+    kind: str,
 ) -> list[Difference]:
     found = []
     _, height, width = shape
     if ranges.step is None or spacing is None:
-        if any(ranges.side.exceeded(side, SIDE_FACTOR) for side in (height, width)):
+        # pictures are reduced in the preparation, and whole slices to the size of the input
+        if not whole and any(ranges.side.exceeded(side, SIDE_FACTOR) for side in (height, width)):
             found.append(("size", f"{height:,} x {width:,} pixels", _words(ranges.side, ",.0f")))
-        if ranges.step is not None:
+        if ranges.step is not None and kind == "volumes":
             found.append(("spacing", "no voxel size", f"{_words(ranges.step)} mm"))
     else:
         if any(ranges.step.exceeded(step, STEP_FACTOR) for step in spacing[1:]):
@@ -189,10 +192,11 @@ def _sizes(
 
 
 def _modality(measures: CaseMeasures, ranges: ImageRanges, task: Task) -> list[Difference]:
-    if task.kind != "volumes" or task.channels != 1 or looks_like_ct(measures) == ranges.ct:
+    known = task.kind == "volumes" and task.channels == 1 and ranges.ct is not None
+    if not known or looks_like_ct(measures) == ranges.ct:
         return []
-    own = "no values of a CT with air and bone" if ranges.ct else "values of a CT"
-    training = "CT" if ranges.ct else "no CT"
+    own = "does not look like CT" if ranges.ct else "looks like CT"
+    training = "CT" if ranges.ct else "not CT"
     return [_difference("modality", own, training)]
 
 
@@ -209,7 +213,7 @@ def _intensities(
         ):
             if limits.far(value, tolerance):
                 channel = f" of channel {number}" if len(ranges.channels) > 1 else ""
-                unit = "" if fixed else " of the way from darkest to brightest"
+                unit = "" if fixed else " of the range between the 0.5th and 99.5th percentiles"
                 return [
                     _difference(
                         "intensity", f"{name}{channel} at {value:.3g}{unit}", _words(limits, ".3g")
@@ -232,7 +236,7 @@ def _view(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> t
 
 
 def _relative(of: Intensities) -> tuple[float, float, float]:
-    """Percentiles 5, 50 and 95 as fractions of the way from percentile 0.5 to 99.5."""
+    """Percentiles 5, 50 and 95 as fractions of the range between the percentiles 0.5 and 99.5."""
     low, *middle, high = of.percentiles
     a, b, c = ((value - low) / (high - low) if high > low else 0.0 for value in middle)
     return a, b, c
@@ -263,7 +267,7 @@ def sentences(found: Sequence[tuple[str, Sequence[Difference]]]) -> list[str]:
         for difference in own:
             by_kind.setdefault(difference.kind, []).append((image, difference))
     return [
-        f"unlike the training images in {kind}: {plural(len(images), 'image')}, such as "
-        f"{images[0][0]}: {images[0][1].words}; check the masks."
+        f"{plural(len(images), 'image')} unlike the training images in {kind}, for example "
+        f"{images[0][0]}: {images[0][1].words}; check {'its mask' if len(images) == 1 else 'their masks'}."
         for kind, images in by_kind.items()
     ]

@@ -95,7 +95,7 @@ def take_units(
         if size <= left:
             taken.append(unit)
             left -= size
-    if not taken and count and units:
+    if not taken and count and len(units) > 1:  # the last one trains
         taken.append(min(units, key=lambda unit: len(labelled.intersection(unit))))
     return tuple(p for unit in taken for p in unit), [unit for unit in units if unit not in taken]
 

@@ -109,8 +109,8 @@ def _foreground(
     if len(others) > 1 and masks == 1:
         raise UserError(
             f"{path} holds several values ({', '.join(map(str, others[:5]))}), but its name says that it is "
-            f"a mask of '{name}': save 0 and 1 if they number objects of one class (as Cellpose does), or "
-            "give the mask the name of its image if they are classes."
+            f"a mask of '{name}': if the values number objects of one class (as in Cellpose), save them as "
+            "1; if they are classes, give the mask the name of its image."
         )
     if len(others) > 1:
         raise UserError(

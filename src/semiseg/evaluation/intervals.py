@@ -79,8 +79,8 @@ def interval_words(interval: Sequence[float] | None, patients: int) -> str:
     if interval is None:
         if patients >= FEWEST:
             return (
-                f"There is no interval of the mean Dice, since fewer than {FEWEST} of the {patients} "
-                "scored patients have a structure."
+                f"There is no interval of the mean Dice, because fewer than {FEWEST} of the {patients} "
+                "patients have a Dice score."
             )
         few = "one patient was" if patients == 1 else f"{patients} patients were"
         return f"There is no interval of the mean Dice, since only {few} scored."

@@ -37,7 +37,7 @@ def table_lines(summary: Summary) -> list[str]:
 
 
 def _troubles(statuses: Mapping[Status, int]) -> list[str]:
-    """``2 of 12 missing``: of the cases that could be so."""
+    """Counts such as ``2 of 12 missing``; the second number counts the cases in which this is possible."""
     of = possible(statuses)
     return [
         f"{count} {f'of {of[status]} ' if status in of else ''}{status}"

@@ -139,7 +139,9 @@ class Format(ABC):
 
     @abstractmethod
     def write_mask(self, path: Path, mask: NDArray[np.integer[Any]], like: Reference) -> None:
-        """Write class codes [D, H, W] on the grid of their image, atomically.
+        """Write a mask [D, H, W] on the grid of its image, atomically.
+
+        It contains class codes or, with ``like.values``, values of the source's labels.
 
         Raises:
             UserError: if the shapes differ or the file cannot be written.

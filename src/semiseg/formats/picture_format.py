@@ -95,7 +95,7 @@ class TiffFormat(PictureFormat):
         return super().mask_suffix(path)
 
     def write_mask(self, path: Path, mask: NDArray[np.integer[Any]], like: Reference) -> None:
-        """Write the class codes, one page per slice."""
+        """Write the values of the mask, one page per slice."""
         write_tiff_stack(path, np.asarray(mask, np.uint8))
 
     def _write_grey(self, path: Path, values: NDArray[np.uint8]) -> None:

@@ -28,7 +28,7 @@ def describe(manifest: Manifest, voxels: NDArray[np.int64], console: Console) ->
     console.info(f"  found: {counted(cases, task.kind)}")
     if _flat(manifest) and len({case.patient for case in cases}) == len(cases) > 1:
         console.info(
-            "  patients: each picture counts as one (--patient-pattern finds patients in the names)"
+            "  patients: every picture counts as a separate patient (to group pictures: --patient-pattern)"
         )
     heights, widths = [c.shape[2] for c in cases], [c.shape[3] for c in cases]
     size = f"{_range(heights)} x {_range(widths)} pixels"

@@ -243,8 +243,8 @@ class ManifestBuilder:
         if self._nameless:
             named = listed(self._nameless, 3)
             notes.append(
-                f"{plural(len(self._nameless), 'label')} with codes, none of which has a class ({named}): "
-                "the images count as empty. If they are not, correct the labels or --classes."
+                f"{plural(len(self._nameless), 'label')} in which no code belongs to a class ({named}): they "
+                "count as background. If they are not empty, correct the labels or --classes."
             )
         unlabelled = sum(len(case.unlabelled_slices) for case in self.cases)
         notes += notes_on_ignored(self.voxels, unlabelled, self.scan.kind == "pictures")
@@ -261,8 +261,8 @@ class ManifestBuilder:
         highest = self._object_numbers() if self.scan.classes is None else []
         if highest:
             notes.append(
-                f"the labels hold 1, 2, ... up to {min(highest)} to {max(highest)}, differently in each "
-                "image, as if objects of one class were numbered: if so, save all of them as 1."
+                f"the highest label value varies between images ({min(highest)} to {max(highest)}), as if "
+                "objects of one class were numbered: if so, save all objects as 1."
             )
         axes = Counter(case.slice_axis for case in self.cases)
         if len(axes) > 1:

@@ -149,8 +149,8 @@ def _seeds(rows: Sequence[Row]) -> list[str]:
 def trouble(rows: Sequence[Row]) -> list[str]:
     """Sentences about missing and spurious structures, and about cases that were not scored."""
     words = {
-        "missing": "in the reference but not predicted; of the cases that contain them",
-        "spurious": "predicted but not in the reference; of the cases that do not contain them",
+        "missing": "in the reference but not predicted; counts are of the cases that contain the structure",
+        "spurious": "predicted but not in the reference; counts are of the cases that do not contain it",
     }
     out = []
     for status, meaning in words.items():

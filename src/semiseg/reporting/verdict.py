@@ -13,7 +13,7 @@ LEAST_VALUES = 3  # cases for a median
 
 
 def verdict(scored: Scored) -> list[str]:
-    """Sentences on how good the masks of an evaluation are, what is missed and what is marked in vain."""
+    """Sentences on how good masks are, which structures are missed, and which are false positives."""
     summary = scored.row["summary"]
     values = list(scored.dice[None].values())
     if not values:
@@ -24,13 +24,17 @@ def verdict(scored: Scored) -> list[str]:
     count = plural(len(values), "image")
     if len(values) < LEAST_VALUES:
         shown = joined([f"{value:.2f}" for value in values])
-        first = f"The masks of {count} that the network was not trained on overlap the reference by {shown}"
+        first = (
+            f"On {count} not used for training, the overlap with the reference (Dice) is {shown}"
+        )
     else:
         first = (
-            f"Masks of images that the network was not trained on usually overlap the reference by "
-            f"{middle:.2f} (median of {count}; the worst has {min(values):.2f}, the best {max(values):.2f})"
+            f"On images that were not used for training, the median overlap with the reference (Dice) is "
+            f"{middle:.2f} ({count}; lowest {min(values):.2f}, highest {max(values):.2f})"
         )
-    out = [f"{first}. The measure is Dice: 1 is perfect, 0 is no overlap."]
+    out = [f"{first}. A Dice of 1 is perfect, 0 is no overlap."]
+    if scored.row["on"] == "validation":
+        out.append("The same images chose the checkpoint, so the numbers are optimistic.")
     if len(summary["classes"]) > 1:
         means = {name: item["dice"]["mean"] for name, item in summary["classes"].items()}
         known = {name: mean for name, mean in means.items() if mean is not None}
@@ -66,11 +70,11 @@ def _troubles(
             )
         able = able or of["spurious"] > 0
     out = [
-        f"It misses {joined(missed)}." if missed
-        else "It finds a part of every structure in every image that contains it."
+        f"The network misses {joined(missed)}." if missed
+        else "The network finds a part of every structure in every image that contains it."
     ]  # fmt: skip
     if marked:
-        out.append(f"It marks {joined(marked)}.")
+        out.append(f"It also marks {joined(marked)}.")
     elif able:
-        out.append("It marks nothing in images that do not contain the structure.")
+        out.append("It marks nothing in images without the structure.")
     return out

@@ -7,7 +7,7 @@ from semiseg.errors import UserError
 from semiseg.training.configuration import with_training
 from semiseg.training.pacing import SHARE_OF_VALIDATION
 
-PARTS = 10  # most validations and checkpoints in the time, unless the user sets their intervals
+PARTS = 10  # maximum number of validations and of checkpoints, unless the user sets their intervals
 LENGTHS = ("training.iterations", "training.epochs")
 GIVEN = ("--set", "the study")
 """Origins of options that the user gives for this training."""
@@ -38,8 +38,8 @@ def fit_to_time(
 ) -> Resolved:
     """Let the schedule end after ``seconds``.
 
-    Validations together take at most a quarter of the time. If there is time for only one, it is at the
-    end, and the time for the steps is shorter.
+    Validations take at most a quarter of the time. If only one fits, it runs at the end, and its expected
+    duration is subtracted from the time of the steps, of which at least half of the time remains.
 
     Args:
         resolved: the configuration.

@@ -35,8 +35,8 @@ from semiseg.files import walk_files
 from semiseg.formats import format_of, is_image, is_picture, stem_of, suffixes_of
 from semiseg.formats.base import Mask
 from semiseg.formats.grid import GRID_TOLERANCE, apart, steps_of
-from semiseg.formats.header import read_header
 from semiseg.formats.mask_values import USUAL, MaskValues
+from semiseg.formats.masks import read_picture_mask
 from semiseg.locking import locked
 from semiseg.text import listed, times
 
@@ -79,8 +79,8 @@ def compare(
         missing: the rule for structures that the prediction lacks.
         hd95: a definition of HD95 that replaces the protocol's.
         spacing: (slice, row, column) in mm; None: the reference's own.
-        patient_pattern: regular expression that finds the patient in an identifier, for the intervals;
-            default: as in `prepare`.
+        patient_pattern: regular expression that finds the patient in an identifier (with ``_`` for ``/``),
+            for the intervals; default: the rules of `prepare` for names.
         out: folder for ``cases.csv`` and ``summary.json``.
         overwrite: replace these two files.
         console: prints messages and progress; None: the terminal.
@@ -110,13 +110,16 @@ def compare(
             f"No mask in {predictions} has a partner in {references}: give both files the same "
             f"name (the endings {', '.join(MASK_SUFFIXES)} are ignored)."
         )
+    class_codes = _class_codes(
+        [pair[0] for pair in pairs.values()], naming or Naming(), classes, console
+    )
     scores: list[CaseScore] = []
     failed: dict[str, str] = {}
     empty: list[str] = []
     for case, (prediction, answers) in console.track(pairs.items(), "evaluate", len(pairs)):
         try:
             rows = score_files(
-                prediction, answers, case, classes, protocol, missing, spacing, naming
+                prediction, answers, case, classes, protocol, missing, spacing, naming, class_codes
             )
         except UserError as error:
             failed[case] = str(error)
@@ -226,6 +229,7 @@ def score_files(
     missing: Missing,
     spacing: Spacing | None = None,
     naming: Naming | None = None,
+    class_codes: bool = True,
 ) -> list[CaseScore]:
     """Score one mask. Several references of one class are united.
 
@@ -237,14 +241,13 @@ def score_files(
     Raises:
         UserError: if a file is unreadable, lies on another grid, or contains a code that is not a class.
     """
-    several = classes is not None and len(foreground(classes)) > 1
     naming = naming or Naming()
-    values = MaskValues(tuple(naming.codes or ()), naming.ignore_value, several, naming.colours)
+    values = _values_of(naming, classes)
     reference, truth = references[0], _read_united(references, values, naming)
     if naming.codes is not None:
         codes, _ = own_codes(truth.codes, naming.codes, naming.ignore_value, str(reference))
         truth = dataclasses.replace(truth, codes=codes)
-    guess = _read_prediction(prediction, values, naming)
+    guess = _read_prediction(prediction, values, naming, class_codes)
     _check_grid(prediction, guess, reference, truth)
     if classes is not None:
         named = foreground(classes)
@@ -281,17 +284,61 @@ def read_mask(path: Path, values: MaskValues = USUAL) -> Mask:
     return format_of(path).read_mask(path, values)
 
 
-def _read_prediction(path: Path, values: MaskValues, naming: Naming) -> Mask:
-    """Read a predicted mask, in the values or colours of the references, or in class codes 1, 2, ..."""
-    if naming.colours is not None and is_picture(path) and read_header(path).coloured:
+def _class_codes(
+    predictions: Sequence[Path], naming: Naming, classes: Classes | None, console: Console
+) -> bool:
+    """Whether predicted masks contain class codes 1, 2, ... instead of the values of the references.
+
+    All masks are looked at, since a single one may fit both.
+    """
+    if naming.codes is None or classes is None:
+        return naming.colours is None
+    values = _values_of(naming, classes)
+    named, numbers = set(naming.codes), set(foreground(classes))
+    source = number = True
+    seen: set[int] = set()
+    for path in predictions:
+        with contextlib.suppress(UserError):  # an unreadable mask is reported when it is scored
+            seen |= set(codes_in(read_mask(path).codes)) - {0}
+            number = number and seen <= numbers
+        try:
+            source = source and set(codes_in(read_mask(path, values).codes)) - {0} <= named
+        except UserError:  # grey levels that are not those of the references
+            source = False
+    if source and number and any(naming.codes[value] != value for value in seen & named):
+        console.warn(
+            "the masks fit the values of the references and the class codes 1, 2, ...: they are read as "
+            "values of the references"
+        )
+    return not source
+
+
+def _values_of(naming: Naming, classes: Classes | None) -> MaskValues:
+    """The meaning of the values of pictures."""
+    several = classes is not None and len(foreground(classes)) > 1
+    return MaskValues(tuple(naming.codes or ()), naming.ignore_value, several, naming.colours)
+
+
+def _read_prediction(path: Path, values: MaskValues, naming: Naming, class_codes: bool) -> Mask:
+    """Read a predicted mask, in the values or colours of the references, or in class codes 1, 2, ...
+
+    Raises:
+        UserError: if it is unreadable, or has a colour that is no class.
+    """
+    if naming.colours is not None and is_picture(path):
+        with contextlib.suppress(UserError):  # of a mask whose channels differ
+            return read_mask(path)
+        unnamed = read_picture_mask(path, values=values).unnamed
+        if unnamed:
+            raise UserError(
+                f"{path} has colours without a class ({listed(unnamed)}): name them with --classes."
+            )
         return read_mask(path, values)
-    if naming.codes is not None:
-        with contextlib.suppress(UserError):  # of grey levels that are not those of the references
-            mask = read_mask(path, values)
-            if set(codes_in(mask.codes)) - {0} <= naming.codes.keys():
-                codes, _ = own_codes(mask.codes, naming.codes, None, str(path))
-                return dataclasses.replace(mask, codes=codes)
-    return read_mask(path)
+    if naming.codes is None or class_codes:
+        return read_mask(path)
+    mask = read_mask(path, values)
+    codes, _ = own_codes(mask.codes, naming.codes, None, str(path))
+    return dataclasses.replace(mask, codes=codes)
 
 
 def _read_united(paths: Sequence[Path], values: MaskValues, naming: Naming) -> Mask:
@@ -370,9 +417,9 @@ def _only(name: str, files: list[Path]) -> Path:
     chosen = marked if len(files) > 1 and marked else files
     if len(chosen) > 1:
         raise UserError(
-            f"{chosen[0]} and {chosen[1]} have the same name '{name}': keep one of them, or use the same "
-            "folders for masks and references (only 'semiseg evaluate RUN' can score data with one mask per "
-            "class)."
+            f"{chosen[0]} and {chosen[1]} have the same name '{name}': remove one of them, or use the "
+            "same sub-folders for masks and references. To score data with one mask per class, use 'semiseg "
+            "evaluate RUN'."
         )
     return chosen[0]
 

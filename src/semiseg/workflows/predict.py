@@ -75,10 +75,10 @@ def predict(
 
     The mask of a volume has the format and the grid of its image (for NIfTI, also the affine and the
     header). The mask of a DICOM series is a NIfTI file, of a picture a PNG, of a stack (a TIFF of several
-    pages) a TIFF of class codes. A file that cannot be read is reported and skipped. Existing masks are
-    kept, so that an interrupted prediction can be resumed. ``predictions.csv`` lists the masks, the least
-    certain first, with images that are unlike the training images. ``.predicted-by.json`` records the run,
-    network and weights of the masks.
+    pages) a TIFF. Masks contain the values of the training labels. A file that cannot be read is reported
+    and skipped. Existing masks are kept, so that an interrupted prediction can be resumed.
+    ``predictions.csv`` lists the masks, the least certain first, and images that are unlike the training
+    images. ``.predicted-by.json`` records the run, network and weights of the masks.
 
     Args:
         run: the run's folder, or that of `run`.
@@ -130,7 +130,7 @@ def predict(
     _write_origin(folder / ORIGIN, origin)
     failed, converted = [], []
     remarks: dict[str, list[str]] = {}
-    table = PredictionTable(folder, {_below(folder, t) for t in targets.keys() - todo.keys()})
+    table = PredictionTable(folder, {_below(folder, target) for target in todo})
     unlike: list[tuple[str, list[Difference]]] = []
     for target, image in console.track(todo.items(), "predicting"):
         try:
@@ -172,7 +172,7 @@ def reason_to_skip(error: Exception, image: str) -> str:
         Exception: ``error`` itself, if it is neither of the user nor a lack of memory.
     """
     if is_out_of_memory(error):
-        return f"{image}: too large for the memory of this machine."
+        return f"{image}: not enough memory (CPU or GPU) to predict it."
     if isinstance(error, UserError):
         return str(error)
     raise error

@@ -39,19 +39,19 @@ class Prediction:
 class PredictionTable:
     """The table of one folder of masks."""
 
-    def __init__(self, folder: Path, kept: Collection[str]) -> None:
-        """Begin the table; rows of masks that are kept stay.
+    def __init__(self, folder: Path, again: Collection[str] = ()) -> None:
+        """Begin the table. Rows of masks that exist stay, also those of other images.
 
         Args:
             folder: the folder of the masks, which exists.
-            kept: masks that are not predicted again.
+            again: masks that are predicted again.
 
         Raises:
             UserError: if the table of an earlier call is damaged, or cannot be written.
         """
         self._path = folder / NAME
         found, complete = _read(self._path)
-        self.rows = [row for row in found if row.mask in kept]
+        self.rows = [r for r in found if r.mask not in again and (folder / r.mask).is_file()]
         if not complete or self.rows != found:  # otherwise a full disk does not matter
             self._rewrite()
 
@@ -95,7 +95,8 @@ def _read(path: Path) -> tuple[list[Prediction], bool]:
         confidence, marked = _number(row["confidence"]), _number(row["marked"])
         if not (0 <= confidence <= 1 and marked >= 0 and marked.is_integer()):
             raise UserError(
-                f"{path} is damaged (confidence or number of marked pixels of {row['mask']}): delete it."
+                f"{path} is damaged (confidence or number of marked pixels of {row['mask']}): delete it; "
+                "--overwrite lists existing masks again."
             )
         found.append(Prediction(row["mask"], confidence, int(marked), row["image"], row["remarks"]))
     return found, path.is_file() and len(found) == len(rows)

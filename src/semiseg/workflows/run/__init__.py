@@ -152,7 +152,7 @@ def run(
         found = read_source(output, request)
         data = prepare_data(output, found, console)
     found = found.grouped(data)
-    _inspect(output, data, request, bool(found.changes), console)
+    _inspect(output, data, request, console)
     console.info(f"2. Training ({found.decision.sentence()})")
     planned, resumed = output.round(), output.started()
     if planned.scheme is None or not resumed:
@@ -175,11 +175,10 @@ def run(
     return RunResult(output.folder, page, summary, masks, planned.number, earlier)
 
 
-def _inspect(
-    output: RunOutput, data: PreparedData, request: RunRequest, changed: bool, console: Console
-) -> None:
-    """Write the inspection of the data, and print its serious findings; done again if they changed."""
-    if not changed and (output.inspection / FACTS).is_file():
+def _inspect(output: RunOutput, data: PreparedData, request: RunRequest, console: Console) -> None:
+    """Write the inspection of the data, and print its serious findings, if they were prepared since."""
+    facts, manifest = output.inspection / FACTS, data.folder / "manifest.json"
+    if facts.is_file() and facts.stat().st_mtime_ns > manifest.stat().st_mtime_ns:
         return
     found = examine(data, request.source, None, console)
     write_inspection(found, data, output.inspection)

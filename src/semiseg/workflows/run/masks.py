@@ -40,7 +40,7 @@ def write_masks(
     targets = {
         case.identifier: output.masks / f"{case.identifier}{_mask_suffix(case)}" for case in cases
     }
-    table = PredictionTable(output.masks, {t.name for t in targets.values() if t.exists()})
+    table = PredictionTable(output.masks)
     unlike: list[tuple[str, list[Difference]]] = []
     written = 0
     for case in console.track(cases, "predicting"):

@@ -1,6 +1,7 @@
 """From a source to a planned round: what has changed, the preparation, the scheme and the trainings."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 from semiseg import methods
@@ -18,6 +19,11 @@ from semiseg.training.run_output import Round, RunOutput
 from semiseg.workflows.run.budget import Stopwatch, Work
 from semiseg.workflows.run.choices import Choice, choose
 from semiseg.workflows.run.masks import source_cases
+from semiseg.workflows.run.renamed import (
+    folds_with_present_names,
+    present_names,
+    with_present_names,
+)
 from semiseg.workflows.run.request import RunRequest
 from semiseg.workflows.run.rounds import earlier_run, interrupted, relative, with_note
 from semiseg.workflows.run.scheme import Decision, decide
@@ -64,6 +70,9 @@ def read_source(output: RunOutput, request: RunRequest) -> Source:
     plan = without_left_out(scan_source(request.source, request.how_to_read), output.data)
     before = find_before(output.data)
     last = _last_round(output)
+    names = present_names(before, plan)
+    if before is not None and any(old != new for old, new in names.items()):
+        before, last = with_present_names(before, names), folds_with_present_names(last, names)
 
     def again(now: Plan, groups: Groups) -> Decision:
         """Decide with the groups; ``now`` may lack cases of the plan that cannot be read."""
@@ -117,14 +126,15 @@ def plan_round(
     work = work_of(data, decision, request)
     choice = choose(data, request, split, work, source_cases(request)[0], watch, console)
     held_out = [set(fold) for fold in decision.folds]
-    references = [relative(output, earlier_run(output, held)) for held in held_out]
-    start = earlier_run(output, split.split.test, split.split.validation)
+    earlier = functools.partial(earlier_run, output, {case.patient for case in data.manifest.cases})
+    references = [relative(output, earlier(held)) for held in held_out]
+    start = earlier(split.split.test, split.split.validation)
     starts = [*references, relative(output, start)]
     if not held_out and decision.scheme == "held-out":
         test, validation = split.split.test, split.split.validation
         held_out = [set(test) or set(validation)]
         # both networks are scored on the same part, which may have chosen both checkpoints
-        reference = earlier_run(output, test) if test else earlier_run(output, (), validation)
+        reference = earlier(test) if test else earlier((), validation)
         references = [relative(output, reference)]
     notes = []
     if output.past():
@@ -175,7 +185,7 @@ def _start_notes(
     else:
         begun = (
             "The networks started from random weights, since those of the round before have read labels "
-            "of patients that are held out now."
+            "of patients who are held out now, or who are not in the data under the same name."
         )
     lost = references.count(None)
     uncompared = (

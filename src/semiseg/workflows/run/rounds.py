@@ -51,15 +51,20 @@ def interrupted(output: RunOutput) -> bool:
 
 
 def earlier_run(
-    output: RunOutput, scored: Collection[str], choosing: Collection[str] = ()
+    output: RunOutput,
+    present: Collection[str],
+    scored: Collection[str],
+    choosing: Collection[str] = (),
 ) -> RunFolder | None:
-    """A run of the last round that is free of the labels of held-out patients; None if there is none.
+    """A run of the last round that was not trained on held-out patients; None if there is none.
 
     The weights of a run also depend on the labels that the runs before it have read.
 
     Args:
         output: the output folder.
-        scored: patients whose labels it has not read.
+        present: all patients of the data. A run that read labels of others is not used: their images may
+            belong to a patient with another name now.
+        scored: patients on whom it was not trained, and who did not choose its checkpoint.
         choosing: patients that choose the checkpoint. It was not trained on them, but they may have chosen
             its checkpoint too.
     """
@@ -69,6 +74,8 @@ def earlier_run(
         if read is None:
             continue
         trained, chose = read
+        if not trained | chose <= set(present):
+            continue
         if not (trained | chose) & set(scored) and not trained & set(choosing):
             return run
     return None

@@ -4,6 +4,7 @@ At least ten: on held-out patients. Three to nine: by cross-validation. Fewer: n
 """
 
 import dataclasses
+from collections.abc import Collection
 
 from semiseg.data.manifest import Split
 from semiseg.data.rounds import (
@@ -50,7 +51,7 @@ class Decision:
         if self.scheme == "held-out":
             return f"scores: on patients that are held out ({self.split.origin})"
         if self.scheme == "none" and len(self.labelled) >= FEWEST:
-            return "scores: none, since --folds 0 leaves no labelled patient to score"
+            return "scores: none, because --folds 0 disables cross-validation and no patient is held out"
         if self.scheme == "none":
             return (
                 f"scores: none. With {count} nothing can be said about the quality: label at least "
@@ -86,8 +87,9 @@ def decide(
     drawn = plan.scan.split is None and request.reading.get("split") is None
     parts = request.reading.get("parts")
     fractions = parts or plan.scan.parts or FRACTIONS
-    crossed = bool(last.folds)
     known = _labelled_before(before)
+    # data that were prepared for this round already hold patients out
+    crossed = bool(last.folds) and not (before and _held_out(before, labelled))
     split = plan.split
     free = drawn and request.labelled == "all" and parts is None and request.folds != 0
     few = free and (
@@ -122,6 +124,11 @@ def decide(
             folds = extend_folds(last.folds, chosen, count, request.seed)
         return Decision("cross-validation", split, chosen, (), folds)
     return Decision("held-out" if held else "none", split, chosen, tuple(sorted(held)))
+
+
+def _held_out(before: Before, labelled: Collection[str]) -> set[str]:
+    split = before.manifest.split
+    return {*split.test, *split.validation} & set(labelled)
 
 
 def _labelled_before(before: Before | None) -> set[str]:
