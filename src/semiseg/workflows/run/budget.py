@@ -7,8 +7,8 @@ from collections.abc import Callable
 from semiseg.workflows.unlabelled_pictures import MOST
 
 FIXED = 6.0  # seconds for the page and for loading networks
-SCORING = 3.0  # seconds of a scored case, in predictions: distances and the earlier network
-SHOWN = 6  # scored cases on the page
+SCORING = 2.0  # seconds of a scored case, in predictions: distances take about as long as one
+SHOWN = 3  # scored cases on the page
 LEAST = 0.5  # of the time that is left, for trainings
 
 
@@ -51,16 +51,21 @@ class Work:
         trainings: folds and the final network.
         scored: cases, each scored once.
         masks: images to predict.
+        unlabelled: those of them without a label, some of which are on the page.
+        earlier: whether the earlier round's networks are scored too.
     """
 
     trainings: int
     scored: int
     masks: int
+    unlabelled: int = 0
+    earlier: bool = False
 
     def afterwards(self, costs: Costs) -> float:
         """Seconds of everything except training."""
-        shown = SHOWN + min(MOST, self.masks)
-        return FIXED + costs.prediction * (SCORING * self.scored + shown) + costs.mask * self.masks
+        shown = SHOWN + min(MOST, self.unlabelled)
+        scoring = SCORING * self.scored * (2 if self.earlier else 1)
+        return FIXED + costs.prediction * (scoring + shown) + costs.mask * self.masks
 
 
 @dataclasses.dataclass(frozen=True)

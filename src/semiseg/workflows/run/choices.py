@@ -87,8 +87,8 @@ def choose(
     shares = divide(request.seconds, watch.used(), work, costs)
     if why and "unlabelled" in why and unlabelled and shares.each / costs.step < FEWEST:
         why = (
-            f"{duration(request.seconds)} allow only {int(shares.each / costs.step):,} iterations with "
-            f"unlabelled images, which did not help below {FEWEST:,} iterations"
+            f"{duration(request.seconds)} allow only {plural(int(shares.each / costs.step), 'iteration')} "
+            f"with unlabelled images, which did not help below {FEWEST:,} iterations"
         )
         method = "supervised"
         costs = measure(plan_of(method), request, example)

@@ -123,7 +123,7 @@ def plan_round(
     """Plan the trainings of the present round, and store the plan."""
     present, decision = output.round(), source.decision
     split = final_split(data, request, bool(decision.folds))
-    work = work_of(data, decision, request)
+    work = work_of(data, decision, request, bool(output.past()))
     choice = choose(data, request, split, work, source_cases(request)[0], watch, console)
     held_out = [set(fold) for fold in decision.folds]
     earlier = functools.partial(earlier_run, output, {case.patient for case in data.manifest.cases})
@@ -211,8 +211,10 @@ def _unlabelled_note(output: RunOutput, starts: list[str | None], held_out: list
     )
 
 
-def work_of(data: PreparedData, decision: Decision, request: RunRequest) -> Work:
-    """What the round does."""
+def work_of(
+    data: PreparedData, decision: Decision, request: RunRequest, earlier: bool = False
+) -> Work:
+    """What the round does; ``earlier``: whether there is an earlier round."""
     folds = bool(decision.folds)
     split = final_split(data, request, folds)
     trained = {c.identifier for c in data.of_patients(split.labelled, labelled=True)}
@@ -221,4 +223,6 @@ def work_of(data: PreparedData, decision: Decision, request: RunRequest) -> Work
         len(decision.folds) + 1,
         len(data.of_patients(held, labelled=True)),
         len(data.manifest.cases) - len(trained),
+        sum(not case.labelled for case in data.manifest.cases),
+        earlier,
     )
