@@ -59,6 +59,9 @@ class Strict(BaseModel):
         return within_bounds(value, SEEDS - 1 if info.field_name == "seed" else LARGEST)
 
 
+CROPS = " (crops)"  # ends the size of an input that is cropped
+
+
 class DataConfig(Strict):
     """The input of a network, and the geometric augmentation."""
 
@@ -130,7 +133,7 @@ class DataConfig(Strict):
         if self.dimensions == 2 and self.crop_size is None:
             return self.size
         sides = " x ".join(map(str, self.sides))
-        return sides if self.dimensions == 3 else f"{sides} (crops)"
+        return sides if self.dimensions == 3 else sides + CROPS
 
 
 class TrainingConfig(Strict):

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from semiseg.config import CROPS
 from semiseg.csv_files import read_csv
 from semiseg.data.manifest import PARTS, Case, PreparedData
 from semiseg.data.splits import counted
@@ -87,10 +88,12 @@ def _definitions(rows: Sequence[Row]) -> list[str]:
 
 
 def input_words(sizes: Collection[int | str]) -> str:
-    """``96 x 96 or 128 x 128 pixels``, ``32 x 32 x 48 voxels``."""
+    """``96 x 96 or 128 x 128 pixels``, ``96 x 96 pixels (crops)``, ``32 x 32 x 48 voxels``."""
     flat = [f"{s} x {s}" for s in sorted({s for s in sizes if isinstance(s, int)})]
-    deep = sorted({s for s in sizes if isinstance(s, str)})
-    named = ((flat, "pixels"), (deep, "voxels"))
+    named_sizes = {s for s in sizes if isinstance(s, str)}
+    crops = sorted(s.removesuffix(CROPS) for s in named_sizes if s.endswith(CROPS))
+    deep = sorted(s for s in named_sizes if not s.endswith(CROPS))
+    named = ((flat, "pixels"), (crops, f"pixels{CROPS}"), (deep, "voxels"))
     return " or ".join(f"{' or '.join(shown)} {unit}" for shown, unit in named if shown)
 
 
