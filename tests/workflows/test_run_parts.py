@@ -177,6 +177,18 @@ def test_an_interrupted_move_is_completed(tmp_path: Path) -> None:
     assert (again.number, again.changes) == (2, ("x.", "y."))
 
 
+@pytest.mark.parametrize(
+    ("group", "sizes"),
+    [(2, [1, 2, 2, 2, 2]), (5, [1, 1, 1, 1, 5]), (6, [1, 2, 2, 2, 2]), (9, [1, 2, 2, 2, 2])],
+)
+def test_folds_keep_groups_together_unless_they_are_most_patients(
+    group: int, sizes: list[int]
+) -> None:
+    together = (tuple(f"p{n:02d}" for n in range(group)),)
+    found = decide(source(9), request(), None, Round(), together)
+    assert sorted(map(len, found.folds)) == sizes
+
+
 def test_patients_who_get_another_name_keep_their_part() -> None:
     def case(name: str, patient: str) -> Case:
         return Case(

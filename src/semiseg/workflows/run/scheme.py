@@ -120,7 +120,7 @@ def decide(
         )
     if count >= 2 and (request.folds or (not held and len(chosen) >= FEWEST)):
         folds = extend_folds(last.folds, chosen, count, request.seed, groups)
-        if len(folds) < 2:  # all belong together
+        if 2 * max(map(len, folds)) > len(chosen) + 1:  # too many belong together
             folds = extend_folds(last.folds, chosen, count, request.seed)
         return Decision("cross-validation", split, chosen, (), folds)
     return Decision("held-out" if held else "none", split, chosen, tuple(sorted(held)))
