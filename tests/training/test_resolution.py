@@ -58,7 +58,12 @@ def test_wide_structures_are_resized(data: PreparedData) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "preset"),
-    [(("data.size=128",), None), ((), "cpu"), (("data.crop_size=64",), None)],
+    [
+        (("data.size=128",), None),
+        ((), "cpu"),
+        (("data.crop_size=64",), None),
+        (("data.crop_size=null",), None),
+    ],
 )
 def test_what_a_person_asks_for_stays(
     data: PreparedData, settings: tuple[str, ...], preset: str | None
@@ -114,3 +119,24 @@ def test_crops_are_for_slices() -> None:
         DataConfig(dimensions=3, patch=(8, 16, 16), crop_size=32)
     assert DataConfig(crop_size=64).input_size == "64 x 64 (crops)"
     assert DataConfig(size=64).input_size == 64
+
+
+@pytest.mark.parametrize(("prediction", "crops"), [(0.1, True), (60.0, False)])
+def test_run_resizes_where_predicting_crops_leaves_no_time_to_train(
+    data: PreparedData, monkeypatch: pytest.MonkeyPatch, prediction: float, crops: bool
+) -> None:
+    from semiseg.console import Quiet
+    from semiseg.workflows.run import choices
+    from semiseg.workflows.run.budget import Costs, Stopwatch, Work
+    from semiseg.workflows.run.request import RunRequest
+
+    costs = iter([Costs(0.1, prediction, prediction), Costs(0.1, 0.1, 0.1), Costs(0.1, 0.1, 0.1)])
+    monkeypatch.setattr(choices, "measure", lambda *_: next(costs))
+    request = RunRequest(data.folder, "all", "supervised", None, (), 120.0, None, 0, "cpu", 1, {})
+    split = plan(data).split
+    found = choices.choose(
+        data, request, split, Work(1, 2, 2), None, Stopwatch(), Quiet(),  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert ("data.crop_size=null" in found.settings) is not crops
+    assert found.shares is not None
+    assert (found.shares.excess == 0) is True

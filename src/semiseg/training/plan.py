@@ -29,7 +29,7 @@ from semiseg.training.configuration import (
     with_training,
 )
 from semiseg.training.patients import Cases, cases_of, choose_patients
-from semiseg.training.resolution import choose_crops
+from semiseg.training.resolution import CROP_SIZE, choose_crops
 from semiseg.training.run_folder import RunSplit
 from semiseg.training.run_output import find_run
 
@@ -86,7 +86,8 @@ def plan_training(
     if window is not None:  # of these labels alone
         data = data.with_intensity(window)
         cases = cases_of(data, split)
-    if preset is None and sections is None and resolved.origins.get(SIZE) != "--set":
+    given = "--set" in (resolved.origins.get(SIZE), resolved.origins.get(CROP_SIZE))
+    if preset is None and sections is None and not given:
         resolved = choose_crops(resolved, data, cases.labelled)
     resolved = _absolute(choose_precision(count_iterations(resolved, cases), device))
     return Plan(resolved, split, cases, data)

@@ -14,6 +14,7 @@ from semiseg.evaluation.width import mean_width
 from semiseg.preparation.auto_config import SIZE
 from semiseg.training.configuration import with_value
 
+CROP_SIZE = "data.crop_size"
 THINNEST = 2.0  # pixels of the input; at 2.3 crops gain nothing (benchmarks/README.md)
 LOWEST_UPPER_BOUND = 0.9  # Dice after resizing
 MOST_CASES, MOST_SLICES = 8, 16  # a few seconds at most; more hardly change the result

@@ -13,9 +13,10 @@ from semiseg.datasets.base import SourceCase
 from semiseg.text import duration, plural
 from semiseg.training.device import torch_device
 from semiseg.training.plan import Plan, plan_training
+from semiseg.training.resolution import CROP_SIZE
 from semiseg.training.run_folder import RunSplit
 from semiseg.training.session import Session
-from semiseg.workflows.run.budget import Costs, Shares, Stopwatch, Work, divide
+from semiseg.workflows.run.budget import LEAST, Costs, Shares, Stopwatch, Work, divide
 from semiseg.workflows.run.request import RunRequest
 
 FEWEST = 1000  # below this number of iterations, unlabelled images did not help (docs/results.md)
@@ -84,6 +85,16 @@ def choose(
     costs = measure(plan, request, example)
     if request.seconds is None:
         return Choice(method, settings, count, costs)
+    left = request.seconds - watch.used()
+    cropped = plan.resolved.origins.get(CROP_SIZE, "--set") != "--set"
+    if cropped and work.afterwards(costs) > LEAST * left:
+        size = plan.config.data.size
+        console.info(
+            f"slices are resized to {size} x {size}, since predicting crops would take more than half of the "
+            "time (--time)"
+        )
+        settings = (*settings, f"{CROP_SIZE}=null")
+        costs = measure(plan_of(method), request, example)
     shares = divide(request.seconds, watch.used(), work, costs)
     if why and "unlabelled" in why and unlabelled and shares.each / costs.step < FEWEST:
         why = (
