@@ -169,6 +169,9 @@ class TrainingConfig(Strict):
         None, description="folder of a run whose weights initialise the networks"
     )
     seed: int = Field(0, ge=0)
+    validation_cases: int | None = Field(
+        None, ge=1, description="validate on so many cases, evenly spaced; null: on all"
+    )
     validate_every: int = Field(200, ge=1)
     checkpoint_every: int = Field(200, ge=1)
     log_every: int = Field(10, ge=1)

@@ -132,14 +132,10 @@ def test_a_time_sets_length_and_intervals(small_data: PreparedData) -> None:
     assert (training.seconds, training.iterations) == (60.0, 120)
     assert (training.validate_every, training.checkpoint_every) == (7, 12)
     by_itself = resolve_config(small_data.manifest, "supervised", "cpu", [])
-    for cost, every, seconds in (
-        (0.0, 12, 60.0),
-        (3.0, 24, 60.0),
-        (9.0, 102, 51.0),
-        (90.0, 60, 30.0),
-    ):
-        training = time_limit.fit_to_time(by_itself, 60.0, 0.5, cost).config.training
-        assert (training.validate_every, training.seconds) == (every, seconds)
+    for cost, every, cases in ((0, 12, None), (3, 24, None), (9, 30, 8), (90, 30, 1)):
+        training = time_limit.fit_to_time(by_itself, 60.0, 0.5, cost, 20).config.training
+        assert (training.seconds, training.validate_every) == (60.0, every)
+        assert training.validation_cases == cases
     with pytest.raises(UserError, match="--time must be above 0"):
         time_limit.fit_to_time(resolved, 0.0, 0.5)
     asked = resolve_config(small_data.manifest, "supervised", "cpu", ["training.iterations=7"])

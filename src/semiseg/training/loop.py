@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from semiseg.config import RunConfig, TrainingConfig
 from semiseg.data.batch import Batch
+from semiseg.data.evenly_spaced import evenly_spaced
 from semiseg.data.loaders import loader_of
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import RunFailure, UserError
@@ -253,12 +254,14 @@ def _validate(
     if logs is not None:
         facts: dict[str, Any] = {"step": progress.done}
         if cases.validation:
+            most = config.training.validation_cases or len(cases.validation)
+            chosen = [cases.validation[i] for i in evenly_spaced(len(cases.validation), most)]
             method.eval()
             network = method.network_names[0]  # the one used for inference
             predictor = build_predictor(
                 lambda x: method.logits(x, network), data.task, config.data, fabric.device
             )
-            scores = validation_dice(predictor, data, cases.validation)
+            scores = validation_dice(predictor, data, chosen)
             logs.write("validation", {"step": progress.done, "network": network, **scores})
             if math.isfinite(scores["dice"]):  # NaN if no case has foreground
                 facts["validation_dice"] = scores["dice"]

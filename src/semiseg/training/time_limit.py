@@ -8,6 +8,7 @@ from semiseg.training.configuration import with_training
 from semiseg.training.pacing import SHARE_OF_VALIDATION
 
 PARTS = 10  # maximum number of validations and of checkpoints, unless the user sets their intervals
+FEWEST = 4  # validations, so that they can choose a checkpoint
 LENGTHS = ("training.iterations", "training.epochs")
 GIVEN = ("--set", "the study")
 """Origins of options that the user gives for this training."""
@@ -21,11 +22,13 @@ class TimeLimit:
         seconds: duration with all validations.
         each: measured seconds of one step.
         validation: expected seconds of one validation.
+        cases: number of its cases.
     """
 
     seconds: float
     each: float
     validation: float = 0.0
+    cases: int = 1
 
 
 def given_length(resolved: Resolved) -> str | None:
@@ -34,12 +37,16 @@ def given_length(resolved: Resolved) -> str | None:
 
 
 def fit_to_time(
-    resolved: Resolved, seconds: float, each: float | None, validation: float = 0.0
+    resolved: Resolved,
+    seconds: float,
+    each: float | None,
+    validation: float = 0.0,
+    cases: int = 1,
 ) -> Resolved:
     """Let the schedule end after ``seconds``.
 
-    Validations take at most a quarter of the time. If only one fits, it runs at the end, and its expected
-    duration is subtracted from the time of the steps, of which at least half of the time remains.
+    Validations take at most a quarter of the time. If fewer than `FEWEST` of all cases fit, there are as
+    many of fewer cases.
 
     Args:
         resolved: the configuration.
@@ -47,18 +54,22 @@ def fit_to_time(
         each: seconds of one step, by which the positions of the schedule are counted; None: unknown,
             ``training.iterations`` stays.
         validation: expected seconds of one validation.
+        cases: number of its cases.
 
     Raises:
         UserError: if the time is not above 0.
     """
     if not seconds > 0:
         raise UserError("--time must be above 0: write 2h, 30m, 90s or 1h30m.")
-    affordable = PARTS
-    if validation > 0:
-        affordable = min(PARTS, max(int(SHARE_OF_VALIDATION * seconds / validation), 1))
-    if affordable == 1:
-        seconds = max(seconds - validation, seconds / 2)
     out = with_training(resolved, "seconds", seconds, "--time")
+    affordable, most = PARTS, SHARE_OF_VALIDATION * seconds
+    if validation > 0:
+        affordable = min(PARTS, int(most / validation))
+    if affordable < FEWEST:
+        affordable = FEWEST
+        fewer = max(int(cases * most / (FEWEST * validation)), 1)
+        if fewer < cases:
+            out = with_training(out, "validation_cases", fewer, "--time")
     count = out.config.training.iterations
     if each is not None:
         count = max(round(seconds / each), 1)

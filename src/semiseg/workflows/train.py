@@ -89,7 +89,9 @@ def train(
     if first:
         check_new_folder(run.folder, overwrite, "-o")
     if isinstance(seconds, TimeLimit):
-        resolved = fit_to_time(plan.resolved, seconds.seconds, seconds.each, seconds.validation)
+        resolved = fit_to_time(
+            plan.resolved, seconds.seconds, seconds.each, seconds.validation, seconds.cases
+        )
         plan, seconds = dataclasses.replace(plan, resolved=resolved), None
     elif seconds is not None and given_length(plan.resolved) is None:
         plan = _fit_to_time(plan, seconds, device, threads, begun)
@@ -138,7 +140,10 @@ def _fit_to_time(
     session = Session(plan.data, plan.config, plan.cases, device, threads, Quiet(), download=False)
     each, validation = session.time_step(), session.time_validation()
     left = max(seconds - (time.monotonic() - begun), LEAST * seconds)
-    return dataclasses.replace(plan, resolved=fit_to_time(plan.resolved, left, each, validation))
+    return dataclasses.replace(
+        plan,
+        resolved=fit_to_time(plan.resolved, left, each, validation, len(plan.cases.validation)),
+    )
 
 
 def resume(

@@ -104,7 +104,7 @@ def train_one(
     limit = None
     if share is not None and planned.step is not None:
         cases = len(data.of_patients(split.split.validation, labelled=True))
-        limit = TimeLimit(share, planned.step, cases * planned.prediction)
+        limit = TimeLimit(share, planned.step, cases * planned.prediction, cases)
     own = any(word.startswith("training.weights_from") for word in planned.settings)
 
     def attempt(first: list[str]) -> TrainResult | None:
