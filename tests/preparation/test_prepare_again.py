@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from consoles import Listening
 from semiseg.console import Quiet
 from semiseg.data.manifest import Manifest, PreparedData
 from semiseg.data.volume import Volume
@@ -26,19 +27,6 @@ from semiseg.preparation.store import DataWriter
 from semiseg.workflows.prepare import prepare
 
 CASES = 12
-
-
-class Listening(Quiet):
-    """Keeps the messages."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def info(self, text: str = "") -> None:
-        self.said.append(text)
-
-    def warn(self, text: str) -> None:
-        self.said.append(text)
 
 
 def photograph(source: Path, number: int, labelled: bool = True) -> None:

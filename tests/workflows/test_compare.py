@@ -379,3 +379,18 @@ def test_the_coding_of_masks_is_that_of_all_of_them(folders: tuple[Path, Path]) 
     assert any(
         "fit the values of the references and the class codes" in line for line in memory.lines
     )
+
+
+def test_an_unreadable_mask_does_not_decide_the_coding(folders: tuple[Path, Path]) -> None:
+    masks, references = folders
+    for path in [*masks.glob("*"), *references.glob("*")]:
+        path.unlink()
+    named, naming = read_naming(("2=liver", "3=tumour"), None)
+    label = np.array([0, 2, 3], np.uint8)[cube(1, 1) + cube(5, 2)]
+    for name in ("a", "b"):
+        save(masks / f"{name}.nii.gz", label)
+        save(references / f"{name}.nii.gz", label)
+    (masks / "b.nii.gz").write_bytes((masks / "b.nii.gz").read_bytes()[:60])
+    summary = compare(masks, references, classes=named, naming=naming, console=Quiet())
+    assert set(summary.failed) == {"b"}
+    assert summary.overall["dice"].mean == 1.0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import replicas
-from semiseg.console import Console
+from consoles import Listening
 from semiseg.csv_files import read_csv
 from semiseg.inference.predictor import Predictor
 from semiseg.workflows.predict import predict
@@ -17,19 +17,6 @@ SETTINGS = (
     "data.size=32", "unet.channels=[4,4,4,4,4]", "training.iterations=2", "training.batch_size=2",
     "training.labelled_batch_size=2",
 )  # fmt: skip
-
-
-class Listener(Console):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def info(self, text: str = "") -> None:
-        self.said.append(text)
-
-    def warn(self, text: str) -> None:
-        self.said.append(text)
 
 
 def scan(number: int, contrast: float = 1.0) -> np.ndarray:
@@ -47,9 +34,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         label[10:20, 10:20] = 1
         replicas.save(folder / f"set/images/p{number}.nii.gz", scan(number))
         replicas.save(folder / f"set/labels/p{number}.nii.gz", label)
-    prepare(folder / "set", folder / "data", console=Listener())
+    prepare(folder / "set", folder / "data", console=Listening())
     train(
-        folder / "data", folder / "run", method="supervised", settings=SETTINGS, console=Listener()
+        folder / "data", folder / "run", method="supervised", settings=SETTINGS, console=Listening()
     )
     return folder / "run"
 
@@ -86,7 +73,7 @@ def test_a_lack_of_memory_skips_one_image(
         return whole(self, *args, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Predictor, "segment", segment)
-    listener = Listener()
+    listener = Listening()
     result = predict(run, [images], tmp_path / "out", console=listener)
     assert result.written == 2
     assert result.failed == (f"{images}/n1.nii.gz: not enough memory (CPU or GPU) to predict it.",)
@@ -105,11 +92,11 @@ def test_a_fault_of_ours_is_not_hidden(
 
     monkeypatch.setattr(Predictor, "segment", segment)
     with pytest.raises(RuntimeError, match="a bug"):
-        predict(run, [images], tmp_path / "out", console=Listener())
+        predict(run, [images], tmp_path / "out", console=Listening())
 
 
 def test_an_unusual_image_is_named(run: Path, images: Path, tmp_path: Path) -> None:
-    listener = Listener()
+    listener = Listening()
     predict(run, [images], tmp_path / "out", console=listener)
     (warning,) = [text for text in listener.said if "unlike the training images" in text]
     assert warning.startswith("1 image unlike the training images in intensity, for example ")

@@ -125,6 +125,12 @@ class Fingerprint(Frozen):
     hounsfield: bool
 
 
+def looks_like_ct(channels: Sequence[Intensities], integers: bool) -> bool:
+    """Whether intensities of one channel are whole numbers with air and bone."""
+    one = channels[0]
+    return integers and len(channels) == 1 and one.low <= AIR and one.high >= BONE
+
+
 def summarise(
     measures: Sequence[CaseMeasures],
     voxels: Sequence[Mapping[int, int] | None],
@@ -174,12 +180,7 @@ def summarise(
         ),
         shares=tuple(float(count) for count in total / max(int(total.sum()), 1)),
         present=tuple(int(n) for n in (counts > 0).sum(0)),
-        hounsfield=(
-            all(m.integers for m in measures)
-            and len(middle) == 1
-            and middle[0].low <= AIR
-            and middle[0].high >= BONE
-        ),
+        hounsfield=looks_like_ct(middle, all(m.integers for m in measures)),
     )
 
 

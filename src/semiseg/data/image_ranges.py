@@ -11,7 +11,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from semiseg.data.fingerprint import AIR, BONE, CaseMeasures, Intensities, measures_of
+from semiseg.data.fingerprint import CaseMeasures, Intensities, looks_like_ct, measures_of
 from semiseg.data.task import Finite, Intensity, Task
 from semiseg.data.volume import Volume
 from semiseg.text import plural
@@ -95,17 +95,6 @@ class Difference:
     words: str
 
 
-def looks_like_ct(measures: CaseMeasures) -> bool:
-    """Whether the intensities of an image are whole numbers with air and bone."""
-    one = measures.image[0]
-    return (
-        measures.integers
-        and len(measures.image) == 1
-        and one.low <= AIR
-        and one.high >= BONE
-    )  # fmt: skip
-
-
 def ranges_of(
     measures: Sequence[CaseMeasures],
     shapes: Sequence[tuple[int, int, int]],
@@ -122,7 +111,7 @@ def ranges_of(
         return None
     known = [(shape, s) for shape, s in zip(shapes, spacings, strict=True) if s is not None]
     channels = zip(*(m.image for m in measures), strict=True)
-    ct = {looks_like_ct(m) for m in measures}
+    ct = {looks_like_ct(m.image, m.integers) for m in measures}
     return ImageRanges(
         images=len(measures),
         side=Range.of(side for shape in shapes for side in shape[1:]),
@@ -193,7 +182,7 @@ def _sizes(
 
 def _modality(measures: CaseMeasures, ranges: ImageRanges, task: Task) -> list[Difference]:
     known = task.kind == "volumes" and task.channels == 1 and ranges.ct is not None
-    if not known or looks_like_ct(measures) == ranges.ct:
+    if not known or looks_like_ct(measures.image, measures.integers) == ranges.ct:
         return []
     own = "does not look like CT" if ranges.ct else "looks like CT"
     training = "CT" if ranges.ct else "not CT"

@@ -25,25 +25,13 @@ class CropPredictor(WindowPredictor):
     mirrored = FLIPS
     windows = 16
 
-    def predict(
-        self,
-        image: NDArray[np.generic],
-        bounds: Bounds | None = None,
-        spacing: tuple[float, float, float] | None = None,
-    ) -> NDArray[np.uint8]:
-        """[D, C, H, W] -> class codes [D, H, W]; ``bounds`` default to those of the image itself.
-
-        ``spacing`` is ignored; it is for `VolumePredictor`.
-        """
-        return self.segment(image, bounds, spacing).labels
-
     def segment(
         self,
         image: NDArray[np.generic],
         bounds: Bounds | None = None,
         spacing: tuple[float, float, float] | None = None,
     ) -> Segmentation:
-        """Like :meth:`predict`, with the confidence of the mask."""
+        """See `BasePredictor`."""
         confidence = SoftDiceConfidence(len(self.task.classes))
         slices = self._slices(image, bounds)
         labels = [confidence.add(values)[1].to(torch.uint8).numpy() for values in slices]

@@ -12,6 +12,7 @@ from torch import Tensor
 from semiseg.data.loader import to_input
 from semiseg.data.task import Bounds, Task, bounds_of, normalise
 from semiseg.errors import UserError
+from semiseg.inference.base import BasePredictor
 from semiseg.inference.confidence import Segmentation, SoftDiceConfidence
 
 Resampling = Literal["probabilities", "labels"]
@@ -31,7 +32,7 @@ def check_channels(image: NDArray[np.generic], task: Task) -> None:
         )
 
 
-class Predictor:
+class Predictor(BasePredictor):
     """Predict masks of whole volumes with one network.
 
     ``resampling``: ``probabilities`` (default) resamples probabilities to the original grid bilinearly,
@@ -57,25 +58,13 @@ class Predictor:
         self.flips = FLIPS if flips else FLIPS[:1]
         self.resampling, self.batch_size = resampling, batch_size
 
-    def predict(
-        self,
-        image: NDArray[np.generic],
-        bounds: Bounds | None = None,
-        spacing: tuple[float, float, float] | None = None,
-    ) -> NDArray[np.uint8]:
-        """[D, C, H, W] -> class codes [D, H, W]; ``bounds`` default to those of the image itself.
-
-        ``spacing`` is ignored; it is for `VolumePredictor`.
-        """
-        return self.segment(image, bounds, spacing).labels
-
     def segment(
         self,
         image: NDArray[np.generic],
         bounds: Bounds | None = None,
         spacing: tuple[float, float, float] | None = None,
     ) -> Segmentation:
-        """Like :meth:`predict`, with the confidence of the mask."""
+        """See `BasePredictor`."""
         confidence = SoftDiceConfidence(len(self.task.classes))
         parts = [
             confidence.add(probabilities, dim=1)[1].to(torch.uint8).cpu().numpy()

@@ -2,16 +2,25 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from semiseg.config import DataConfig
+from semiseg.data.manifest import Case, PreparedData
 from semiseg.data.task import Task
 from semiseg.inference.crops import CropPredictor
 from semiseg.inference.predictor import Predictor, Resampling
 from semiseg.inference.volumes import VolumePredictor
 
 AnyPredictor = Predictor | CropPredictor | VolumePredictor
+
+
+def predict_case(predictor: AnyPredictor, data: PreparedData, case: Case) -> NDArray[np.uint8]:
+    """Predict a prepared case: class codes [D, H, W]."""
+    bounds = data.bounds_of(case, predictor.task.intensity)
+    return predictor.predict(np.asarray(data.image(case.identifier)), bounds, case.spacing)
 
 
 def build_predictor(

@@ -31,26 +31,13 @@ class VolumePredictor(WindowPredictor):
     mirrored = FLIPS
     windows = 4
 
-    def predict(
-        self,
-        image: NDArray[np.generic],
-        bounds: Bounds | None = None,
-        spacing: tuple[float, float, float] | None = None,
-    ) -> NDArray[np.uint8]:
-        """[D, C, H, W] -> class codes [D, H, W]; ``bounds`` default to those of the image itself.
-
-        Args:
-            spacing: spacing of the image, (slice, row, column) in mm.
-        """
-        return self.segment(image, bounds, spacing).labels
-
     def segment(
         self,
         image: NDArray[np.generic],
         bounds: Bounds | None = None,
         spacing: tuple[float, float, float] | None = None,
     ) -> Segmentation:
-        """Like :meth:`predict`, with the confidence of the mask."""
+        """See `BasePredictor`."""
         own = (image.shape[0], *image.shape[2:])
         values = self._slide(image, bounds, spacing)
         confidence = SoftDiceConfidence(len(self.task.classes))

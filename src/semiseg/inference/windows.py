@@ -10,10 +10,11 @@ from torch import Tensor
 
 from semiseg.config import DataConfig
 from semiseg.data.task import Bounds, Task, bounds_of, normalise
+from semiseg.inference.base import BasePredictor
 from semiseg.inference.predictor import Resampling, check_channels
 
 
-class WindowPredictor:
+class WindowPredictor(BasePredictor):
     """Average the probabilities of overlapping windows, weighted by a Gaussian; see `slide`."""
 
     mirrored: ClassVar[tuple[tuple[int, ...], ...]]

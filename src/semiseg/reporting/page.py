@@ -44,6 +44,7 @@ from semiseg.reporting.overlays import Shown, picture_sections
 from semiseg.reporting.results import (
     Benchmark,
     Scored,
+    held_out_scores,
     open_data,
     read_benchmark,
     read_run,
@@ -60,7 +61,6 @@ from semiseg.training.run_folder import RunFolder, steps_of
 from semiseg.training.run_output import RunOutput
 
 MOST_NAMES = 4  # in a title
-HELD_OUT = ("test", "validation")  # parts that did not train
 
 
 def benchmark_page(
@@ -204,7 +204,7 @@ def _run_page(
     facts = run.facts()
     data = open_data(facts.data)
     split, ended = run.split(), run.finished()
-    best = crossed or next((s for s in scored if s.default and s.row["on"] in HELD_OUT), None)
+    best = crossed or held_out_scores(scored)
     networks = list(
         dict.fromkeys(
             r["network"] for r in charts.log_of(run.folder, "validation") if r.get("network")

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,12 @@ def read_run(folder: Path | str, named: Mapping[str, Any] | None = None) -> list
     # the first scored network of each part
     firsts = {s.row["on"]: s.row["network"] for s in reversed(found)}
     return [dataclasses.replace(s, default=s.row["network"] == firsts[s.row["on"]]) for s in found]
+
+
+def held_out_scores(scored: Sequence[Scored]) -> Scored | None:
+    """The scores of the network for inference on the test part, else on the validation part."""
+    parts = ("test", "validation")  # parts that did not train; `read_run` sorts by part
+    return next((s for s in scored if s.default and s.row["on"] in parts), None)
 
 
 def scored_from(

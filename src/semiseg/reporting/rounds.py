@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from semiseg.evaluation.stored_summary import Count, Finite, read_summary
-from semiseg.reporting.results import Scored, read_run, scored_from
+from semiseg.reporting.results import Scored, held_out_scores, read_run, scored_from
 from semiseg.reporting.tables import shown_interval
 from semiseg.stored import read_stored
 from semiseg.text import plural
@@ -140,10 +140,8 @@ def _scores(output: RunOutput) -> tuple[Mapping[str, Any] | None, str]:
     crossed = _summary(output.cross_validation / "summary.json")
     if crossed is not None:
         return crossed, "cross-validation"
-    for scored in read_run(output.training.folder):
-        if scored.default and scored.row["on"] in ("test", "validation"):
-            return scored.row["summary"], scored.row["on"]
-    return None, ""
+    scored = held_out_scores(read_run(output.training.folder))
+    return (None, "") if scored is None else (scored.row["summary"], scored.row["on"])
 
 
 def _summary(path: Path) -> dict[str, Any] | None:

@@ -10,16 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from semiseg import methods
 from semiseg.config import RunConfig
 from semiseg.console import Bar, Console, Quiet
 from semiseg.data.loaders import loader_of
-from semiseg.data.manifest import PreparedData
+from semiseg.data.manifest import Case, PreparedData
 from semiseg.errors import UserError
-from semiseg.inference.predictors import AnyPredictor, build_predictor
+from semiseg.inference.predictors import AnyPredictor, build_predictor, predict_case
 from semiseg.methods.base import Method, Step
 from semiseg.networks.build import downloads, without_pretrained
 from semiseg.stopping import Stop, listening
@@ -256,11 +255,14 @@ class Session:
         cases = sorted(self.cases.validation, key=lambda case: math.prod(case.shape))
         if not cases:
             return 0.0
-        case, predictor = cases[len(cases) // 2], self.untrained_predictor()
+        return self.time_prediction(cases[len(cases) // 2]) * len(cases)
+
+    def time_prediction(self, case: Case) -> float:
+        """Return the seconds of the prediction of a prepared case by the first network."""
+        predictor = self.untrained_predictor()
         start = time.monotonic()
-        bounds = self.data.bounds_of(case, self.data.task.intensity)
-        predictor.predict(np.asarray(self.data.image(case.identifier)), bounds, case.spacing)
-        return (time.monotonic() - start) * len(cases)
+        predict_case(predictor, self.data, case)
+        return time.monotonic() - start
 
     def untrained_predictor(self) -> AnyPredictor:
         """Return a predictor with the present weights, to measure the time of predictions."""

@@ -181,15 +181,16 @@ def pair_files(
     """
     if predictions.is_file() and references.is_file():
         return {identifier_of(references): (predictions, (references,))}, [], []
-    nested = _repeats(predictions) or _repeats(references)
-    found, wanted = _masks_in(predictions, nested), _masks_in(references, nested)
+    files = [_files_in(predictions), _files_in(references)]
+    nested = any(map(_repeats, files))
+    found, wanted = (_by_identifier(own, nested) for own in files)
     answers = {name: [wanted[name]] for name in found.keys() & wanted.keys()}
     for name in sorted(wanted.keys() - found.keys()):
         base = _of_several(name, wanted[name])
         if base in found:
             answers.setdefault(base, []).append(wanted.pop(name))
     if not answers and nested:  # the folders differ
-        found, wanted = _masks_in(predictions, False), _masks_in(references, False)
+        found, wanted = (_by_identifier(own, False) for own in files)
     common = sorted(answers)
     alone = sorted(str(found[name]) for name in found.keys() - answers.keys())
     unanswered = sorted(str(wanted[name]) for name in wanted.keys() - found.keys())
@@ -298,19 +299,28 @@ def _class_codes(
     source = number = True
     seen: set[int] = set()
     for path in predictions:
-        with contextlib.suppress(UserError):  # an unreadable mask is reported when it is scored
-            seen |= set(codes_in(read_mask(path).codes)) - {0}
-            number = number and seen <= numbers
-        try:
-            source = source and set(codes_in(read_mask(path, values).codes)) - {0} <= named
-        except UserError:  # grey levels that are not those of the references
-            source = False
+        plain = _codes_of(path, USUAL)
+        # the values of volumes have one meaning
+        valued = _codes_of(path, values) if is_picture(path) else plain
+        if plain is None and valued is None:
+            continue  # unreadable, which is reported when it is scored
+        seen |= plain or set()
+        number = number and plain is not None and plain <= numbers
+        source = source and valued is not None and valued <= named
     if source and number and any(naming.codes[value] != value for value in seen & named):
         console.warn(
             "the masks fit the values of the references and the class codes 1, 2, ...: they are read as "
             "values of the references"
         )
     return not source
+
+
+def _codes_of(path: Path, values: MaskValues) -> set[int] | None:
+    """The codes in a mask; None if it cannot be read so."""
+    try:
+        return set(codes_in(read_mask(path, values).codes)) - {0}
+    except UserError:
+        return None
 
 
 def _values_of(naming: Naming, classes: Classes | None) -> MaskValues:
@@ -380,35 +390,46 @@ def _check_grid(prediction: Path, guess: Mask, reference: Path, truth: Mask) -> 
         )
 
 
-def _repeats(path: Path) -> bool:
-    """Whether files in several folders below ``path`` have the same identifier."""
-    folders: dict[str, set[Path]] = {}
-    for file in walk_files(path) if path.is_dir() else ():
-        if is_image(file):
-            folders.setdefault(identifier_of(file), set()).add(file.parent)
-    return any(len(own) > 1 for own in folders.values())
+Place = tuple[Path, str]
+"""A mask, and its folder below the folder that was given (``.`` for that folder itself)."""
 
 
-def _masks_in(path: Path, nested: bool) -> dict[str, Path]:
-    """Identifier -> mask. If an image and its mask share an identifier, the name with an ending is used.
+def _files_in(path: Path) -> list[Place]:
+    """The masks in a folder and its sub-folders, or the one file.
 
-    ``nested``: whether identifiers contain the folders below ``path``.
+    Raises:
+        UserError: if the path does not exist, or contains no masks.
     """
     if path.is_file():
-        return {identifier_of(path): path}
+        return [(path, ".")]
     if not path.is_dir():
         raise UserError(f"{path} does not exist: give a folder of masks, or one mask.")
-    groups: dict[str, list[Path]] = collections.defaultdict(list)
-    for file in walk_files(path):
-        if is_image(file):
-            below = file.relative_to(path).parent.as_posix() if nested else "."
-            name = unicodedata.normalize("NFC", below)
-            own = identifier_of(file)
-            groups[own if name == "." else f"{name}/{own}"].append(file)
-    if not groups:
+    found = [(f, f.relative_to(path).parent.as_posix()) for f in walk_files(path) if is_image(f)]
+    if not found:
         raise UserError(
             f"{path} contains no masks: give a folder of volumes (such as .nii.gz) or pictures (.png)."
         )
+    return found
+
+
+def _repeats(places: Sequence[Place]) -> bool:
+    """Whether files in several folders have the same identifier."""
+    folders: dict[str, set[str]] = {}
+    for file, folder in places:
+        folders.setdefault(identifier_of(file), set()).add(folder)
+    return any(len(own) > 1 for own in folders.values())
+
+
+def _by_identifier(places: Sequence[Place], nested: bool) -> dict[str, Path]:
+    """Identifier -> mask. If an image and its mask share an identifier, the name with an ending is used.
+
+    ``nested``: whether identifiers contain the folders.
+    """
+    groups: dict[str, list[Path]] = collections.defaultdict(list)
+    for file, folder in places:
+        own = identifier_of(file)
+        below = unicodedata.normalize("NFC", folder)
+        groups[f"{below}/{own}" if nested and folder != "." else own].append(file)
     return {name: _only(name, files) for name, files in groups.items()}
 
 

@@ -2,16 +2,14 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from pydantic import BaseModel
 
 from semiseg.console import Console
-from semiseg.data.image_ranges import Difference, differences, sentences
 from semiseg.data.task import Task
-from semiseg.data.volume import Volume
 from semiseg.errors import UserError, is_out_of_memory
 from semiseg.files import atomic_output, is_partial
 from semiseg.formats import is_image
@@ -27,7 +25,8 @@ from semiseg.workflows.inputs import Input, as_inputs, find_images
 from semiseg.workflows.loading import choose_network, load_predictor
 from semiseg.workflows.new_folder import make_folder
 from semiseg.workflows.prediction_files import probability_files, write_prediction
-from semiseg.workflows.prediction_table import NAME, Prediction, PredictionTable
+from semiseg.workflows.prediction_record import PredictionRecord
+from semiseg.workflows.prediction_table import NAME
 
 ORIGIN = ".predicted-by.json"
 
@@ -118,7 +117,6 @@ def predict(
         _check_origin(folder, [t for t in targets if t.exists()], origin)
     if probabilities:
         _check_probabilities(targets, predictor.task)
-    compare = comparison(held)
     todo = {t: p for t, p in targets.items() if overwrite or not t.exists()}
     if len(todo) < len(targets):
         kept = _masks(len(targets) - len(todo))
@@ -130,8 +128,7 @@ def predict(
     _write_origin(folder / ORIGIN, origin)
     failed, converted = [], []
     remarks: dict[str, list[str]] = {}
-    table = PredictionTable(folder, {_below(folder, target) for target in todo})
-    unlike: list[tuple[str, list[Difference]]] = []
+    record = PredictionRecord(held, folder, todo)
     for target, image in console.track(todo.items(), "predicting"):
         try:
             volume = image.read(predictor.task)
@@ -140,12 +137,7 @@ def predict(
             done = write_prediction(
                 predictor, volume, target, image.file, probabilities=probabilities, largest=largest
             )
-            unusual = compare(volume)
-            unlike.append((str(image), unusual))
-            said = "; ".join(f"{one.kind}: {one.words}" for one in unusual)
-            table.add(
-                Prediction(_below(folder, target), done.confidence, done.marked, str(image), said)
-            )
+            record.add(target, str(image), volume, done)
             for kind in volume.remarks:
                 remarks.setdefault(kind, []).append(str(image))
             if image.converted(predictor.task):
@@ -153,14 +145,13 @@ def predict(
         except (UserError, MemoryError, RuntimeError) as error:
             failed.append(reason_to_skip(error, str(image)))
             console.warn(f"skipped: {failed[-1]}")
-    table.finish()
     if converted:
         console.warn(_conversion(converted, predictor.task))
-    for note in [*notes_on_files(remarks), *sentences(unlike)]:
+    for note in [*notes_on_files(remarks), *record.finish()]:
         console.warn(note)
     written = len(todo) - len(failed)
     console.info(f"{_masks(written)} written to {folder}; {len(failed)} failed")
-    if table.rows:
+    if record.rows:
         console.info(f"least certain first: {folder / NAME}")
     return PredictResult(written, len(targets) - len(todo), tuple(failed))
 
@@ -176,25 +167,6 @@ def reason_to_skip(error: Exception, image: str) -> str:
     if isinstance(error, UserError):
         return str(error)
     raise error
-
-
-def comparison(run: RunFolder) -> Callable[[Volume], list[Difference]]:
-    """A function that says how an image is unlike the training images of a run.
-
-    Runs of earlier versions do not store the ranges of their images; nothing is then said.
-    """
-    ranges, task, data = run.facts().training_images, run.task(), run.config().data
-    deep = data.dimensions == 3
-    whole = not deep and data.crop_size is None
-
-    def compare(volume: Volume) -> list[Difference]:
-        return [] if ranges is None else differences(volume, ranges, task, whole, deep)
-
-    return compare
-
-
-def _below(folder: Path, target: Path) -> str:
-    return target.relative_to(folder).as_posix()
 
 
 def _is_new(folder: Path) -> bool:

@@ -16,6 +16,7 @@ from semiseg.evaluation.classes import without_ignored
 from semiseg.evaluation.overlap import dice
 from semiseg.evaluation.protocols import PROTOCOLS, STRICT
 from semiseg.files import atomic_output, remove_partials
+from semiseg.inference.predictors import predict_case
 from semiseg.reporting.figures import FIGURE_SUFFIXES, class_colours, save_figure
 from semiseg.reporting.gallery import gallery
 from semiseg.reporting.overlays import Shown, choose_cases
@@ -163,8 +164,7 @@ def _output_pictures(
         case = data.cases[name]
         index = next(n for n, fold in enumerate(folds) if case.patient in fold)
         predictor = load_predictor(output.fold(index).folder, device=device)
-        bounds = data.bounds_of(case, predictor.task.intensity)
-        predicted = predictor.predict(np.asarray(data.image(name)), bounds, case.spacing)
+        predicted = predict_case(predictor, data, case)
         out.append(
             Shown(
                 "cross-validation", name, why, np.asarray(data.image(name)),
@@ -233,8 +233,7 @@ def _unscored_pictures(
     out = []
     for case in [cases[place] for place in evenly_spaced(len(cases), UNSCORED)]:
         image, reference = data.image(case.identifier), None
-        bounds = data.bounds_of(case, predictor.task.intensity)
-        predicted = predictor.predict(np.asarray(image), bounds, case.spacing)
+        predicted = predict_case(predictor, data, case)
         scores: Sequence[float] = ()
         if case.labelled:
             reference = np.asarray(data.label(case.identifier))

@@ -7,6 +7,7 @@ import numpy as np
 from semiseg.console import Console
 from semiseg.data.manifest import Case
 from semiseg.formats import stem_of
+from semiseg.inference.predictors import predict_case
 from semiseg.reporting.overlays import Shown
 from semiseg.reporting.results import open_data
 from semiseg.training.run_output import RunOutput
@@ -39,8 +40,7 @@ def unlabelled_pictures(output: RunOutput, device: str, console: Console) -> lis
     out = []
     for title, (case, row) in console.track(choose(rows), "pictures of unlabelled images"):
         image = np.asarray(data.image(case.identifier))
-        bounds = data.bounds_of(case, predictor.task.intensity)
-        predicted = predictor.predict(image, bounds, case.spacing)
+        predicted = predict_case(predictor, data, case)
         why = f"confidence {row.confidence:.2f}" + (f"; {row.remarks}" if row.remarks else "")
         out.append(
             Shown(

@@ -2,10 +2,7 @@
 
 import dataclasses
 import math
-import time
 from collections.abc import Sequence
-
-import numpy as np
 
 from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
@@ -102,13 +99,8 @@ def _plan(data: PreparedData, run: PlannedRun, execution: Execution) -> Plan:
 
 def _measure(plan: Plan, execution: Execution) -> tuple[float, float]:
     """Seconds of a step, and of a prediction by every network of the method."""
-    data = plan.data
     session = Session(
-        data, plan.config, plan.cases, execution.device, execution.threads, Quiet()
+        plan.data, plan.config, plan.cases, execution.device, execution.threads, Quiet()
     )  # fmt: skip
-    step, predictor = session.time_step(), session.untrained_predictor()
-    case = data.manifest.cases[0]
-    begun = time.monotonic()
-    bounds = data.bounds_of(case, data.task.intensity)
-    predictor.predict(np.asarray(data.image(case.identifier)), bounds, case.spacing)
-    return step, (time.monotonic() - begun) * len(session.method.network_names)
+    step, prediction = session.time_step(), session.time_prediction(plan.data.manifest.cases[0])
+    return step, prediction * len(session.method.network_names)

@@ -126,14 +126,9 @@ def measure(plan: Plan, request: RunRequest, example: SourceCase) -> Costs:
     session = Session(data, plan.config, plan.cases, request.device, None, Quiet())
     loading = time.monotonic() - begun
     step = session.time_step()
-    predictor = session.untrained_predictor()
     cases = sorted(data.manifest.cases, key=lambda case: case.shape)
-    case = cases[len(cases) // 2]
-    begun = time.monotonic()
-    bounds = data.bounds_of(case, data.task.intensity)
-    predictor.predict(data.image(case.identifier)[...], bounds, case.spacing)
-    prediction = time.monotonic() - begun
+    prediction = session.time_prediction(cases[len(cases) // 2])
     begun = time.monotonic()
     volume = example.read()
-    predictor.predict(volume.image, spacing=volume.spacing)
+    session.untrained_predictor().predict(volume.image, spacing=volume.spacing)
     return Costs(step, prediction, time.monotonic() - begun, loading)

@@ -3,7 +3,6 @@
 import dataclasses
 
 from semiseg.console import Console
-from semiseg.data.image_ranges import Difference, sentences
 from semiseg.data.manifest import PreparedData
 from semiseg.datasets import find_layout
 from semiseg.datasets.base import SourceCase
@@ -13,9 +12,10 @@ from semiseg.text import plural
 from semiseg.training.patients import cases_of
 from semiseg.training.run_output import RunOutput
 from semiseg.workflows.loading import load_predictor
-from semiseg.workflows.predict import comparison, reason_to_skip
+from semiseg.workflows.predict import reason_to_skip
 from semiseg.workflows.prediction_files import write_prediction
-from semiseg.workflows.prediction_table import NAME, Prediction, PredictionTable
+from semiseg.workflows.prediction_record import PredictionRecord
+from semiseg.workflows.prediction_table import NAME
 from semiseg.workflows.run.request import RunRequest
 
 WHOLE = 1 << 30  # pictures are predicted at their own size
@@ -35,16 +35,11 @@ def write_masks(
     known = {case.identifier for case in cases_of(data, output.training.split()).labelled}
     cases = [case for case in source_cases(request) if case.identifier not in known]
     predictor = load_predictor(output.training.folder, device=request.device)
-    compare = comparison(output.training)
     output.masks.mkdir(exist_ok=True)
-    targets = {
-        case.identifier: output.masks / f"{case.identifier}{_mask_suffix(case)}" for case in cases
-    }
-    table = PredictionTable(output.masks)
-    unlike: list[tuple[str, list[Difference]]] = []
+    record = PredictionRecord(output.training, output.masks)
     written = 0
     for case in console.track(cases, "predicting"):
-        target = targets[case.identifier]
+        target = output.masks / f"{case.identifier}{_mask_suffix(case)}"
         if not target.exists():
             try:
                 volume = case.read()
@@ -52,13 +47,9 @@ def write_masks(
             except (UserError, MemoryError, RuntimeError) as error:
                 console.warn(f"skipped: {reason_to_skip(error, case.identifier)}")
                 continue
-            unusual = compare(volume)
-            unlike.append((case.identifier, unusual))
-            said = "; ".join(f"{one.kind}: {one.words}" for one in unusual)
-            table.add(Prediction(target.name, done.confidence, done.marked, case.identifier, said))
+            record.add(target, case.identifier, volume, done)
         written += 1
-    table.finish()
-    for note in sentences(unlike):
+    for note in record.finish():
         console.warn(note)
     console.info(f"{plural(written, 'mask')} in {output.masks}, listed in {NAME}")
     return written
