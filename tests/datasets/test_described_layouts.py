@@ -72,15 +72,17 @@ def test_nnunet_channels_that_do_not_fit(tmp_path: Path) -> None:
     image = tmp_path / "imagesTr" / "block_001_0001.nii.gz"
     content = image.read_bytes()
     image.unlink()
+    second = scan(tmp_path).cases[1]
+    assert (second.identifier, second.has_label) == ("block_001", True)
     with pytest.raises(
         UserError, match=r"block_001_0001\.nii\.gz is missing, channel 1 \(ADC\) of block_001"
     ):
-        scan(tmp_path)
+        second.read()
     image.write_bytes(content)
     surplus = image.with_name("block_001_0002.nii.gz")
     surplus.write_bytes(content)
     with pytest.raises(UserError, match=r"block_001_0002\.nii\.gz is one channel more than the 2"):
-        scan(tmp_path)
+        scan(tmp_path).cases[1].read()
     surplus.rename(image.with_name("block_001.nii.gz"))
     with pytest.raises(UserError, match=r"block_001\.nii\.gz has no channel number"):
         scan(tmp_path)

@@ -4,6 +4,7 @@ import copy
 from pathlib import Path
 
 import highdicom
+import nibabel
 import numpy as np
 import pydicom
 import pytest
@@ -205,6 +206,50 @@ def test_a_label_on_uneven_slices_is_resampled_with_them(tmp_path: Path) -> None
     (found,) = labels(scan(tmp_path, uneven_slices="resample")).values()
     expected = np.moveaxis(BINARY, 2, 0)[[0, 1, 2, 3, 3, 4, 4, 5, 5]]  # at 0, 4, ..., 32 mm
     np.testing.assert_array_equal(found, expected)
+
+
+UNEVEN = (0, 4, 8, 15, 22, 29)
+
+
+@pytest.mark.parametrize("turn", ["as the files", "reversed", "transposed", "mirrored"])
+@pytest.mark.parametrize("step", [4.0, 5.8, 1.0])  # no header gives uneven distances
+def test_a_volume_on_uneven_slices_is_resampled_with_them(
+    tmp_path: Path, turn: str, step: float
+) -> None:
+    source, label = uneven_with_label(tmp_path, turn, step)
+    nibabel.save(label, source / "ct.nii.gz")
+    (found,) = labels(scan(source, uneven_slices="resample")).values()
+    expected = np.moveaxis(BINARY, 2, 0)[[0, 1, 2, 3, 3, 4, 4, 5, 5]]  # at 0, 4, ..., 32 mm
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("moved", [(0, 0, 4), (1.5, 0, 0)])
+def test_a_volume_elsewhere_is_not_a_label_of_uneven_slices(
+    tmp_path: Path, moved: tuple[float, float, float]
+) -> None:
+    source, label = uneven_with_label(tmp_path, "as the files", 4.0)
+    affine = label.affine.copy()
+    affine[:3, 3] += moved
+    nibabel.save(nibabel.Nifti1Image(np.asarray(label.dataobj), affine), source / "ct.nii.gz")
+    (case,) = scan(source, uneven_slices="resample").cases
+    with pytest.raises(UserError, match="has shape"):
+        case.read()
+
+
+def uneven_with_label(folder: Path, turn: str, step: float) -> tuple[Path, nibabel.Nifti1Image]:
+    """A series of uneven slices, and a label with one slice for each of them."""
+    files = dicom_files.ct_slices(HU, AFFINE, dicom_files.person(0))
+    for one, height in zip(files, UNEVEN, strict=True):
+        one.ImagePositionPatient = [0, 0, height]
+    dicom_files.write(files, folder / "ct")
+    codes, affine = BINARY.copy(), np.diag([1.0, 1.0, step, 1.0])
+    if turn == "reversed":
+        codes, affine[2, 2], affine[2, 3] = codes[..., ::-1], -step, UNEVEN[-1]
+    elif turn == "transposed":
+        codes, affine = codes.transpose(2, 1, 0), affine[:, [2, 1, 0, 3]]
+    elif turn == "mirrored":
+        codes, affine[0, 0], affine[0, 3] = codes[::-1], -1.0, len(codes) - 1.0
+    return folder, nibabel.Nifti1Image(np.ascontiguousarray(codes), affine)
 
 
 def test_a_label_map_is_read(tmp_path: Path) -> None:

@@ -12,7 +12,14 @@ from pathlib import Path
 
 from semiseg.data.manifest import Part
 from semiseg.data.task import Intensity
-from semiseg.datasets.base import Options, Scan, SourceCase, split_of_parts, with_background
+from semiseg.datasets.base import (
+    Options,
+    Scan,
+    SourceCase,
+    refused_case,
+    split_of_parts,
+    with_background,
+)
 from semiseg.datasets.pairs import Pair
 from semiseg.datasets.volume_reader import read_pair
 from semiseg.errors import UserError
@@ -41,8 +48,8 @@ class Acdc:
     def scan(self, folder: Path, options: Options) -> Scan:
         """List annotated frames; with ``options.all_frames``, also the other frames as unlabelled.
 
-        Raises:
-            UserError: for a patient without frames, or a series that cannot be read.
+        A patient without frames, or a series that cannot be read, is a case that raises the reason when it
+        is read.
         """
         cases = [
             case
@@ -99,11 +106,21 @@ def _cases(
             read=functools.partial(read_pair, pair, 1, options.trust_grid is not None),
         )
     if not annotated:
-        raise UserError(f"{patient} holds no frame such as {patient.name}_frame01.nii.gz: copy it.")
+        why = UserError(f"{patient} holds no frame such as {patient.name}_frame01.nii.gz: copy it.")
+        yield refused_case(
+            patient.name, patient.name, str(patient.relative_to(folder)), why, part=part
+        )
+        return
     series = next(iter(sorted(patient.glob("patient*_4d.nii*"))), None)
     if not options.all_frames or series is None:
         return
-    for index in range(time_points(series)):
+    try:
+        count = time_points(series)
+    except UserError as error:
+        source = str(series.relative_to(folder))
+        yield refused_case(stem_of(series), patient.name, source, error, part=part, files=(series,))
+        return
+    for index in range(count):
         if index + 1 in annotated:  # file names count frames from 1
             continue
         yield SourceCase(

@@ -105,6 +105,25 @@ class SourceCase:
         return [path.relative_to(folder).as_posix() for path in self.files]
 
 
+def refused_case(
+    identifier: str,
+    patient: str,
+    source: str,
+    why: UserError,
+    *,
+    has_label: bool = False,
+    part: Part | None = None,
+    files: tuple[Path, ...] = (),
+    private: bool = False,
+) -> SourceCase:
+    """A case that cannot be read; the reason is raised when it is read, so others are still listed."""
+
+    def read() -> Volume:
+        raise why
+
+    return SourceCase(identifier, patient, has_label, part, source, files, read, private)
+
+
 def folder_of(source: Path) -> Path:
     """The folder of all files of a source: the source itself, or the folder of a list."""
     return source if source.is_dir() else source.parent

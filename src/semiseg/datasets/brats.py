@@ -38,23 +38,17 @@ class Brats:
     def scan(self, folder: Path, options: Options) -> Scan:
         """List the cases; those without a segmentation are unlabelled.
 
-        Raises:
-            UserError: for a missing channel.
+        A case without one of its channels raises the reason when it is read.
         """
         pairs, files, codes = [], {}, {1: 1, 2: 2, 3: 3}
         for case, separator, names in _cases(folder):
             found = {stem_of(path): path for path in sorted(case.glob("*.nii*"))}
+            ending = suffix_of(next(iter(found.values())))
             stems = [f"{case.name}{separator}{name}" for name in names]
-            missing = next((stem for stem in stems if stem not in found), None)
-            if missing is not None:
-                raise UserError(
-                    f"{case / missing}{suffix_of(next(iter(found.values())))} is missing: copy it, or "
-                    "leave that case out."
-                )
-            image = found[stems[0]]
+            channels = tuple(found.get(stem, case / f"{stem}{ending}") for stem in stems)
             label = found.get(f"{case.name}{separator}seg")
-            pairs.append(Pair(case.name, image, label, None))
-            files[image] = tuple(found[stem] for stem in stems)
+            pairs.append(Pair(case.name, channels[0], label, None))
+            files[channels[0]] = channels
             if names is CHANNELS[0]:
                 codes = {1: 1, 2: 2, 4: 3}
         scan = scan_volumes(
@@ -83,6 +77,9 @@ def case_of(stem: str) -> str:
 
 
 def _files(files: dict[Path, tuple[Path, ...]], pair: Pair) -> tuple[Path, ...]:
+    missing = next((path for path in files[pair.image] if not path.is_file()), None)
+    if missing is not None:
+        raise UserError(f"{missing} is missing: copy it, or leave that case out.")
     return files[pair.image]
 
 
@@ -102,7 +99,11 @@ def _cases(folder: Path) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
     """The folders of cases, the separator in the names of their files, and the channels."""
     for case in sorted({path.parent for path in folder.glob("**/BraTS*/BraTS*.nii*")}):
         stems = {stem_of(path) for path in case.glob("*.nii*")}
-        for names in CHANNELS:
-            for separator in "_-":
-                if f"{case.name}{separator}{names[3]}" in stems:
-                    yield case, separator, names
+        counts = {
+            (separator, names): sum(f"{case.name}{separator}{name}" in stems for name in names)
+            for names in CHANNELS
+            for separator in "_-"
+        }
+        (separator, names), count = max(counts.items(), key=lambda item: item[1])
+        if count > 1:  # one alone may be missing too; a single file is another layout
+            yield case, separator, names

@@ -8,13 +8,14 @@ import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.data.task import Intensity
 from semiseg.data.volume import Volume
-from semiseg.datasets.base import Options, Scan, SourceCase
+from semiseg.datasets.base import Options, Scan, SourceCase, refused_case
 from semiseg.datasets.dicom_labels import Labels, find_labels
 from semiseg.datasets.dicom_patients import patients_of
 from semiseg.errors import UserError
@@ -24,7 +25,8 @@ from semiseg.formats.dicom_files import holds_dicom
 from semiseg.formats.dicom_pixels import PADDING, read_series
 from semiseg.formats.dicom_seg import read_segmentations
 from semiseg.formats.dicom_segments import Segmentation
-from semiseg.formats.grid import as_label, onto_grid
+from semiseg.formats.grid import GRID_TOLERANCE, Affine, as_label, onto_grid
+from semiseg.formats.uneven import nearest
 
 
 class Dicom:
@@ -93,20 +95,14 @@ def _case(series: Series, labels: Labels, patients: Mapping[str, str]) -> Source
 
 def _refused(refused: Refused, patients: Mapping[str, str]) -> SourceCase:
     """A case that cannot be read."""
-
-    def read() -> Volume:
-        raise refused.why
-
     origin = refused.origin
-    return SourceCase(
-        identifier=refused.name,
-        patient=refused.name if origin is None else patients[origin.uid],
-        has_label=False,
-        part=None,
-        source=refused.name,
+    return refused_case(
+        refused.name,
+        refused.name if origin is None else patients[origin.uid],
+        refused.name,
+        refused.why,
         files=() if origin is None else origin.paths,
         private=True,
-        read=read,
     )
 
 
@@ -152,8 +148,47 @@ def _read_label(path: Path, series: Series, like: Volume) -> NDArray[np.uint8]:
     """Read a label whose axes may be permuted or mirrored, as by converters from DICOM."""
     data, affine = volume_format_of(path).load(path)
     shape = np.moveaxis(like.image[:, 0], 0, like.slice_axis).shape
+    turned = None
     if data.ndim == 3 and data.size == np.prod(shape):
         turned = onto_grid(data, affine, series.affine, shape)
-        if turned is not None:
-            data, affine = turned, series.affine
+    elif data.ndim == 3 and not series.stack.even:
+        turned = _resampled(data, affine, series, shape[:2])
+    if turned is not None:
+        data, affine = turned, series.affine
     return as_label(data, affine, path, like, remedy="")
+
+
+def _resampled(
+    data: NDArray[Any], affine: Affine, series: Series, size: tuple[int, ...]
+) -> NDArray[Any] | None:
+    """A label with one slice per slice of an unevenly spaced series, on the series' resampled grid.
+
+    No header can give uneven distances, so only the first slice and the directions are compared.
+
+    Args:
+        data, affine: the label.
+        series: the series.
+        size: numbers of its columns and rows.
+
+    Returns:
+        [column, row, slice], or None if the label has another number of slices or another grid.
+    """
+    stack, grid = series.stack, series.affine
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    normal = grid[:3, 2] / np.linalg.norm(grid[:3, 2])
+    axis = int(np.argmax(np.abs(normal @ directions)))
+    count = len(stack.slices)
+    if data.shape[axis] != count:
+        return None
+    forward = float(normal @ directions[:, axis]) > 0
+    planes = affine.copy()  # with slices at 0, 1, 2, ... of the grid
+    planes[:3, axis] = grid[:3, 2] if forward else -grid[:3, 2]
+    if not forward:
+        planes[:3, 3] -= grid[:3, 2] * (stack.places[-1] - (count - 1))
+    first = np.linalg.solve(grid[:3, :3], planes[:3, 3] - grid[:3, 3])[2]
+    if abs(first - (0 if forward else count - 1)) > GRID_TOLERANCE:
+        return None
+    ordered = onto_grid(data, planes, grid, (*size, count))
+    if ordered is None:
+        return None
+    return np.moveaxis(nearest(np.moveaxis(ordered, 2, 0), stack.places), 0, 2)

@@ -5,6 +5,7 @@ Isensee et al., Nature Methods 2021. ``dataset.json`` lists channels, classes an
 
 import dataclasses
 import functools
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,20 +45,21 @@ class NnUnet:
         """List the cases with the channels of dataset.json.
 
         Raises:
-            UserError: for a dataset.json that is missing or contradicts the files, a missing or an
-                additional channel, or regions instead of classes.
+            UserError: for a dataset.json that is missing or contradicts the files, or regions instead
+                of classes. A case with a missing or an additional channel raises it when it is read.
         """
         described, ignored = _ignored(folder, read_description(folder))
         ending, names = _ending(folder, described), channel_names(folder, described)
-        pairs, labels = [], set()
+        pairs, labels, channels = [], set(), {}
         count = len(names)
         for tail, part in PARTS.items():
             for case, files in _cases(folder / f"images{tail}", ending).items():
-                count = count or len(files)
-                _check_channels(files, case, count, names, folder / NAME)
                 label = folder / f"labels{tail}" / f"{case}{ending}"
                 labels.add(label)
                 pairs.append(Pair(case, files[0], label if label.is_file() else None, part))
+                channels[files[0]] = files
+        if not count:  # the usual number, as a channel of one case may be missing
+            count = statistics.mode(map(len, channels.values())) if channels else 1
         orphans = [
             path
             for tail in PARTS
@@ -70,14 +72,11 @@ class NnUnet:
             options,
             name=str(described.get("name") or "") or None,
             classes=None if options.classes else class_names(folder, described),
-            images=functools.partial(_files, channels=count),
+            images=functools.partial(
+                _channels, files=channels, count=count, names=names, description=folder / NAME
+            ),
         )
         return dataclasses.replace(scan, ignore_value=ignored)
-
-
-def _files(pair: Pair, channels: int) -> tuple[Path, ...]:
-    stem, ending = stem_of(pair.image)[:-4], suffix_of(pair.image)
-    return tuple(pair.image.with_name(f"{stem}{number:04d}{ending}") for number in range(channels))
 
 
 def _ignored(folder: Path, described: Mapping[str, Any]) -> tuple[Mapping[str, Any], int | None]:
@@ -129,21 +128,32 @@ def _cases(folder: Path, ending: str) -> dict[str, list[Path]]:
     return cases
 
 
-def _check_channels(
-    files: list[Path], case: str, count: int, names: tuple[str, ...], description: Path
-) -> None:
+def _channels(
+    pair: Pair,
+    files: Mapping[Path, list[Path]],
+    count: int,
+    names: tuple[str, ...],
+    description: Path,
+) -> tuple[Path, ...]:
+    """The files of the channels of a case.
+
+    Raises:
+        UserError: for a missing or an additional channel.
+    """
+    own, case = files[pair.image], pair.identifier
     expected = [f"{case}_{number:04d}" for number in range(count)]
-    found = {stem_of(path) for path in files}
+    found = {stem_of(path) for path in own}
     missing = next((number for number, stem in enumerate(expected) if stem not in found), None)
     if missing is not None:
         what = f" ({names[missing]})" if names else ""
         raise UserError(
-            f"{files[0].parent / expected[missing]}{suffix_of(files[0])} is missing, channel "
+            f"{own[0].parent / expected[missing]}{suffix_of(own[0])} is missing, channel "
             f"{missing}{what} of {case}: copy it, or leave that case out."
         )
-    additional = next((path for path in files if stem_of(path) not in expected), None)
+    additional = next((path for path in own if stem_of(path) not in expected), None)
     if additional is not None:
         raise UserError(
             f"{additional} is one channel more than the {count} in {description}: add it there or "
             "leave it out."
         )
+    return tuple(own)

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from semiseg.data.task import IGNORE_INDEX, Intensity
-from semiseg.data.volume import Volume
 from semiseg.datasets.base import (
     Naming,
     Options,
     Scan,
     SourceCase,
+    refused_case,
     split_of_parts,
     with_background,
 )
@@ -100,27 +100,26 @@ def scan_pictures(
         named, naming = _coloured_classes(found, named, naming)
     masks = MaskReader(folder, named, options.max_side, instances, naming, options.spacing)
     patients = patients_of(found.pairs, options.patient_pattern, pictures=True)
-    cases = tuple(
-        SourceCase(
-            identifier=pair.identifier,
-            patient=patient,
-            has_label=pair.label is not None,
-            part=pair.part,
-            source=str(pair.image.relative_to(folder)),
-            files=pair.files,
-            read=functools.partial(
-                masks.read, pair, headers[pair.image], max(kinds, default=3)
+    cases = []
+    for pair, patient in zip(found.pairs, patients, strict=True):
+        source, has_label = str(pair.image.relative_to(folder)), pair.label is not None
+        if pair.image in bad:
+            why = bad[pair.image]
+            case = refused_case(
+                pair.identifier, patient, source, why, has_label=has_label, part=pair.part,
+                files=pair.files,
+            )  # fmt: skip
+        else:
+            read = functools.partial(masks.read, pair, headers[pair.image], max(kinds, default=3))
+            case = SourceCase(
+                pair.identifier, patient, has_label, pair.part, source, pair.files, read
             )
-            if pair.image in headers
-            else functools.partial(_refuse, bad[pair.image]),
-        )
-        for pair, patient in zip(found.pairs, patients, strict=True)
-    )  # fmt: skip
+        cases.append(case)
     split, moved = split_of_parts(cases, "the names of the source's folders")
     window = Intensity(kind="window", low=0.0, high=255.0)
     return Scan(
         name=name,
-        cases=cases,
+        cases=tuple(cases),
         classes=named,
         kind="volumes" if stacks else "pictures",
         intensity=Intensity(kind="percentile", low=0.5, high=99.5) if deep else window,
@@ -134,27 +133,22 @@ def scan_pictures(
     )
 
 
-def _headers(found: Found) -> tuple[dict[Path, Header], dict[Path, str]]:
+def _headers(found: Found) -> tuple[dict[Path, Header], dict[Path, UserError]]:
     """The headers of all pictures, and the errors of those that cannot be read.
 
     Raises:
         UserError: if no picture can be read.
     """
     headers: dict[Path, Header] = {}
-    bad: dict[Path, str] = {}
+    bad: dict[Path, UserError] = {}
     for pair in found.pairs:
         try:
             headers[pair.image] = read_header(pair.image)
         except UserError as error:
-            bad[pair.image] = str(error)
+            bad[pair.image] = error
     if bad and not headers:
-        raise UserError(next(iter(bad.values())))
+        raise next(iter(bad.values()))
     return headers, bad
-
-
-def _refuse(error: str) -> Volume:
-    """Read a picture whose header cannot be read: raise its error, when all pictures are read."""
-    raise UserError(error)
 
 
 def _alike(headers: Mapping[Path, Header]) -> tuple[bool, bool]:

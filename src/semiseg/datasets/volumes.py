@@ -10,7 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from semiseg.data.task import Intensity
-from semiseg.datasets.base import Options, Scan, SourceCase, split_of_parts, with_background
+from semiseg.datasets.base import (
+    Options,
+    Scan,
+    SourceCase,
+    refused_case,
+    split_of_parts,
+    with_background,
+)
 from semiseg.datasets.class_names import named_masks
 from semiseg.datasets.description import NAME, channel_names, class_names, read_description
 from semiseg.datasets.pairing import pair_files
@@ -73,7 +80,8 @@ def scan_volumes(
         name: name of the data set; default: that of the folder.
         classes: names, background first.
         channels: number of channels of each image.
-        images: returns the files of a pair's channels, if there is one file per channel.
+        images: returns the files of a pair's channels, if there is one file per channel; raises
+            UserError if one is missing.
     """
     found, named = named_masks(found, options, folder)
     labels = [pair.label for pair in found.pairs if pair.label is not None and not pair.classes]
@@ -86,14 +94,24 @@ def scan_volumes(
     patients = patients_of(found.pairs, options.patient_pattern)
     cases = []
     for pair, patient in zip(found.pairs, patients, strict=True):
-        files = images(pair) if images else (pair.image,)
+        source = str(pair.image.relative_to(folder))
+        try:
+            files = images(pair) if images else (pair.image,)
+        except UserError as error:
+            cases.append(
+                refused_case(
+                    pair.identifier, patient, source, error, has_label=pair.label is not None,
+                    part=pair.part,
+                )
+            )  # fmt: skip
+            continue
         cases.append(
             SourceCase(
                 identifier=pair.identifier,
                 patient=patient,
                 has_label=pair.label is not None,
                 part=pair.part,
-                source=str(pair.image.relative_to(folder)),
+                source=source,
                 files=tuple(file for path in (*files, *pair.masks) for file in _files(path)),
                 read=functools.partial(
                     reader.read,
