@@ -202,3 +202,42 @@ def test_masks_of_objects_beside_masks_of_classes_are_no_images(tmp_path: Path) 
         (tmp_path / name).rename(tmp_path / name.lower().replace("s", "z"))
     found = pair_files(tmp_path, is_picture, labels="zegmentationclazz")
     assert [pair.image.parent.name for pair in found.pairs] == ["jpegimagez"] * 4
+
+
+def paths_and_flat_masks(folder: Path, ending: str, masks: str) -> None:
+    """``bilder/P1/day1/cine.png`` and one flat folder of masks with the joined names."""
+    for patient in ("P1", "P2", "P3"):
+        for day in ("day1", "day2"):
+            picture(folder / "bilder" / patient / day / "cine.png", len(patient + day))
+            if day == "day1":
+                mask = folder / masks / f"{patient}_{day}_cine{ending}.png"
+                mask_replicas.save_picture(mask, MASK.astype(np.uint8) * 255)
+
+
+@pytest.mark.parametrize("ending", ["", "-label", "_label_v2", ".seg", "-gt-final"])
+@pytest.mark.parametrize("masks", ["masks", "segmentations_JM", "drawn"])
+def test_masks_in_a_flat_folder_have_joined_names(tmp_path: Path, ending: str, masks: str) -> None:
+    paths_and_flat_masks(tmp_path, ending, masks)
+    result = scan(tmp_path)
+    assert found(result) == {
+        f"P{n}_{day}": day == "day1" for n in (1, 2, 3) for day in ("day1", "day2")
+    }
+    assert {case.patient for case in result.cases} == {"P1", "P2", "P3"}
+    label = result.cases[0].read().label
+    assert label is not None
+    np.testing.assert_array_equal(label[0] != 0, MASK)
+
+
+@pytest.mark.parametrize(("one", "other"), [("v1", "v2"), ("draft", "final")])
+def test_versions_of_a_mask_are_not_united(tmp_path: Path, one: str, other: str) -> None:
+    for name in "abc":
+        picture(tmp_path / "images" / f"{name}.png", ord(name))
+        for index, version in enumerate((one, other)):
+            path = tmp_path / "masks" / f"{name}_mask_{version}.png"
+            mask_replicas.save_picture(path, np.roll(MASK, index).astype(np.uint8) * 255)
+    with pytest.raises(UserError, match=rf"a.png has several versions .* --labels {other}") as raised:
+        scan(tmp_path)
+    assert f"a_mask_{one}.png and a_mask_{other}.png" in str(raised.value)
+    label = scan(tmp_path, labels=other).cases[0].read().label
+    assert label is not None
+    np.testing.assert_array_equal(label[0] != 0, np.roll(MASK, 1))

@@ -56,6 +56,43 @@ def test_what_is_shared_by_all_or_by_none_is_no_patient() -> None:
     assert patients("x_ED", "y") == ["x", "y"]
 
 
+@pytest.mark.parametrize(
+    ("folders", "expected"),
+    [
+        (("Pat_001", "Pat_002"), ["Pat_001", "Pat_001", "Pat_002"]),
+        (("scans/P01/day1", "scans/P02/day1"), ["P01", "P01", "P02"]),
+        (("P01_left/a", "P02_left/b"), ["P01", "P01", "P02"]),
+        (("batch1", "batch2"), None),
+        (("benign", "malignant"), None),
+        (("01", "02"), None),  # folds, sites
+    ],
+)
+def test_the_folder_of_a_person_is_the_patient(
+    folders: tuple[str, str], expected: list[str] | None
+) -> None:
+    places = [tuple(folders[index].split("/")) for index in (0, 0, 1)]
+    names = ["IMG_7", "IMG_8", "IMG_9"]
+    pairs = [
+        Pair(name, Path(name), None, None, (), place)
+        for name, place in zip(names, places, strict=True)
+    ]
+    assert patients_of(pairs, None) == (expected or names)
+    assert patients_of(pairs, r"\d$") == ["7", "8", "9"]
+
+
+def test_numbered_folders_are_patients_if_there_are_many() -> None:
+    pairs = [
+        Pair(f"IMG_{n}", Path("x"), None, None, (), (f"{n // 2:04d}",)) for n in range(10)
+    ]
+    assert patients_of(pairs, None) == [f"{n // 2:04d}" for n in range(10)]
+
+
+def test_days_of_a_patient_are_folders_of_one_patient() -> None:
+    folders = [f"Koch_{n}_2024010{day}" for n in range(3) for day in (1, 2)]
+    pairs = [Pair(f"{f}_cine", Path("x"), None, None, (), (f,), f) for f in folders]
+    assert patients_of(pairs, None) == [f"Koch_{n}" for n in range(3) for _ in (1, 2)]
+
+
 def test_names_that_look_like_slices() -> None:
     assert shared_stems(["p1_1", "p1_2", "p2_1", "p2_2", "q"]) == {
         "p1": ["p1_1", "p1_2"], "p2": ["p2_1", "p2_2"],

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from semiseg.datasets.content import content_of
-from semiseg.datasets.matching import Match
+from semiseg.datasets.matching import Match, PathNames
 from semiseg.datasets.roles import (
     IMAGES,
     LABELS,
@@ -106,8 +106,10 @@ def mask_folders(
         if set(tokens_of(name)) & DERIVED:
             continue
         members = set(own)
-        others = {_key(file) for file in known or files if file not in members}
-        if 2 * sum(_key(file) in others for file in own) < len(own):
+        around = [file for file in known or files if file not in members]
+        keys, paths = {_key(file) for file in around}, PathNames(around)
+        alike = [f for f in own if _key(f) in keys or paths.find(f.stem) is not None]
+        if 2 * len(alike) < len(own):
             continue
         if content_of([file.path for file in own]).masks:
             found[name] = own

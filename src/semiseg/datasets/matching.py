@@ -14,6 +14,7 @@ from semiseg.datasets.roles import (
     PART_NAMES,
     SEPARATOR,
     PlacedFile,
+    tokens_of,
     without_words,
 )
 from semiseg.errors import UserError
@@ -39,6 +40,27 @@ class Match:
     named: bool = False
 
 
+class PathNames:
+    """Images in folders, by the names that join their folders: ``P01/day1/cine`` -> ``P01_day1_cine``."""
+
+    def __init__(self, images: Sequence[PlacedFile]) -> None:
+        """Index the images that are in folders."""
+        self._images: dict[str, list[PlacedFile]] = {}
+        for image in images:
+            for start in range(1, len(image.place)):
+                joined = "_".join((*image.place[start:], image.stem))
+                self._images.setdefault("_".join(tokens_of(joined)), []).append(image)
+
+    def find(self, stem: str) -> tuple[PlacedFile, str] | None:
+        """The only image whose joined name begins ``stem``, and what follows; the longest name counts."""
+        tokens = tokens_of(stem)
+        for end in range(len(tokens), 1, -1):
+            if found := self._images.get("_".join(tokens[:end])):
+                rest = [t for t in tokens[end:] if t.rstrip("0123456789") not in LABELS]
+                return (found[0], "_".join(rest)) if len(found) == 1 else None
+        return None
+
+
 class Matcher:
     """Finds the image of a label."""
 
@@ -60,6 +82,7 @@ class Matcher:
             self._loose.setdefault(without_words(name, IMAGES), []).append(image)
             looser = without_words(name, IMAGES | PART_NAMES.keys())
             self._looser.setdefault(looser, []).append(image)
+        self._paths = PathNames(images)
         self._subjects: dict[str, list[PlacedFile]] = {}
         for image in images:
             if subject := entities_of(image.stem).get("sub"):
@@ -102,6 +125,8 @@ class Matcher:
             return Match(label, loose, number)
         if by_prefix is not None:
             return by_prefix
+        if found := self._of_path(label):
+            return found
         alone = self._alone.get(label.place) if label.role == "label" else None
         return None if alone is None else Match(label, alone, self._word(label, alone), named=True)
 
@@ -119,6 +144,16 @@ class Matcher:
             return Match(label, image, self._word(label, image), named=True)
         image = _nearest(above, self._exact.get(name)) or _nearest(above, self._exact.get(ended))
         return None if image is None else Match(label, image, label.folder, named=True)
+
+    def _of_path(self, label: PlacedFile) -> Match | None:
+        """``masks/P01_day1_cine-label`` of ``P01/day1/cine``."""
+        found = self._paths.find(label.stem)
+        if found is None:
+            return None
+        image, word = found
+        if image == label or (label.part and image.part and label.part != image.part):
+            return None
+        return Match(label, image, word, named=True)
 
     def _of_subject(self, label: PlacedFile) -> Match | None:
         """The only image of the same subject, session and run, by names of BIDS."""

@@ -258,7 +258,7 @@ def _pairs(
     return tuple(
         Pair(
             "_".join(filter(None, (prefixes[image.path], identifiers[image.path]))), image.path,
-            labels.get(image.path), image.part, masks.get(image.path, ()), image.folder,
+            labels.get(image.path), image.part, masks.get(image.path, ()), image.place[1:],
             prefixes[image.path],
         )
         for image in images
@@ -272,10 +272,15 @@ def _prefixes(images: Sequence[PlacedFile], identifiers: Mapping[Path, str]) -> 
         return none
     for with_part in (False, True):
         prefixes = {
-            image.path: "_".join(filter(None, (image.place[0] * with_part, *image.place[1:])))
-            for image in images
+            image.path: "_".join(filter(None, (image.place[0] * with_part, *_place(image, name))))
+            for image, name in zip(images, identifiers.values(), strict=True)
         }
         distinct = {(prefixes[path], name) for path, name in identifiers.items()}
         if all(prefixes.values()) and len(distinct) == len(identifiers):
             return prefixes
     return none
+
+
+def _place(image: PlacedFile, identifier: str) -> tuple[str, ...]:
+    """The folders of an image, without the innermost if that is its identifier."""
+    return image.place[1:-1] if identifier == image.folder else image.place[1:]

@@ -13,7 +13,7 @@ class Pair:
 
     ``classes``: class name and file of each mask, if an image has several; masks with the same name are
     united, and the name is empty if the source has only one class. ``label`` is then one of these masks.
-    ``folder``: the innermost folder of the image that names neither a role nor a part. ``prefix``: the
+    ``place``: the folders of the image that name neither a role nor a part, outermost first. ``prefix``: the
     folders that are put in front of the identifier, because images in several folders have equal names.
     """
 
@@ -22,8 +22,13 @@ class Pair:
     label: Path | None
     part: Part | None
     classes: tuple[tuple[str, Path], ...] = ()
-    folder: str = ""
+    place: tuple[str, ...] = ()
     prefix: str = ""
+
+    @property
+    def folder(self) -> str:
+        """The innermost folder of ``place``; empty if there is none."""
+        return self.place[-1] if self.place else ""
 
     @property
     def files(self) -> tuple[Path, ...]:

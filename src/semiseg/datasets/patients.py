@@ -21,6 +21,11 @@ WEAK = re.compile(
 )
 FRONT = re.compile(rf"^{DATE}{TIME}?[_\-. ]+(?=.)")  # a date before the patient
 SIDE = re.compile(r"(?<=\d)[LR]$")  # 01L and 01R
+PERSON = re.compile(
+    r"(?:(?:sub|subj|subject|pat|patient|case|person|proband|participant|volunteer|donor|animal|mouse|rat"
+    r"|specimen|id|p)[_\-. ]*[A-Za-z]{0,4}[_\-]?\d+|\d{2,})$",
+    re.IGNORECASE,
+)
 NUMBER = re.compile(r"^(.*\d.*)[_\-. ][A-Za-z]{0,3}\d+$")
 FEWEST_FOLDERS = 5  # with fewer, folders are rather classes or sites than patients
 
@@ -28,16 +33,35 @@ FEWEST_FOLDERS = 5  # with fewer, folders are rather classes or sites than patie
 def patients_of(pairs: Sequence[Pair], pattern: str | None, pictures: bool = False) -> list[str]:
     """The patient of every image.
 
-    With a ``pattern``, see `patient_of`. Otherwise, in this order: the subject of a name of BIDS; the
-    folder, if images in several folders have equal names; the name without endings such as ``_frame01``
-    (pictures: if several share it); the name without endings such as ``_baseline``, ``_t1``, ``_left``, if
-    several images share it and not all of them are then one patient; the name.
+    With a ``pattern``, see `patient_of`. Otherwise, in this order: the folder that names a person
+    (``P01``), if every image is in one and several share one; the subject of a name of BIDS; the folder,
+    without endings such as ``_20240115`` that several have, if images in several folders have equal names;
+    the name without endings such as ``_frame01`` (pictures: if several share it); the name without
+    endings such as ``_baseline``, ``_t1``, ``_left``, if several images share it and not all of them are
+    then one patient; the name.
 
     Raises:
         UserError: as in `patient_of`.
     """
     names = [pair.identifier for pair in pairs]
-    return patients_in(names, [pair.prefix for pair in pairs], pattern, pictures)
+    prefixes = [pair.prefix for pair in pairs]
+    if pattern is None and (persons := _persons([p.place for p in pairs])):
+        return persons
+    return patients_in(names, prefixes, pattern, pictures)
+
+
+def _persons(places: Sequence[tuple[str, ...]]) -> list[str] | None:
+    """The folder of each image that names a person; None if one has none, or all have one each."""
+    persons = []
+    for place in places:
+        words = [_without_endings(folder) for folder in place]
+        person = next((word for word in words if PERSON.match(word)), None)
+        if person is None:
+            return None
+        persons.append(person)
+    numbers = all(person.isdecimal() for person in persons)
+    few = len(set(persons)) < (FEWEST_FOLDERS if numbers else 2)
+    return None if few or len(set(persons)) == len(persons) else persons
 
 
 def patients_in(
@@ -63,16 +87,12 @@ def patients_in(
     if all(subjects):
         return [subject[1] for subject in subjects if subject]
     if "" not in folders and len(set(folders)) >= FEWEST_FOLDERS:
-        return list(folders)
+        return _without_shared_endings(folders, folders)
     strict = [patient_of(name, None) for name in names]
     if pictures:
         shared = _shared(strict)
         strict = [stem if stem in shared else n for stem, n in zip(strict, names, strict=True)]
-    loose = [_without_endings(name) for name in names]
-    if len(set(loose)) < 2:
-        return strict
-    shared = _shared(loose)
-    return [stem if stem in shared else own for stem, own in zip(loose, strict, strict=True)]
+    return _without_shared_endings(names, strict)
 
 
 def shared_stems(names: Iterable[str]) -> dict[str, list[str]]:
@@ -95,6 +115,18 @@ def _shared(stems: Sequence[str]) -> set[str]:
     """Stems that occur more than once."""
     seen: set[str] = set()
     return {stem for stem in stems if stem in seen or seen.add(stem)}  # type: ignore[func-returns-value]
+
+
+def _without_shared_endings(names: Sequence[str], own: Sequence[str]) -> list[str]:
+    """Names without endings such as ``_t1``, where names that differ become equal; else ``own``.
+
+    All of ``own`` if they would all become one.
+    """
+    loose = [_without_endings(name) for name in names]
+    if len(set(loose)) < 2:
+        return list(own)
+    shared = _shared([_without_endings(name) for name in dict.fromkeys(names)])
+    return [stem if stem in shared else name for stem, name in zip(loose, own, strict=True)]
 
 
 def _without_endings(name: str) -> str:

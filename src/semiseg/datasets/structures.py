@@ -1,5 +1,6 @@
 """Several masks of one image: objects of one class, or one mask per named structure."""
 
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,11 @@ NUMBER = re.compile(r"(.*?)[_\-. ]*(\d+)$")
 PEOPLE = re.compile(
     r"(?:^|_)(?:\d+(?:st|nd|rd|th)\w*|(?:rater|reader|annotator|expert|observer|obs|grader|radiologist"
     r"|physician|doctor)\d*)(?:_|$)",
+    re.IGNORECASE,
+)
+VERSION = re.compile(
+    r"(?:^|_)(?:(?:v|ver|version|rev|revision)_?\d+|final|draft|old|new|edited|corrected|revised"
+    r"|reviewed|approved|checked|backup|copy)(?=_|$)",
     re.IGNORECASE,
 )
 IDENTIFIER = re.compile(r"(?=.*\d)(?:[0-9a-f]{8,}|\w{16,})$", re.IGNORECASE)
@@ -42,6 +48,12 @@ def masks_of_images(
     for match in matches:
         of_image.setdefault(match.image.path, []).append(match)
     _check_people(of_image)
+    _check_versions(of_image)
+    of_image = {
+        image: [dataclasses.replace(m, word=_without_version(m.word)) for m in found]
+        for image, found in of_image.items()
+    }
+    matches = [match for found in of_image.values() for match in found]
     words = Counter(word for found in of_image.values() for word in _names(found))
     several = any(len(found) > 1 for found in of_image.values())
     if not several and not any(match.named and _word(match) for match in matches):
@@ -111,6 +123,30 @@ def _check_people(of_image: Mapping[Path, Sequence[Match]]) -> None:
                 f"{image.name} has several annotations of the same structure ({joined(people)}): choose "
                 f"the masks with --labels, by the ending of their names, such as --labels {ending}."
             )
+
+
+def _check_versions(of_image: Mapping[Path, Sequence[Match]]) -> None:
+    """Check that the masks of an image are not versions of one mask.
+
+    Raises:
+        UserError: if the names of two differ only in words such as ``v2`` or ``final``.
+    """
+    for image, found in of_image.items():
+        groups: dict[str, list[Match]] = {}
+        for match in found:
+            groups.setdefault(_without_version(match.word), []).append(match)
+        for own in groups.values():
+            newest = next((m.word for m in reversed(own) if VERSION.search(m.word)), None)
+            if len(own) > 1 and newest is not None:
+                names = joined([match.label.path.name for match in own])
+                raise UserError(
+                    f"{image.name} has several versions of the same mask ({names}): remove all but one, or "
+                    f"choose by the ending of their names, such as --labels {newest}."
+                )
+
+
+def _without_version(word: str) -> str:
+    return VERSION.sub("", word).strip("_")
 
 
 def _check_one_name(of_image: Mapping[Path, Sequence[Match]]) -> None:
