@@ -80,8 +80,6 @@ def test_it_is_named_and_may_be_left_out(
     assert said in str(raised.value)
     assert "--skip-bad" in str(raised.value)
     console = Listening()
-    found = prepare(
-        source, tmp_path / "data", console=console, skip_bad=True, **options
-    )  # type: ignore[arg-type]
+    found = prepare(source, tmp_path / "data", console=console, skip_bad=True, **options)  # type: ignore[arg-type]
     assert len(found.cases) == kept
     assert said in " ".join(console.said)

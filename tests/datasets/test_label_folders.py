@@ -235,9 +235,68 @@ def test_versions_of_a_mask_are_not_united(tmp_path: Path, one: str, other: str)
         for index, version in enumerate((one, other)):
             path = tmp_path / "masks" / f"{name}_mask_{version}.png"
             mask_replicas.save_picture(path, np.roll(MASK, index).astype(np.uint8) * 255)
-    with pytest.raises(UserError, match=rf"a.png has several versions .* --labels {other}") as raised:
+    with pytest.raises(
+        UserError, match=rf"a.png has several versions .* --labels {other}"
+    ) as raised:
         scan(tmp_path)
     assert f"a_mask_{one}.png and a_mask_{other}.png" in str(raised.value)
     label = scan(tmp_path, labels=other).cases[0].read().label
     assert label is not None
     np.testing.assert_array_equal(label[0] != 0, np.roll(MASK, 1))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "label", "refused"),
+    [
+        ("a_ch00", "a_ch01", "a", True),
+        ("a_ch00", "a_ch01", "a_ch00", True),
+        ("a-channel1", "a-channel2", "a_mask", True),
+        ("a_c1", "a_c2", "a", True),
+        ("a_c1", "a_c2", "a_c1", False),  # cells, crops
+        ("a_1", "a_2", "a_1", False),
+    ],
+)
+def test_channels_are_not_images(
+    tmp_path: Path, first: str, second: str, label: str, refused: bool
+) -> None:
+    for name in (first, second):
+        picture(tmp_path / "images" / f"{name}.png", len(name))
+    mask_replicas.save_picture(tmp_path / "masks" / f"{label}.png", MASK.astype(np.uint8) * 255)
+    if refused:
+        with pytest.raises(UserError, match=f"{first}.png and {second}.png look like channels"):
+            scan(tmp_path)
+    else:
+        assert found(scan(tmp_path)) == {first: True, second: False}
+
+
+def test_two_labelled_views_are_not_channels(tmp_path: Path) -> None:
+    for name in ("a_ch2", "a_ch4"):  # two and four chambers
+        picture(tmp_path / "images" / f"{name}.png", len(name))
+        mask_replicas.save_picture(tmp_path / "masks" / f"{name}.png", MASK.astype(np.uint8) * 255)
+    assert found(scan(tmp_path)) == {"a_ch2": True, "a_ch4": True}
+
+
+def twins(folder: Path, masks: str = ".png") -> None:
+    for number in range(3):
+        picture(folder / f"{number}.jpg", number)
+        if number < 2:
+            mask_replicas.save_picture(folder / f"{number}{masks}", MASK.astype(np.uint8) * 255)
+
+
+@pytest.mark.parametrize("options", [{}, {"labels": ".png"}, {"labels": ".PNG"}])
+def test_labels_of_another_suffix(tmp_path: Path, options: dict[str, str]) -> None:
+    twins(tmp_path)
+    result = scan(tmp_path, **options)
+    assert found(result) == {"0": True, "1": True, "2": False}
+    assert bool(options) != any("the labels are the .png files" in note for note in result.notes)
+    label = result.cases[0].read().label
+    assert label is not None
+    np.testing.assert_array_equal(label[0] != 0, MASK)
+
+
+def test_images_of_two_suffixes_and_one_name_are_refused(tmp_path: Path) -> None:
+    twins(tmp_path)
+    for number in range(2):
+        picture(tmp_path / f"{number}.png", 5 + number)
+    with pytest.raises(UserError, match=r"same identifier '0'.* use --labels \.png"):
+        prepare(tmp_path, tmp_path / "data", console=Quiet())

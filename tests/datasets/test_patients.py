@@ -81,9 +81,7 @@ def test_the_folder_of_a_person_is_the_patient(
 
 
 def test_numbered_folders_are_patients_if_there_are_many() -> None:
-    pairs = [
-        Pair(f"IMG_{n}", Path("x"), None, None, (), (f"{n // 2:04d}",)) for n in range(10)
-    ]
+    pairs = [Pair(f"IMG_{n}", Path("x"), None, None, (), (f"{n // 2:04d}",)) for n in range(10)]
     assert patients_of(pairs, None) == [f"{n // 2:04d}" for n in range(10)]
 
 

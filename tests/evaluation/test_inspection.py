@@ -1,60 +1,27 @@
 """Measurements of an inspection against loops, and each finding with and without its fault."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from semiseg.data.manifest import Case, Split
+from inspected import AFFINE, CLASSES, facts_of, volume
+from semiseg.data.manifest import Split
 from semiseg.data.task import Intensity
 from semiseg.evaluation.inspection.duplicates import duplicates
 from semiseg.evaluation.inspection.findings import Finding, strange
 from semiseg.evaluation.inspection.images import images
 from semiseg.evaluation.inspection.labels import labels
-from semiseg.evaluation.inspection.measure import CaseFacts, empty_rim, measure
+from semiseg.evaluation.inspection.measure import CaseFacts, empty_rim
 from semiseg.evaluation.inspection.patients import parts_of, patients
 from semiseg.evaluation.inspection.resolution import resolution
 from semiseg.evaluation.inspection.summary import class_facts, intensity_facts
 from semiseg.evaluation.overlap import dice
-from semiseg.preparation.near_duplicates import PICTURE, VOLUME
 from semiseg.text import listed
 
-CLASSES = ("background", "left lung", "right lung")
-AFFINE = ((0.0, 1.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 5.0, 0.0), (0.0, 0.0, 0.0, 1.0))
 WINDOW = Intensity(kind="window", low=0, high=255)
-
-
-def volume(number: int) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-    """Image [3, 1, 32, 32] with a texture inside a dark border, and two boxes of slightly varying size."""
-    rng = np.random.default_rng(number)
-    label = np.zeros((3, 32, 32), np.uint8)
-    low, high = rng.integers(10, 13), rng.integers(20, 23)
-    label[:, low:high, 8:14] = 1
-    label[:, low:high, 18:24] = 2
-    image = np.zeros((3, 1, 32, 32), np.int16)
-    texture = np.kron(rng.integers(60, 160, (3, 11, 11)), np.ones((2, 2)))
-    image[:, 0, 5:27, 5:27] = texture + 40 * (label[:, 5:27, 5:27] > 0)
-    return image, label
-
-
-def facts_of(
-    name: str,
-    image: NDArray[Any],
-    label: NDArray[np.uint8] | None,
-    part: str = "train",
-    **changed: Any,
-) -> CaseFacts:
-    fields: dict[str, Any] = {
-        "identifier": name, "patient": name, "shape": image.shape, "labelled": label is not None,
-        "bounds": (0.0, 200.0), "spacing": (5.0, 1.0, 1.0),
-        "affine": AFFINE, "slice_axis": 2,
-    }  # fmt: skip
-    case = Case(**(fields | changed))
-    small_shape = PICTURE if len(image) == 1 else VOLUME
-    return measure(case, part, image, label, CLASSES, 32, small_shape)
 
 
 @pytest.fixture(scope="module")
@@ -189,89 +156,6 @@ def changed(number: int, **fields: Any) -> CaseFacts:
     return facts_of(f"odd{number}", *volume(number), **fields)
 
 
-def relabelled(spoil: Callable[[NDArray[np.uint8]], object]) -> CaseFacts:
-    image, label = volume(20)
-    spoil(label)
-    return facts_of("odd", image, label)
-
-
-def _empty(label: NDArray[np.uint8]) -> None:
-    label[:] = 0
-
-
-def _one_class_less(label: NDArray[np.uint8]) -> None:
-    label[label == 2] = 0
-
-
-def _small(label: NDArray[np.uint8]) -> None:
-    label[(label == 1) & (np.arange(32)[:, None] > 13)] = 0
-
-
-def _specks(label: NDArray[np.uint8]) -> None:
-    label[:, 5:27:2, 26] = 1
-
-
-def _everything(label: NDArray[np.uint8]) -> None:
-    label[:] = np.where(label == 0, 1, label)
-
-
-def _frame(label: NDArray[np.uint8]) -> None:
-    label[:, [0, -1]] = 1
-    label[:, :, [0, -1]] = 1
-
-
-def _outside(label: NDArray[np.uint8]) -> None:
-    label[:] = np.roll(label, -11, axis=1)
-
-
-def _mirrored(label: NDArray[np.uint8]) -> None:
-    label[:] = np.where(label > 0, 3 - label, 0)
-
-
-LABEL_FAULTS = {
-    _empty: ("empty-labels", "1 label is empty: odd"),
-    _one_class_less: ("class-missing", "right lung is missing in 1 label though 10 of 11"),
-    _small: ("unusual-volume", "left lung is unusually large or small in 1 label: odd ("),
-    _specks: ("many-pieces", "left lung has many components in 1 label: odd (12)"),
-    _everything: ("label-covers-everything", "1 label marks nearly the whole image: odd"),
-    _frame: ("label-touches-all-borders", "all four borders of the image: odd"),
-    _outside: (
-        "label-outside-the-image",
-        "1 label covers much of the empty border of the image: odd (",
-    ),
-    _mirrored: ("left-and-right-swapped", "are swapped in 1 label compared with the other 10: odd"),
-}
-
-
-@pytest.mark.parametrize("spoil", LABEL_FAULTS, ids=lambda spoil: spoil.__name__.strip("_"))
-def test_a_suspicious_label_is_found(sound: list[CaseFacts], spoil: Any) -> None:
-    kind, words = LABEL_FAULTS[spoil]
-    findings = {finding.kind: finding for finding in labels([*sound, relabelled(spoil)], CLASSES)}
-    assert findings[kind].cases == ("odd",)
-    assert words in findings[kind].sentence
-    assert findings[kind].sentence.endswith(".")
-    assert findings[kind].level == "minor"
-    beside = {
-        _everything: {"unusual-volume", "label-outside-the-image"},
-        _frame: {"unusual-volume", "label-outside-the-image"},
-        _outside: {"label-touches-all-borders"},
-    }
-    assert set(findings) - {kind} <= beside.get(spoil, set())
-
-
-@pytest.mark.parametrize(
-    "spoil", [_one_class_less, _small, _specks, _everything, _frame, _outside, _mirrored]
-)
-def test_what_most_labels_do_is_usual(spoil: Any) -> None:
-    cases = []
-    for number in range(10):
-        image, label = volume(number)
-        spoil(label)
-        cases.append(facts_of(f"case{number}", image, label))
-    alike = {"labels-all-alike"} if spoil is _everything else set()
-    assert {f.kind for f in labels(cases, CLASSES)} <= {"class-in-no-label"} | alike
-
-
 def test_the_empty_rim_is_constant_and_touches_the_border() -> None:
     rng = np.random.default_rng(0)
     grey = rng.integers(60, 200, (40, 40))
@@ -285,40 +169,6 @@ def test_the_empty_rim_is_constant_and_touches_the_border() -> None:
     assert empty_rim(grey, 2.0).mean() < 0.02
     grey[:, 34:] = 255  # constant, but not the darkest
     assert not empty_rim(grey, 2.0).any()
-
-
-def test_labels_that_mark_the_same_region_everywhere() -> None:
-    field = np.zeros((1, 32, 32), np.uint8)
-    field[:, 3:29, 3:29] = 1
-    cases = [facts_of(f"case{n}", volume(n)[0][:1], field) for n in range(4)]
-    (finding,) = (f for f in labels(cases, CLASSES[:2]) if f.kind == "labels-all-alike")
-    assert finding.level == "serious"
-    assert "All 4 labels mark the same region" in finding.sentence
-    moved = facts_of("odd", volume(9)[0][:1], np.roll(field, 5, 2))
-    assert not any(f.kind == "labels-all-alike" for f in labels([*cases, moved], CLASSES[:2]))
-
-
-def test_a_class_that_nobody_drew(sound: list[CaseFacts]) -> None:
-    findings = labels(sound, (*CLASSES[:2], "right lung")) + labels(
-        [
-            dataclasses.replace(s, structures=(*s.structures, type(s.structures[0])(0)))
-            for s in sound
-        ],
-        (*CLASSES, "heart"),
-    )
-    assert [f.sentence for f in findings] == [
-        "Class 'heart' does not occur in any label: label it, or leave out the class."
-    ]
-
-
-def test_without_affines_nobody_knows_left_from_right() -> None:
-    cases = []
-    for number in range(10):
-        image, label = volume(number)
-        if number == 3:
-            _mirrored(label)
-        cases.append(facts_of(f"case{number}", image, label, affine=None))
-    assert labels(cases, CLASSES) == []
 
 
 def test_duplicates_across_parts_are_serious(sound: list[CaseFacts]) -> None:

@@ -17,6 +17,7 @@ from semiseg.datasets.roles import (
     without_words,
 )
 from semiseg.errors import UserError
+from semiseg.formats import suffix_of
 from semiseg.text import listed
 
 MOST_FOLDERS = 8  # more folders are those of cases or patients
@@ -33,8 +34,8 @@ def chosen_labels(
     Args:
         folder: the source.
         files: its files.
-        labels: a folder below the source (its path, or its name at any depth), or the ending of the
-            names of labels.
+        labels: a folder below the source (its path, or its name at any depth), the ending of the
+            names of labels, or their suffix.
 
     Raises:
         UserError: if neither exists.
@@ -59,11 +60,14 @@ def chosen_labels(
         return images, own, [file.path for file in rest if file not in kept]
     ending = composed(labels).lower()
     own = [f for f in files if f.word.endswith(ending) and len(f.word) > len(ending)]
+    if not own and ending.startswith("."):
+        own = [file for file in files if file.path.name.lower().endswith(ending)]
     if not own:
         folders = {str(f.path.relative_to(folder).parent) for f in files} - {"."}
         raise UserError(
             f"--labels {labels}: {folder} has no such folder, and no name of a file ends like this: use "
-            f"one of its folders ({listed(sorted(folders)) or 'none'})."
+            f"one of its folders ({listed(sorted(folders)) or 'none'}), the ending of the labels' names, or "
+            "their suffix such as .png."
         )
     taken = set(own)
     others = [file for file in files if file not in taken]
@@ -114,6 +118,30 @@ def mask_folders(
         if content_of([file.path for file in own]).masks:
             found[name] = own
     return found
+
+
+def labels_by_suffix(
+    files: Sequence[PlacedFile],
+) -> tuple[list[PlacedFile], list[PlacedFile], str] | None:
+    """Images, labels and the suffix of the labels, if both have the same names: ``a.jpg``, ``a.png``.
+
+    None if files with equal names have other than two suffixes, or not exactly one of them holds masks.
+    """
+    twins: dict[tuple[tuple[str, ...], str], list[PlacedFile]] = {}
+    for file in files:
+        twins.setdefault((file.place, file.stem), []).append(file)
+    groups: dict[str, list[PlacedFile]] = {}
+    for own in twins.values():
+        if len(own) > 1:
+            for file in own:
+                groups.setdefault(suffix_of(file.path), []).append(file)
+    if len(groups) != 2:
+        return None
+    masks = [name for name, own in groups.items() if content_of([f.path for f in own]).masks]
+    if len(masks) != 1:
+        return None
+    labels = set(groups[masks[0]])
+    return [file for file in files if file not in labels], list(groups[masks[0]]), masks[0]
 
 
 def _key(file: PlacedFile) -> str:

@@ -38,6 +38,9 @@ def _check_names(scan: Scan, source: Path) -> None:
         if other != case.source:
             two_folders = Path(other).parent != Path(case.source).parent
             mask = " (put masks into a folder 'masks' next to 'images')" if two_folders else ""
+            suffix = Path(case.source).suffix
+            if not two_folders and Path(other).suffix != suffix:
+                mask = f", or, if one is the label of the other, use --labels {suffix}"
             raise UserError(
                 f"{source}: {other} and {case.source} have the same identifier "
                 f"'{case.identifier}': rename one of them, or list the images in a CSV{mask}."

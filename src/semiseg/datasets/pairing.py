@@ -8,13 +8,14 @@ from pathlib import Path
 from semiseg.datasets.candidates import (
     check_one_folder,
     chosen_labels,
+    labels_by_suffix,
     mask_folders,
     suggestion,
 )
+from semiseg.datasets.channel_files import check_channels
 from semiseg.datasets.matching import Match, Matcher, pairing_names
 from semiseg.datasets.pairs import Found, Pair
 from semiseg.datasets.roles import (
-    CHANNEL,
     IMAGE_ENDING,
     LABEL_ENDING,
     LABELS,
@@ -61,6 +62,9 @@ def pair_files(
         images, drawn, ignored = chosen_labels(folder, files, labels)
     else:
         images, drawn, ignored, others = _by_folders(files, notes)
+        if not drawn and (found_twins := labels_by_suffix(images)) is not None:
+            images, drawn, suffix = found_twins
+            notes.append(f"the labels are the {suffix} files, which look like masks (--labels).")
     names = pairing_names((*images, *drawn), images)
     if drawn and drawn[0].role is None:  # by their names
         images, drawn = _by_names(images, drawn, names)
@@ -80,7 +84,7 @@ def pair_files(
     masks, about = masks_of_images(matches, classes)
     taken = {match.label.path for match in matches}
     orphans = tuple(label.path for label in drawn if label.path not in taken)
-    _check_channels(images, matches, names, matcher)
+    check_channels(images, matches, names, [names[path] for path in orphans])
     if orphans and not matches:
         hint = suggestion(files) if labels is None else ""
         raise UserError(
@@ -215,30 +219,6 @@ def _without_strays(matches: Sequence[Match]) -> list[Match]:
                 and not match.word.isdecimal() and 2 * counts[match.word] < len(plain)
                 and match.label.place == match.image.place)
     ]  # fmt: skip
-
-
-def _check_channels(
-    images: Sequence[PlacedFile],
-    matches: Sequence[Match],
-    names: Mapping[Path, str],
-    matcher: Matcher,
-) -> None:
-    """Check that images are not the channels of an image.
-
-    Raises:
-        UserError: for an additional channel of a labelled image.
-    """
-    labelled = {match.image.path for match in matches}
-    own = {(match.label.place, names[match.label.path]) for match in matches}
-    for image in images:
-        channel = CHANNEL.search(names[image.path])
-        if image.path in labelled or channel is None or channel.group(1) == "0000":
-            continue
-        if (image.place, names[image.path][: channel.start()]) in own:
-            raise UserError(
-                f"{image.path} is an additional channel of an image: name the channels in "
-                "nnU-Net's dataset.json, or list the files in semiseg.csv."
-            )
 
 
 def _pairs(

@@ -19,6 +19,8 @@ MANY_PIECES, MANY_MORE = (
 )  # fewest components to report, absolute and as a factor of the median
 NEARLY_ALL = 0.9
 MUCH_OUTSIDE = 0.25
+MOSTLY = 0.5
+FEWEST_INVERTED = 2  # labels that enclose the background, from which masks look inverted
 
 
 def labels(facts: Sequence[CaseFacts], classes: Sequence[str]) -> list[Finding]:
@@ -32,6 +34,7 @@ def labels(facts: Sequence[CaseFacts], classes: Sequence[str]) -> list[Finding]:
         *_empty(whole),
         *_in_no_label(cases, classes),
         *(found for code in range(1, len(classes)) for found in _of_class(whole, code, classes)),
+        *_inverted(cases),
         *_whole(cases),
         *_outside(cases),
         *_swapped(cases, classes),
@@ -124,6 +127,19 @@ def volumes(cases: Sequence[CaseFacts], code: int) -> tuple[list[float], str]:
     if all(item.case.slices == 1 for item in cases):
         return [100 * n / item.voxels for n, item in zip(counts, cases, strict=True)], "%"
     return [float(n) for n in counts], "voxels"
+
+
+def _inverted(cases: Sequence[CaseFacts]) -> list[Finding]:
+    """Return a finding if the background is enclosed by the structures in nearly all labels."""
+    chosen = [item for item in cases if item.enclosed and item.covered > MOSTLY]
+    if len(chosen) < FEWEST_INVERTED or len(chosen) < USUAL * len(cases):
+        return []
+    sentence = (
+        f"In {len(chosen):,} of {plural(len(cases), 'label')} the structures cover most of the image and its "
+        "whole border, and the background is a region inside, as if foreground and background were "
+        "swapped: check the masks, and invert them if 0 marks the structure."
+    )
+    return [Finding("labels-inverted", "serious", sentence, _names(chosen))]
 
 
 def _whole(cases: Sequence[CaseFacts]) -> list[Finding]:

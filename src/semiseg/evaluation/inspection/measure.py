@@ -55,6 +55,7 @@ class CaseFacts:
         shown: the slice with the most foreground, or the middle one.
         structures: by class, ordered by code from 1; empty for an unlabelled case.
         borders: number of a slice's four borders that the structures touch.
+        enclosed: whether the background is inside of the structures, away from the borders of slices.
         labelled_share: fraction of the image whose label is a class, not ignored.
         covered: fraction of the pixels that are not ignored that the structures cover.
         outside: fraction of the structures on the empty border of the image.
@@ -71,6 +72,7 @@ class CaseFacts:
     label_digest: str = ""
     structures: tuple[Structure, ...] = ()
     borders: int = 0
+    enclosed: bool = False
     labelled_share: float = 1.0
     covered: float = 0.0
     outside: float = 0.0
@@ -140,6 +142,7 @@ def measure(
         label_digest=_digest(label),
         structures=_structures(label, classes, size, case),
         borders=sum(bool(marked[border].any()) for border in _BORDERS),
+        enclosed=_enclosed(label == 0),
         labelled_share=float(known.mean()),
         covered=float(marked.sum() / max(int(known.sum()), 1)),
         outside=_outside(image, marked, facts),
@@ -149,6 +152,11 @@ def measure(
 
 _ALL = slice(None)
 _BORDERS = ((_ALL, 0), (_ALL, -1), (_ALL, _ALL, 0), (_ALL, _ALL, -1))
+
+
+def _enclosed(background: NDArray[np.bool_]) -> bool:
+    """Return whether there is a background and it touches no border of a slice."""
+    return bool(background.any()) and not any(background[border].any() for border in _BORDERS)
 
 
 def _digest(label: NDArray[np.uint8]) -> str:

@@ -63,7 +63,9 @@ def choose(
         torch.set_num_threads(request.threads)
     labelled = {c.identifier for c in data.of_patients(split.labelled, labelled=True)}
     unlabelled = any(c.identifier not in labelled for c in data.of_patients(split.split.train))
-    settings = (*request.settings, f"training.seed={request.seed}")
+    settings = request.settings
+    if request.seed and "seed" not in parse_assignments(settings).get("training", {}):
+        settings = (*settings, f"training.seed={request.seed}")
     method, why = request.method, ""
     if method is None and request.preset is None:
         given = parse_assignments(request.settings).keys() & methods.table().keys()
