@@ -12,7 +12,8 @@ from PIL import Image
 from semiseg.console import Console, Quiet
 from semiseg.datasets.naming import read_naming
 from semiseg.errors import UserError
-from semiseg.workflows.compare import compare, identifier_of
+from semiseg.workflows.compare import compare
+from semiseg.workflows.mask_pairs import identifier_of
 
 
 class Memory(Quiet):
