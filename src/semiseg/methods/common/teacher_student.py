@@ -1,0 +1,62 @@
+"""The base class of methods with a student and a teacher that is its moving average."""
+
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from semiseg.config import RunConfig
+from semiseg.data.batch import Batch
+from semiseg.data.task import Task
+from semiseg.methods import base
+from semiseg.methods.base import Method, Step, as_iterations
+from semiseg.methods.common.ramp_up import sigmoid_rampup
+from semiseg.methods.common.teacher import ema_decay_at, frozen_copy, update_ema
+from semiseg.networks.build import build_network
+
+
+class TeacherOptions(base.NetworkOptions):
+    """Options of methods with a teacher."""
+
+    consistency_weight: float = Field(0.1, ge=0, description="final weight of the consistency")
+    consistency_from: float = Field(
+        0.0, ge=0, description="start of the consistency: fraction of the run, or iteration if >= 1"
+    )
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="decay of the teacher")
+
+
+class TeacherStudent(Method):
+    """A student and a teacher. The student is used for inference; the teacher can predict too.
+
+    The teacher's decay is ``min(1 - 1/(t + 1), ema_decay)``.
+    """
+
+    Options: ClassVar[type[base.Options]] = TeacherOptions
+    networks: ClassVar[tuple[str, ...]] = ("student", "teacher")
+
+    def __init__(self, task: Task, config: RunConfig) -> None:
+        """See `Method`."""
+        super().__init__(task, config)
+        self.student = build_network(task, config, self.options.network)
+        self.teacher = frozen_copy(self.student)
+
+    def student_logits(self, batch: Batch) -> Tensor:
+        """Return the student's logits [B, K, ...] of all images, labelled ones first."""
+        return self.student.classify(self.features(self.student, batch.images, batch.labelled))
+
+    def consistency_weight(self, step: Step) -> float:
+        """w(t) = ``consistency_weight`` exp(-5 (1 - t/T)^2), 0 before ``consistency_from``."""
+        o: TeacherOptions = self.options
+        if step.index < as_iterations(o.consistency_from, step.total):
+            return 0.0
+        return o.consistency_weight * sigmoid_rampup(step.fraction)
+
+    def after_step(self, step: Step) -> None:
+        """Update the teacher."""
+        update_ema(self.teacher, self.student, ema_decay_at(step.index, self.options.ema_decay))
+
+    def active_from(self, iterations: int) -> dict[str, int]:
+        """See `Method`."""
+        if not self.options.consistency_weight:
+            return {}
+        return {"consistency": as_iterations(self.options.consistency_from, iterations)}
