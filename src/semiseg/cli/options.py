@@ -117,7 +117,7 @@ UnevenSlices = Annotated[
 Labels = Annotated[
     str | None,
     typer.Option(
-        help="Folder of the labels, or the ending of their names. Default: recognised by names such as "
+        help="Folder of the labels, the ending of their names, or their suffix. Default: recognised by names such as "
         "labels, masks, NAME_seg."
     ),
 ]
