@@ -38,6 +38,16 @@ def heart_like(size: int, labelled: int = 2, unlabelled: int = 2) -> Batch:
     return Batch(torch.from_numpy(images).float(), torch.from_numpy(labels[:labelled]))
 
 
+def blocks(side: int, labelled: int = 2, unlabelled: int = 2) -> Batch:
+    """Volumes [side, side, side] of blocks, labelled by their grey value."""
+    rng = np.random.default_rng(0)
+    count, grid = labelled + unlabelled, 4
+    codes = rng.integers(0, len(TASK.classes), (count, grid, grid, grid))
+    labels = np.kron(codes, np.ones((1, *(side // grid,) * 3))).astype(np.int64)
+    images = labels[:, None] / 3 + rng.normal(0, 0.1, (count, 1, side, side, side))
+    return Batch(torch.from_numpy(images).float(), torch.from_numpy(labels[:labelled]))
+
+
 def training_step(
     config: RunConfig, batch: Batch, device: str, step: Step = LATE
 ) -> Callable[[], None]:

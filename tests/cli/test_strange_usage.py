@@ -1,6 +1,7 @@
 """Misspelt and contradictory options, unusual paths, imports and start-up time."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -273,9 +274,11 @@ def test_listings() -> None:
     said = well(call("methods", "--json"))
     listed = json.loads(said.out)
     assert [entry["name"] for entry in listed] == list(methods.table())
-    assert all(set(entry) == {"name", "year", "summary", "citation"} for entry in listed)
+    fields = {"name", "year", "summary", "citation", "dimensions", "equation", "reported"}
+    assert all(set(entry) == fields for entry in listed)
     said = well(call("methods"))
     assert [line.split()[0] for line in said.out.splitlines()] == list(methods.table())
+    assert re.search(r"^mean-teacher +2017  2D, 3D  predictions", said.out, re.M)
     listed = json.loads(well(call("presets", "--json")).out)
     names = {(entry["kind"], entry["name"]) for entry in listed}
     assert names >= {("preset", name) for name in presets.names()}

@@ -9,6 +9,8 @@ import typer
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+    from semiseg.methods import Entry
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -30,13 +32,17 @@ def methods(
         return
     entries = table()
     if json:
-        fields = ("name", "year", "summary", "citation")
+        fields = ("name", "year", "summary", "citation", "dimensions", "equation", "reported")
         rows = [{field: getattr(e, field) for field in fields} for e in entries.values()]
         print(json_module.dumps(rows, indent=1))
         return
     width = max(map(len, entries))
     for entry in entries.values():
-        print(f"{entry.name:{width}}  {entry.year}  {entry.summary}")
+        print(f"{entry.name:{width}}  {entry.year}  {_dimensions(entry):6}  {entry.summary}")
+
+
+def _dimensions(entry: "Entry") -> str:
+    return ", ".join(f"{number}D" for number in entry.dimensions)
 
 
 def networks(json: Json = False) -> None:
@@ -73,7 +79,13 @@ def _method(name: str, json: bool) -> None:
     if json:
         _print_json(("option", "default", "description"), rows)
         return
-    print(f"{line.name} ({line.year}): {line.summary}\n{line.citation}\n")
+    print(f"{line.name} ({line.year}; {_dimensions(line)}): {line.summary}\n{line.citation}\n")
+    if line.equation:
+        print(f"Loss: {line.equation}\n")
+    for one in line.reported:
+        print(f"Reported: {one}")
+    if line.reported:
+        print()
     print("Options for --set, their defaults (without a preset) and their meaning:")
     shown = [(option, json_module.dumps(default), text) for option, default, text in rows]
     width, deep = max(len(o) for o, _, _ in shown), max(len(d) for _, d, _ in shown)

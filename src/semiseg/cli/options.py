@@ -117,8 +117,8 @@ UnevenSlices = Annotated[
 Labels = Annotated[
     str | None,
     typer.Option(
-        help="Folder of the labels, the ending of their names, or their suffix. Default: recognised by names such as "
-        "labels, masks, NAME_seg."
+        help="Folder of the labels, the ending of their names, or their suffix. Default: recognised by "
+        "names such as labels, masks, NAME_seg."
     ),
 ]
 ClassByFolder = Annotated[
