@@ -40,6 +40,30 @@ def test_a_folder_in_use_is_refused_by_every_verb(
         refused(call("prepare", phantom, "-o", out), "prepared by another process")
 
 
+@pytest.mark.parametrize("verb", ["prepare", "unpack"])
+@pytest.mark.parametrize("what", ["a link", "a file of another kind", "arrays"])
+def test_nothing_of_others_is_removed_beside_the_output(
+    data: Path, phantom: Path, tmp_path: Path, verb: str, what: str
+) -> None:
+    partial = tmp_path / (".out.partial" if verb == "prepare" else ".out.unpacking")
+    victim = tmp_path / "victim"
+    (victim / "images").mkdir(parents=True)
+    partial.mkdir()
+    if what == "a link":
+        (victim / "images" / "mine.npy").write_text("precious")
+        (partial / "images").symlink_to(victim / "images")
+    else:
+        (partial / "images").mkdir()
+        name = "photo.png" if what == "a file of another kind" else "mine.npy"
+        (partial / "images" / name).write_text("precious")
+    packed = tmp_path / "p.semiseg"
+    well(call("pack", data, "-o", packed))
+    before = tree(victim), tree(partial)
+    source = phantom if verb == "prepare" else packed
+    refused(call(verb, source, "-o", tmp_path / "out"), partial, "rename it")
+    assert (tree(victim), tree(partial)) == before
+
+
 def test_an_edited_benchmark_empties_no_other_folder(data: Path, tmp_path: Path) -> None:
     bench, victim = tmp_path / "bench", tmp_path / "victim"
     words = ("benchmark", data, "-o", bench, "--methods", "supervised", "--labelled", "2")
@@ -124,6 +148,23 @@ def test_a_dry_run_downloads_nothing_and_says_what_would_be(
     assert f"not downloaded here: {swin_weights.OFFICIAL}" in said.out
     said = well(call(*words, *small(), "--dry-run"))
     assert "download" not in said.out
+
+
+@pytest.mark.parametrize("verb", ["benchmark", "run"])
+def test_a_dry_run_of_several_trainings_downloads_nothing(
+    data: Path, phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    def forbidden(*args: object, **options: object) -> None:
+        raise AssertionError("a download")
+
+    monkeypatch.setattr(swin_weights.torch.hub, "load_state_dict_from_url", forbidden)
+    monkeypatch.setattr(swin_weights.torch.hub, "get_dir", lambda: str(tmp_path))
+    words: tuple[object, ...] = ("run", phantom, "--method", "cross-teaching")
+    if verb == "benchmark":
+        words = ("benchmark", data, "--methods", "cross-teaching", "--labelled", "2")
+    hub = (*small(), "--set", "swin.pretrained=hub", "--dry-run", "-o", tmp_path / "out")
+    said = well(call(*words, *hub))
+    assert f"not downloaded here: {swin_weights.OFFICIAL}" in said.out
 
 
 def test_a_download_is_announced_before_it_begins(

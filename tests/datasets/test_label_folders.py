@@ -300,3 +300,44 @@ def test_images_of_two_suffixes_and_one_name_are_refused(tmp_path: Path) -> None
         picture(tmp_path / f"{number}.png", 5 + number)
     with pytest.raises(UserError, match=r"same identifier '0'.* use --labels \.png"):
         prepare(tmp_path, tmp_path / "data", console=Quiet())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("labels/x{n}_liver", "masks/x{n}_liver"),
+        ("manual/x{n}_liver", "gt/x{n}_liver"),
+        ("labels/liver/x{n}", "masks/liver/x{n}"),
+        ("manual/x{n}/liver", "segmentations/x{n}/liver"),
+    ],
+)
+def test_two_folders_that_draw_one_structure_are_not_united(
+    tmp_path: Path, one: str, other: str
+) -> None:
+    for n in range(3):
+        picture(tmp_path / "images" / f"x{n}.png", n)
+        for shift, place in enumerate((one, other)):
+            path = tmp_path / f"{place.format(n=n)}.png"
+            mask_replicas.save_picture(path, np.roll(MASK, shift, 1).astype(np.uint8) * 255)
+    with pytest.raises(UserError, match="several folders that may hold the labels"):
+        scan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "noted"),
+    [("labels", "masks", True), ("labelsTr", "labelsTs", False), ("manual1", "gt", True)],
+)
+def test_labels_in_folders_of_other_names_are_noted(
+    tmp_path: Path, one: str, other: str, noted: bool
+) -> None:
+    for n in range(4):
+        picture(tmp_path / "images" / f"x{n}.png", n)
+        place = tmp_path / (one if n < 3 else other)
+        mask_replicas.save_picture(place / f"x{n}.png", MASK.astype(np.uint8) * 255)
+    result = scan(tmp_path)
+    assert all(found(result).values())
+    notes = [note for note in result.notes if "in several folders" in note]
+    assert bool(notes) == noted
+    if noted:
+        assert f"{one} (3 files, 12% marked, the same region in all" in notes[0]
+        assert f"{other} (1 file" in notes[0]

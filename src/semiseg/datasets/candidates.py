@@ -162,12 +162,12 @@ def check_one_folder(
         UserError: if several folders may hold the labels.
     """
     of_folder: dict[str, list[Path]] = {}
-    of_image: dict[Path, set[str]] = {}
+    of_image: dict[tuple[Path, str], set[str]] = {}  # of one structure
     for match in matches:
         name = _folder_of(folder, match.label)
         of_folder.setdefault(name, []).append(match.label.path)
-        if not match.word or match.word.isdecimal():
-            of_image.setdefault(match.image.path, set()).add(name)
+        structure = "" if match.word.isdecimal() else match.word.lower()
+        of_image.setdefault((match.image.path, structure), set()).add(name)
     competing = {name for names in of_image.values() if len(names) > 1 for name in names}
     if others and not competing:
         competing = set(of_folder)
@@ -181,6 +181,28 @@ def check_one_folder(
         f"{folder} has several folders that may hold the labels: "
         f"{'; '.join(f'{name} ({content.words})' for name, content in held.items())}: choose one with "
         f"--labels, for example --labels {_quoted(likely)}."
+    )
+
+
+def several_folders(folder: Path, matches: Sequence[Match]) -> list[str]:
+    """A note if the labels of different images are in folders such as labels and masks."""
+    of_folder: dict[str, list[Path]] = {}
+    for match in matches:
+        name = _folder_of(folder, match.label)
+        if role_of(name)[0] == "label":
+            of_folder.setdefault(name, []).append(match.label.path)
+    if len({_without_part(name) for name in of_folder}) < 2:
+        return []
+    held = "; ".join(f"{name} ({content_of(paths).words})" for name, paths in of_folder.items())
+    return [f"the labels are in several folders: {held} (--labels FOLDER chooses one)."]
+
+
+def _without_part(name: str) -> tuple[str, ...]:
+    """The words of a folder's name without the part of the split: ``labelsTr`` -> labels."""
+    words = [word for word in tokens_of(name) if word not in PART_NAMES]
+    return tuple(
+        next((w for w in LABELS if word.startswith(w) and word[len(w) :] in PART_NAMES), word)
+        for word in words
     )
 
 

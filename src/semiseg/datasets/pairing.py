@@ -10,6 +10,7 @@ from semiseg.datasets.candidates import (
     chosen_labels,
     labels_by_suffix,
     mask_folders,
+    several_folders,
     suggestion,
 )
 from semiseg.datasets.channel_files import check_channels
@@ -80,6 +81,8 @@ def pair_files(
     if not matches and labels is not None:
         matches = _by_numbers(images, drawn, notes)
     check_one_folder(folder, matches, others)
+    if labels is None:
+        notes += several_folders(folder, matches)
     matches = _without_strays(matches)
     masks, about = masks_of_images(matches, classes)
     taken = {match.label.path for match in matches}

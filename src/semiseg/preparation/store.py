@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -280,10 +280,29 @@ def put_in_place(partial: Path, final: Path) -> None:
         _keep_others(aside, final)
 
 
-def is_partial_set(folder: Path) -> bool:
-    """Whether ``folder`` is empty, or contains only what a `DataWriter` writes, and its records."""
-    names = {path.name for path in folder.iterdir() if not is_partial(path)}
-    return not names - {*KINDS} or NAME in names
+def is_partial_set(folder: Path, names: Collection[str] = ()) -> bool:
+    """Whether ``folder`` is empty, or contains only what a `DataWriter` writes.
+
+    Folders of arrays are not links and contain nothing but arrays, which prove to be ours by records in
+    ``folder`` or by their names.
+
+    Args:
+        folder: a folder.
+        names: identifiers of the cases whose arrays may be there without records.
+    """
+    recorded = (folder / NAME).is_file()
+    others = {path.name for path in folder.iterdir() if not is_partial(path)} - {*KINDS}
+    if folder.is_symlink() or (others and not recorded):
+        return False
+    for inner in (folder / kind for kind in KINDS):
+        if inner.is_symlink() or (inner.exists() and not inner.is_dir()):
+            return False
+        for path in inner.iterdir() if inner.is_dir() else ():
+            if path.is_dir() or not (is_partial(path) or path.suffix == ".npy"):
+                return False
+            if not (recorded or is_partial(path) or path.stem in names):
+                return False
+    return True
 
 
 def remove_set(folder: Path) -> None:

@@ -114,7 +114,8 @@ def unpack(
         with locked(partial, "unpacking"):
             if is_prepared(out) and not overwrite:  # by another process, since the first check
                 raise UserError(f"{out} exists: choose another folder, or use --overwrite.")
-            if not is_partial_set(partial) or is_prepared(partial):
+            names = {case.identifier for case in packed.manifest.cases}
+            if not is_partial_set(partial, names) or is_prepared(partial):
                 raise UserError(
                     f"{partial} is needed to unpack, but contains something else: rename it."
                 )

@@ -115,6 +115,8 @@ def benchmark(
     console.info(f"{count}, {len(plan.runs) - len(todo)} of them finished: {folder}")
     for line in overruled(plan):
         console.info(line)
+    for address in fetched:
+        console.info(f"{'not downloaded here' if dry_run else 'to be downloaded'}: {address}")
     plan = _limited(plan, todo, execution, seconds, jobs, begun)
     execution = dataclasses.replace(execution, common=plan.common)
     each = plan.common.seconds
@@ -127,8 +129,6 @@ def benchmark(
         console.info(
             f"every training takes {duration(each)}, whatever its number of iterations (--time)"
         )
-    for address in fetched:
-        console.info(f"to be downloaded: {address}")
     plan.save()
     failed = execute_runs(todo, execution, jobs, console)
     finished = [run for run in plan.runs if is_done(run, common.on)]

@@ -100,7 +100,8 @@ def _plan(data: PreparedData, run: PlannedRun, execution: Execution) -> Plan:
 def _measure(plan: Plan, execution: Execution) -> tuple[float, float]:
     """Seconds of a step, and of a prediction by every network of the method."""
     session = Session(
-        plan.data, plan.config, plan.cases, execution.device, execution.threads, Quiet()
+        plan.data, plan.config, plan.cases, execution.device, execution.threads, Quiet(),
+        download=False,
     )  # fmt: skip
     step, prediction = session.time_step(), session.time_prediction(plan.data.manifest.cases[0])
     return step, prediction * len(session.method.network_names)

@@ -10,6 +10,7 @@ from semiseg.config import parse_assignments
 from semiseg.console import Console, Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.datasets.base import SourceCase
+from semiseg.networks.build import downloads
 from semiseg.text import duration, plural
 from semiseg.training.device import torch_device
 from semiseg.training.plan import Plan, plan_training
@@ -84,6 +85,9 @@ def choose(
     if request.seconds is None and not measured:
         console.info(f"method: {method}, since {why} (to change it: --method)") if why else None
         return Choice(method, settings, count)
+    if measured:
+        for address in downloads(plan.config):
+            console.info(f"not downloaded here: {address}")
     costs = measure(plan, request, example)
     if request.seconds is None:
         return Choice(method, settings, count, costs)
@@ -125,7 +129,7 @@ def measure(plan: Plan, request: RunRequest, example: SourceCase) -> Costs:
     """Measure a step, the prediction of a prepared case, and that of an image of the source."""
     begun = time.monotonic()
     data = plan.data
-    session = Session(data, plan.config, plan.cases, request.device, None, Quiet())
+    session = Session(data, plan.config, plan.cases, request.device, None, Quiet(), download=False)
     loading = time.monotonic() - begun
     step = session.time_step()
     cases = sorted(data.manifest.cases, key=lambda case: case.shape)
