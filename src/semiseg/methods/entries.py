@@ -53,6 +53,21 @@ BUILT_IN = (
         equation="0.5 (CE + Dice) + w(t) mean_k (p_k(x; student) - p_k(x + noise; teacher))^2",
     ),
     Entry(
+        "uamt", 2019, "mean teacher on the pixels of which the teacher is certain (UA-MT)",
+        "Yu, Wang, Li, Fu, Heng. Uncertainty-aware self-ensembling model for semi-supervised 3D left "
+        "atrium segmentation. MICCAI 2019.", "semiseg.methods.uamt:UAMT", (2, 3),
+        equation="0.5 (CE + Dice) + w(t) sum_v 1(u_v < H) mean_k (p_vk - q_vk)^2 / sum_v 1(u_v < H), "
+        "u = entropy of the mean of 8 noisy passes of the teacher, "
+        "H = (0.75 + 0.25 exp(-5 (1 - t/T)^2)) ln C",
+        reported=(
+            "ACDC, 10% and 20% labelled: 81.6 and 85.7 DSC (PLGCL, table 1a)",
+            "KiTS19, 2.5% and 10% labelled: 87.1 and 88.3 DSC (PLGCL, table 1b)",
+            "CRAG, 10% and 20% labelled: 81.6 and 85.6 DSC (PLGCL, table 1c)",
+            "Kvasir-SEG, 120 labelled: 69.87 Dice (cross-level, table 1)",
+            "ISIC 2018, 156 labelled: 80.70 Dice (cross-level, table 2)",
+        ),
+    ),
+    Entry(
         "cross-teaching", 2022, "a U-Net and a Swin-Unet teach each other by pseudo-labels (CTS)",
         "Luo, Hu, Song, Wang, Zhang. Semi-supervised medical image segmentation via cross teaching "
         "between CNN and Transformer. MIDL 2022.", "semiseg.methods.cross_teaching:CrossTeaching", (2, 3),
