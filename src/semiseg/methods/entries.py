@@ -76,6 +76,14 @@ BUILT_IN = (
         reported=("CRAG, 10% and 20% labelled: 86.2 and 86.6 DSC (PLGCL, table 1c)",),
     ),
     Entry(
+        "tcsm", 2020, "predictions turn, flip and scale with the image (TCSM)",
+        "Li, Yu, Chen, Fu, Xing, Heng. Transformation-consistent self-ensembling model for "
+        "semi-supervised medical image segmentation. IEEE TNNLS 2020.",
+        "semiseg.methods.tcsm:TCSM", (2, 3),
+        equation="0.5 (CE + Dice) + w(t) mean_k (p_k(pi(x); student) - pi(p_k(x; teacher)))^2",
+        reported=("CRAG, 10% and 20% labelled: 85.3 and 87.7 DSC (PLGCL, table 1c)",),
+    ),
+    Entry(
         "cross-teaching", 2022, "a U-Net and a Swin-Unet teach each other by pseudo-labels (CTS)",
         "Luo, Hu, Song, Wang, Zhang. Semi-supervised medical image segmentation via cross teaching "
         "between CNN and Transformer. MIDL 2022.", "semiseg.methods.cross_teaching:CrossTeaching", (2, 3),
