@@ -53,6 +53,37 @@ BUILT_IN = (
         equation="0.5 (CE + Dice) + w(t) mean_k (p_k(x; student) - p_k(x + noise; teacher))^2",
     ),
     Entry(
+        "uamt", 2019, "mean teacher on the pixels of which the teacher is certain (UA-MT)",
+        "Yu, Wang, Li, Fu, Heng. Uncertainty-aware self-ensembling model for semi-supervised 3D left "
+        "atrium segmentation. MICCAI 2019.", "semiseg.methods.uamt:UAMT", (2, 3),
+        equation="0.5 (CE + Dice) + w(t) sum_v 1(u_v < H) mean_k (p_vk - q_vk)^2 / sum_v 1(u_v < H), "
+        "u = entropy of the mean of 8 noisy passes of the teacher, "
+        "H = (0.75 + 0.25 exp(-5 (1 - t/T)^2)) ln C",
+        reported=(
+            "ACDC, 10% and 20% labelled: 81.6 and 85.7 DSC (PLGCL, table 1a)",
+            "KiTS19, 2.5% and 10% labelled: 87.1 and 88.3 DSC (PLGCL, table 1b)",
+            "CRAG, 10% and 20% labelled: 81.6 and 85.6 DSC (PLGCL, table 1c)",
+            "Kvasir-SEG, 120 labelled: 69.87 Dice (cross-level, table 1)",
+            "ISIC 2018, 156 labelled: 80.70 Dice (cross-level, table 2)",
+        ),
+    ),
+    Entry(
+        "ict", 2019, "the prediction of a mix of two images is the mix of the teacher's predictions (ICT)",
+        "Verma, Lamb, Kannala, Bengio, Lopez-Paz. Interpolation consistency training for semi-supervised "
+        "learning. IJCAI 2019.", "semiseg.methods.ict:ICT", (2, 3),
+        equation="0.5 (CE + Dice) + w(t) mean_k (p_k(Mix(u, v); student) - Mix(p_k(u; teacher), "
+        "p_k(v; teacher)))^2, Mix(a, b) = lambda a + (1 - lambda) b, lambda ~ Beta(0.2, 0.2)",
+        reported=("CRAG, 10% and 20% labelled: 86.2 and 86.6 DSC (PLGCL, table 1c)",),
+    ),
+    Entry(
+        "tcsm", 2020, "predictions turn, flip and scale with the image (TCSM)",
+        "Li, Yu, Chen, Fu, Xing, Heng. Transformation-consistent self-ensembling model for "
+        "semi-supervised medical image segmentation. IEEE TNNLS 2020.",
+        "semiseg.methods.tcsm:TCSM", (2, 3),
+        equation="0.5 (CE + Dice) + w(t) mean_k (p_k(pi(x); student) - pi(p_k(x; teacher)))^2",
+        reported=("CRAG, 10% and 20% labelled: 85.3 and 87.7 DSC (PLGCL, table 1c)",),
+    ),
+    Entry(
         "cross-teaching", 2022, "a U-Net and a Swin-Unet teach each other by pseudo-labels (CTS)",
         "Luo, Hu, Song, Wang, Zhang. Semi-supervised medical image segmentation via cross teaching "
         "between CNN and Transformer. MIDL 2022.", "semiseg.methods.cross_teaching:CrossTeaching", (2, 3),
@@ -67,6 +98,14 @@ BUILT_IN = (
         "Zhao, Fang, Fan, Lin, Gao, Li. Cross-level contrastive learning and consistency constraint for "
         "semi-supervised medical image segmentation. ISBI 2022.",
         "semiseg.methods.cross_level:CrossLevel",
+    ),
+    Entry(
+        "hce", 2022, "mean teacher with auxiliary decoders on perturbed features (HCE)",
+        "Jin, Cui, Sun, Zheng, Wei, Fang, Meng, Su. Semi-supervised histological image segmentation via "
+        "hierarchical consistency enforcement. MICCAI 2022.", "semiseg.methods.hce:HCE", (2, 3),
+        equation="S_0 + mean_k S_k + w(t) (mean_k MSE(p_k, (1 - u) q + u p_k) + mean_k MSE(p_0, p_k)), "
+        "S = 0.5 (CE + Dice), q = teacher, u = entropy of q / ln C, p_0 = main decoder",
+        reported=("CRAG, 10% and 20% labelled: 87.4 and 88.5 DSC (PLGCL, table 1c)",),
     ),
     Entry(
         "plgcl", 2023, "mean teacher plus contrast of class-attended patches guided by pseudo-labels",
