@@ -77,7 +77,8 @@ def test_a_pack_is_unpacked_in_rows(
     label = np.zeros((20, 128, 256), np.uint8)
     label[4, 2:9] = 1
     np.save(tmp_path / "data/labels" / f"{case.identifier}.npy", label)
-    manifest = data.manifest.model_copy(update={"cases": (big,)})
+    task = data.manifest.task.model_copy(update={"channels": 2})
+    manifest = data.manifest.model_copy(update={"cases": (big,), "task": task})
     write_manifest(tmp_path / "data", manifest)
     file = tmp_path / "a.semiseg"
     chosen = 8 if bits == 8 else 16

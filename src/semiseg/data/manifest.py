@@ -23,7 +23,16 @@ from semiseg.data.arrays import open_array
 from semiseg.data.fingerprint import Fingerprint
 from semiseg.data.identifiers import flaw_of
 from semiseg.data.image_ranges import ImageRanges
-from semiseg.data.task import Bounds, Finite, Intensity, Side, Step, Task, window_between
+from semiseg.data.task import (
+    IGNORE_INDEX,
+    Bounds,
+    Finite,
+    Intensity,
+    Side,
+    Step,
+    Task,
+    window_between,
+)
 from semiseg.errors import UserError
 from semiseg.files import atomic_write
 from semiseg.stored import parse_stored, text_of
@@ -128,6 +137,24 @@ class Manifest(BaseModel):
     """Patients that belong together: with nearly identical images, or names like slices of one patient."""
     decisions: tuple[Decision, ...] = ()
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        seen: set[str] = set()
+        for case in self.cases:
+            if case.identifier in seen:
+                raise ValueError(f"the case {case.identifier} is named twice")
+            seen.add(case.identifier)
+            if case.shape[1] != self.task.channels:
+                raise ValueError(
+                    f"{case.identifier} has {case.shape[1]} channels, but the task {self.task.channels}"
+                )
+        part_of: dict[str, str] = {}
+        for part in PARTS:
+            for patient in self.split.part(part):
+                if part_of.setdefault(patient, part) != part:
+                    raise ValueError(f"{patient} is in {part_of[patient]} and in {part}")
+        return self
+
     def __repr__(self) -> str:
         labelled = sum(case.labelled for case in self.cases)
         patients = len({case.patient for case in self.cases})
@@ -220,17 +247,47 @@ class PreparedData:
         """[C, H, W] in memory; five times as fast as mapping the whole array.
 
         Raises:
-            UserError: for an array that is missing or damaged.
+            UserError: for an array that is missing or damaged, or has values that are not finite.
         """
-        return self._slice("images", identifier, index)
+        image = self._slice("images", identifier, index)
+        self.check_finite(image, identifier)
+        return image
 
     def label_slice(self, identifier: str, index: int) -> NDArray[np.uint8]:
         """[H, W] class codes in memory.
 
         Raises:
-            UserError: for an array that is missing or damaged.
+            UserError: for an array that is missing or damaged, or has a code without a class.
         """
-        return self._slice("labels", identifier, index).view(np.uint8)
+        label = self._slice("labels", identifier, index).view(np.uint8)
+        self.check_codes(label, identifier)
+        return label
+
+    def check_codes(self, label: NDArray[np.uint8], identifier: str) -> None:
+        """Check that every value of a label is a class code or ``IGNORE_INDEX``.
+
+        Raises:
+            UserError: if one is not.
+        """
+        highest = int(label.max(initial=0, where=label != IGNORE_INDEX))
+        count = len(self.task.classes)
+        if highest >= count:
+            raise UserError(
+                f"{self.folder / 'labels' / identifier}.npy holds class code {highest}, but the task has "
+                f"only {count} classes: prepare the data again."
+            )
+
+    def check_finite(self, image: NDArray[np.generic], identifier: str) -> None:
+        """Check that every intensity is finite.
+
+        Raises:
+            UserError: if one is not.
+        """
+        if image.dtype.kind == "f" and not np.isfinite([image.min(), image.max()]).all():
+            raise UserError(
+                f"{self.folder / 'images' / identifier}.npy has intensities that are not finite: prepare the "
+                "data again."
+            )
 
     def _slice(self, kind: str, identifier: str, index: int) -> NDArray[np.generic]:
         known = self._places.get((kind, identifier))

@@ -37,6 +37,14 @@ class Intensity(BaseModel):
     low: Finite = 0.0
     high: Finite = 1.0
 
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.kind == "percentile" and not 0 <= self.low < self.high <= 100:
+            raise ValueError("percentiles must be from 0 to 100, the lower one first")
+        if self.kind == "window" and not self.low < self.high:
+            raise ValueError("a window's low must be below its high")
+        return self
+
     @property
     def words(self) -> str:
         """The scaling as text."""
@@ -75,7 +83,7 @@ class Task(BaseModel):
     name: str
     kind: Literal["volumes", "pictures"]
     channels: Annotated[int, Field(ge=1, le=4096)]
-    classes: Annotated[tuple[str, ...], Field(min_length=1, max_length=IGNORE_INDEX)]
+    classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=IGNORE_INDEX)]
     intensity: Intensity
     spatial_dims: Literal[2, 3] = 2
     median_shape: tuple[Side, Side, Side]
@@ -83,6 +91,12 @@ class Task(BaseModel):
     colours: dict[str, Colour] = {}
     label_values: tuple[Annotated[int, Field(ge=0, le=255)], ...] | None = None
     label_colours: tuple[Colour, ...] | None = None
+
+    @model_validator(mode="after")
+    def _background_first(self) -> Self:
+        if self.classes[0] != "background" or len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes must be different names, of which the first is background")
+        return self
 
     @model_validator(mode="after")
     def _one_value_a_class(self) -> Self:

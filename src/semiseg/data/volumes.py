@@ -66,6 +66,7 @@ class VolumeStore:
         if self._is_stored(case, shape):
             z, y, x = inside
             pixels = np.asarray(self.data.image(case.identifier)[z, :, y, x])
+            self.data.check_finite(pixels, case.identifier)
             values = normalise(pixels, self.data.task.intensity, case.bounds)
             image = torch.from_numpy(values).movedim(0, 1)
             label = self._stored_label(case, inside) if with_label else None
@@ -104,7 +105,9 @@ class VolumeStore:
 
     def _stored_label(self, case: Case, inside: Sequence[slice]) -> Tensor:
         z, y, x = inside
-        return torch.from_numpy(np.array(self.data.label(case.identifier)[z, y, x]))
+        label = np.array(self.data.label(case.identifier)[z, y, x])
+        self.data.check_codes(label, case.identifier)
+        return torch.from_numpy(label)
 
     def _resampled(self, case: Case, with_label: bool) -> tuple[Tensor, Tensor | None]:
         key = (case.identifier, with_label)
@@ -113,11 +116,14 @@ class VolumeStore:
             return self.kept[key]
         shape = self.shape(case)
         pixels = np.asarray(self.data.image(case.identifier))
+        self.data.check_finite(pixels, case.identifier)
         values = torch.from_numpy(normalise(pixels, self.data.task.intensity, case.bounds))
         image = resample(values.movedim(0, 1), shape)
         label = None
         if with_label:
-            label = resample_labels(np.asarray(self.data.label(case.identifier)), shape)
+            codes = np.asarray(self.data.label(case.identifier))
+            self.data.check_codes(codes, case.identifier)
+            label = resample_labels(codes, shape)
         self.kept[key] = image, label
         self.used += _bytes(image, label)
         while self.used > self.limit and len(self.kept) > 1:

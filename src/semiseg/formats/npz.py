@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.arrays import DAMAGED
 from semiseg.errors import UserError
 from semiseg.files import check_file
 from semiseg.formats.array_format import KEYS, ArrayFormat
@@ -36,8 +37,7 @@ class Npz(ArrayFormat):
                     for key in KEYS
                     if f"{key}.npy" in members
                 }
-        except (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile,
-                NotImplementedError):  # fmt: skip
+        except (*DAMAGED, RuntimeError, zlib.error, zipfile.BadZipFile, NotImplementedError):
             raise damaged(path, "a .npz file") from None
 
     def has_label(self, path: Path) -> bool:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from semiseg.data.check import check_case
 from semiseg.data.identifiers import flaw_of
 from semiseg.data.manifest import Case, Manifest, PreparedData, window_of
 from semiseg.errors import UserError
@@ -58,6 +59,7 @@ def write_pack(path: Path, data: PreparedData, manifest: Manifest, bits: Bits) -
     Raises:
         UserError: for missing arrays.
         OSError: if the file cannot be written.
+        UserError: for arrays that do not fit the manifest.
     """
     codings: dict[str, Coding] = {}
     digests: dict[str, str] = {}
@@ -76,6 +78,7 @@ def write_pack(path: Path, data: PreparedData, manifest: Manifest, bits: Bits) -
             digests[name] = digest.hexdigest()
 
         for case in manifest.cases:
+            check_case(data, case)
             image = data.image(case.identifier)
             # a training may use another window where the window follows its labels
             clips = manifest.task.intensity.clips and not follows

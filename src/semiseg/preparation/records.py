@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from semiseg.data.fingerprint import CaseMeasures, measures_of
 from semiseg.data.manifest import Case, Row
@@ -69,6 +69,13 @@ class Record(BaseModel):
     spacing: tuple[Step, Step, Step] | None = None
     affine: tuple[Row, Row, Row, Row] | None = None
     slice_axis: int = 0
+
+    @field_validator("signature", "label_map")
+    @classmethod
+    def _whole(cls, text: str) -> str:
+        if len(base64.b64decode(text, validate=True)) % 2:
+            raise ValueError("cut off")
+        return text
 
     def case(self, source: SourceCase, spacing: tuple[float, float, float] | None) -> Case:
         """The entry in the manifest; ``spacing`` replaces that of the file."""

@@ -180,8 +180,8 @@ def loss_charts(folder: Path) -> list[dict[str, Any]]:
     if not rows:
         return []
     terms = [name for name in rows[0] if name not in ("step", "lr", "seconds")]
-    if len(terms) == 2:
-        terms.remove("loss")  # equals the only term
+    if len(terms) == 2:  # equals the only term
+        terms = [name for name in terms if name != "loss"]
     lines = [Curve(name, *_column(rows, name), index) for index, name in enumerate(terms)]
     lines = [line for line in lines if line.x]
     rate = [Curve("learning rate", *_column(rows, "lr"), 0)]

@@ -107,14 +107,8 @@ def examine(data: PreparedData, place: Path, size: int | None, console: Console)
     with listening() as stop, console.bar("inspecting", len(manifest.cases)) as bar:
         for case in manifest.cases:
             image = data.image(case.identifier)
+            data.check_finite(image, case.identifier)
             label = data.label(case.identifier) if case.labelled else None
-            if image.shape != case.shape or (
-                label is not None and label.shape != (image.shape[0], *image.shape[2:])
-            ):
-                raise UserError(
-                    f"{data.folder}: the arrays of {case.identifier} do not have the shapes in the "
-                    "manifest: prepare the data again."
-                )
             part = parts.get(case.patient, "")
             cases.append(measure(case, part, image, label, task.classes, size, small_shape))
             bar.advance()
