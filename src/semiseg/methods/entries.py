@@ -53,6 +53,13 @@ BUILT_IN = (
         equation="0.5 (CE + Dice) + w(t) mean_k (p_k(x; student) - p_k(x + noise; teacher))^2",
     ),
     Entry(
+        "fixmatch", 2020, "confident pseudo-labels of a weak view teach a strong view with CutMix",
+        "Sohn, Berthelot, Li, Zhang, Carlini, Cubuk, Kurakin, Zhang, Raffel. FixMatch: simplifying "
+        "semi-supervised learning with consistency and confidence. NeurIPS 2020.",
+        "semiseg.methods.fixmatch:FixMatch", (2, 3),
+        equation="0.5 [0.5 (CE + Dice) + Dice(p_s, argmax p_w) where max_k p_w >= 0.95]",
+    ),
+    Entry(
         "cross-teaching", 2022, "a U-Net and a Swin-Unet teach each other by pseudo-labels (CTS)",
         "Luo, Hu, Song, Wang, Zhang. Semi-supervised medical image segmentation via cross teaching "
         "between CNN and Transformer. MIDL 2022.", "semiseg.methods.cross_teaching:CrossTeaching", (2, 3),
