@@ -21,7 +21,8 @@ def patients(*names: str, pictures: bool = False) -> list[str]:
         ("ses-01_T1w", "ses-02_T1w"), ("m06", "m12"), ("frame01", "frame12"), ("left_t0", "right_t1"),
         ("20240301_091501", "20240302_101502"), ("2024-03-01T09-15-01", "2024-03-01T09-15-59"),
         ("20240301_cine", "20240415_cine"), ("links", "rechts"), ("W01", "W12"), ("fov1", "fov2"),
-        ("roi3", "roi4"), ("tile_1_7", "tile_2_7"), ("x0_y512", "x512_y0"), ("s1_z05", "s2_z05"),
+        ("2CH_ED", "4CH_ES"), ("preop", "postop"), ("pre-op", "post-op"), ("LEFT_CC", "RIGHT_MLO"),
+        ("L_CC", "R_MLO"), ("axial", "sagittal"), ("A", "B"), ("roi3", "roi4"), ("tile_1_7", "tile_2_7"), ("x0_y512", "x512_y0"), ("s1_z05", "s2_z05"),
     ],
 )  # fmt: skip
 def test_what_several_images_share_is_the_patient(one: str, other: str, pictures: bool) -> None:
@@ -32,6 +33,17 @@ def test_what_several_images_share_is_the_patient(one: str, other: str, pictures
 def test_a_date_before_the_patient() -> None:
     found = patients("2024-03-01_Koch", "2024-04-02_Koch", "20240301 Lang", "20240401 Lang")
     assert found == ["Koch", "Koch", "Lang", "Lang"]
+
+
+@pytest.mark.parametrize("number", ["20586901", "20190111"])  # month 86 is no date
+def test_a_number_before_views_is_the_patient(number: str) -> None:
+    found = patients(f"{number}_L_CC", f"{number}_R_MLO", "22678646_L_CC", "22678646_R_CC")
+    assert found == [number, number, "22678646", "22678646"]
+
+
+def test_a_side_before_the_patient() -> None:
+    found = patients("left_p1", "right_p1", "left_p2", "right_p2")
+    assert found == ["p1", "p1", "p2", "p2"]
 
 
 def test_regions_in_brackets() -> None:

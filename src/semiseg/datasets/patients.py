@@ -8,18 +8,24 @@ from semiseg.datasets.pairs import Pair
 
 BIDS = re.compile(r"^(sub-[A-Za-z0-9]+)(?:_|$)")
 # What may follow the patient, if several images share what is before it.
-DATE = r"(?:(?:19|20)\d{6}|(?:19|20)\d\d[\-.]\d\d[\-.]\d\d)"
+DATE = r"(?:(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])|(?:19|20)\d\d[\-.]\d\d[\-.]\d\d)"
 TIME = r"(?:[T_\- ]?\d\d[\-.:]?\d\d(?:[\-.:]?\d\d)?)"
 WEAK = re.compile(
     r"[_\-. ](?:(?:t|tp|v|m|w|fu|timepoint|week|wk|month|day|year|scan|exam|study|visit|session|ses|run|date"
     r"|fov|roi|field|crop|patch|region|pos|position|series|s|z|x|y|c|ch|row|col)"
     r"[_\-]?\d+|tile(?:[_\-]?\d+){1,2}|baseline|bl|follow[_\-]?up[_\-]?\d*|fu|pre|post|prior|current|before"
-    r"|after|left|right|l|r|od|os|links|rechts|gauche|droite"
+    r"|after|pre[_\-]?op|post[_\-]?op|left|right|l|r|od|os|links|rechts|gauche|droite|[a-d]"
+    r"|[234]ch|a[2345]c|cc|mlo|ml|lm|lcc|rcc|lmlo|rmlo|ap|pa|lat|lateral|axial|sagittal|coronal|frontal"
     rf"|{DATE}{TIME}?(?:[_\-. ][^\W\d_]+)?|t1w?|t2w?|flair|pd|dwi|adc|ct|mr|mri|pet)$"
     r"|\s*\[[^\]]*\]$",
     re.IGNORECASE,
 )
-FRONT = re.compile(rf"^{DATE}{TIME}?[_\-. ]+(?=.)")  # a date before the patient
+VIEW = r"(?:left|right|l|r|od|os|cc|mlo|ml|lm|lcc|rcc|lmlo|rmlo|ap|pa|lat|axial|sagittal|coronal)"
+FRONT = re.compile(  # a date or a side before the patient; a number before views alone is the patient
+    rf"^(?:{DATE}{TIME}?[_\-. ]+(?!{VIEW}(?:[_\-. ]{VIEW})*$)"
+    r"|(?:left|right|baseline|follow[_\-]?up|pre|post|pre[_\-]?op|post[_\-]?op)[_\-. ]+(?=\w*\d))(?=.)",
+    re.IGNORECASE,
+)
 SIDE = re.compile(r"(?<=\d)[LR]$")  # 01L and 01R
 PERSON = re.compile(
     r"(?:(?:sub|subj|subject|pat|patient|case|person|proband|participant|volunteer|donor|animal|mouse|rat"

@@ -98,6 +98,33 @@ def box_mask(lengths: Sequence[Tensor], sides: Sequence[int]) -> Tensor:
     return ~inside
 
 
+def beta_box_mask(
+    count: int, sides: Sequence[int], device: torch.device | str = "cpu", alpha: float = 1.0
+) -> Tensor:
+    """Draw CutMix's box for each image (Yun et al. 2019): lambda ~ Beta(alpha, alpha).
+
+    The box has the shape of the image and covers ``1 - lambda`` of it. The position is uniform within the
+    image; Yun et al. draw the centre and cut what exceeds the image.
+
+    Returns:
+        [B, *sides] bool, false inside the box.
+    """
+    part = (1 - mixup_factors(count, alpha, device)) ** (1 / len(sides))
+    lengths = [(part * side).round().long().clamp(1, side) for side in sides]
+    return box_mask(lengths, sides)
+
+
+def another_image(count: int, device: torch.device | str = "cpu") -> Tensor:
+    """Return a partner for each of ``count`` images: [B] int64.
+
+    All indices are shifted by one random number, so no image is its own partner, unless it is the only one.
+    """
+    places = torch.arange(count, device=device)
+    if count < 2:
+        return places
+    return (places + torch.randint(1, count, (1,), device=device)) % count
+
+
 def mixup_factors(count: int, alpha: float, device: torch.device | str = "cpu") -> Tensor:
     """Draw [B] factors lambda ~ Beta(alpha, alpha) (Zhang et al. 2018; ICT: alpha = 0.2)."""
     concentration = torch.full((count,), alpha, device=device)

@@ -51,6 +51,12 @@ def ignore_outside(pseudo_label: Tensor, mask: Tensor) -> Tensor:
     return pseudo_label.masked_fill(~mask, IGNORE_INDEX)
 
 
+def confident_pseudo_label(probabilities: Tensor, threshold: float) -> Tensor:
+    """[B, K, ...] -> the argmax [B, ...]; ``IGNORE_INDEX`` where the largest is below ``threshold``."""
+    mask = confidence_mask(probabilities, threshold)
+    return ignore_outside(hard_pseudo_label(probabilities), mask)
+
+
 def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
     """Return ``p_k^(1/T) / sum_j p_j^(1/T)`` (MixMatch, equation 7; MC-Net).
 
