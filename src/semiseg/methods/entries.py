@@ -53,6 +53,18 @@ BUILT_IN = (
         equation="0.5 (CE + Dice) + w(t) mean_k (p_k(x; student) - p_k(x + noise; teacher))^2",
     ),
     Entry(
+        "sassnet", 2020, "signed distance maps of labelled and unlabelled images look alike to a "
+        "discriminator", "Li, Zhang, He. Shape-aware semi-supervised 3D semantic segmentation for medical "
+        "images. MICCAI 2020.", "semiseg.methods.sassnet:SASSNet", (2, 3),
+        equation="min_theta max_D Dice + 0.3 mean (s - s*)^2 + w(t) [mean_labelled ln D(s, x) "
+        "+ mean_unlabelled ln(1 - D(s, x))]",
+        reported=(
+            "LA, 16 volumes: 89.54 DSC (its paper)",
+            "ACDC, 10%: 84.1 DSC (PLGCL)", "ACDC, 20%: 87.1 DSC (PLGCL)",
+            "KiTS19, 2.5%: 88.8 DSC (PLGCL)", "KiTS19, 10%: 89.1 DSC (PLGCL)",
+        ),
+    ),
+    Entry(
         "mc-net", 2021, "two decoders with different upsampling learn from each other's sharpened "
         "predictions", "Wu, Xu, Ge, Cai, Zhang. Semi-supervised left atrium segmentation with mutual "
         "consistency training. MICCAI 2021.", "semiseg.methods.mc_net:MCNet", (2, 3),
@@ -60,6 +72,18 @@ BUILT_IN = (
         reported=(
             "LA, 8 volumes: 87.71 DSC (its paper)", "LA, 16 volumes: 90.34 DSC (its paper)",
             "ACDC, 10%: 86.3 DSC (PLGCL)", "ACDC, 20%: 87.8 DSC (PLGCL)",
+        ),
+    ),
+    Entry(
+        "dtc", 2021, "segmentation and regression of signed distance maps agree with each other",
+        "Luo, Chen, Song, Wang. Semi-supervised medical image segmentation through dual-task "
+        "consistency. AAAI 2021.", "semiseg.methods.dtc:DTC", (2, 3),
+        equation="Dice + 0.3 mean (s - s*)^2 + w(t) mean_c (sigmoid(-1500 s_c) - p_c)^2",
+        reported=(
+            "LA, 16 volumes: 89.42 DSC (its paper)",
+            "ACDC, 10%: 82.7 DSC (PLGCL)", "ACDC, 20%: 86.3 DSC (PLGCL)",
+            "KiTS19, 2.5%: 88.5 DSC (PLGCL)", "KiTS19, 10%: 89.4 DSC (PLGCL)",
+            "CRAG, 10%: 84.1 DSC (PLGCL)", "CRAG, 20%: 85.9 DSC (PLGCL)",
         ),
     ),
     Entry(
