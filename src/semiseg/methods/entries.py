@@ -114,6 +114,15 @@ BUILT_IN = (
         ),
     ),
     Entry(
+        "coranet", 2022, "pseudo-labels where heads of opposite bias agree, a mean teacher elsewhere",
+        "Shi, Zhang, Ling, Lu, Zheng, Yu, Qi, Gao. Inconsistency-aware uncertainty estimation for "
+        "semi-supervised medical image segmentation. IEEE Transactions on Medical Imaging 2022.",
+        "semiseg.methods.coranet:CoraNet", (2, 3),
+        equation="(CE + Dice + CE_radical + CE_conservative) / 4 + 0.5 (CE + Dice) on certain pixels "
+        "+ w(t) mean over heads of MSE(student, teacher) on uncertain pixels",
+        reported=("KiTS19, 2.5%: 88.2 DSC (PLGCL)", "KiTS19, 10%: 89.8 DSC (PLGCL)"),
+    ),
+    Entry(
         "plgcl", 2023, "mean teacher plus contrast of class-attended patches guided by pseudo-labels",
         "Basak, Yin. Pseudo-label guided contrastive learning for semi-supervised medical image "
         "segmentation. CVPR 2023.", "semiseg.methods.plgcl:PLGCL",
