@@ -91,6 +91,40 @@ BUILT_IN = (
         equation="0.5 [0.5 (CE + Dice) + Dice(p_s, argmax p_w) where max_k p_w >= 0.95]",
     ),
     Entry(
+        "sassnet", 2020, "signed distance maps of labelled and unlabelled images look alike to a "
+        "discriminator", "Li, Zhang, He. Shape-aware semi-supervised 3D semantic segmentation for medical "
+        "images. MICCAI 2020.", "semiseg.methods.sassnet:SASSNet", (2, 3),
+        equation="min_theta max_D Dice + 0.3 mean (s - s*)^2 + w(t) [mean_labelled ln D(s, x) "
+        "+ mean_unlabelled ln(1 - D(s, x))]",
+        reported=(
+            "LA, 16 volumes: 89.54 DSC (its paper)",
+            "ACDC, 10%: 84.1 DSC (PLGCL)", "ACDC, 20%: 87.1 DSC (PLGCL)",
+            "KiTS19, 2.5%: 88.8 DSC (PLGCL)", "KiTS19, 10%: 89.1 DSC (PLGCL)",
+        ),
+    ),
+    Entry(
+        "mc-net", 2021, "two decoders with different upsampling learn from each other's sharpened "
+        "predictions", "Wu, Xu, Ge, Cai, Zhang. Semi-supervised left atrium segmentation with mutual "
+        "consistency training. MICCAI 2021.", "semiseg.methods.mc_net:MCNet", (2, 3),
+        equation="0.5 sum_i Dice(p_i) + w(t) sum_{i != j} mean (p_i - sharpen(p_j))^2, i, j in {1, 2}",
+        reported=(
+            "LA, 8 volumes: 87.71 DSC (its paper)", "LA, 16 volumes: 90.34 DSC (its paper)",
+            "ACDC, 10%: 86.3 DSC (PLGCL)", "ACDC, 20%: 87.8 DSC (PLGCL)",
+        ),
+    ),
+    Entry(
+        "dtc", 2021, "segmentation and regression of signed distance maps agree with each other",
+        "Luo, Chen, Song, Wang. Semi-supervised medical image segmentation through dual-task "
+        "consistency. AAAI 2021.", "semiseg.methods.dtc:DTC", (2, 3),
+        equation="Dice + 0.3 mean (s - s*)^2 + w(t) mean_c (sigmoid(-1500 s_c) - p_c)^2",
+        reported=(
+            "LA, 16 volumes: 89.42 DSC (its paper)",
+            "ACDC, 10%: 82.7 DSC (PLGCL)", "ACDC, 20%: 86.3 DSC (PLGCL)",
+            "KiTS19, 2.5%: 88.5 DSC (PLGCL)", "KiTS19, 10%: 89.4 DSC (PLGCL)",
+            "CRAG, 10%: 84.1 DSC (PLGCL)", "CRAG, 20%: 85.9 DSC (PLGCL)",
+        ),
+    ),
+    Entry(
         "cross-teaching", 2022, "a U-Net and a Swin-Unet teach each other by pseudo-labels (CTS)",
         "Luo, Hu, Song, Wang, Zhang. Semi-supervised medical image segmentation via cross teaching "
         "between CNN and Transformer. MIDL 2022.", "semiseg.methods.cross_teaching:CrossTeaching", (2, 3),
@@ -108,6 +142,26 @@ BUILT_IN = (
         equation="S_0 + mean_k S_k + w(t) (mean_k MSE(p_k, (1 - u) q + u p_k) + mean_k MSE(p_0, p_k)), "
         "S = 0.5 (CE + Dice), q = teacher, u = entropy of q / ln C, p_0 = main decoder",
         reported=("CRAG, 10% and 20% labelled: 87.4 and 88.5 DSC (PLGCL, table 1c)",),
+    ),
+    Entry(
+        "mc-net+", 2022, "MC-Net with three decoders",
+        "Wu, Ge, Zhang, Xu, Zhang, Xia, Cai. Mutual consistency learning for semi-supervised medical "
+        "image segmentation. Medical Image Analysis 2022.", "semiseg.methods.mc_net:MCNetPlus", (2, 3),
+        equation="0.5 sum_i Dice(p_i) + w(t) sum_{i != j} mean (p_i - sharpen(p_j))^2, "
+        "i, j in {1, 2, 3}",
+        reported=(
+            "LA, 8 volumes: 88.96 DSC (its paper)", "LA, 16 volumes: 91.07 DSC (its paper)",
+            "ACDC, 10%: 87.1 DSC (PLGCL)", "ACDC, 20%: 88.5 DSC (PLGCL)",
+        ),
+    ),
+    Entry(
+        "coranet", 2022, "pseudo-labels where heads of opposite bias agree, a mean teacher elsewhere",
+        "Shi, Zhang, Ling, Lu, Zheng, Yu, Qi, Gao. Inconsistency-aware uncertainty estimation for "
+        "semi-supervised medical image segmentation. IEEE Transactions on Medical Imaging 2022.",
+        "semiseg.methods.coranet:CoraNet", (2, 3),
+        equation="(CE + Dice + CE_radical + CE_conservative) / 4 + 0.5 (CE + Dice) on certain pixels "
+        "+ w(t) mean over heads of MSE(student, teacher) on uncertain pixels",
+        reported=("KiTS19, 2.5%: 88.2 DSC (PLGCL)", "KiTS19, 10%: 89.8 DSC (PLGCL)"),
     ),
     Entry(
         "mcsc", 2023, "cross teaching plus balanced contrast of both networks' features at several "

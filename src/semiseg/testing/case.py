@@ -14,6 +14,7 @@ from torch import Tensor
 from semiseg import methods
 from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
+from semiseg.data.distance_maps import stacked_maps
 from semiseg.data.manifest import PreparedData
 from semiseg.methods.base import Method, Step
 from semiseg.testing.data import small_settings, write_slices, write_volumes
@@ -91,7 +92,14 @@ class MethodCase:
         grid = tuple(length // side for length in self.shape)
         codes = np.kron(rng.integers(0, CLASSES, (count, *grid)), np.ones((side,) * len(grid)))
         images = codes[:, None] / 2 + rng.normal(0, 0.05, (count, 1, *self.shape))
-        return Batch(torch.from_numpy(images).float(), torch.from_numpy(codes[:labelled]).long())
+        labels = torch.from_numpy(codes[:labelled]).long()
+        return self.as_batch(torch.from_numpy(images).float(), labels)
+
+    def as_batch(self, images: Tensor, labels: Tensor) -> Batch:
+        """The batch of the loader: with distance maps if the method needs them."""
+        needed = methods.entry(self.name).load().needs_distance_maps
+        spacings = [None] * len(labels)
+        return Batch(images, labels, stacked_maps(labels, CLASSES, spacings) if needed else None)
 
     def steps(
         self, method: Method, config: RunConfig, batches: list[Batch], count: int

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.evaluation.overlap import dice
@@ -61,7 +60,8 @@ class MethodConformance(MethodCase):
     def test_flat_images_give_finite_losses(self, data: PreparedData) -> None:
         method = self.build(data, self.config(data))
         images = torch.zeros(LABELLED + UNLABELLED, 1, *self.shape)
-        terms = method(Batch(images, torch.zeros(LABELLED, *self.shape).long()), LATE)
+        labels = torch.zeros(LABELLED, *self.shape).long()
+        terms = method(self.as_batch(images, labels), LATE)
         total(terms).backward()
         assert all(torch.isfinite(term) for term in terms.values())
         assert gradients_are_finite(method)

@@ -15,6 +15,7 @@ from semiseg.methods.common.pseudo_label import (
     ignore_outside,
     predict_probabilities,
     sharpen,
+    sharpen_each_class,
     soft_pseudo_label,
 )
 
@@ -129,3 +130,30 @@ def test_entropy_at_the_ends() -> None:
     found.sum().backward()
     assert p.grad is not None
     assert torch.isfinite(p.grad).all()
+
+
+def test_sharpening_each_class_is_the_printed_formula() -> None:
+    generator = torch.Generator().manual_seed(2)
+    p = torch.randn(2, 3, 4, generator=generator, dtype=torch.float64).softmax(1)
+    for temperature in (0.1, 0.5, 1.0):
+        power = 1 / temperature
+        expected = [
+            float(x) ** power / (float(x) ** power + (1 - float(x)) ** power) for x in p.flatten()
+        ]
+        found = sharpen_each_class(p, temperature)
+        assert found.flatten().tolist() == pytest.approx(expected, rel=1e-9)
+    two = p[:, :2] / p[:, :2].sum(1, keepdim=True)
+    torch.testing.assert_close(sharpen_each_class(two, 0.1), sharpen(two, 0.1))
+    p.requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: sharpen_each_class(x, 0.5), p)
+
+
+@pytest.mark.parametrize("temperature", [0.001, 0.1, 1.0])
+def test_sharpening_each_class_of_certain_predictions_is_finite(temperature: float) -> None:
+    p = torch.tensor([[[0.0, 1.0, 0.5, 1e-30]], [[1.0, 0.0, 0.5, 1.0]]]).requires_grad_()
+    found = sharpen_each_class(p, temperature)
+    found.sum().backward()
+    assert torch.isfinite(found).all()
+    assert p.grad is not None
+    assert torch.isfinite(p.grad).all()
+    assert sharpen_each_class(p.half(), temperature).dtype == torch.float32

@@ -1,7 +1,7 @@
 """Batch norm in batches of labelled and unlabelled images, and in auxiliary forward passes."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import torch
@@ -23,16 +23,35 @@ def features_of(
     by its own statistics, and only those of the labelled images update the running averages. Without
     batch norm both are equal, and there is one pass.
     """
+    return run_parts(network.features, network, images, labelled, batch_norm)
+
+
+def run_parts(
+    run: Callable[[Tensor], dict[int, Tensor]],
+    module: nn.Module,
+    images: Tensor,
+    labelled: int,
+    batch_norm: BatchNorm,
+) -> dict[int, Tensor]:
+    """Run several decoders or heads on images [B, C, ...] in one pass or two, as `features_of` does.
+
+    Args:
+        run: images [b, C, ...] -> tensors [b, ...] by key.
+        module: contains all modules with batch norm that ``run`` uses.
+        images: [B, C, ...].
+        labelled: number of images, the first ones, that have labels.
+        batch_norm: see `features_of`.
+    """
     if (
         batch_norm == "together"
         or labelled in (0, len(images))
-        or not any(isinstance(m, _BatchNorm) for m in network.modules())
+        or not any(isinstance(m, _BatchNorm) for m in module.modules())
     ):
-        return network.features(images)
-    features = network.features(images[:labelled])
-    with batch_statistics(network):
-        others = network.features(images[labelled:])
-    return {key: torch.cat([features[key], others[key]]) for key in features}
+        return run(images)
+    found = run(images[:labelled])
+    with batch_statistics(module):
+        others = run(images[labelled:])
+    return {key: torch.cat([found[key], others[key]]) for key in found}
 
 
 @contextlib.contextmanager

@@ -58,7 +58,7 @@ def confident_pseudo_label(probabilities: Tensor, threshold: float) -> Tensor:
 
 
 def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
-    """Return ``p_k^(1/T) / sum_j p_j^(1/T)`` (MixMatch, equation 7; MC-Net).
+    """Return ``p_k^(1/T) / sum_j p_j^(1/T)`` (MixMatch, equation 7).
 
     Probabilities are first divided by the largest, so the result is finite for any temperature above 0.
     Differentiable.
@@ -70,6 +70,21 @@ def sharpen(probabilities: Tensor, temperature: float) -> Tensor:
     p = at_least_single(probabilities)
     powers = (p / p.detach().amax(1, keepdim=True)).pow(1 / temperature)
     return powers / powers.sum(1, keepdim=True)
+
+
+def sharpen_each_class(probabilities: Tensor, temperature: float) -> Tensor:
+    """Return ``p_k^(1/T) / (p_k^(1/T) + (1 - p_k)^(1/T))`` (MC-Net, MC-Net+).
+
+    Each class against all others: with more than two classes, the result does not sum to 1. It is equal
+    to `sharpen` for two classes. Computed as ``sigmoid(logit(p_k) / T)``, which is finite for any
+    temperature above 0. Differentiable.
+
+    Args:
+        probabilities: [B, K, ...].
+        temperature: T; values below 1 sharpen, 1 has no effect.
+    """
+    p = at_least_single(probabilities)
+    return (torch.logit(p, eps=torch.finfo(p.dtype).eps) / temperature).sigmoid()
 
 
 def entropy(probabilities: Tensor) -> Tensor:
