@@ -53,6 +53,13 @@ BUILT_IN = (
         equation="0.5 (CE + Dice) + w(t) mean_k (p_k(x; student) - p_k(x + noise; teacher))^2",
     ),
     Entry(
+        "rotation-consistency", 2019, "predictions of an image and of its rotated copy agree",
+        "Bortsova, Dubost, Hogeweg, Katramados, de Bruijne. Semi-supervised medical image segmentation via "
+        "learning consistency under transformations. MICCAI 2019.",
+        "semiseg.methods.rotation_consistency:RotationConsistency", (2, 3),
+        equation="0.5 (CE + Dice) + w(t) mean_k (R p_k(x) - p_k(R x))^2; R: 0 to 3 quarter turns",
+    ),
+    Entry(
         "cps", 2021, "two networks of one kind teach each other by pseudo-labels (CPS)",
         "Chen, Yuan, Zeng, Wang. Semi-supervised semantic segmentation with cross pseudo supervision. "
         "CVPR 2021.", "semiseg.methods.cps:CPS", (2, 3),
