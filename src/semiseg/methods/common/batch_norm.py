@@ -23,16 +23,32 @@ def features_of(
     by its own statistics, and only those of the labelled images update the running averages. Without
     batch norm both are equal, and there is one pass.
     """
+    return maps_of(network, images, labelled, batch_norm)[1]
+
+
+def maps_of(
+    network: Segmenter, images: Tensor, labelled: int, batch_norm: BatchNorm
+) -> tuple[list[Tensor], dict[int, Tensor]]:
+    """Return the encoder's maps, fine to coarse, and the decoder's maps by reduction.
+
+    For a method with several decoders on one encoder; see `features_of`.
+    """
     if (
         batch_norm == "together"
         or labelled in (0, len(images))
         or not any(isinstance(m, _BatchNorm) for m in network.modules())
     ):
-        return network.features(images)
-    features = network.features(images[:labelled])
+        encoded = network.encode(images)
+        return encoded, network.decode(encoded)
+    encoded = network.encode(images[:labelled])
+    decoded = network.decode(encoded)
     with batch_statistics(network):
-        others = network.features(images[labelled:])
-    return {key: torch.cat([features[key], others[key]]) for key in features}
+        others = network.encode(images[labelled:])
+        decoded_others = network.decode(others)
+    return (
+        [torch.cat(pair) for pair in zip(encoded, others, strict=True)],
+        {key: torch.cat([decoded[key], decoded_others[key]]) for key in decoded},
+    )
 
 
 @contextlib.contextmanager
