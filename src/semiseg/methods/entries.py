@@ -71,6 +71,13 @@ BUILT_IN = (
         ),
     ),
     Entry(
+        "dct", 2020, "two networks that agree on images and resist each other's adversarial examples",
+        "Peng, Estrada, Pedersoli, Desrosiers. Deep co-training for semi-supervised image segmentation. "
+        "Pattern Recognition 107, 2020.", "semiseg.methods.dct:DCT", (2, 3),
+        equation="sum of both 0.5 (CE + Dice) + w(t) [JS(p_1, p_2) + d (KL(p_1(x) || p_2(g_1(x))) + "
+        "KL(p_2(x) || p_1(g_2(x))))]; g_i: one gradient sign step against network i",
+    ),
+    Entry(
         "cps", 2021, "two networks of one kind teach each other by pseudo-labels (CPS)",
         "Chen, Yuan, Zeng, Wang. Semi-supervised semantic segmentation with cross pseudo supervision. "
         "CVPR 2021.", "semiseg.methods.cps:CPS", (2, 3),
