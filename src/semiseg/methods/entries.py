@@ -76,6 +76,13 @@ BUILT_IN = (
         reported=("CRAG, 10% and 20% labelled: 86.2 and 86.6 DSC (PLGCL, table 1c)",),
     ),
     Entry(
+        "rotation-consistency", 2019, "predictions of an image and of its rotated copy agree",
+        "Bortsova, Dubost, Hogeweg, Katramados, de Bruijne. Semi-supervised medical image segmentation via "
+        "learning consistency under transformations. MICCAI 2019.",
+        "semiseg.methods.rotation_consistency:RotationConsistency", (2, 3),
+        equation="0.5 (CE + Dice) + w(t) mean_k (R p_k(x) - p_k(R x))^2; R: 0 to 3 quarter turns",
+    ),
+    Entry(
         "tcsm", 2020, "predictions turn, flip and scale with the image (TCSM)",
         "Li, Yu, Chen, Fu, Xing, Heng. Transformation-consistent self-ensembling model for "
         "semi-supervised medical image segmentation. IEEE TNNLS 2020.",
@@ -103,6 +110,24 @@ BUILT_IN = (
         ),
     ),
     Entry(
+        "cct", 2020, "a decoder teaches auxiliary decoders that see perturbed features (CCT)",
+        "Ouali, Hudelot, Tami. Semi-supervised semantic segmentation with cross-consistency training. "
+        "CVPR 2020.", "semiseg.methods.cct:CCT", (2, 3),
+        equation="0.5 (CE + Dice) + w(t) mean over 3 decoders of mean_k (p_k(z) - a_k(perturbed z))^2",
+        reported=(
+            "ACDC, 7 patients: 84.0 DSC (MCSC, table 1)", "ACDC, 3 patients: 58.6 DSC (MCSC, table 1)",
+            "Synapse, 4 patients: 51.4 DSC (MCSC, table 2)",
+            "Synapse, 2 patients: 46.9 DSC (MCSC, table 2)",
+        ),
+    ),
+    Entry(
+        "dct", 2020, "two networks that agree on images and resist each other's adversarial examples",
+        "Peng, Estrada, Pedersoli, Desrosiers. Deep co-training for semi-supervised image segmentation. "
+        "Pattern Recognition 107, 2020.", "semiseg.methods.dct:DCT", (2, 3),
+        equation="sum of both 0.5 (CE + Dice) + w(t) [JS(p_1, p_2) + d (KL(p_1(x) || p_2(g_1(x))) + "
+        "KL(p_2(x) || p_1(g_2(x))))]; g_i: one gradient sign step against network i",
+    ),
+    Entry(
         "mc-net", 2021, "two decoders with different upsampling learn from each other's sharpened "
         "predictions", "Wu, Xu, Ge, Cai, Zhang. Semi-supervised left atrium segmentation with mutual "
         "consistency training. MICCAI 2021.", "semiseg.methods.mc_net:MCNet", (2, 3),
@@ -122,6 +147,30 @@ BUILT_IN = (
             "ACDC, 10%: 82.7 DSC (PLGCL)", "ACDC, 20%: 86.3 DSC (PLGCL)",
             "KiTS19, 2.5%: 88.5 DSC (PLGCL)", "KiTS19, 10%: 89.4 DSC (PLGCL)",
             "CRAG, 10%: 84.1 DSC (PLGCL)", "CRAG, 20%: 85.9 DSC (PLGCL)",
+        ),
+    ),
+    Entry(
+        "cps", 2021, "two networks of one kind teach each other by pseudo-labels (CPS)",
+        "Chen, Yuan, Zeng, Wang. Semi-supervised semantic segmentation with cross pseudo supervision. "
+        "CVPR 2021.", "semiseg.methods.cps:CPS", (2, 3),
+        equation="sum of both 0.5 (CE + Dice) + w(t) [CE(p_1, argmax p_2) + CE(p_2, argmax p_1)]",
+        reported=(
+            "ACDC, 7 patients: 85.0 DSC (MCSC, table 1)", "ACDC, 3 patients: 60.3 DSC (MCSC, table 1)",
+            "Synapse, 4 patients: 57.9 DSC (MCSC, table 2)",
+            "Synapse, 2 patients: 48.8 DSC (MCSC, table 2)",
+        ),
+    ),
+    Entry(
+        "urpc", 2021, "predictions at several scales of the decoder agree where they are certain (URPC)",
+        "Luo, Liao, Chen, Song, Chen, Zhang, Chen, Wang, Zhang. Efficient semi-supervised gross target "
+        "volume of nasopharyngeal carcinoma segmentation via uncertainty rectified pyramid consistency. "
+        "MICCAI 2021.", "semiseg.methods.urpc:URPC", (2, 3),
+        equation="mean over scales s of 0.5 (CE + Dice) + w(t) mean over s of "
+        "[mean(mean_k (p_k - p_sk)^2 e^-v_s) / mean(e^-v_s) + mean(v_s)], v_s = KL(p || p_s), p: mean of p_s",
+        reported=(
+            "ACDC, 20% of the patients: 0.851 DSC (PLGCL, table 1a)",
+            "Kvasir-SEG, 120 images: 70.83 Dice (cross-level, table 1)",
+            "ISIC 2018, 156 images: 80.13 Dice (cross-level, table 2)",
         ),
     ),
     Entry(

@@ -54,6 +54,23 @@ def run_parts(
     return {key: torch.cat([found[key], others[key]]) for key in found}
 
 
+def maps_of(
+    network: Segmenter, images: Tensor, labelled: int, batch_norm: BatchNorm
+) -> tuple[list[Tensor], dict[int, Tensor]]:
+    """Return the encoder's maps, fine to coarse, and the decoder's maps by reduction.
+
+    For a method with several decoders on one encoder; see `features_of`.
+    """
+
+    def run(x: Tensor) -> dict[int, Tensor]:
+        encoded = network.encode(x)
+        return {-1 - index: each for index, each in enumerate(encoded)} | network.decode(encoded)
+
+    found = run_parts(run, network, images, labelled, batch_norm)
+    count = sum(key < 0 for key in found)
+    return [found.pop(-1 - index) for index in range(count)], found
+
+
 @contextlib.contextmanager
 def batch_statistics(module: nn.Module, dropout: bool = True) -> Iterator[None]:
     """Normalise by batch statistics without updating the running averages.
