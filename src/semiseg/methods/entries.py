@@ -128,6 +128,18 @@ BUILT_IN = (
         "KL(p_2(x) || p_1(g_2(x))))]; g_i: one gradient sign step against network i",
     ),
     Entry(
+        "double-ua", 2020, "mean teacher weighted by the uncertainty of predictions and of features "
+        "(Double-UA)", "Wang, Zhang, Tian, Zhong, Shi, Zhang, He. Double-uncertainty weighted method for "
+        "semi-supervised learning. MICCAI 2020.", "semiseg.methods.double_ua:DoubleUA", (2, 3),
+        equation="0.5 (CE + Dice) + w(t) sum_i e^-(U_s + U_f) mean_k (p_k - q_k)^2 / sum_i e^-(U_s + U_f)",
+        reported=(
+            "left atrium, 16 labelled: 89.65 DSC (its paper)",
+            "ACDC, 10% labelled: 83.3 DSC (PLGCL)", "KiTS19, 2.5% labelled: 88.7 DSC (PLGCL)",
+            "KiTS19, 10% labelled: 89.5 DSC (PLGCL)", "CRAG, 10% labelled: 87.7 DSC (PLGCL)",
+            "CRAG, 20% labelled: 88.3 DSC (PLGCL)",
+        ),
+    ),
+    Entry(
         "mc-net", 2021, "two decoders with different upsampling learn from each other's sharpened "
         "predictions", "Wu, Xu, Ge, Cai, Zhang. Semi-supervised left atrium segmentation with mutual "
         "consistency training. MICCAI 2021.", "semiseg.methods.mc_net:MCNet", (2, 3),
@@ -171,6 +183,17 @@ BUILT_IN = (
             "ACDC, 20% of the patients: 0.851 DSC (PLGCL, table 1a)",
             "Kvasir-SEG, 120 images: 70.83 Dice (cross-level, table 1)",
             "ISIC 2018, 156 images: 80.13 Dice (cross-level, table 2)",
+        ),
+    ),
+    Entry(
+        "triple-ua", 2021, "mean teacher of three tasks, each gated by its uncertainty (Triple-UA)",
+        "Wang, Zhan, Zu, Wu, Zhou, Zhou, Wang. Tripled-uncertainty guided mean teacher model for "
+        "semi-supervised medical image segmentation. MICCAI 2021.",
+        "semiseg.methods.triple_ua:TripleUA", (2, 3),
+        equation="0.5 (CE + Dice) + a MSE(reconstruction) + b MSE(distance) "
+        "+ w(t) sum_tasks mean_{U < H} (student - teacher)^2",
+        reported=(
+            "KiTS19, 2.5% labelled: 87.8 DSC (PLGCL)", "KiTS19, 10% labelled: 88.7 DSC (PLGCL)",
         ),
     ),
     Entry(
@@ -242,6 +265,17 @@ BUILT_IN = (
         "L_seg = 0.5 (CE + Dice)",
         reported=(
             "ACDC, 3 patients: 87.6 DSC (its paper)", "ACDC, 7 patients: 88.8 DSC (its paper)",
+        ),
+    ),
+    Entry(
+        "lclpl", 2023, "self-training with a contrast of pixels and class means (LCLPL)",
+        "Chaitanya, Erdil, Karani, Konukoglu. Local contrastive loss with pseudo-label based "
+        "self-training for semi-supervised medical image segmentation. Medical Image Analysis 87, 2023.",
+        "semiseg.methods.lclpl:LCLPL",
+        equation="Dice(labels) + Dice(pseudo-labels) + 0.1 mean_z,m "
+        "(-ln exp(cos(z, m)/tau) / sum_m' exp(cos(z, m')/tau))",
+        reported=(
+            "ACDC, 10% labelled: 88.1 DSC (PLGCL)", "ACDC, 20% labelled: 90.5 DSC (PLGCL)",
         ),
     ),
     Entry(
