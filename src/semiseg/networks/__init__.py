@@ -50,6 +50,7 @@ BUILT_IN = (
         "batformer", "BATFormer, a thin U-Net with a global and a boundary-aware local transformer",
         "semiseg.networks.batformer:BATFormer",
     ),
+    Entry("nnformer", "nnFormer, a transformer for volumes", "semiseg.networks.nnformer:NNFormer", (3,)),
 )  # fmt: skip
 
 

@@ -54,6 +54,7 @@ OPTIONS = {
         "batformer.channels=[8, 8, 8, 8, 8]", "batformer.heads=[2, 2]",
         "batformer.head_dim=[8, 8]",
     ),
+    ("nnformer", 3): ("nnformer.embed_dim=8", "nnformer.head_dim=4"),
     ("cross-level", 2): ("cross-level.patches=2", "cross-level.projector_widths=[8, 8, 8]"),
     ("plgcl", 2): (
         "data.size=64", "plgcl.head_hidden=16", "plgcl.head_width=8", "plgcl.ema_decay=0.9",
