@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from semiseg import methods, networks
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
@@ -14,8 +15,11 @@ from semiseg.losses.dice import dice_loss
 from semiseg.methods.base import Step
 from semiseg.networks.batformer import BATFormerDecoder
 from semiseg.testing import MethodConformance
+from semiseg.testing.data import small_settings
 from semiseg.training.configuration import resolve_config
 from semiseg.training.loop import batch_counts
+from semiseg.training.plan import describe, plan_training
+from semiseg.training.run_folder import from_file_form, to_file_form
 
 
 class TestBATFormer(MethodConformance):
@@ -83,9 +87,11 @@ def test_the_section_holds_options_of_the_network_and_of_the_method(
     assert config.options == {"output_weights": [0.6, 0.2, 0.1, 0.1], "fraction_weight": 0.25}
     assert config.networks["batformer"]["window"] == 8
     assert "fraction_weight" not in config.networks["batformer"]
+    assert from_file_form(to_file_form(config)) == config
     own = ["supervised.network=batformer", both[0]]
     config = resolve_config(small_data.manifest, "supervised", None, own).config
     assert config.networks["batformer"]["window"] == 8
+    assert from_file_form(to_file_form(config)) == config
     with pytest.raises(UserError, match=r"batformer\.fraction_weight is an option of batformer"):
         resolve_config(small_data.manifest, "supervised", None, [*own, both[1]])
     with pytest.raises(UserError, match=r"batformer\.windw"):
@@ -102,3 +108,19 @@ def test_a_presets_options_of_a_method_that_is_not_trained_are_left_out(
     found = resolve_config(small_data.manifest, "supervised", None, (), section)
     assert found.config.networks["batformer"]["window"] == 8
     assert "batformer.fraction_weight" not in found.origins
+
+
+def test_the_plan_shows_options_of_both(small_data: PreparedData) -> None:
+    settings = (*small_settings("batformer"), "batformer.fraction_weight=0.25")
+    plan = plan_training(
+        small_data, "batformer", "2", None, None, settings, torch.device("cpu")
+    )  # fmt: skip
+    lines = "\n".join(describe(plan))
+    assert "batformer.fraction_weight = 0.25  (from --set)" in lines
+    assert "batformer.channels = [8, 8, 8, 8, 8]  (from --set)" in lines
+
+
+def test_options_of_the_method_and_of_the_network_have_different_names() -> None:
+    for name in methods.table().keys() & networks.table().keys():
+        options = methods.entry(name).load().Options.model_fields
+        assert not options.keys() & networks.entry(name).config().model_fields.keys()
