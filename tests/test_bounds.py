@@ -21,7 +21,7 @@ VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 OF_METHODS = [(name, name, list(entry.load().Options.model_fields))
               for name, entry in methods.table().items()]  # fmt: skip
-OF_NETWORKS = [("cross-teaching" if name == "swin" else "supervised", name,
+OF_NETWORKS = [({"swin": "cross-teaching", "batformer": "batformer"}.get(name, "supervised"), name,
                 list(networks.entry(name).config().model_fields))
                for name in networks.table()]  # fmt: skip
 COMMON = [("supervised", name, list(type(RunConfig.model_fields[name].default).model_fields))
@@ -138,12 +138,9 @@ def test_options_of_the_command_line_out_of_bounds() -> None:
 
 def test_numbers_of_all_options_are_bounded() -> None:
     """A new option of a network or a method inherits the bounds."""
-    for _, section, fields in (*OF_METHODS, *OF_NETWORKS):
-        known = (
-            methods.entry(section).load().Options
-            if section in methods.table()
-            else networks.entry(section).config()
-        )
+    of_methods = [(methods.entry(name).load().Options, fields) for name, _, fields in OF_METHODS]
+    of_networks = [(networks.entry(name).config(), fields) for _, name, fields in OF_NETWORKS]
+    for known, fields in (*of_methods, *of_networks):
         for field in fields:
             kind = known.model_fields[field].annotation
             if get_origin(kind) is Literal or bool in (kind, *get_args(kind)):

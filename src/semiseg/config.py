@@ -354,9 +354,19 @@ class KnownSections:
             return set(type(RunConfig.model_fields[section].default).model_fields)
         if section == NETWORKS:
             return {f for name in self.networks for f in self.network_type(name).model_fields}
+        own = set(self.options.model_fields) if section == self.method else set()
         if section in self.networks:
-            return set(self.network_type(section).model_fields)
-        return set(self.options.model_fields)
+            own |= set(self.network_type(section).model_fields)
+        return own
+
+    def ignored(self, section: str, key: str) -> bool:
+        """Return whether an option belongs to a method that is not trained.
+
+        A method and a network of one name share a section.
+        """
+        if section not in self.methods or section == self.method:
+            return False
+        return section not in self.networks or key not in self.fields(section)
 
 
 class _Merged:
@@ -389,12 +399,14 @@ def resolve(known: KnownSections, layers: Sequence[Layer], preset: str | None = 
     for layer in layers:
         for section, values in layer.values.items():
             name = known.section(section, layer.origin)
-            if name in known.methods and name != known.method:
+            if name in known.methods and name not in (known.method, *known.networks):
                 continue
             if not isinstance(values, Mapping):
                 raise UserError(f"{layer.origin}: section '{section}' must contain named values.")
             fields = known.fields(name)
             for key, value in values.items():
+                if known.ignored(name, key):
+                    continue
                 if key not in fields:
                     raise unknown(
                         f"option ({layer.origin})",
@@ -419,17 +431,20 @@ def _validate(
 ) -> Resolved:
     values, where = merged.values, known.method
     origins = every.origins | merged.origins
+
+    def own(section: str, kind: type[BaseModel]) -> dict[str, Any]:
+        return {k: v for k, v in values.get(section, {}).items() if k in kind.model_fields}
+
     try:
-        options = known.options.model_validate(values.get(known.method, {}))
+        options = known.options.model_validate(own(known.method, known.options))
         where = ""
         plain = {s: values[s] for s in SECTIONS if s in values}
         content = {"method": known.method, "preset": preset, **plain}
         config = RunConfig.model_validate(content)
         networks = {}
         for where in dict.fromkeys(known.used(options, config.data.dimensions)):
-            section = known.network_type(where).model_validate(
-                every.values.get(where, {}) | values.get(where, {})
-            )
+            kind = known.network_type(where)
+            section = kind.model_validate(every.values.get(where, {}) | own(where, kind))
             networks[where] = section.model_dump(mode="json")
     except ValidationError as error:
         raise UserError(readable(error, origins, where)) from None

@@ -16,7 +16,8 @@ TASK = Task(
     intensity=Intensity(kind="minmax"), median_shape=(1, 64, 64),
 )  # fmt: skip
 THIN = {"unet": {"channels": (8, 8, 8, 8, 8), "dropout": (0, 0, 0, 0, 0)},
-        "swin": {"embed_dim": 8, "head_dim": 4}}  # fmt: skip
+        "swin": {"embed_dim": 8, "head_dim": 4},
+        "batformer": {"channels": (8, 8, 8, 8, 8), "heads": (2, 2), "head_dim": (8, 8)}}  # fmt: skip
 
 
 def gradients(network: Segmenter, images: Tensor, precision: str) -> dict[str, Tensor]:

@@ -7,6 +7,8 @@ from torch import nn
 from semiseg import networks
 from semiseg.errors import UserError
 from semiseg.networks.backbone import Backbone, NetworkConfig
+from semiseg.networks.batformer import BATFormerConfig
+from semiseg.networks.nnformer import NNFormerConfig
 from semiseg.networks.projector import SharedProjector
 from semiseg.networks.segmenter import Segmenter
 from semiseg.networks.stages import plan_stages
@@ -16,19 +18,22 @@ from semiseg.networks.vnet import VNet, VNetConfig
 
 UNET = UNetConfig(channels=(4, 6, 8, 10, 12))
 SWIN = SwinConfig(embed_dim=8, head_dim=4)
+BATFORMER = BATFormerConfig(channels=(4, 6, 8, 10, 12), heads=(2, 2), head_dim=(4, 4))
+NNFORMER = NNFormerConfig(embed_dim=8, head_dim=4)
+SLICES: dict[str, NetworkConfig] = {"unet": UNET, "swin": SWIN, "batformer": BATFORMER}
 FLAT = (1.0, 1.0)
 CUBE, STACK = (1.0, 1.0, 1.0), (5.0, 1.0, 1.0)
 
 
 def build(name: str, channels: int, size: int) -> Segmenter:
-    config: NetworkConfig = UNET if name == "unet" else SWIN
+    config = SLICES[name]
     backbone = networks.entry(name).load().create(channels, config, (size, size), (1.0, 1.0))
     return Segmenter(backbone, 3, config)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("size", [32, 64, 96, 128])
-@pytest.mark.parametrize("name", ["unet", "swin"])
+@pytest.mark.parametrize("name", list(SLICES))
 def test_features_are_as_announced(name: str, size: int, channels: int) -> None:
     network = build(name, channels, size).eval()
     images = torch.rand(2, channels, size, size)
@@ -256,11 +261,18 @@ def test_interpolation_keeps_the_corners() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "sides"), [("unet", (32, 32)), ("swin", (32, 32)), ("vnet", (8, 16, 16))]
+    ("name", "sides"),
+    [
+        ("unet", (32, 32)),
+        ("swin", (32, 32)),
+        ("vnet", (8, 16, 16)),
+        ("batformer", (32, 32)),
+        ("nnformer", (32, 32, 32)),
+    ],
 )
 def test_several_decoders_and_heads_share_an_encoder(name: str, sides: tuple[int, ...]) -> None:
     """An auxiliary decoder and a head at another scale work for any network."""
-    config: NetworkConfig = {"unet": UNET, "swin": SWIN, "vnet": deep("vnet", "batch")}[name]
+    config: NetworkConfig = (SLICES | {"vnet": deep("vnet", "batch"), "nnformer": NNFORMER})[name]
     spacing = (1.0,) * len(sides)
     backbone = networks.entry(name).load().create(1, config, sides, spacing)
     network = Segmenter(backbone, 3, config)

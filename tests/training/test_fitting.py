@@ -464,7 +464,8 @@ def test_a_class_that_no_labelled_case_shows_is_named(
         file = data.folder / "labels" / f"{patient}.npy"
         label = np.load(file)
         np.save(file, np.where(label == 2, 0, label))
-    for number, method in enumerate(methods.table()):
+    flat = [name for name, entry in methods.table().items() if 2 in entry.dimensions]
+    for number, method in enumerate(flat):
         out = tmp_path / str(number)
         settings = [*small_settings(method), "training.iterations=2"]
         train(data.folder, out, method=method, labelled="2", settings=settings)

@@ -279,6 +279,21 @@ BUILT_IN = (
         ),
     ),
     Entry(
+        "batformer", 2023, "BATFormer with deep supervision, on labelled images only (fully supervised)",
+        "Lin, Yu, Cheng, Yan. BATFormer: towards boundary-aware lightweight transformer for efficient "
+        "medical image segmentation. IEEE JBHI 2023.", "semiseg.methods.batformer:BATFormerMethod",
+        equation="0.6 L_s(y) + 0.2 L_b(y_1) + 0.1 L_b(y_2) + 0.1 L_b(y_4), L_s = CE + Dice, "
+        "L_b = 0.5 L_s + 0.5 smooth_L1(p, class fractions)",
+        reported=("ACDC, all 70 patients: 92.8 DSC, 8.0 HD (MCSC)",),
+    ),
+    Entry(
+        "nnformer", 2023, "nnFormer with deep supervision, on labelled volumes only (fully supervised)",
+        "Zhou, Guo, Zhang, Han, Yu, Wang, Yu. nnFormer: volumetric medical image segmentation via a 3D "
+        "transformer. IEEE TIP 2023.", "semiseg.methods.nnformer:NNFormerMethod", (3,),
+        equation="4/7 L_1 + 2/7 L_2 + 1/7 L_4, L_s = CE + Dice at the s-th part of the resolution",
+        reported=("Synapse, all 18 cases: 86.6 DSC, 10.6 HD (MCSC)",),
+    ),
+    Entry(
         "ad-mt", 2024, "two teachers that the student updates in turn, and their conflicts (AD-MT)",
         "Zhao, Wang, Wang, Yu, Yuan, Zhou. Alternate diverse teaching for semi-supervised medical image "
         "segmentation. ECCV 2024.", "semiseg.methods.ad_mt:ADMT", (2, 3),

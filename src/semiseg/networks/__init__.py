@@ -46,6 +46,11 @@ BUILT_IN = (
     ),
     Entry("swin", "Swin-Unet, a Transformer", "semiseg.networks.swin_unet:SwinUnet"),
     Entry("vnet", "V-Net, a residual network for volumes", "semiseg.networks.vnet:VNet", (3,)),
+    Entry(
+        "batformer", "BATFormer, a thin U-Net with a global and a boundary-aware local transformer",
+        "semiseg.networks.batformer:BATFormer",
+    ),
+    Entry("nnformer", "nnFormer, a transformer for volumes", "semiseg.networks.nnformer:NNFormer", (3,)),
 )  # fmt: skip
 
 

@@ -50,6 +50,11 @@ OPTIONS = {
         "mcsc.scales=[1, 2]", "mcsc.patch_sides={1: 4, 2: 4}", "mcsc.projector_hidden=8",
         "mcsc.projector_width=8",
     ),
+    ("batformer", 2): (
+        "batformer.channels=[8, 8, 8, 8, 8]", "batformer.heads=[2, 2]",
+        "batformer.head_dim=[8, 8]",
+    ),
+    ("nnformer", 3): ("nnformer.embed_dim=8", "nnformer.head_dim=4"),
     ("cross-level", 2): ("cross-level.patches=2", "cross-level.projector_widths=[8, 8, 8]"),
     ("plgcl", 2): (
         "data.size=64", "plgcl.head_hidden=16", "plgcl.head_width=8", "plgcl.ema_decay=0.9",

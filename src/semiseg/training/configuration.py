@@ -77,18 +77,20 @@ def resolve_config(
         layers += _layers(decisions)
         if preset:
             layers.append(Layer(f"preset '{preset}'", presets.sections(content)))
-    others = [section for section in given if section in methods.table() and section != name]
+    known = _known(name, cls)
+    others = [(s, key) for s, values in given.items() for key in values if known.ignored(s, key)]
     if others and sections is None:
+        section, key = others[0]
         raise UserError(
-            f"--set {others[0]}.{next(iter(given[others[0]]))} is an option of {others[0]}, but the method "
-            f"is {name}: remove the setting or change --method."
+            f"--set {section}.{key} is an option of {section}, but the method is {name}: remove the setting "
+            "or change --method."
         )
     if asked in (2, 3):  # before an option of a preset for slices conflicts with it
         check_dimensions(data.task, name, int(asked))
     layers.append(Layer("--set", given))
     if sections:
         layers.append(Layer("the study", sections))
-    resolved = resolve(_known(name, cls), layers, preset)
+    resolved = resolve(known, layers, preset)
     find_protocol(resolved.config.evaluation.protocol)
     check_dimensions(data.task, name, resolved.config.data.dimensions)
     return resolved

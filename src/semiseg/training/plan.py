@@ -195,7 +195,9 @@ def describe(plan: Plan) -> list[str]:
         words = plan.data.task.intensity.words
         lines.append(f"intensities: {words} (the window of the classes in the labelled cases)")
     dump = resolved.config.model_dump(mode="json")
-    sections = {**dump, **dump["networks"], name: dump["options"]}
+    # a method and a network of one name share a section
+    own = dump["networks"].get(name, {}) | dump["options"]
+    sections = {**dump, **dump["networks"], name: own}
     for option, origin in resolved.origins.items():
         section, _, key = option.partition(".")
         lines.append(f"  {option} = {sections[section][key]}  (from {origin})")

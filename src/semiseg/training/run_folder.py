@@ -155,6 +155,8 @@ def to_file_form(config: RunConfig) -> dict[str, Any]:
     """Convert a configuration to its form in files, with options under the method's name."""
     content = config.model_dump(mode="json")
     options, sections = content.pop("options"), content.pop("networks")
+    # a method and a network of one name share a section
+    options = sections.get(config.method, {}) | options
     return {
         "method": config.method,
         "preset": config.preset,
@@ -167,9 +169,14 @@ def to_file_form(config: RunConfig) -> dict[str, Any]:
 def from_file_form(content: dict[str, Any]) -> RunConfig:
     """The inverse of `to_file_form`."""
     content = dict(content)
-    options = content.pop(content["method"], {})
+    method, sections = content["method"], {}
+    options = content.pop(method, {})
+    if method in networks.table():
+        fields, both = networks.entry(method).config().model_fields, dict(options)
+        sections[method] = {key: value for key, value in both.items() if key in fields}
+        options = {key: value for key, value in both.items() if key not in fields}
     used = [name for name in networks.table() if name in content]
-    sections = {name: content.pop(name) for name in used}
+    sections |= {name: content.pop(name) for name in used}
     return RunConfig.model_validate({**content, "networks": sections, "options": options})
 
 

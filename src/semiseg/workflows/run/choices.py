@@ -5,7 +5,7 @@ import time
 
 import torch
 
-from semiseg import methods
+from semiseg import methods, networks
 from semiseg.config import parse_assignments
 from semiseg.console import Console, Quiet
 from semiseg.data.manifest import PreparedData
@@ -69,7 +69,9 @@ def choose(
         settings = (*settings, f"training.seed={request.seed}")
     method, why = request.method, ""
     if method is None and request.preset is None:
-        given = parse_assignments(request.settings).keys() & methods.table().keys()
+        named = parse_assignments(request.settings).keys() & methods.table().keys()
+        # a section with the name of a network may be meant for the network
+        given = sorted(named, key=lambda name: (name in networks.table(), name))
         method = next(iter(given), "mcsc" if unlabelled else "supervised")
         none = "" if unlabelled else "no "
         why = "--set names it" if given else f"there are {none}unlabelled images"
