@@ -341,3 +341,54 @@ def test_labels_in_folders_of_other_names_are_noted(
     if noted:
         assert f"{one} (3 files, 12% marked, the same region in all" in notes[0]
         assert f"{other} (1 file" in notes[0]
+
+
+def test_files_derived_from_images_are_not_images(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        picture(tmp_path / f"{name}.png", ord(name))
+        mask_replicas.save_picture(tmp_path / f"{name}_mask.png", MASK.astype(np.uint8) * 255)
+        picture(tmp_path / f"{name}_overlay.png", 5)
+    picture(tmp_path / "a_2.png", 9)  # another image
+    result = scan(tmp_path)
+    assert found(result) == {"a": True, "a_2": False, "b": True, "c": True}
+    assert any("3 files outside the image folders, or derived" in note for note in result.notes)
+
+
+def test_a_label_map_beside_a_labelled_volume_is_no_image(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        image = rng.integers(0, 900, (12, 12, 6)).astype(np.int16)
+        organs = np.kron(rng.integers(0, 9, (3, 3, 3)), np.ones((4, 4, 2))).astype(np.uint8)
+        for ending, voxels in (("", image), ("_seg", organs // 5), ("_totalseg", organs)):
+            path = tmp_path / f"P{number}{ending}.nii.gz"
+            nibabel.save(nibabel.Nifti1Image(voxels, np.diag([1, 1, 5, 1])), path)
+    assert found(scan(tmp_path)) == {"P0": True, "P1": True, "P2": True}
+
+
+@pytest.mark.parametrize(("one", "other"), [(128, 255), (170, 255)])
+def test_grey_levels_of_other_pictures_are_not_one_class(
+    tmp_path: Path, one: int, other: int
+) -> None:
+    for number in range(4):
+        picture(tmp_path / "set" / "images" / f"{number}.png", number)
+        level = one if number % 2 else other
+        mask_replicas.save_picture(
+            tmp_path / "set" / "masks" / f"{number}.png", MASK.astype(np.uint8) * level
+        )
+    with pytest.raises(UserError, match=f"holds 0 and {one}, but .* 0 and {other}"):
+        prepare(tmp_path / "set", tmp_path / "data", console=Quiet())
+    classes = [f"{one}=a", f"{other}=b"]
+    made = prepare(tmp_path / "set", tmp_path / "data", classes=classes, console=Quiet())
+    assert made.task.classes == ("background", "a", "b")
+
+
+@pytest.mark.parametrize("names", [("run.json", "round.json"), ("manifest.json", "records.jsonl")])
+def test_outputs_in_the_source_are_no_part_of_it(tmp_path: Path, names: tuple[str, str]) -> None:
+    for number in range(3):
+        picture(tmp_path / "images" / f"{number}.png", number)
+        for place in (tmp_path / "masks", tmp_path / "out" / "masks"):
+            mask_replicas.save_picture(place / f"{number}.png", MASK.astype(np.uint8) * 255)
+    for name in names:
+        (tmp_path / "out" / name).write_text("{}")
+    picture(tmp_path / "out" / "figures" / "x.png", 4)
+    assert found(scan(tmp_path)) == {"0": True, "1": True, "2": True}

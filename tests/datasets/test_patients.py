@@ -22,7 +22,8 @@ def patients(*names: str, pictures: bool = False) -> list[str]:
         ("20240301_091501", "20240302_101502"), ("2024-03-01T09-15-01", "2024-03-01T09-15-59"),
         ("20240301_cine", "20240415_cine"), ("links", "rechts"), ("W01", "W12"), ("fov1", "fov2"),
         ("2CH_ED", "4CH_ES"), ("preop", "postop"), ("pre-op", "post-op"), ("LEFT_CC", "RIGHT_MLO"),
-        ("L_CC", "R_MLO"), ("axial", "sagittal"), ("A", "B"), ("roi3", "roi4"), ("tile_1_7", "tile_2_7"), ("x0_y512", "x512_y0"), ("s1_z05", "s2_z05"),
+        ("L_CC", "R_MLO"), ("axial", "sagittal"), ("A", "B"),
+        ("roi3", "roi4"), ("tile_1_7", "tile_2_7"), ("x0_y512", "x512_y0"), ("s1_z05", "s2_z05"),
     ],
 )  # fmt: skip
 def test_what_several_images_share_is_the_patient(one: str, other: str, pictures: bool) -> None:

@@ -161,3 +161,11 @@ def test_tissue_that_reaches_the_border_is_not_inverted(rows: slice) -> None:
         label[:, rows, number:] = 0
         cases.append(facts_of(f"case{number}", image, label))
     assert not any(found.kind == "labels-inverted" for found in labels(cases, CLASSES[:2]))
+
+
+def test_one_inverted_mask_among_others_is_serious(sound: list[CaseFacts]) -> None:
+    image, label = volume(20)
+    odd = facts_of("odd", image, np.where(label == 0, 1, 0).astype(np.uint8))
+    (finding,) = (f for f in labels([*sound, odd], CLASSES) if f.kind == "labels-inverted")
+    assert (finding.level, finding.cases) == ("serious", ("odd",))
+    assert "look swapped compared with the other 10: odd" in finding.sentence

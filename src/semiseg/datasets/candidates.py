@@ -23,6 +23,7 @@ from semiseg.text import listed
 MOST_FOLDERS = 8  # more folders are those of cases or patients
 DERIVED = {"pred", "preds", "prediction", "predictions", "predicted", "output", "outputs", "out",
            "result", "results", "overlay", "overlays", "preview", "previews", "thumbnail", "thumbnails",
+           "prob", "probs", "probability", "heatmap", "contour", "contours", "superpixels",
            "vis", "visualisation", "visualization", "pseudo", "probabilities"}  # fmt: skip
 
 
@@ -142,6 +143,28 @@ def labels_by_suffix(
         return None
     labels = set(groups[masks[0]])
     return [file for file in files if file not in labels], list(groups[masks[0]]), masks[0]
+
+
+def without_derived(
+    images: Sequence[PlacedFile],
+) -> tuple[list[PlacedFile], list[Path]]:
+    """The images, and files derived from them: overlays, predictions and other masks.
+
+    The name of a derived file continues that of an image in the same folder, with a word such as
+    ``overlay``, or with any word if the file looks like a mask (``P0_totalseg`` beside ``P0``).
+    """
+    stems = {(image.place, image.word) for image in images}
+    kept, derived = [], []
+    for image in images:
+        ends = [end for end, sign in enumerate(image.word) if sign in "_-." and end]
+        begun = [end for end in ends if (image.place, image.word[:end]) in stems]
+        words = set(tokens_of(image.word[begun[-1] :])) if begun else set()
+        plain = words and not all(word.isdecimal() for word in words)
+        if words & DERIVED or (plain and content_of([image.path]).masks):
+            derived.append(image.path)
+        else:
+            kept.append(image)
+    return kept, derived
 
 
 def _key(file: PlacedFile) -> str:

@@ -23,6 +23,8 @@ from semiseg.formats.remarks import STORED_POLARITY
 UNNAMED = "unnamed "
 LOSSY = "lossy"
 
+WHITE = "white is "
+
 
 class MaskReader:
     """Reads pictures and masks, with remarks on the encoding of the masks."""
@@ -95,6 +97,8 @@ class MaskReader:
             remarks[STORED_POLARITY] = self._name(path)
         if mask.encoding in ("binary", "lossy"):
             self._two_values(path, remarks)
+        if mask.white:
+            remarks[f"{WHITE}{mask.white}"] = self._name(path)
         if mask.encoding == "codes" and mask.codes.max() > 1:
             remarks["many values"] = self._name(path)
         if mask.encoding == "lossy":
@@ -153,6 +157,14 @@ class MaskReader:
                 "the same way, or use --ignore-value 255 if 255 marks ignored pixels."
             )
         check_masks_among_images(remarks, self.folder)
+        whites = sorted(int(w.removeprefix(WHITE)) for w in remarks if w.startswith(WHITE))
+        if len(whites) > 1 and self.values.ignore_value not in whites[:-1]:
+            first, last = (self.folder / remarks[f"{WHITE}{whites[i]}"][0] for i in (0, -1))
+            raise UserError(
+                f"{first} holds 0 and {whites[0]}, but {last} holds 0 and {whites[-1]}: if these are "
+                f"different structures, name them, for example --classes {whites[0]}=NAME,{whites[-1]}=NAME; "
+                "otherwise save all masks with the same values."
+            )
         notes = []
         lossy = [
             file for word, files in remarks.items() if word.startswith(LOSSY) for file in files

@@ -12,6 +12,7 @@ from semiseg.datasets.candidates import (
     mask_folders,
     several_folders,
     suggestion,
+    without_derived,
 )
 from semiseg.datasets.channel_files import check_channels
 from semiseg.datasets.matching import Match, Matcher, pairing_names
@@ -95,7 +96,8 @@ def pair_files(
             "image: give image and label the same name, end the label's name in _mask, _seg or _gt, or "
             f"list the pairs in a CSV{hint}."
         )
-    images = [image for image in images if image.path not in taken]
+    images, derived = without_derived([image for image in images if image.path not in taken])
+    ignored = [*ignored, *derived]
     if not matches and labels is None and (hint := suggestion(files)):
         raise UserError(f"{folder} has no folder of labels by name{hint}.")
     pairs = _pairs(images, matches, masks, names)

@@ -63,7 +63,7 @@ def left_over(folder: Path, found: Found, pairs: Sequence[Pair]) -> list[str]:
     orphans = [path for path in found.orphans if path not in used]
     for paths, what in (
         (orphans, "labels without an image"),
-        (found.ignored, "files outside the image folders"),
+        (found.ignored, "files outside the image folders, or derived from images"),
     ):
         if paths:
             notes.append(

@@ -48,7 +48,9 @@ def named_segments(labels: Sequence[Path], options: Options) -> Segmented | None
     named = [label for label, segments in of_file.items() if segments]
     if not named:
         return None
-    unnamed = next((label for label, segments in of_file.items() if not segments), None)
+    unnamed = next(
+        (label for label, segments in of_file.items() if not segments and _is_whole(label)), None
+    )
     if unnamed is not None:
         raise UserError(
             f"{named[0]} names its segments but {unnamed} does not: export both in the same way, or "
@@ -70,6 +72,17 @@ def named_segments(labels: Sequence[Path], options: Options) -> Segmented | None
             if one.colour is not None and one.name.lower() in lower:
                 colours.setdefault(lower[one.name.lower()], one.colour)
     return Segmented(classes, colours, tables)
+
+
+def _is_whole(label: Path) -> bool:
+    """Whether a file begins as its format; what is wrong with another is said when it is read."""
+    if not label.name.lower().endswith((".nrrd", ".nhdr")):
+        return True
+    try:
+        with label.open("rb") as file:
+            return file.read(4) == b"NRRD"
+    except OSError:
+        return False
 
 
 def by_name(volume: Volume, table: Sequence[tuple[int, int]], path: Path) -> Volume:

@@ -6,6 +6,11 @@ from pathlib import Path
 
 from semiseg.files import is_special, walk_files
 
+OUTPUTS = (
+    ("run.json", "round.json"), ("run.json", "config.yaml"), ("manifest.json", "records.jsonl"),
+)  # fmt: skip
+"""Files by which an output of `run`, `train` or `prepare` is recognised."""
+
 OfKind = Callable[[Path], bool]
 """Whether a file is of a certain kind, such as `semiseg.formats.is_volume`."""
 
@@ -29,9 +34,20 @@ def special_files(folder: Path) -> list[Path]:
 
 
 def _walk(folder: Path, of_kind: OfKind) -> Iterator[Path]:
-    """The files of :func:`semiseg.files.walk_files` that are of a kind.
+    """The files of :func:`semiseg.files.walk_files` that are of a kind, without outputs of commands.
 
     Raises:
         UserError: for a folder that cannot be read, or a link to a folder outside the source.
     """
-    return (path for path in walk_files(folder) if of_kind(Path(path.name)))
+    known: dict[Path, bool] = {folder: False}
+    for path in walk_files(folder):
+        if of_kind(Path(path.name)) and not _is_output(path.parent, known):
+            yield path
+
+
+def _is_output(folder: Path, known: dict[Path, bool]) -> bool:
+    """Whether a folder is in the output of a command, which is no part of a source."""
+    if folder not in known:
+        own = any(all((folder / n).is_file() for n in names) for names in OUTPUTS)
+        known[folder] = own or _is_output(folder.parent, known)
+    return known[folder]

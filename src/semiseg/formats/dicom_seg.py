@@ -1,6 +1,7 @@
 """Reading of DICOM-SEG, segmentations of a series, through highdicom (the extra ``dicom``)."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.formats.dicom import Series
 from semiseg.formats.dicom_files import quiet
+from semiseg.formats.dicom_header import SEGMENTATIONS
 from semiseg.formats.dicom_match import place_of
 from semiseg.formats.dicom_segments import Segmentation
 from semiseg.formats.grid import onto_grid
@@ -36,7 +38,7 @@ def read_segmentations(
     """
     with quiet(series.folder) as pydicom:
         try:
-            from highdicom.seg import segread
+            from highdicom.seg import Segmentation as Seg
         except ImportError:
             raise UserError(
                 f"{series.name} has a DICOM-SEG, for which highdicom is missing: "
@@ -47,7 +49,7 @@ def read_segmentations(
         label = np.zeros((width, height, len(slices)), np.uint8)
         drawn: set[int] = set()
         for segmentation in segmentations:
-            found = _codes_in(pydicom, segread, segmentation, codes, series, label.shape)
+            found = _codes_in(pydicom, Seg, segmentation, codes, series, label.shape)
             for code in {codes[name] for _, name in segmentation.segments if name in codes}:
                 part = found == code
                 if code in drawn and (part != (label == code)).any():
@@ -64,7 +66,7 @@ def read_segmentations(
 
 def _codes_in(
     pydicom: Any,
-    segread: Any,
+    seg: Any,
     segmentation: Segmentation,
     codes: Mapping[str, int],
     series: Series,
@@ -75,7 +77,7 @@ def _codes_in(
     for number, name in segmentation.segments:
         table[number] = codes.get(name, 0)
     try:
-        found = segread(segmentation.path)
+        found = seg.from_dataset(_dataset(pydicom, segmentation.path), copy=False)
         if found.SegmentationType == "FRACTIONAL":
             raise UserError(
                 f"The DICOM-SEG of {series.name} is fractional: save it as binary masks."
@@ -102,6 +104,21 @@ def _codes_in(
             "export it again."
         ) from None
     return result
+
+
+def _dataset(pydicom: Any, path: Path) -> Any:
+    """The content of a DICOM-SEG, also without a preamble, with a blanked class or without a syntax."""
+    found = pydicom.dcmread(path, force=True)
+    meta = getattr(found, "file_meta", None)
+    if meta is None or "TransferSyntaxUID" not in meta:
+        implicit, _ = found.original_encoding
+        found.file_meta = pydicom.dataset.FileMetaDataset()
+        found.file_meta.TransferSyntaxUID = (
+            pydicom.uid.ImplicitVRLittleEndian if implicit else pydicom.uid.ExplicitVRLittleEndian
+        )
+    if found.get("SOPClassUID") not in SEGMENTATIONS:
+        found.SOPClassUID = SEGMENTATIONS[0]
+    return found
 
 
 def _by_frame(

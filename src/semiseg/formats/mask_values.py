@@ -25,12 +25,14 @@ class PictureMask:
             edges, thresholded at 128; ``colours``; ``empty``: background only.
         unnamed: colours (#rrggbb) without a class, which became background.
         inverted: the file calls white zero, but its values were taken as they are stored.
+        white: of a mask of exactly two values, the higher one.
     """
 
     codes: NDArray[np.uint8]
     encoding: Literal["empty", "codes", "binary", "lossy", "colours"]
     unnamed: tuple[str, ...] = ()
     inverted: bool = False
+    white: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +112,7 @@ def codes_of_greys(grey: NDArray[Any], path: Path, lossy: bool, values: MaskValu
             "--ignore-value 255."
         )
     if top >= 128 and found[0] >= 0 and set(found.tolist()) <= {0, top}:
-        return PictureMask((grey > 0).astype(np.uint8), "binary")
+        return PictureMask((grey > 0).astype(np.uint8), "binary", white=int(top))
     void = values.ignore_value if values.certain and not lossy else None
     if void is not None and len(present) == 2 and present[0] == 0 and present[1] >= 128:
         # black, white, and a grey that is ignored

@@ -22,6 +22,7 @@ from semiseg.formats.tiff_fields import (
     check_segments,
     check_tags,
     displayed,
+    ome_spacing,
     photometric,
 )
 from semiseg.formats.units import MILLIMETRES
@@ -221,7 +222,7 @@ def _header(file: Any, path: Path) -> Tiff:
     if orientation in (5, 6, 7, 8):
         height, width = width, height
     pages = sizes[others[0]] if others else 1
-    spacing = _spacing(file, page) if pages > 1 else None
+    spacing = (_spacing(file, page) or ome_spacing(file)) if pages > 1 else None
     compression = int(page.compression)
     return Tiff(
         pages, height, width, channels, dtype, meaning == "PALETTE", bits,

@@ -1,5 +1,6 @@
 """Tags of a TIFF that change the meaning of its values."""
 
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.errors import UserError
+from semiseg.formats.units import MILLIMETRES
 from semiseg.formats.values import damaged
 
 COLOURS = {"RGB": 3, "YCBCR": 3, "CIELAB": 3, "ICCLAB": 3, "ITULAB": 3, "SEPARATED": 4}
@@ -105,3 +107,25 @@ def _check_deflate(content: bytes, path: Path) -> None:
                 raise damaged(path, "a TIFF image")
     except zlib.error:
         raise damaged(path, "a TIFF image") from None
+
+
+def ome_spacing(file: Any) -> tuple[float, float, float] | None:
+    """(slice, row, column) in mm of OME-TIFF's PhysicalSizeZ, Y and X; None if one is missing.
+
+    OME's default unit is the micrometre.
+    """
+    text = file.ome_metadata or ""
+    steps = []
+    for axis in "ZYX":
+        size = re.search(rf'PhysicalSize{axis}="([^"]+)"', text)
+        unit = re.search(rf'PhysicalSize{axis}Unit="([^"]+)"', text)
+        factor = MILLIMETRES.get(unit[1].lower() if unit else "µm")
+        try:
+            step = float(size[1]) * factor if size and factor else 0.0
+        except ValueError:
+            return None
+        if not 0 < step < np.inf:
+            return None
+        steps.append(float(f"{step:.6g}"))
+    depth, row, column = steps
+    return depth, row, column

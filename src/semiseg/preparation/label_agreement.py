@@ -17,8 +17,9 @@ def check_agreement(labels: Sequence[tuple[str, Collection[int]]], ignoring: boo
         ignoring: whether it is known that 255 marks ignored voxels.
 
     Raises:
-        UserError: for a label of 0 and 255 beside labels of class codes, and for a label of one code
-            beside at least four others that all contain the same other codes.
+        UserError: for a label of 0 and 255 beside labels of class codes, for a label of one code
+            beside at least four others that all contain the same other codes, and for a label without
+            background and with a code of its own beside at least four others with background.
     """
     drawn = [
         (source, frozenset(code for code in codes if code not in (0, IGNORE_INDEX)))
@@ -33,6 +34,7 @@ def check_agreement(labels: Sequence[tuple[str, Collection[int]]], ignoring: boo
                     f"{joined([str(code) for code in known])}: if 255 is a structure, save it with its "
                     "class code; if it marks ignored voxels, use --ignore-value 255."
                 )
+    _check_background(drawn, labels)
     filled = [(source, codes) for source, codes in drawn if codes]
     for source, codes in filled:
         others = {other for name, other in filled if name != source}
@@ -45,3 +47,19 @@ def check_agreement(labels: Sequence[tuple[str, Collection[int]]], ignoring: boo
                     f"contain {joined([str(one) for one in sorted(usual)])} instead: correct it, or "
                     f"name the codes, for example --classes {min(usual)}=NAME,{code}=NAME."
                 )
+
+
+def _check_background(
+    drawn: Sequence[tuple[str, frozenset[int]]], labels: Sequence[tuple[str, Collection[int]]]
+) -> None:
+    bare = [one for one, (_, codes) in zip(drawn, labels, strict=True) if 0 not in codes]
+    if len(bare) != 1 or len(drawn) <= FEWEST:
+        return
+    ((source, codes),) = bare
+    others = frozenset().union(*(own for name, own in drawn if name != source))
+    if codes - others and {code - 1 for code in codes} <= others | {0}:
+        raise UserError(
+            f"The label of {source} contains {joined([str(code) for code in sorted(codes)])} and no "
+            f"background, while all {len(drawn) - 1} others contain 0: its codes look shifted by one; "
+            "correct it, or name the codes with --classes."
+        )

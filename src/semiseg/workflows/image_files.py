@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from semiseg.datasets.content import content_of
 from semiseg.datasets.roles import IMAGES, LABELS, names_label, place_file, without_words
 from semiseg.files import cannot_enter, walk_files
 from semiseg.formats import DICOM, is_image, stem_of
@@ -15,8 +16,9 @@ def image_files(
 ) -> list[Path]:
     """The image files below ``folder``, sorted, without masks and hidden files.
 
-    A file is a mask if a folder's name below ``folder`` says so (``labels``), or if its name is that of
-    an image with a word for masks (``x_mask.png`` and ``x.png``).
+    A file is a mask if a folder's name below ``folder`` says so (``labels``), if its name is that of an
+    image with a word for masks (``x_mask.png`` and ``x.png``), or if its name begins with that of an image
+    and it looks like a mask (``x_lesion.png``).
 
     Args:
         folder: the folder.
@@ -42,7 +44,7 @@ def image_files(
         else:
             found.append(path)
     images = {_key(path) for path in found if not names_label(stem_of(path))}
-    kept = [path for path in found if not _is_mask_of(path, images)]
+    kept = [path for path in found if not (_is_mask_of(path, images) or _is_derived(path, images))]
     masks += len(found) - len(kept)
     if kept and masks:
         note(f"not predicted in {folder}: {plural(masks, 'mask')} by their names.")
@@ -60,6 +62,13 @@ def _is_mask_of(path: Path, images: set[str]) -> bool:
         return False
     key = _key(path)
     return any(key == image or key.startswith(f"{image}_") for image in images)
+
+
+def _is_derived(path: Path, images: set[str]) -> bool:
+    """Whether a name continues that of another image, and the file holds few values as masks do."""
+    key = _key(path)
+    begins = (key[:end] for end, sign in enumerate(key) if sign == "_" and end)
+    return any(start in images for start in begins) and content_of([path]).masks
 
 
 def _key(path: Path) -> str:

@@ -130,10 +130,18 @@ def volumes(cases: Sequence[CaseFacts], code: int) -> tuple[list[float], str]:
 
 
 def _inverted(cases: Sequence[CaseFacts]) -> list[Finding]:
-    """Return a finding if the background is enclosed by the structures in nearly all labels."""
+    """Return a finding if the structures enclose the background in nearly all labels, or in a few."""
     chosen = [item for item in cases if item.enclosed and item.covered > MOSTLY]
-    if len(chosen) < FEWEST_INVERTED or len(chosen) < USUAL * len(cases):
+    nearly_all = len(chosen) >= max(FEWEST_INVERTED, USUAL * len(cases))
+    few = len(cases) >= FEWEST and len(chosen) <= RARE * len(cases)
+    if not chosen or not (nearly_all or few):
         return []
+    if few:
+        sentence = (
+            f"In {plural(len(chosen), 'label')} foreground and background look swapped compared with the "
+            f"other {len(cases) - len(chosen):,}: {listed(_names(chosen))}; check these masks."
+        )
+        return [Finding("labels-inverted", "serious", sentence, _names(chosen))]
     sentence = (
         f"In {len(chosen):,} of {plural(len(cases), 'label')} the structures cover most of the image and its "
         "whole border, and the background is a region inside, as if foreground and background were "
