@@ -97,6 +97,16 @@ BUILT_IN = (
         "segmentation. CVPR 2023.", "semiseg.methods.plgcl:PLGCL",
     ),
     Entry(
+        "gbdl", 2022, "a generative model of images and labels gives pseudo-labels (GBDL)",
+        "Wang, Lukasiewicz. Rethinking Bayesian deep learning methods for semi-supervised volumetric "
+        "medical image segmentation. CVPR 2022.", "semiseg.methods.gbdl:GBDL", (2, 3),
+        equation="first CE + 2 Dice + MSE(x) + 0.005 KL(q(Z | x) || N(0, I)); then CE + 2 Dice on labels "
+        "and on the mean of M = 5 generated labels",
+        reported=(
+            "KiTS19, 2.5% labelled: 89.8 DSC (PLGCL)", "KiTS19, 10% labelled: 91.1 DSC (PLGCL)",
+        ),
+    ),
+    Entry(
         "lclpl", 2023, "self-training with a contrast of pixels and class means (LCLPL)",
         "Chaitanya, Erdil, Karani, Konukoglu. Local contrastive loss with pseudo-label based "
         "self-training for semi-supervised medical image segmentation. Medical Image Analysis 87, 2023.",
