@@ -236,6 +236,16 @@ BUILT_IN = (
         reported=("KiTS19, 2.5%: 88.2 DSC (PLGCL)", "KiTS19, 10%: 89.8 DSC (PLGCL)"),
     ),
     Entry(
+        "gbdl", 2022, "a generative model of images and labels gives pseudo-labels (GBDL)",
+        "Wang, Lukasiewicz. Rethinking Bayesian deep learning methods for semi-supervised volumetric "
+        "medical image segmentation. CVPR 2022.", "semiseg.methods.gbdl:GBDL", (2, 3),
+        equation="first CE + 2 Dice + MSE(x) + 0.005 KL(q(Z | x) || N(0, I)); then CE + 2 Dice on labels "
+        "and on the mean of M = 5 generated labels",
+        reported=(
+            "KiTS19, 2.5% labelled: 89.8 DSC (PLGCL)", "KiTS19, 10% labelled: 91.1 DSC (PLGCL)",
+        ),
+    ),
+    Entry(
         "mcsc", 2023, "cross teaching plus balanced contrast of both networks' features at several "
         "scales", "Liu, Gu, Henderson, Deligianni. Multi-scale cross contrastive learning for "
         "semi-supervised medical image segmentation. BMVC 2023.", "semiseg.methods.mcsc:MCSC", (2, 3),
