@@ -362,7 +362,9 @@ def test_a_label_map_beside_a_labelled_volume_is_no_image(tmp_path: Path) -> Non
         for ending, voxels in (("", image), ("_seg", organs // 5), ("_totalseg", organs)):
             path = tmp_path / f"P{number}{ending}.nii.gz"
             nibabel.save(nibabel.Nifti1Image(voxels, np.diag([1, 1, 5, 1])), path)
-    assert found(scan(tmp_path)) == {"P0": True, "P1": True, "P2": True}
+    words = r"P0_totalseg\.nii\.gz pairs with no image and looks like a mask of P0\.nii\.gz"
+    with pytest.raises(UserError, match=words):
+        scan(tmp_path)
 
 
 @pytest.mark.parametrize(("one", "other"), [(128, 255), (170, 255)])

@@ -145,25 +145,35 @@ def labels_by_suffix(
     return [file for file in files if file not in labels], list(groups[masks[0]]), masks[0]
 
 
-def without_derived(
-    images: Sequence[PlacedFile],
-) -> tuple[list[PlacedFile], list[Path]]:
-    """The images, and files derived from them: overlays, predictions and other masks.
+def without_derived(images: Sequence[PlacedFile]) -> tuple[list[PlacedFile], list[Path]]:
+    """The images, and files derived from them, such as overlays and predictions.
 
-    The name of a derived file continues that of an image in the same folder, with a word such as
-    ``overlay``, or with any word if the file looks like a mask (``P0_totalseg`` beside ``P0``).
+    The name of a derived file continues that of an image in the same folder with a word such as
+    ``overlay``.
+
+    Raises:
+        UserError: for a file whose name continues that of an image with another word and that looks like
+            a mask (``P0_totalseg`` beside ``P0``).
     """
-    stems = {(image.place, image.word) for image in images}
+    known = {(image.place, image.word): image for image in images}
     kept, derived = [], []
     for image in images:
         ends = [end for end, sign in enumerate(image.word) if sign in "_-." and end]
-        begun = [end for end in ends if (image.place, image.word[:end]) in stems]
-        words = set(tokens_of(image.word[begun[-1] :])) if begun else set()
-        plain = words and not all(word.isdecimal() for word in words)
-        if words & DERIVED or (plain and content_of([image.path]).masks):
+        bases = [
+            (known[key], end) for end in ends if (key := (image.place, image.word[:end])) in known
+        ]
+        base, end = bases[-1] if bases else (None, 0)
+        words = set(tokens_of(image.word[end:])) if base else set()
+        if words & DERIVED:
             derived.append(image.path)
-        else:
-            kept.append(image)
+            continue
+        named = any(not word.isdecimal() for word in words)
+        if base and named and content_of([image.path]).masks and not content_of([base.path]).masks:
+            raise UserError(
+                f"{image.path} pairs with no image and looks like a mask of {base.path.name}: name it like "
+                "its image, put it into a folder of masks (--labels FOLDER), or remove it."
+            )
+        kept.append(image)
     return kept, derived
 
 

@@ -30,7 +30,7 @@ def kl_per_pixel(p: Tensor, q: Tensor) -> Tensor:
     """Return ``KL(p || q) = sum_k p_k (ln p_k - ln q_k)`` in nats: [B, K, ...] -> [B, ...].
 
     Arguments of logarithms are clamped to the smallest positive number, so 0 ln 0 is 0 and the result is
-    finite for q_k = 0. If p is the mean prediction, this is the variance of URPC (Luo et al. 2021).
+    finite for q_k = 0. If q is the mean prediction, this is the variance of URPC (Luo et al. 2021).
     """
     p, q = at_least_single(p), at_least_single(q)
     return (p * (_log(p) - _log(q))).sum(1)

@@ -178,7 +178,7 @@ BUILT_IN = (
         "volume of nasopharyngeal carcinoma segmentation via uncertainty rectified pyramid consistency. "
         "MICCAI 2021.", "semiseg.methods.urpc:URPC", (2, 3),
         equation="mean over scales s of 0.5 (CE + Dice) + w(t) mean over s of "
-        "[mean(mean_k (p_k - p_sk)^2 e^-v_s) / mean(e^-v_s) + mean(v_s)], v_s = KL(p || p_s), p: mean of p_s",
+        "[mean(mean_k (p_k - p_sk)^2 e^-v_s) / mean(e^-v_s) + mean(v_s)], v_s = KL(p_s || p), p: mean of p_s",
         reported=(
             "ACDC, 20% of the patients: 0.851 DSC (PLGCL, table 1a)",
             "Kvasir-SEG, 120 images: 70.83 Dice (cross-level, table 1)",

@@ -8,8 +8,8 @@ there are fewer terms, and with more the weights are halved further.
 
 The paper trains with SGD, rate 0.01, momentum 0.99 (Nesterov), polynomial decay, batch 2.
 
-Departures. The weights and the loss are those of the paper from memory; public code, read for facts, agrees
-(each weight is half of the one before, their sum is 1). Dice has squared denominators and is summed over the
+Departures. The weights and the loss are those of the paper from memory (each weight is half of the one
+before, their sum is 1). Dice has squared denominators and is summed over the
 batch, as in the other methods here. A label is reduced by taking each second, fourth, ... voxel.
 """
 

@@ -7,13 +7,8 @@ L = 0.5 (CE + Dice) + 0.2 MSE(reconstruction) + 0.3 MSE(distance) on labelled im
 + w(t) sum over tasks of mean_{U < H} (student - teacher)^2 on unlabelled ones.
 The teacher's target comes from 8 passes with dropout and noise. For segmentation it is
 sum_k e^-u_k q_k / sum_k e^-u_k with the entropy u_k of pass k (uncertainty weighted integration, UWI),
-<<<<<<< HEAD
 and U is its entropy. For the other tasks it is the mean, and U is the variance. H = (3/4 + 1/4 r(t)) U_max
 with r(t) = exp(-5 (1 - t/T)^2) and w(t) = 0.1 r(t); decay of the teacher 0.99.
-=======
-and U is its entropy. For the other tasks it is the mean, and U is the variance.
-H = (3/4 + 1/4 r(t)) U_max with r(t) = exp(-5 (1 - t/T)^2), w(t) = 0.1 r(t), decay of the teacher 0.99.
->>>>>>> m15-5
 
 Departures from the paper. There is no public code. We rely on the paper's abstract (tasks, three
 uncertainties, UWI) and on memory, and do not know its equation numbers. Our readings: the tasks are heads

@@ -9,8 +9,8 @@ a divergence of p and p_s (equations 4 to 6). In training, dropout and noise per
 head. Inference uses the output at full resolution.
 
 Departures from the paper. Memory is the source for the paper, the SSL4MIS benchmark (of the paper's first
-author) for what follows. The benchmark's divergence is KL(p || p_s); we remember the paper's as
-KL(p_s || p) (``urpc.divergence=scale-to-mean``). The paper prints norms instead of squared differences, and
+author) for what follows. We remember the paper's divergence as KL(p_s || p); that of the
+benchmark is KL(p || p_s) (``urpc.divergence=mean-to-scale``). The paper prints norms instead of squared differences, and
 one quotient for all scales; here each scale has its quotient and squares are averaged over classes, as in
 the benchmark. The paper describes dropout and feature noise before each head: channels are dropped with the
 rates of the benchmark's 3D network, which also drops them for the next finer stage. The benchmark's 2D
@@ -53,7 +53,7 @@ class URPCOptions(base.NetworkOptions):
         0.3, ge=0, le=1, description="bound of the multiplicative noise before each head"
     )
     divergence: Divergence = Field(
-        "mean-to-scale", description="uncertainty: KL(mean || scale) or KL(scale || mean)"
+        "scale-to-mean", description="uncertainty: KL(mean || scale) or KL(scale || mean)"
     )
 
 
