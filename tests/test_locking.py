@@ -25,7 +25,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-c", program, str(folder)], capture_output=True, text=True
         )
-        assert "Another process is predicting" in done.stderr
+        assert "Another process is training" in done.stderr
         (folder / "result").touch()
     assert [path.name for path in folder.iterdir()] == ["result"]
     with locked(folder, "training"):  # free again

@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 from filelock import FileLock, Timeout
 
 from semiseg.errors import UserError
-from semiseg.files import LOCK, remove_partials, unwritable
+from semiseg.files import LOCK, is_special, remove_partials, unwritable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,12 +59,14 @@ def locked(folder: Path, work: str) -> Iterator[None]:
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     lock = FileLock(folder / LOCK)
     try:
+        other = _work_of(folder / LOCK)  # acquiring a lock empties its file
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(blocking=False)
+            (folder / LOCK).write_text(work, encoding="utf-8")
         except Timeout:
             raise UserError(
-                f"Another process is {work} in {folder}: wait for it, or use another -o."
+                f"Another process is {other or 'working'} in {folder}: wait for it, or use another -o."
             ) from None
         except NotImplementedError:
             pass  # a file system without locks
@@ -81,3 +83,12 @@ def locked(folder: Path, work: str) -> Iterator[None]:
         for path in missing:
             with contextlib.suppress(OSError):  # it contains something
                 path.rmdir()
+
+
+def _work_of(path: Path) -> str:
+    """What the process that holds a lock is doing, as it has written; empty if that is unknown."""
+    try:
+        text = "" if is_special(path) else path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+    return text if text.isalpha() and len(text) < 30 else ""

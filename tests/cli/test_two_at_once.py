@@ -32,7 +32,7 @@ def test_a_folder_in_use_is_refused_by_every_verb(
     )
     with locked(out, "working"):
         for words in verbs:
-            refused(call(*words), "Another process is", out)
+            refused(call(*words), "Another process is working in", out)
     assert not out.exists()
     with locked(tmp_path / ".out.unpacking", "unpacking"):
         refused(call("unpack", packed, "-o", out), "Another process is")
@@ -179,3 +179,52 @@ def test_a_download_is_announced_before_it_begins(
     words = ("train", data, "-o", tmp_path / "run", "--method", "cross-teaching", "--labelled", "2")
     said = well(call(*words, *small(iterations="1"), "--set", "swin.pretrained=hub"))
     assert said.out.index(f"downloading {swin_weights.OFFICIAL}") < said.out.index("asked")
+
+
+def test_a_pack_replaces_packs_alone(data: Path, run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    for other in (file, run / "run.json"):
+        before = other.read_bytes()
+        refused(call("pack", data, "-o", other, "--overwrite"), other, "not a packed data set")
+        assert other.read_bytes() == before
+    packed = tmp_path / "p.semiseg"
+    well(call("pack", data, "-o", packed))
+    well(call("pack", data, "-o", packed, "--overwrite"))
+
+
+def test_masks_are_not_written_into_a_run(run: Path, phantom: Path) -> None:
+    before = tree(run)
+    refused(call("predict", run, phantom / "images", "-o", run), run, "is a run")
+    assert tree(run) == before
+
+
+def test_what_a_killed_prediction_left_in_a_sub_folder_is_removed(
+    run: Path, phantom: Path, tmp_path: Path
+) -> None:
+    images, out = tmp_path / "in" / "a", tmp_path / "out"
+    images.mkdir(parents=True)
+    shutil.copy(next((phantom / "images").glob("*.nii.gz")), images / "x.nii.gz")
+    (out / "a").mkdir(parents=True)
+    left = out / "a" / f".partial-{DEAD}-x.nii.gz"
+    left.write_text("half")
+    well(call("predict", run, tmp_path / "in", "-o", out))
+    assert not left.exists()
+    assert (out / "a" / "x.nii.gz").is_file()
+
+
+@pytest.mark.parametrize("verb", ["predict", "embeddings", "report", "prepare"])
+def test_a_name_that_is_too_long_is_one_sentence(
+    run: Path, phantom: Path, tmp_path: Path, verb: str
+) -> None:
+    name = "x" * 5000
+    words = {
+        "predict": ("predict", run, name, "-o", tmp_path / "out"),
+        "embeddings": ("embeddings", name, "-o", tmp_path / "x.png"),
+        "report": ("report", name),
+        "prepare": ("prepare", phantom, "-o", tmp_path / "out", "--split", name),
+    }[verb]
+    said = call(*words)
+    assert said.code == 2
+    assert "internal error" not in said.all
+    assert len(said.err) < 400

@@ -208,6 +208,20 @@ def test_a_label_on_uneven_slices_is_resampled_with_them(tmp_path: Path) -> None
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("blanked", [False, True])
+def test_a_segmentation_without_preamble(tmp_path: Path, blanked: bool) -> None:
+    files = series(tmp_path)
+    path = tmp_path / "seg.dcm"
+    draw(path, files, BINARY)
+    made = pydicom.dcmread(path)
+    if blanked:
+        made.SOPClassUID = ""
+    made.save_as(path, enforce_file_format=False)
+    content = path.read_bytes()
+    path.write_bytes(content[132:] if content[128:132] == b"DICM" else content)
+    expect_label(scan(tmp_path))
+
+
 UNEVEN = (0, 4, 8, 15, 22, 29)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
 import mask_replicas
@@ -56,6 +58,28 @@ def without_nnunet_channel(folder: Path) -> str:
     replicas.nnunet(folder)
     (folder / "imagesTr" / "block_000_0001.nii.gz").unlink()
     return "block_000_0001.nii.gz is missing"
+
+
+def test_brats_in_the_older_form(tmp_path: Path) -> None:
+    mask_replicas.brats(tmp_path / "new")
+    for path in sorted((tmp_path / "new").glob("*/*.nii.gz")):
+        name = path.parent.name.replace("BraTS2021", "Brats18_CBICA")
+        place = tmp_path / "HGG" / name
+        place.mkdir(parents=True, exist_ok=True)
+        path.rename(place / path.name.replace("BraTS2021", "Brats18_CBICA"))
+    found = prepare(tmp_path, tmp_path / "data", console=Quiet())
+    assert len(found.cases) == 7
+    assert found.task.channels == 4
+
+
+def test_a_code_that_brats_does_not_define_is_refused(tmp_path: Path) -> None:
+    mask_replicas.brats(tmp_path / "set")
+    path = tmp_path / "set" / "BraTS2021_00000" / "BraTS2021_00000_seg.nii.gz"
+    image = nibabel.load(path)
+    codes = np.asarray(image.dataobj)
+    nibabel.save(nibabel.Nifti1Image(np.where(codes == 4, 3, codes), image.affine), path)
+    with pytest.raises(UserError, match="code 3, which BraTS of this form does not define"):
+        prepare(tmp_path / "set", tmp_path / "data", console=Quiet())
 
 
 @pytest.mark.parametrize(

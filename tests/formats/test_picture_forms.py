@@ -473,3 +473,17 @@ def test_the_header_of_a_png_needs_no_pixel_but_sees_its_turn(tmp_path: Path) ->
     path.write_bytes(content[:start] + content[end:last] + content[start:end] + content[last:])
     assert read_header(path) == header
     assert read_picture(path).image.shape == (1, 1, 80, 60)
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"), [("mm", 1.0), ("µm", 1e-3), (None, 1e-3), ("pixel", 0)]
+)
+def test_the_sizes_of_ome_tiff(tmp_path: Path, unit: str | None, factor: float) -> None:
+    sizes: dict[str, object] = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 3.0}
+    if unit is not None:
+        sizes |= {f"PhysicalSize{axis}Unit": unit for axis in "XYZ"}
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, noise(4, 6, 8), ome=True, metadata={"axes": "ZYX", **sizes})
+    expected = tuple(factor * step for step in (3.0, 0.5, 0.25)) if factor else None
+    spacing = read_picture(path).spacing
+    assert spacing == (expected if expected is None else pytest.approx(expected))

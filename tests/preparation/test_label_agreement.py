@@ -21,6 +21,8 @@ USUAL = [(f"c{number}", (0, 1)) for number in range(5)]
         ((0, 255), True, None),
         ((0, 2), False, "contains code 2, but all 5 others contain 1 instead"),
         ((0, 2, 255), False, "contains code 2, but all 5 others contain 1 instead"),
+        ((1, 2), False, "contains 1 and 2 and no background, while all 5 others contain 0"),
+        ((1,), False, None),
         ((0, 1, 2), False, None),
         ((0,), False, None),
         ((0, 1, 255), False, None),

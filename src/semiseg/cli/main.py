@@ -68,6 +68,11 @@ def main() -> None:
     except KeyboardInterrupt:
         code = INTERRUPTED
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG and not debug:
+            name = str(error.filename)
+            short = name if len(name) <= 80 else f"{name[:40]}...{name[-20:]}"
+            print(f"semiseg: {short} is too long for the name of a file.", file=sys.stderr)
+            sys.exit(2)
         if debug or error.errno not in UNWRITABLE:
             _failure(error, debug)
         where = f"{error.filename}: " if error.filename else ""

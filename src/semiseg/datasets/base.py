@@ -156,6 +156,7 @@ class Scan:
         intensity: scaling of the intensities.
         by_data: whether the data may change that scaling (the window of a CT).
         codes: source code -> class code, if they differ; other source codes become background.
+        every_code: whether ``codes`` has every code of this layout, so that another code is an error.
         colours: source code -> ``#rrggbb``, if the source defines colours of its classes.
         label_colours: 0xRRGGBB -> class code, if the labels are coloured pictures.
         ignore_value: value of ignored pixels in the labels, if the source defines it.
@@ -175,6 +176,7 @@ class Scan:
     intensity: Intensity
     by_data: bool = False
     codes: Mapping[int, int] | None = None
+    every_code: bool = False
     colours: Mapping[int, str] = dataclasses.field(default_factory=dict)
     label_colours: Mapping[int, int] | None = None
     ignore_value: int | None = None
@@ -213,7 +215,7 @@ def patient_of(identifier: str, pattern: str | None) -> str:
     if pattern is not None:
         try:
             found = re.search(pattern, identifier)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise UserError(
                 f"--patient-pattern '{pattern}' is not a regular expression ({error}): correct it."
             ) from None

@@ -19,6 +19,7 @@ from semiseg.formats import stem_of, suffix_of
 
 # channels in the older and in the newer names
 CHANNELS = (("t1", "t1ce", "t2", "flair"), ("t1n", "t1c", "t2w", "t2f"))
+NAME = "[Bb]ra[Tt][Ss]"  # Brats18 until 2018
 CLASSES = ("necrotic core", "oedema", "enhancing tumour")
 VISIT = re.compile(r"^(BraTS-\w+-\d+)-\d+$")
 
@@ -92,12 +93,12 @@ def _with_visits(scan: Scan, options: Options, codes: dict[int, int] | None) -> 
             case.identifier, options.patient_pattern
         )  # fmt: skip
         cases.append(dataclasses.replace(case, patient=patient))
-    return dataclasses.replace(scan, cases=tuple(cases), codes=codes)
+    return dataclasses.replace(scan, cases=tuple(cases), codes=codes, every_code=codes is not None)
 
 
 def _cases(folder: Path) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
     """The folders of cases, the separator in the names of their files, and the channels."""
-    for case in sorted({path.parent for path in folder.glob("**/BraTS*/BraTS*.nii*")}):
+    for case in sorted({path.parent for path in folder.glob(f"**/{NAME}*/{NAME}*.nii*")}):
         stems = {stem_of(path) for path in case.glob("*.nii*")}
         counts = {
             (separator, names): sum(f"{case.name}{separator}{name}" in stems for name in names)

@@ -239,6 +239,11 @@ class ManifestBuilder:
         notes = []
         if self._unnamed:
             words = ", ".join(str(code) for code in sorted(self._unnamed))
+            if self.scan.every_code:
+                raise UserError(
+                    f"Labels contain the code {words}, which {self.scan.name} of this form does not define: "
+                    "name all codes with --classes, for example --classes 1=NAME,2=NAME,3=NAME."
+                )
             notes.append(f"codes without a class count as background: {words}.")
         if self._nameless:
             named = listed(self._nameless, 3)

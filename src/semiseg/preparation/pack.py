@@ -95,6 +95,15 @@ def write_pack(path: Path, data: PreparedData, manifest: Manifest, bits: Bits) -
         put("pack.json", len(text), [text])
 
 
+def is_pack(path: Path) -> bool:
+    """Whether a file begins as a pack: an archive with a member ``pack.json``."""
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            return "pack.json" in archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
+
+
 def _planes(coding: Coding, image: NDArray[np.generic]) -> Iterator[bytes]:
     """The bytes of all codes of [D, C, H, W], one slice at a time: all lower bytes, all upper ones."""
     for plane in range(coding.bits // 8):

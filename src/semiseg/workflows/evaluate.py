@@ -83,6 +83,7 @@ def evaluate(
         run, network=network, weights=weights, device=device, flips=flips,
         resampling=definitions.restore,
     )  # fmt: skip
+    _check_held_out(Path(run), data)
     prepared = open_data(folder, data, "give their new folder with --data")
     cases = part_of(folder, prepared, on)
     definitions = _fitting(definitions, predictor, prepared, "the run")
@@ -112,6 +113,21 @@ def evaluate(
         console.info(line)
     console.info(f"per case: {target / 'cases.csv'}")
     return summary
+
+
+def _check_held_out(output: Path, data: Path | str | None) -> None:
+    """Check that the output of `run` has held-out patients, if no other data are given.
+
+    Raises:
+        UserError: if its network was scored by cross-validation.
+    """
+    scores = output / "cross-validation" / "summary.json"
+    if data is None and scores.is_file():
+        raise UserError(
+            f"{output} was scored by cross-validation, since few patients are labelled, and its final "
+            f"network was trained on all of them: the scores are in {scores.parent}. Give other labelled "
+            "data with --data."
+        )
 
 
 def scores_of(

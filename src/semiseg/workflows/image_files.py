@@ -6,6 +6,7 @@ from pathlib import Path
 
 from semiseg.datasets.content import content_of
 from semiseg.datasets.roles import IMAGES, LABELS, names_label, place_file, without_words
+from semiseg.datasets.source_files import special_files
 from semiseg.files import cannot_enter, walk_files
 from semiseg.formats import DICOM, is_image, stem_of
 from semiseg.text import joined, plural
@@ -46,6 +47,11 @@ def image_files(
     images = {_key(path) for path in found if not names_label(stem_of(path))}
     kept = [path for path in found if not (_is_mask_of(path, images) or _is_derived(path, images))]
     masks += len(found) - len(kept)
+    if pipes := special_files(folder):
+        note(
+            f"not read in {folder}: {plural(len(pipes), 'file')} that are pipes, sockets or devices (such "
+            f"as {pipes[0].name})."
+        )
     if kept and masks:
         note(f"not predicted in {folder}: {plural(masks, 'mask')} by their names.")
     if kept and others:

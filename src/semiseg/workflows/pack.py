@@ -13,7 +13,7 @@ from semiseg.data.splits import counted
 from semiseg.errors import UserError, unknown
 from semiseg.files import LOCK, atomic_output, check_file, remove_partials, unwritable
 from semiseg.locking import locked
-from semiseg.preparation.pack import Pack, room_for, write_pack
+from semiseg.preparation.pack import Pack, is_pack, room_for, write_pack
 from semiseg.preparation.packing import Bits
 from semiseg.preparation.store import (
     KINDS,
@@ -68,6 +68,8 @@ def pack(
         )
     if out.exists() and not overwrite:
         raise UserError(f"{out} exists: choose another file, or replace it with --overwrite.")
+    if out.exists() and not is_pack(out):
+        raise UserError(f"{out} exists and is not a packed data set: choose another file.")
     manifest = _only(prepared.manifest, part)
     remove_partials(out.parent, out.name)
     count = len(manifest.cases)

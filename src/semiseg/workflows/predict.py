@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from semiseg.console import Console
 from semiseg.data.task import Task
 from semiseg.errors import UserError, is_out_of_memory
-from semiseg.files import atomic_output, is_partial
+from semiseg.files import atomic_output, is_partial, remove_partials
 from semiseg.formats import is_image
 from semiseg.formats.remarks import notes_on_files
 from semiseg.formats.stack import check_uneven
@@ -106,6 +106,8 @@ def predict(
     held.config()  # raises if it is not a run
     if is_image(folder) and _is_new(folder):
         raise UserError(f"-o {folder} is the name of a file: give a folder for the masks.")
+    if RunFolder(folder).exists():
+        raise UserError(f"-o {folder} is a run: give another folder for the masks.")
     found = find_images(images, check_uneven(uneven_slices), console.warn, folder)
     inputs = as_inputs(found, held.task(), images)
     targets = _targets(folder, inputs)
@@ -124,6 +126,8 @@ def predict(
     if dry_run:
         console.info(f"dry run: {plural(len(todo), 'image')} would be predicted into {folder}")
         return PredictResult(0, len(targets) - len(todo), ())
+    for place in {target.parent for target in todo} - {folder}:
+        remove_partials(place)
     make_folder(folder)
     _write_origin(folder / ORIGIN, origin)
     failed, converted = [], []
