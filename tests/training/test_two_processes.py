@@ -60,7 +60,17 @@ def emulate(data: PreparedData, name: str) -> tuple[dict[str, Tensor], list[floa
     replica = copy.deepcopy(method)
     counts, total = batch_counts(method, config), config.training.iterations
     loaders = [
-        BatchLoader(data, cases.labelled, cases.unlabelled, counts, config.data, 0, rank, 2)
+        BatchLoader(
+            data,
+            cases.labelled,
+            cases.unlabelled,
+            counts,
+            config.data,
+            0,
+            rank,
+            2,
+            distance_maps=method.needs_distance_maps,
+        )
         for rank in range(2)
     ]
     optimisers: Any = build_optimisers(method.parameter_groups(), config.training)

@@ -232,7 +232,7 @@ def _no_digest(content: Any) -> None:
         (lambda m: m.update({"pack.json": b"\xff"}), "pack the data again with this version"),
         (with_json("manifest.json", _outside), "'../../evil', which"),
         (with_json("manifest.json", _larger), "bytes instead of"),
-        (with_json("manifest.json", _twice), "names a case twice"),
+        (with_json("manifest.json", _twice), "the case p1 is named twice"),
         (
             with_json("manifest.json", _negative),
             r"cases\.0\.shape\.0 must be greater than or equal to 1",

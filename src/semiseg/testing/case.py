@@ -97,7 +97,8 @@ class MethodCase:
 
     def as_batch(self, images: Tensor, labels: Tensor) -> Batch:
         """The batch of the loader: with distance maps if the method needs them."""
-        needed = methods.entry(self.name).load().needs_distance_maps
+        name = getattr(self, "name", None)  # None: a batch for no particular method
+        needed = name is not None and methods.entry(name).load().needs_distance_maps
         spacings = [None] * len(labels)
         return Batch(images, labels, stacked_maps(labels, CLASSES, spacings) if needed else None)
 
