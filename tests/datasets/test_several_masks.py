@@ -207,3 +207,11 @@ def test_the_folder_may_be_the_class(tmp_path: Path) -> None:
     mask_replicas.save_picture(tmp_path / "flat" / "masks" / "a.png", ONE)
     with pytest.raises(UserError, match="is in no folder that names a class"):
         scan(tmp_path / "flat", Options(class_by_folder=True))
+
+
+def test_names_of_structures_that_differ_in_case_are_one(tmp_path: Path) -> None:
+    for number, word in enumerate(("liver", "Liver", "LIVER")):
+        picture(tmp_path / "images" / f"P{number}.png", number)
+        mask_replicas.save_picture(tmp_path / "masks" / f"P{number}_{word}.png", ONE)
+        mask_replicas.save_picture(tmp_path / "masks" / f"P{number}_spleen.png", TWO)
+    assert scan(tmp_path).classes == ("background", "liver", "spleen")

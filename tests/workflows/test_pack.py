@@ -98,7 +98,11 @@ def test_what_is_there_is_not_replaced_unasked(data: PreparedData, tmp_path: Pat
     with pytest.raises(UserError, match="is a folder"):
         pack(data.folder, tmp_path, console=QUIET)
     assert (tmp_path / "x").read_text() == "dear"
-    pack(data.folder, tmp_path / "x", overwrite=True, console=QUIET)
+    with pytest.raises(UserError, match="exists and is not a packed data set"):
+        pack(data.folder, tmp_path / "x", overwrite=True, console=QUIET)
+    (tmp_path / "x").unlink()
+    for _ in range(2):
+        pack(data.folder, tmp_path / "x", overwrite=True, console=QUIET)
     with pytest.raises(UserError, match="--overwrite"):
         unpack(tmp_path / "x", data.folder, console=QUIET)
     unpack(tmp_path / "x", data.folder, overwrite=True, console=QUIET)

@@ -49,10 +49,13 @@ def masks_of_images(
         of_image.setdefault(match.image.path, []).append(match)
     _check_people(of_image)
     _check_versions(of_image)
-    of_image = {
-        image: [dataclasses.replace(m, word=_without_version(m.word)) for m in found]
-        for image, found in of_image.items()
-    }
+    spelling: dict[str, str] = {}  # names that differ only in case are one structure
+
+    def plain(match: Match) -> Match:
+        word = _without_version(match.word)
+        return dataclasses.replace(match, word=spelling.setdefault(word.lower(), word))
+
+    of_image = {image: [plain(match) for match in found] for image, found in of_image.items()}
     matches = [match for found in of_image.values() for match in found]
     words = Counter(word for found in of_image.values() for word in _names(found))
     several = any(len(found) > 1 for found in of_image.values())

@@ -188,6 +188,10 @@ def _series(
         )
     for sentence in below.notes:
         note(sentence)
+    if below.segmentations:
+        note(
+            f"not predicted in {folder}: {len(below.segmentations):,} DICOM-SEG, which are labels."
+        )
     entries: list[Series | Refused] = [*below.series, *below.refused]
     return {one.name: one for one in entries}
 
