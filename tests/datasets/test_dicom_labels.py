@@ -222,6 +222,15 @@ def test_a_segmentation_without_preamble(tmp_path: Path, blanked: bool) -> None:
     expect_label(scan(tmp_path))
 
 
+def test_files_whose_segments_overlap_may_be_those_of_two_readers(tmp_path: Path) -> None:
+    files = series(tmp_path)
+    draw(tmp_path / "a.dcm", files, BINARY, "Tumor 1")
+    draw(tmp_path / "b.dcm", files, np.roll(BINARY, 1, 0), "Tumor 2")
+    (case,) = scan(tmp_path).cases
+    with pytest.raises(UserError, match="has 2 DICOM-SEG whose segments overlap.* --reader"):
+        case.read()
+
+
 UNEVEN = (0, 4, 8, 15, 22, 29)
 
 

@@ -55,7 +55,7 @@ def read_segmentations(
                 if code in drawn and (part != (label == code)).any():
                     raise _contradiction(segmentations, codes, code, series)
                 if ((label[part] != 0) & (label[part] != code)).any():
-                    raise _overlapping(series)
+                    raise _overlapping(series, len(segmentations))
                 label[part] = code
                 drawn.add(code)
     stacked = label.transpose(2, 0, 1)
@@ -203,7 +203,12 @@ def _contradiction(
     )
 
 
-def _overlapping(series: Series) -> UserError:
+def _overlapping(series: Series, files: int = 1) -> UserError:
+    if files > 1:
+        return UserError(
+            f"{series.name} has {files} DICOM-SEG whose segments overlap: if different persons drew them, "
+            "choose one with --reader; otherwise save segments without overlap."
+        )
     return UserError(
         f"The DICOM-SEG of {series.name} has overlapping segments: save segments without overlap."
     )
