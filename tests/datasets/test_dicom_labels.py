@@ -227,7 +227,7 @@ def test_files_whose_segments_overlap_may_be_those_of_two_readers(tmp_path: Path
     draw(tmp_path / "a.dcm", files, BINARY, "Tumor 1")
     draw(tmp_path / "b.dcm", files, np.roll(BINARY, 1, 0), "Tumor 2")
     (case,) = scan(tmp_path).cases
-    with pytest.raises(UserError, match="has 2 DICOM-SEG whose segments overlap.* --reader"):
+    with pytest.raises(UserError, match=r"has 2 DICOM-SEG whose segments overlap.* --reader"):
         case.read()
 
 
