@@ -12,7 +12,7 @@ from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
 from semiseg.methods.base import Step
 from semiseg.methods.common.frozen_pass import frozen_pass
-from semiseg.methods.triple_ua import TASKS, TripleUA, outputs, remove_dropout, true_maps
+from semiseg.methods.triple_ua import TASKS, TripleUA, outputs, remove_dropout
 from semiseg.networks.swin_unet import DropPath
 from semiseg.testing import MethodConformance
 
@@ -209,13 +209,26 @@ class TestTripleUA(MethodConformance):
             student = method.tasks.get_parameter(name)
             torch.testing.assert_close(p, decay * before[name] + (1 - decay) * student)
 
-    def test_distance_maps_come_from_the_loader(self, small_data: PreparedData) -> None:
-        assert TripleUA.needs_distance_maps
+    @pytest.mark.parametrize("absent", [1.0, 0.0])
+    def test_the_distance_maps_come_from_the_loader(
+        self, small_data: PreparedData, absent: float
+    ) -> None:
+        option = "outside" if absent else "boundary"
+        method = self.method(small_data, QUIET, f"triple-ua.absent_classes={option}")
         batch = self.batch()
-        computed = true_maps(batch, 3)
-        assert computed.shape == (2, 2, 32, 32)
-        given = Batch(batch.images, batch.labels, torch.zeros_like(computed))
-        assert true_maps(given, 3) is given.distance_maps
+        batch.labels[0][batch.labels[0] == 2] = 0
+        batch = self.as_batch(batch.images, batch.labels)
+        assert batch.distance_maps is not None
+        s = self.student(method, batch.images)[2]
+        total = 0.0
+        for b, k, row, column in np.ndindex(2, 2, 32, 32):
+            target = batch.distance_maps[b, k, row, column].item()
+            target = absent if (b, k) == (0, 1) else target
+            total += (s[b, k, row, column].item() - target) ** 2
+        found = method(batch, Step(50, 100))["distance"].item()
+        assert found == pytest.approx(0.3 * total / (2 * 2 * 32 * 32), rel=1e-3)
+        with pytest.raises(ValueError, match="no distance maps"):
+            method(Batch(batch.images, batch.labels), Step(50, 100))
 
     def test_without_unlabelled_images(self, small_data: PreparedData) -> None:
         batch = self.batch(unlabelled=0)

@@ -13,16 +13,18 @@ U' = c of q. For the other tasks the target is the mean, and U' = e^-U for each 
 of the passes for s, and their standard deviation for r. The mean is not divided by the sum of U'.
 Noise: clamp(0.02 N, -0.05, 0.05); w(t) = 0.1 exp(-5 (1 - t/T)^2); decay min(1 - 1/(t + 1), 0.99).
 
-Departures from the public code (github.com/DeepMedLab/Tri-U-MT), which has two classes. We have one distance
-map per foreground class, and y is 1 in all foreground classes. c divides by ln(classes), which is the code's
-entropy in bits for two classes. On unlabelled images the code also trains s towards the distance map of
-argmax p; that is a computation on the CPU in each step, and we leave it out. Where the code compares the
-student's and the teacher's maps, they are in [0, 1], and on labelled images the student's is doubled; ours
-are in [-1, 1]. The code ends r with a sigmoid; we do not, because images need not be in [0, 1]. Without skip
-connections means maps of zeros in their place. The code does not print the weights of MSE(r) and MSE(s): 0.2
-and 0.3 are ours (0.3 as in SASSNet and DTC). Dice is the package's, with squared denominators and a mean over
-the batch. Optimiser and network are those of the run; the code has Adam with 5e-4 (5e-5 for the decoders of
-s and r), a U-Net of its own and dropout of channels (0.5) at its bottom. Only the teacher has dropout.
+Departures from the public code (github.com/DeepMedLab/Tri-U-MT). It has two classes. We have one distance map
+per foreground class, y is 1 in all foreground classes, and c divides by ln(classes): for two classes, 1 minus
+the code's entropy in bits. The map of a class that an image does not contain is 1, in the code 0
+(``absent_classes``). On unlabelled images the code also trains s towards the distance map of argmax p. That
+is a computation on the CPU in each step, and we leave it out. The code compares maps in [0, 1], and doubles
+the student's on labelled images; we compare maps in [-1, 1]. The code ends r with a sigmoid; we do not,
+because images need not be in [0, 1]. The decoder of r gets zeros in place of the skip connections. The
+weights of MSE(r) and MSE(s) are not in the code; 0.2 and 0.3 are ours (0.3 as in SASSNet and DTC). Dice is
+the package's, with squared denominators and sums over the batch. Optimiser and network are those of the run.
+The code has Adam with 5e-4 (5e-5 for the decoders of s and r), and a U-Net of its own with dropout of
+channels (0.5) at the bottom of the teacher. As in the code, the student has no dropout
+(``student_dropout``).
 """
 
 import math
@@ -35,15 +37,14 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
-from semiseg.data.distance_maps import stacked_maps
-from semiseg.data.task import IGNORE_INDEX, Task
+from semiseg.data.task import Task
 from semiseg.losses.dice import dice_loss
-from semiseg.losses.distance import distance_mse
 from semiseg.losses.precision import at_least_single
 from semiseg.losses.triple_ua import reconstruction_mse, weighted_mse
 from semiseg.methods import base
 from semiseg.methods.base import Step
 from semiseg.methods.common.batch_norm import run_parts
+from semiseg.methods.common.distance_head import DistanceOptions, distance_error
 from semiseg.methods.common.frozen_pass import frozen_pass
 from semiseg.methods.common.input_noise import input_noise
 from semiseg.methods.common.pseudo_label import entropy, hard_pseudo_label
@@ -57,7 +58,7 @@ SEGMENTATION, RECONSTRUCTION, DISTANCE = range(3)
 TASKS = ("segmentation", "reconstruction", "distance")
 
 
-class TripleUAOptions(TeacherOptions):
+class TripleUAOptions(TeacherOptions, DistanceOptions):
     """Options of ``triple-ua``."""
 
     passes: int = Field(8, ge=1, le=1000, description="K, passes of the teacher")
@@ -66,7 +67,6 @@ class TripleUAOptions(TeacherOptions):
     student_dropout: bool = Field(False, description="whether the student has dropout")
     background: bool = Field(True, description="whether the Dice loss includes the background")
     reconstruction_weight: float = Field(0.2, ge=0, description="weight of the reconstruction")
-    distance_weight: float = Field(0.3, ge=0, description="weight of the distance maps")
     mutual_weight: float = Field(
         0.1,
         ge=0,
@@ -123,9 +123,7 @@ class TripleUA(TeacherStudent):
             self, images, labelled, self.config.training.batch_norm,
         )  # fmt: skip
         p, r, s = (found[number] for number in range(3))
-        error = distance_mse(
-            s[:labelled], true_maps(batch, len(self.task.classes)), labels != IGNORE_INDEX
-        )
+        error = distance_error(s[:labelled], batch, o.absent_classes)
         terms = {
             "supervised": dice_loss(p[:labelled], labels, background=o.background),
             "reconstruction": o.reconstruction_weight
@@ -208,11 +206,3 @@ def remove_dropout(network: nn.Module) -> None:
             module.p = 0.0
         elif isinstance(module, DropPath):
             module.rate = 0.0
-
-
-def true_maps(batch: Batch, classes: int) -> Tensor:
-    """Return ``batch.distance_maps``; a batch without them, such as a test's, gets them here."""
-    if batch.distance_maps is not None:
-        return batch.distance_maps
-    maps = stacked_maps(batch.labels.cpu(), classes, [None] * batch.labelled)
-    return maps.to(batch.labels.device)
