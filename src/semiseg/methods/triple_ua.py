@@ -45,8 +45,8 @@ from semiseg.methods import base
 from semiseg.methods.base import Step
 from semiseg.methods.common.batch_norm import run_parts
 from semiseg.methods.common.distance_head import DistanceOptions, distance_error
-from semiseg.methods.common.frozen_pass import frozen_pass
 from semiseg.methods.common.input_noise import input_noise
+from semiseg.methods.common.monte_carlo import noisy_passes
 from semiseg.methods.common.pseudo_label import entropy, hard_pseudo_label
 from semiseg.methods.common.teacher import ema_decay_at, frozen_copy, update_ema
 from semiseg.methods.common.teacher_student import TeacherOptions, TeacherStudent
@@ -153,18 +153,20 @@ class TripleUA(TeacherStudent):
         integrated = total = torch.zeros(())
         means: dict[int, Tensor] = {}
         spreads: dict[int, Tensor] = {}
-        with frozen_pass(nn.ModuleList([self.teacher, self.teacher_tasks]), dropout=True):
-            for number in range(1, o.passes + 1):
-                seen = input_noise(images, o.noise, o.noise_limit)
-                found = outputs(self.teacher, self.teacher_tasks, seen)
-                q = found.pop(SEGMENTATION)
-                share = certainty(q).exp()
-                integrated, total = integrated + share * q, total + share
-                for task, x in found.items():  # mean and sum of squares as in Welford 1962
-                    before = means.get(task, torch.zeros_like(x))
-                    means[task] = before + (x - before) / number
-                    spread = (x - before) * (x - means[task])
-                    spreads[task] = spreads.get(task, torch.zeros_like(x)) + spread
+        outputs_of_passes = noisy_passes(
+            nn.ModuleList([self.teacher, self.teacher_tasks]),
+            lambda x: outputs(self.teacher, self.teacher_tasks, x),
+            images, o.passes, o.noise, o.noise_limit,
+        )  # fmt: skip
+        for number, found in enumerate(outputs_of_passes, 1):
+            q = found.pop(SEGMENTATION)
+            share = certainty(q).exp()
+            integrated, total = integrated + share * q, total + share
+            for task, x in found.items():  # mean and sum of squares as in Welford 1962
+                before = means.get(task, torch.zeros_like(x))
+                means[task] = before + (x - before) / number
+                spread = (x - before) * (x - means[task])
+                spreads[task] = spreads.get(task, torch.zeros_like(x)) + spread
         mean = integrated / total
         variances = {task: s / max(o.passes - 1, 1) for task, s in spreads.items()}
         deviation = variances[RECONSTRUCTION].sqrt()
