@@ -230,6 +230,16 @@ class TestTripleUA(MethodConformance):
         with pytest.raises(ValueError, match="no distance maps"):
             method(Batch(batch.images, batch.labels), Step(50, 100))
 
+    def test_the_terms_that_start_late_are_named(self, small_data: PreparedData) -> None:
+        method = self.build(small_data, self.config(small_data, "triple-ua.consistency_from=0.25"))
+        starts = method.active_from(100)
+        assert starts == dict.fromkeys(CONSISTENCIES, 25)
+        terms = method(self.batch(), Step(24, 100))
+        assert {name for name, term in terms.items() if not term} == set(starts)
+        assert all(method(self.batch(), Step(25, 100)).values())
+        never = self.config(small_data, "triple-ua.consistency_weight=0")
+        assert self.build(small_data, never).active_from(100) == {}
+
     def test_without_unlabelled_images(self, small_data: PreparedData) -> None:
         batch = self.batch(unlabelled=0)
         terms = self.method(small_data)(batch, Step(99, 100))

@@ -176,6 +176,11 @@ class TripleUA(TeacherStudent):
             Target(means[DISTANCE], (-variances[DISTANCE]).exp()),
         ]
 
+    def active_from(self, iterations: int) -> dict[str, int]:
+        """See `Method`."""
+        starts = super().active_from(iterations).values()
+        return {f"consistency_{task}": start for task in TASKS for start in starts}
+
     def after_step(self, step: Step) -> None:
         """Update the teacher and its decoders."""
         super().after_step(step)
