@@ -29,8 +29,7 @@ from semiseg.losses.dice import supervised_loss
 from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
 from semiseg.methods.base import Step
-from semiseg.methods.common.frozen_pass import frozen_pass
-from semiseg.methods.common.input_noise import input_noise
+from semiseg.methods.common.monte_carlo import noisy_passes
 from semiseg.methods.common.pseudo_label import entropy, soft_pseudo_label
 from semiseg.methods.common.teacher_student import TeacherOptions, TeacherStudent
 from semiseg.networks.segmenter import Segmenter
@@ -93,13 +92,16 @@ def bayesian_passes(
         q [B, K, ...]; U_s [B, ...] between 0 and ln K; U_f [B, ...] between 0 and ln of the number of
         channels. Both uncertainties are in nats.
     """
+
+    def run(seen: Tensor) -> tuple[Tensor, Tensor]:
+        features = teacher.features(seen)
+        return soft_pseudo_label(teacher.classify(features)), soft_pseudo_label(features[1])
+
     classes: Tensor | float = 0.0
     channels: Tensor | float = 0.0
-    with frozen_pass(teacher, dropout=True):
-        for _ in range(passes):
-            features = teacher.features(input_noise(images, noise, 2 * noise))
-            classes = classes + soft_pseudo_label(teacher.classify(features)) / passes
-            channels = channels + soft_pseudo_label(features[1]) / passes
-        assert isinstance(classes, Tensor)
-        assert isinstance(channels, Tensor)
-        return classes, entropy(classes), entropy(channels)
+    for of_classes, of_channels in noisy_passes(teacher, run, images, passes, noise, 2 * noise):
+        classes = classes + of_classes / passes
+        channels = channels + of_channels / passes
+    assert isinstance(classes, Tensor)
+    assert isinstance(channels, Tensor)
+    return classes, entropy(classes), entropy(channels)

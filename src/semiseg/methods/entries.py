@@ -186,12 +186,12 @@ BUILT_IN = (
         ),
     ),
     Entry(
-        "triple-ua", 2021, "mean teacher of three tasks, each gated by its uncertainty (Triple-UA)",
+        "triple-ua", 2021, "mean teacher of three tasks, each weighted by its uncertainty (Triple-UA)",
         "Wang, Zhan, Zu, Wu, Zhou, Zhou, Wang. Tripled-uncertainty guided mean teacher model for "
         "semi-supervised medical image segmentation. MICCAI 2021.",
         "semiseg.methods.triple_ua:TripleUA", (2, 3),
-        equation="0.5 (CE + Dice) + a MSE(reconstruction) + b MSE(distance) "
-        "+ w(t) sum_tasks mean_{U < H} (student - teacher)^2",
+        equation="Dice + a MSE(reconstruction) + b MSE(distance) + c MSE(reconstruction, own mask) "
+        "+ w(t) sum_tasks mean U' (student - teacher)^2, U' = 1 - entropy / ln K or e^-deviation",
         reported=(
             "KiTS19, 2.5% labelled: 87.8 DSC (PLGCL)", "KiTS19, 10% labelled: 88.7 DSC (PLGCL)",
         ),

@@ -8,7 +8,7 @@ from torch import nn
 
 from semiseg.methods.common.frozen_pass import frozen_pass
 from semiseg.methods.common.input_noise import input_noise
-from semiseg.methods.common.monte_carlo import monte_carlo
+from semiseg.methods.common.monte_carlo import monte_carlo, noisy_passes
 
 
 @pytest.fixture
@@ -51,6 +51,24 @@ def test_it_leaves_no_trace(network: nn.Sequential) -> None:
 def test_no_pass_is_refused(network: nn.Sequential) -> None:
     with pytest.raises(ValueError, match="passes must be at least 1, got 0"):
         monte_carlo(network, torch.randn(1, 1, 3, 4), passes=0)
+
+
+def test_each_pass_is_a_frozen_pass_of_its_own(network: nn.Sequential) -> None:
+    images = torch.randn(2, 1, 3, 4)
+    torch.manual_seed(5)
+    expected = []
+    for _ in range(3):
+        with frozen_pass(network, dropout=True):
+            expected.append(network(images + (0.3 * torch.randn_like(images)).clamp(-0.4, 0.4)))
+    torch.manual_seed(5)
+    count = 0
+    for output in noisy_passes(network, network, images, 3, 0.3, 0.4):
+        assert torch.equal(output, expected[count])
+        assert not output.requires_grad
+        assert torch.is_grad_enabled()  # between the passes
+        assert not any(m.training for m in network.modules())
+        count += 1
+    assert count == 3
 
 
 def test_noise_is_limited_and_the_seeds() -> None:

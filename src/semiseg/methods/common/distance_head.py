@@ -1,4 +1,4 @@
-"""A second head that regresses signed distance maps, and its supervised loss (SASSNet, DTC)."""
+"""A second head that regresses signed distance maps, and its supervised loss (SASSNet, DTC, Triple-UA)."""
 
 from typing import ClassVar, Literal
 
@@ -14,6 +14,8 @@ from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
 from semiseg.methods.base import Method
 
+AbsentClasses = Literal["outside", "boundary"]
+
 
 class DistanceOptions(base.NetworkOptions):
     """Options of methods with a distance head."""
@@ -22,7 +24,7 @@ class DistanceOptions(base.NetworkOptions):
         0.3, ge=0, description="weight of the regression of signed distance maps"
     )
     background: bool = Field(False, description="whether the Dice loss includes the background")
-    absent_classes: Literal["outside", "boundary"] = Field(
+    absent_classes: AbsentClasses = Field(
         "outside",
         description="target of a class that an image does not contain: 1 (outside) or 0 (boundary)",
     )
@@ -56,17 +58,31 @@ class DistanceMethod(Method):
         Raises:
             ValueError: if the batch has no distance maps.
         """
-        labelled, labels, o = batch.labelled, batch.labels, self.options
-        maps = batch.distance_maps
-        if maps is None:
-            raise ValueError("the batch has no distance maps")
-        if o.absent_classes == "outside":
-            maps = mark_absent(maps, labels)
-        error = distance_mse(distances[:labelled], maps, labels != IGNORE_INDEX)
-        return {
-            "supervised": dice_loss(probabilities[:labelled], labels, background=o.background),
-            "distance": o.distance_weight * error,
-        }
+        labelled, o = batch.labelled, self.options
+        error = distance_error(distances[:labelled], batch, o.absent_classes)
+        dice = dice_loss(probabilities[:labelled], batch.labels, background=o.background)
+        return {"supervised": dice, "distance": o.distance_weight * error}
+
+
+def distance_error(distances: Tensor, batch: Batch, absent: AbsentClasses) -> Tensor:
+    """Return the mean squared error of the distance maps of labelled images (a scalar).
+
+    Ignored pixels are left out.
+
+    Args:
+        distances: [L, K - 1, ...] predicted maps of the labelled images.
+        batch: holds their true maps and labels.
+        absent: see ``DistanceOptions.absent_classes``.
+
+    Raises:
+        ValueError: if the batch has no distance maps.
+    """
+    maps = batch.distance_maps
+    if maps is None:
+        raise ValueError("the batch has no distance maps")
+    if absent == "outside":
+        maps = mark_absent(maps, batch.labels)
+    return distance_mse(distances, maps, batch.labels != IGNORE_INDEX)
 
 
 def mark_absent(maps: Tensor, labels: Tensor) -> Tensor:
