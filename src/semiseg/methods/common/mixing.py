@@ -11,6 +11,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+AREA = (0.02, 0.4)
+"""Range of the fraction of the image that CutMix's box covers, in UniMatch's public code."""
+ASPECT = 0.3
+"""Smallest ratio of two sides of this box."""
+
 
 def mix(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
     """Return ``M a + (1 - M) b`` (CutMix, equation 1; BCP).
@@ -27,8 +32,8 @@ def cutmix_mask(
     count: int,
     sides: Sequence[int],
     device: torch.device | str = "cpu",
-    area: tuple[float, float] = (0.02, 0.4),
-    aspect: float = 0.3,
+    area: tuple[float, float] = AREA,
+    aspect: float = ASPECT,
     probability: float = 1.0,
 ) -> Tensor:
     """Draw a box for each image (Yun et al. 2019), with the ranges of UniMatch's public code (from memory).
