@@ -35,7 +35,12 @@ class ColourOptions(Strict):
     hue: float = Field(
         0.25, ge=0, le=0.5, description="colour pictures: largest shift of the hue, in turns"
     )
-    jitter_probability: float = Field(0.8, ge=0, le=1, description="probability of the four above")
+    jitter_probability: float = Field(
+        0.8,
+        ge=0,
+        le=1,
+        description="probability of brightness, contrast, saturation and hue together",
+    )
     blur: tuple[Deviation, Deviation] = Field(
         (0.1, 2.0), description="range of the blur's standard deviation, in pixels"
     )
