@@ -106,6 +106,8 @@ class TestBCP(MethodConformance):
         for name, p in method.teacher.named_parameters():
             torch.testing.assert_close(p, began[name] + 0.01)
         assert method.active_from(40_000) == {"pseudo": 10_000}
+        without = self.build(small_data, self.config(small_data, "bcp.pseudo_weight=0"))
+        assert without.active_from(40_000) == {}
 
     def test_pseudo_labels_keep_the_largest_component(
         self, small_data: PreparedData, monkeypatch: pytest.MonkeyPatch

@@ -5,6 +5,7 @@ from typing import ClassVar
 import pytest
 import torch
 
+from autocast_cache import emulate_old_cache
 from semiseg.data.manifest import PreparedData
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.losses.pseudo_label import pseudo_label_dice
@@ -81,3 +82,10 @@ class TestUniMatch(MethodConformance):
             found = method(self.batch(unlabelled=unlabelled), Step(0, 100))
             assert set(found) == terms
             assert all(torch.isfinite(x) for x in found.values())
+
+    def test_mixed_precision_with_an_older_torch(
+        self, small_data: PreparedData, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The clean maps are decoded without a gradient, then the perturbed ones with one."""
+        emulate_old_cache(monkeypatch)
+        self.test_mixed_precision_reaches_the_same_parameters(small_data)

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import torch
 
+from autocast_cache import emulate_old_cache
 from semiseg import methods
 from semiseg.config import RunConfig
+from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
 from semiseg.methods.base import Method, Step
 from semiseg.methods.common.teacher import frozen_copy, update_ema
@@ -43,6 +46,20 @@ class Following(Plain):
         return Follower(data.task, config)
 
 
+class Peeking(Supervised):
+    """Its network runs without a gradient first, without `no_gradient`."""
+
+    def forward(self, batch: Batch, step: Step) -> dict[str, torch.Tensor]:
+        with torch.no_grad():
+            self.network(batch.images)
+        return super().forward(batch, step)
+
+
+class Peeked(Plain):
+    def build(self, data: PreparedData, config: RunConfig, seed: int = 0) -> Method:
+        return Peeking(data.task, config)
+
+
 @pytest.mark.parametrize("name", ["golden_curve", "terms_are_named_and_finite"])
 def test_what_a_class_lacks_is_printed(small_data: PreparedData, name: str) -> None:
     failures = (pytest.fail.Exception, AssertionError)
@@ -62,6 +79,14 @@ def test_a_teacher_may_equal_its_student_at_first_but_not_always(
     monkeypatch.setattr(Follower, "follows", 100)
     with pytest.raises(AssertionError, match="unet and copy predict the same"):
         Following().test_every_network_predicts(small_data)
+
+
+def test_gradients_lost_in_mixed_precision_are_noticed(
+    small_data: PreparedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulate_old_cache(monkeypatch)
+    with pytest.raises(AssertionError, match="loses gradients"):
+        Peeked().test_mixed_precision_reaches_the_same_parameters(small_data)
 
 
 def test_every_method_has_a_class_for_each_of_its_dimensions(

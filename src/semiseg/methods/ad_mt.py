@@ -8,18 +8,20 @@ the periods of the first teacher, and CutMix with lambda ~ Beta(4, 4) in those o
 student's prediction of them.
 
 y comes from the weak view ("conflict-combating module"). The teachers' probabilities are fused with weights
-e^-H, where H is the entropy of a pixel. Where the teachers' classes differ, the student's prediction
-replaces the fused one if its largest probability is greater. y is the argmax where the largest probability
-is at least 0.95; other pixels have no loss.
+e^-H, where H is the entropy of a pixel. Where the teachers' classes differ, the prediction with the largest
+probability among those of both teachers and the student replaces the fused one. y is the argmax where the
+largest probability is at least 0.95; other pixels have no loss. Until the second teacher has its first
+update, y comes from the first teacher alone.
 
 Departures from the paper: this file was written from a description of the method; the authors' release
 has no licence and was not read. From memory or our choice: a period is uniform between a half and one and
 a half times ``period``; which augmentation belongs to which teacher; confidence, not entropy, decides at
-conflicts; colours and blur are those of UniMatch. The paper gives the two periods complementary batches of
-the unlabelled images; here each batch is drawn at random. Periods are a function of (seed, position in the
-run), so a resumed run alternates alike, and with a time limit they follow the time used. The second
-teacher begins with the student's weights at its first period; decays are at most 1 - 1/(t + 1) from a
-teacher's begin. CutMix takes its second image from the same batch.
+conflicts; the first teacher alone labels until the second one is updated; colours and blur are those of
+UniMatch. The paper gives the two periods complementary batches of the unlabelled images; here each batch
+is drawn at random. Periods are a function of (seed, position in the run), so a resumed run alternates
+alike, and with a time limit they follow the time used. The first update of a teacher copies the student;
+decays are at most 1 - 1/(t + 1), with t counted from a teacher's first update. CutMix takes its second
+image from the same batch.
 """
 
 import bisect
@@ -85,7 +87,10 @@ def fuse(p: Tensor, q: Tensor) -> Tensor:
 
 
 def resolve_conflicts(p: Tensor, q: Tensor, student: Tensor) -> Tensor:
-    """Fuse two predictions; where their classes differ, prefer the student's if it is more confident.
+    """Fuse two predictions; where their classes differ, take the most confident of all three instead.
+
+    At a conflict the fused prediction is not confident: with two classes its largest probability is below
+    5/6, and 0.95 needs 18 classes or more.
 
     Args:
         p: [B, K, ...] probabilities of a teacher.
@@ -95,10 +100,14 @@ def resolve_conflicts(p: Tensor, q: Tensor, student: Tensor) -> Tensor:
     Returns:
         [B, K, ...] probabilities.
     """
-    fused = fuse(p, q)
+    best = more_confident(student, more_confident(q, p))
     conflict = p.argmax(1) != q.argmax(1)
-    replaced = conflict & (student.amax(1) > fused.amax(1))
-    return torch.where(replaced[:, None], student, fused)
+    return torch.where(conflict[:, None], best, fuse(p, q))
+
+
+def more_confident(p: Tensor, q: Tensor) -> Tensor:
+    """Return ``p`` at pixels where its largest probability is greater than that of ``q``: [B, K, ...]."""
+    return torch.where(p.amax(1, keepdim=True) > q.amax(1, keepdim=True), p, q)
 
 
 class ADMT(Method):
@@ -123,17 +132,22 @@ class ADMT(Method):
         """Return the teacher that is updated: 0 for the first, 1 for the second."""
         return bisect.bisect_right(self.period_ends(step.total), step.index) % 2
 
-    def pseudo_label(self, images: Tensor) -> Tensor:
+    def has_second(self, step: Step) -> bool:
+        """Return whether the second teacher was updated before ``step``."""
+        start = self.period_ends(step.total)[0]
+        return step.index >= start and not step.reached(start)
+
+    def pseudo_label(self, images: Tensor, step: Step) -> Tensor:
         """Return the pseudo-labels [U, ...] of images [U, C, ...]."""
-        networks = (self.teacher_1, self.teacher_2, self.student)
-        first, second, student = (predict_probabilities(n, images) for n in networks)
-        return confident_pseudo_label(
-            resolve_conflicts(first, second, student), self.options.threshold
-        )
+        target = predict_probabilities(self.teacher_1, images)
+        if self.has_second(step):
+            second = predict_probabilities(self.teacher_2, images)
+            target = resolve_conflicts(target, second, predict_probabilities(self.student, images))
+        return confident_pseudo_label(target, self.options.threshold)
 
     def view(self, images: Tensor, step: Step) -> View:
         """Return the view of images [U, C, ...] that the active teacher's periods have."""
-        label = self.pseudo_label(images)
+        label = self.pseudo_label(images, step)
         if self.active(step) == 0:
             return View(colour_view(images, self.options, self.task, self.config), label)
         sides, alpha = images.shape[2:], self.options.cutmix_alpha
@@ -152,11 +166,11 @@ class ADMT(Method):
 
     def after_step(self, step: Step) -> None:
         """Update the active teacher."""
-        teachers, begins = (self.teacher_1, self.teacher_2), (0, self.period_ends(step.total)[0])
+        teachers, starts = (self.teacher_1, self.teacher_2), (0, self.period_ends(step.total)[0])
         active = self.active(step)
-        for number, (teacher, begin) in enumerate(zip(teachers, begins, strict=True)):
-            if step.reached(begin):
+        for number, (teacher, start) in enumerate(zip(teachers, starts, strict=True)):
+            if step.reached(start):
                 update_ema(teacher, self.student, 0.0)
             elif number == active:
-                decay = ema_decay_at(step.index - begin, self.options.ema_decay)
+                decay = ema_decay_at(step.index - start, self.options.ema_decay)
                 update_ema(teacher, self.student, decay)

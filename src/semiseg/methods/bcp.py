@@ -2,8 +2,8 @@
 2023).
 
 M is 0 in a box of two thirds of each side and 1 outside. X_in = M X_l + (1 - M) X_u and
-X_out = M X_u + (1 - M) X_l, with other images of the batch in each; targets are mixed alike, with the
-teacher's pseudo-labels for X_u. L = L_in + L_out,
+X_out = M X_u + (1 - M) X_l; X_in and X_out use different images of the batch. Targets are mixed alike, with
+the teacher's pseudo-labels for X_u. L = L_in + L_out,
 
     L_in = L_seg(Q_in, Y_in) over M + alpha L_seg(Q_in, Y_in) over 1 - M
     L_out = L_seg(Q_out, Y_out) over 1 - M + alpha L_seg(Q_out, Y_out) over M
@@ -14,14 +14,17 @@ of the run (10,000 of 40,000 iterations on ACDC) the student learns from labelle
 into each other. Then the teacher begins with the student's weights and is its moving average (decay 0.99).
 
 Departures from the paper. The second stage begins with the last weights of the first, not with those that
-are best on validation images, and optimiser and learning rate continue. Cross entropy and Dice of a part are
-normalised by the pixels of that part, as in the public code; both parts of the first stage weigh 1, as
-there. The box is drawn for each image (in the public code for each batch) and both directions share it.
-The teacher predicts without dropout. With odd numbers of images, or other numbers of labelled and unlabelled
-ones, images of the smaller half are used again; without unlabelled images the first stage continues. The
-public code's pseudo-labels of volumes keep one component of one class; here all classes do. Structures that
-occur several times in an image need ``bcp.largest_component=false``. Under ``training.batch_norm=apart``,
-X_in counts as labelled and X_out as unlabelled. The facts on the public code are from memory.
+are best on validation images, and optimiser and learning rate continue. The public code's rate is constant
+(``training.power=0``). Cross entropy and Dice of a part are normalised by the pixels of that part, as in the
+public code; both parts of the first stage weigh 1, as there. The box is drawn for each image (in the public
+code for each batch) and both directions share it. The teacher predicts without dropout. With odd numbers of
+images, or other numbers of labelled and unlabelled ones, images of the smaller half are used again; without
+unlabelled images the first stage continues. The public code's pseudo-labels of volumes keep one component of
+one class; here all classes do. Structures that occur several times in an image need
+``bcp.largest_component=false``. The public code passes X_in and X_out separately: each has its own batch
+statistics, and both change the running averages. Under ``training.batch_norm=together`` they share them.
+Under ``apart``, X_in counts as labelled and X_out as unlabelled: each has its own statistics, and only X_in
+changes the running averages. The facts on the public code are from memory.
 """
 
 from typing import ClassVar
@@ -153,4 +156,4 @@ class BCP(Method):
 
     def active_from(self, iterations: int) -> dict[str, int]:
         """See `Method`."""
-        return {"pseudo": self.second_stage(iterations)}
+        return {"pseudo": self.second_stage(iterations)} if self.options.pseudo_weight else {}

@@ -9,12 +9,15 @@ image is. There is no teacher.
 Departures from the paper. FixMatch classifies images with cross entropy, RandAugment and Cutout. Dice alone,
 the strong view and the factor 1/2 are those of UniMatch's experiments on ACDC (public code). CutMix takes its
 second image from the same batch; the public code loads a second unlabelled batch. With one unlabelled image
-CutMix has no effect. The weak view is the loader's. It is predicted with dropout, as in the public code,
-and with batch norm's statistics of these images. CutMix's box is cut to the image instead of drawn again
-(`semiseg.methods.common.mixing`), and the colours change in a fixed order. Images keep their own range.
-Under ``training.batch_norm=together`` labelled images and strong views share statistics, and both change the
-running averages; in the public code the weak views of unlabelled images change them too. Without unlabelled
-images L is L_s / 2. The facts on the public code are from memory.
+CutMix has no effect. CutMix's box has another distribution of shapes, and none is drawn again
+(`semiseg.methods.common.mixing.cutmix_mask`). The colour operations have a fixed order. Images keep their own
+range. The weak view is the loader's. Batch norm: in the public code, labelled images and weak views share a
+pass and its statistics, the strong views (two in UniMatch) share another, both passes change the running
+averages, and the pseudo-label of CutMix's second image is predicted in eval mode. Here weak views have a
+pass of their own, with dropout as there and with batch norm's statistics of these images; it gives the
+second image's pseudo-label too and does not change the running averages. Labelled images and strong views
+share a pass; under ``training.batch_norm=together`` they share its statistics, and both change the running
+averages. Without unlabelled images L is L_s / 2. The facts on the public code are from memory.
 """
 
 from typing import ClassVar

@@ -8,9 +8,10 @@ One encoder has two decoders in MC-Net and three in MC-Net+, which differ in ups
 (trilinear in 3D), transposed convolution, nearest. The first decoder is that of the network's section; it
 is used for inference. w(t) = 0.1 exp(-5 (1 - t/T)^2).
 
-Departures from the paper. The factor 0.5, w and the gradient through s(p_j) are those of the public code
-(its 3D script has w = 1); we do not remember whether the papers detach s(p_j) (``detach_targets``). The
-formula of s is printed for two classes; for more we apply it to each class, as the public code does
+Departures from the paper. The factor 0.5, the final value of w and the gradient through s(p_j) are those of
+the public code (its 3D script has w = 1). There w reaches this value after 6,000 iterations (from memory);
+here it rises over the whole run. We do not remember whether the papers detach s(p_j) (``detach_targets``).
+The formula of s is printed for two classes; for more we apply it to each class, as the public code does
 (``joint_sharpening``: over all classes, as in MixMatch). Dice is the package's, with squared denominators
 and the background; in 3D the public code has the foreground only (``background``). A network without the
 option ``upsampling`` (V-Net, Swin-Unet) gets decoders of one kind with other initial weights; the papers'

@@ -55,8 +55,12 @@ class SASSNetOptions(DistanceOptions):
     discriminator_width: int = Field(
         64, ge=1, le=4096, description="channels of the discriminator's first convolution"
     )
-    discriminator_dropout: float = Field(0.5, ge=0, lt=1, description="its dropout of channels")
-    discriminator_learning_rate: float = Field(1e-4, gt=0, description="its learning rate (Adam)")
+    discriminator_dropout: float = Field(
+        0.5, ge=0, lt=1, description="the discriminator's dropout of channels"
+    )
+    discriminator_learning_rate: float = Field(
+        1e-4, gt=0, description="the discriminator's learning rate (Adam)"
+    )
 
 
 class Discriminator(nn.Module):

@@ -25,6 +25,7 @@ from semiseg.losses.pseudo_label import pseudo_label_dice
 from semiseg.methods import base
 from semiseg.methods.base import Step
 from semiseg.methods.common.batch_norm import batch_statistics
+from semiseg.methods.common.frozen_pass import no_gradient
 from semiseg.methods.common.perturb import drop_channels
 from semiseg.methods.common.pseudo_label import confident_pseudo_label, soft_pseudo_label
 from semiseg.methods.common.strong_view import logits_with
@@ -54,7 +55,7 @@ class UniMatch(FixMatch):
         network = self.network
         with batch_statistics(network):
             maps = network.encode(images)
-            with torch.no_grad():
+            with no_gradient():
                 weak = soft_pseudo_label(network.classify(network.decode(maps)))
             dropped = drop_channels(maps, self.options.dropped_channels)
             return weak, network.classify(network.decode(dropped))

@@ -111,6 +111,20 @@ class MethodConformance(MethodCase):
             moved = sum(bool(g.abs().max() > 0) for g in gradients)
             assert moved > 0.8 * len(gradients)
 
+    def test_mixed_precision_reaches_the_same_parameters(self, data: PreparedData) -> None:
+        """Forward in bf16 autocast, backward outside, as in a training."""
+        if self.dimensions == 3:
+            pytest.skip("bf16 is refused for volumes on a CPU")
+        reached = []
+        for mixed in (False, True):
+            method = self.build(data, self.config(data))
+            with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+                loss = total(method(self.batch(), LATE))
+            loss.backward()
+            assert gradients_are_finite(method)
+            reached.append({n for n, p in method.named_parameters() if p.grad is not None})
+        assert reached[0] == reached[1], "bf16 loses gradients"
+
     def test_every_network_predicts(self, data: PreparedData) -> None:
         config = self.config(data)
         method = self.build(data, config)

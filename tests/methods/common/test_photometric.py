@@ -13,6 +13,7 @@ from semiseg.methods.common.photometric import (
     draw_photometric,
     gaussian_blur,
     photometric_augment,
+    scale_to_unit,
 )
 
 SHAPES = [(4, 2, 12, 15), (3, 1, 6, 9, 8)]
@@ -79,6 +80,18 @@ def test_values_stay_in_the_images_range_and_a_seed_reproduces_them(
     for image, view in zip(x, views, strict=True):
         assert view.min() >= image.min() - 1e-6
         assert view.max() <= image.max() + 1e-6
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_scaling_keeps_each_images_order_and_goes_back(shape: tuple[int, ...]) -> None:
+    x = images(shape, zscored=True)
+    x[0] = 3.7
+    unit, low, width = scale_to_unit(x)
+    assert not unit[0].any()
+    for image in unit[1:]:
+        assert (image.min(), image.max()) == (0, 1)
+    torch.testing.assert_close(low + width * unit, x)
+    assert torch.equal((low + width * torch.rand_like(x))[0], x[0])
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -3.7, 1e4])

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from autocast_cache import emulate_old_cache
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.methods.common.frozen_pass import frozen_pass
 from semiseg.methods.common.pseudo_label import (
@@ -63,6 +64,17 @@ def test_modes_come_back_after_an_error(network: nn.Sequential) -> None:
         network(torch.zeros(1, 7, 2, 2))
     assert not any(m.training for m in network.modules())
     assert torch.is_grad_enabled()
+
+
+def test_in_mixed_precision_a_pass_after_a_frozen_one_has_gradients(
+    network: nn.Sequential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulate_old_cache(monkeypatch)
+    images = torch.randn(4, 1, 5, 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        predict_probabilities(network, images)
+        network(images).float().square().sum().backward()
+    assert all(p.grad is not None for p in network.parameters())
 
 
 def test_soft_and_hard_ones_carry_no_gradient() -> None:

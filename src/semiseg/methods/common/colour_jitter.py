@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from semiseg.config import Strict
-from semiseg.methods.common.photometric import gaussian_blur
+from semiseg.methods.common.photometric import gaussian_blur, scale_to_unit
 
 Deviation = Annotated[float, Field(ge=0, le=100)]
 GREY = (0.299, 0.587, 0.114)
@@ -35,7 +35,12 @@ class ColourOptions(Strict):
     hue: float = Field(
         0.25, ge=0, le=0.5, description="colour pictures: largest shift of the hue, in turns"
     )
-    jitter_probability: float = Field(0.8, ge=0, le=1, description="probability of the four above")
+    jitter_probability: float = Field(
+        0.8,
+        ge=0,
+        le=1,
+        description="probability of brightness, contrast, saturation and hue together",
+    )
     blur: tuple[Deviation, Deviation] = Field(
         (0.1, 2.0), description="range of the blur's standard deviation, in pixels"
     )
@@ -68,10 +73,7 @@ def colour_jitter(
     draws = 2 * torch.rand(4, count, device=device, dtype=images.dtype) - 1
     brightness, contrast, saturation, hue = draws.view(4, *shape)
     jittered, blurred = torch.rand(2, count, device=device)
-    flat = images.flatten(1)
-    low = flat.amin(1).view(shape)
-    width = flat.amax(1).view(shape) - low
-    plain = (images - low) / width.clamp(min=torch.finfo(images.dtype).tiny)
+    plain, low, width = scale_to_unit(images)
 
     x = (plain * (1 + options.brightness * brightness)).clamp(0, 1)
     mean = (grey(x) if colours else x).flatten(1).mean(1).view(shape)

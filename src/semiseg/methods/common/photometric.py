@@ -91,14 +91,31 @@ def apply_photometric(
         A new tensor of the same shape.
     """
     shape = (-1, *(1,) * (images.ndim - 1))
-    flat = images.flatten(1)
-    low, mean = flat.amin(1).view(shape), flat.mean(1).view(shape)
-    width = flat.amax(1).view(shape) - low
-    x = (images - mean) * drawn.contrast.view(shape) + mean + drawn.brightness.view(shape) * width
-    x = ((x - low) / width.clamp(min=torch.finfo(x.dtype).tiny)).clamp(0, 1)
-    x = gaussian_blur(x.pow(drawn.gamma.view(shape)), drawn.blur, largest_blur, spacing)
+    x, low, width = scale_to_unit(images)
+    mean = x.flatten(1).mean(1).view(shape)
+    x = (x - mean) * drawn.contrast.view(shape) + mean + drawn.brightness.view(shape)
+    x = gaussian_blur(x.clamp(0, 1).pow(drawn.gamma.view(shape)), drawn.blur, largest_blur, spacing)
     x = (x + drawn.noise.view(shape) * torch.randn_like(x)).clamp(0, 1)
     return low + width * x
+
+
+def scale_to_unit(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Scale each image's own range to [0, 1].
+
+    ``low + width * x`` scales back. There the width of a constant image is 0, so it stays as it is whatever
+    happens to ``x``.
+
+    Args:
+        images: [B, C, ...], in any unit.
+
+    Returns:
+        x as ``images``; low and width [B, 1, ...], the smallest value and the largest minus the smallest.
+    """
+    shape = (-1, *(1,) * (images.ndim - 1))
+    flat = images.flatten(1)
+    low = flat.amin(1).view(shape)
+    width = flat.amax(1).view(shape) - low
+    return (images - low) / width.clamp(min=torch.finfo(images.dtype).tiny), low, width
 
 
 def gaussian_blur(

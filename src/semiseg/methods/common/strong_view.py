@@ -17,7 +17,7 @@ from semiseg.data.batch import Batch
 from semiseg.data.task import Task
 from semiseg.methods.base import Method, NetworkOptions
 from semiseg.methods.common.colour_jitter import ColourOptions, colour_jitter
-from semiseg.methods.common.mixing import another_image, cutmix_mask, mix
+from semiseg.methods.common.mixing import AREA, ASPECT, another_image, cutmix_mask, mix
 from semiseg.networks.build import spacing_of
 from semiseg.networks.segmenter import Segmenter
 
@@ -29,10 +29,13 @@ class StrongViewOptions(NetworkOptions, ColourOptions):
 
     cutmix_probability: float = Field(0.5, ge=0, le=1, description="probability of CutMix")
     cutmix_area: tuple[Part, Part] = Field(
-        (0.02, 0.4), description="range of the box's part of the image"
+        AREA, description="range of the fraction of the image that the box covers"
     )
     cutmix_aspect: float = Field(
-        0.3, gt=0, le=1, description="smallest ratio of two sides of the box; largest: 1 over this"
+        ASPECT,
+        gt=0,
+        le=1,
+        description="smallest ratio of two sides of the box; largest: 1 over this",
     )
 
 
