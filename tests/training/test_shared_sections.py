@@ -1,6 +1,7 @@
 """A method and a network of one name share a section of the configuration."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from semiseg.testing.data import small_settings
 from semiseg.training.configuration import check_options, resolve_config
 from semiseg.training.plan import describe, plan_training
 from semiseg.training.run_folder import from_file_form, to_file_form
+from semiseg.workflows.run.choices import methods_of
 
 USE = "supervised.network=batformer"
 MISTYPED = r"batformer\.windw.*batformer\.window"
@@ -110,3 +112,19 @@ def test_a_method_with_the_name_of_a_network_that_it_does_not_train(
     plan = plan_training(small_data, "unet", "2", None, None, settings, torch.device("cpu"))
     assert from_file_form(to_file_form(plan.config)) == plan.config
     assert "unet.channels = [8, 8, 8, 8, 8]  (from --set)" in "\n".join(describe(plan))
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        (["nnformer.embed_dim=48"], []),
+        (["batformer.window=8", "unet.sigmoid=true"], []),
+        (["nnformer.deep_supervision=0.4", "nnformer.embed_dim=48"], ["nnformer"]),
+        (["plgcl.head_width=8", "batformer.window=8"], ["plgcl"]),
+        (["cross_level.patches=2"], ["cross-level"]),
+    ],
+)
+def test_options_of_a_network_do_not_choose_the_method_of_its_name(
+    settings: list[str], names: list[Any]
+) -> None:
+    assert methods_of(settings) == names
