@@ -324,8 +324,8 @@ class KnownSections:
 
     Attributes:
         method: the name of the method to train.
-        options: the type of its section.
         methods: names of all methods; sections of others are ignored.
+        method_type: returns the type of a method's section.
         networks: names of all networks.
         network_type: returns the type of a network's section.
         used: returns the names of the networks that the method builds, from its options and
@@ -333,8 +333,8 @@ class KnownSections:
     """
 
     method: str
-    options: type[BaseModel]
     methods: Sequence[str]
+    method_type: Callable[[str], type[BaseModel]]
     networks: Sequence[str]
     network_type: Callable[[str], type[BaseModel]]
     used: Callable[[BaseModel, int], Sequence[str]]
@@ -354,19 +354,18 @@ class KnownSections:
             return set(type(RunConfig.model_fields[section].default).model_fields)
         if section == NETWORKS:
             return {f for name in self.networks for f in self.network_type(name).model_fields}
-        own = set(self.options.model_fields) if section == self.method else set()
+        own = set(self.method_type(section).model_fields) if section == self.method else set()
         if section in self.networks:
             own |= set(self.network_type(section).model_fields)
         return own
 
     def ignored(self, section: str, key: str) -> bool:
-        """Return whether an option belongs to a method that is not trained.
-
-        A method and a network of one name share a section.
-        """
+        """Return whether an option belongs to a method that is not trained, and to no network."""
         if section not in self.methods or section == self.method:
             return False
-        return section not in self.networks or key not in self.fields(section)
+        return section not in self.networks or key in (
+            self.method_type(section).model_fields.keys() - self.fields(section)
+        )
 
 
 class _Merged:
@@ -436,11 +435,11 @@ def _validate(
         return {k: v for k, v in values.get(section, {}).items() if k in kind.model_fields}
 
     try:
-        options = known.options.model_validate(own(known.method, known.options))
+        kind = known.method_type(known.method)
+        options = kind.model_validate(own(known.method, kind))
         where = ""
         plain = {s: values[s] for s in SECTIONS if s in values}
-        content = {"method": known.method, "preset": preset, **plain}
-        config = RunConfig.model_validate(content)
+        config = RunConfig.model_validate({"method": known.method, "preset": preset, **plain})
         networks = {}
         for where in dict.fromkeys(known.used(options, config.data.dimensions)):
             kind = known.network_type(where)
@@ -451,8 +450,9 @@ def _validate(
     config = config.model_copy(
         update={"options": options.model_dump(mode="json"), "networks": networks}
     )
-    in_use = {*SECTIONS, known.method, *networks}
-    kept = {k: o for k, o in origins.items() if k.partition(".")[0] in in_use}
+    mine = {f"{known.method}.{key}" for key in type(options).model_fields}
+    in_use = {*SECTIONS, *networks}
+    kept = {k: o for k, o in origins.items() if k in mine or k.partition(".")[0] in in_use}
     unused = [k for k, o in merged.origins.items() if k not in kept and o == "--set"]
     return Resolved(config, kept, tuple(unused))
 

@@ -28,7 +28,7 @@ class TestBATFormer(MethodConformance):
     golden: ClassVar[dict[int, float]] = {0: 1.3578, 5: 1.27914, 10: 1.22603, 19: 1.17758}
 
     def dropout(self, rate: float) -> str:
-        return f"batformer.dropout={rate}"
+        return f"batformer.transformer_dropout={rate}"
 
     def test_the_loss_is_the_papers(self, small_data: PreparedData) -> None:
         method = self.build(small_data, self.config(small_data, self.dropout(0.0))).eval()
@@ -96,6 +96,19 @@ def test_the_section_holds_options_of_the_network_and_of_the_method(
         resolve_config(small_data.manifest, "supervised", None, [*own, both[1]])
     with pytest.raises(UserError, match=r"batformer\.windw"):
         resolve_config(small_data.manifest, "batformer", None, ["batformer.windw=8"])
+
+
+def test_the_side_of_a_window_is_even(small_data: PreparedData) -> None:
+    """A window covers whole pixels of the uncertainty, which has half the resolution."""
+    with pytest.raises(UserError, match=r"batformer\.window must be a multiple of 2, got 7"):
+        resolve_config(small_data.manifest, "batformer", None, ["batformer.window=7"])
+
+
+def test_one_setting_of_dropout_serves_a_pair_with_a_unet(small_data: PreparedData) -> None:
+    pair = ["cross-teaching.networks=[unet, batformer]", "networks.dropout=[0, 0, 0, 0, 0.3]"]
+    config = resolve_config(small_data.manifest, "cross-teaching", None, pair).config
+    assert config.networks["unet"]["dropout"] == [0, 0, 0, 0, 0.3]
+    assert config.networks["batformer"]["transformer_dropout"] == 0.1
 
 
 def test_a_presets_options_of_a_method_that_is_not_trained_are_left_out(

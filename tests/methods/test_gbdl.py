@@ -167,3 +167,33 @@ class TestGBDL(Stages):
         assert not torch.equal(one.images, other.images)
         assert one.images.shape == images.shape
         assert one.mean.shape == one.vector.shape == (4, 1, 8)
+
+    @pytest.mark.parametrize("network", ["unet", "swin"])
+    def test_its_networks_have_no_dropout_and_no_stochastic_depth(
+        self, small_data: PreparedData, network: str
+    ) -> None:
+        settings = (f"gbdl.network={network}", self.dropout(0.5), "swin.drop_path=0.5")
+        generator = self.generator(small_data, *settings).train()
+        images = self.batch().images
+        with torch.no_grad():
+            assert torch.equal(generator(images).mean, generator(images).mean)
+
+    def test_its_networks_follow_the_rate_and_the_warmup_of_their_section(
+        self, small_data: PreparedData
+    ) -> None:
+        settings = ("unet.learning_rate_scale=0.5", "unet.warmup=0.1")
+        method = self.build(small_data, self.config(small_data, *settings))
+        assert isinstance(method, GBDL)
+        groups = {group.name: group for group in method.parameter_groups()}
+        scales = {name: (group.lr_scale, group.warmup) for name, group in groups.items()}
+        own = (0.5, 0.1)
+        assert scales == {
+            "networks": (1, 0), "unet": own, "generator_images": own, "generator_labels": own
+        }  # fmt: skip
+        grouped = [id(p) for group in groups.values() for p in group.parameters]
+        assert sorted(grouped) == sorted(id(p) for p in method.parameters())
+        for name, stream in (
+            ("images", method.generator.images),
+            ("labels", method.generator.labels),
+        ):
+            assert groups[f"generator_{name}"].parameters == list(stream.parameters())

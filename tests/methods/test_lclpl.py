@@ -73,6 +73,20 @@ class TestLCLPL(MethodConformance):
         names = {n.partition(".")[0] for n, p in method.named_parameters() if p.requires_grad}
         assert names == {"unet"}
 
+    @pytest.mark.parametrize("batch_norm", ["apart", "together"])
+    def test_the_projector_normalises_the_parts_as_the_network_does(
+        self, small_data: PreparedData, batch_norm: str
+    ) -> None:
+        settings = (f"training.batch_norm={batch_norm}", self.dropout(0.0))
+        averages = []
+        for scale in (1, 100):
+            method = self.build(small_data, self.config(small_data, *settings))
+            batch = self.batch()
+            batch.images[2:] *= scale
+            assert set(method(batch, Step(99, 100))) == self.terms
+            averages.append(method.projector[1].running_mean)  # type: ignore[index]
+        assert torch.equal(*averages) == (batch_norm == "apart")
+
     @pytest.mark.parametrize(("labelled", "unlabelled"), [(1, 0), (2, 0), (1, 1)])
     def test_few_images(self, small_data: PreparedData, labelled: int, unlabelled: int) -> None:
         method = self.build(small_data, self.config(small_data))

@@ -32,6 +32,7 @@ class TestNNFormer(MethodConformance):
         method = self.build(data, self.config(data)).eval()
         assert isinstance(method, NNFormerMethod)
         batch = self.batch()
+        batch.labels.random_(0, 3)  # the blocks of a batch are alike wherever a cell is sampled
         with torch.no_grad():
             terms = method(batch, Step(0, 10))
             features = method.network.features(batch.images[:2])
@@ -41,7 +42,8 @@ class TestNNFormer(MethodConformance):
         losses = []
         for number, logits in enumerate(outputs):
             step = 2**number
-            labels = batch.labels[:, ::step, ::step, ::step]
+            cells = slice(step // 2, None, step)
+            labels = batch.labels[:, cells, cells, cells]
             dice = dice_loss(logits.softmax(1), labels, background=False)
             losses.append((F.cross_entropy(logits, labels) + dice).item())
         assert terms["supervised"].item() == pytest.approx(4 / 7 * losses[0], rel=1e-4)
@@ -88,10 +90,21 @@ def test_a_label_is_reduced_and_the_rest_of_a_prediction_left_out() -> None:
     labels[:, 0] = IGNORE_INDEX
     logits = torch.randn(2, 3, 6, 4, 4)
     found = loss_at(logits, labels, (1, 2, 2))
-    kept = logits[:, :, :5, :3].clone()
-    target = labels[:, :, ::2, ::2]
+    kept = logits[:, :, :5, :3, :3].clone()
+    target = labels[:, :, 1::2, 1::2]
     expected = F.cross_entropy(kept, target, ignore_index=IGNORE_INDEX)
     expected = expected + dice_loss(kept.softmax(1), target, background=False)
     torch.testing.assert_close(found, expected)
-    logits[:, :, :1], logits[:, :, 5:], logits[:, :, :, 3:] = 9, -9, 9
+    logits[:, :, :1], logits[:, :, 5:], logits[:, :, :, 3:], logits[..., 3:] = 9, -9, 9, -9
     torch.testing.assert_close(loss_at(logits, labels, (1, 2, 2)), expected)
+
+
+def test_a_label_is_taken_at_the_centre_of_a_cell() -> None:
+    """A prediction that is right at all centres has no loss, also where a side is below a cell's."""
+    labels = torch.zeros(1, 1, 8, 6, dtype=torch.int64)
+    labels[:, 0, 2::4, 1::2] = 1
+    logits = torch.tensor([-50.0, 50.0]).view(1, 2, 1, 1, 1).expand(1, 2, 1, 2, 3)
+    assert loss_at(logits, labels, (4, 4, 2)).item() == pytest.approx(0, abs=1e-4)
+    labels.zero_()[:, :, 2::4] = 1  # one voxel beside the centre along the last axis
+    labels[..., 1::2] = 0
+    assert loss_at(logits, labels, (4, 4, 2)).item() > 1

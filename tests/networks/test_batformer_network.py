@@ -16,7 +16,7 @@ from semiseg.networks.boundary_windows import (
 )
 
 SMALL = BATFormerConfig(
-    channels=(4, 6, 8, 10, 12), heads=(2, 2), head_dim=(4, 4), window=4, dropout=0
+    channels=(4, 6, 8, 10, 12), heads=(2, 2), head_dim=(4, 4), window=4, transformer_dropout=0
 )
 FLAT = (1.0, 1.0)
 

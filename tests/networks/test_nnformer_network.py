@@ -1,9 +1,11 @@
 """nnFormer: sizes of maps, windows and their masks against plain loops, what reaches the output."""
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from semiseg.errors import UserError
 from semiseg.networks.nnformer import NNFormer, NNFormerConfig
@@ -122,6 +124,31 @@ def test_attention_is_that_of_a_loop(
 def test_a_shift_only_where_there_are_several_windows() -> None:
     assert VolumeAttention(4, 2, (4, 8, 6), 4, shifted=True).shift == (0, 2, 1)
     assert VolumeAttention(4, 2, (4, 4, 4), 4, shifted=True).mask is None
+
+
+class Names(TorchFunctionMode):
+    """Records the names of the functions that are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.found.append(func.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("cross", [False, True])
+def test_a_map_is_padded_and_shifted_only_where_that_changes_it(cross: bool) -> None:
+    x, maps = torch.randn(1, 4, 4, 8, 4), 2 if cross else 1
+    for side, shifted, pads, rolls in (
+        (8, False, 0, 0), (8, True, 0, maps + 1), (7, False, maps, 0),
+    ):  # fmt: skip
+        layer = VolumeAttention(4, 2, (4, 4, side), 4, shifted, cross)
+        part = x[:, :, :, :side]
+        with Names() as names:
+            layer(part, part if cross else None)
+        assert (names.found.count("pad"), names.found.count("roll")) == (pads, rolls)
 
 
 def test_skip_attention_keeps_both_maps() -> None:

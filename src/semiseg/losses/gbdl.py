@@ -4,6 +4,8 @@ The latent of slice d is Gaussian with mean m_d and covariance C_d = (v_d v_d^T 
 volume is the normalised product over its n slices: Sigma^-1 = sum_d C_d^-1, mu = Sigma sum_d C_d^-1 m_d.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -45,7 +47,7 @@ def latent_divergence(mean: Tensor, vector: Tensor, scale: float) -> Tensor:
         along = (v * m).sum(2, keepdim=True)
         h = (m - b[..., None] * v * along).sum(1, keepdim=True) / scale**2  # sum_d C_d^-1 m_d
         mu = variance * (h + h @ w.mT @ inverse @ w)
-        log_det_sigma = size * torch.log(q.new_tensor(variance)) - log_det
+        log_det_sigma = size * math.log(variance) - log_det
         divergence = (trace + mu.square().sum((1, 2)) - size - log_det_sigma).mean() / 2
         return divergence.to(at_least_single(mean).dtype)
 

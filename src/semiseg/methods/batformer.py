@@ -6,7 +6,7 @@ L_b = 0.5 L_s + 0.5 smooth L1(softmax, fractions of the classes in a cell). y is
 the U-Net's last map, y_2 and y_4 those of the enriched maps at 1/2 and 1/4. The entropy of y_4 chooses the
 windows of the local transformer (`semiseg.networks.batformer`). The fractions make it high at boundaries.
 
-The paper trains with Adam, rate 1e-3, batch 4, 400 epochs.
+The paper trains with Adam, rate 1e-3, batch 4, 400 epochs. Here the section ``training`` decides about them.
 
 Departures from public code (the loss and its weights are read there; the paper's text was not at hand).
 There the logits of y_1, y_2 and y_4 pass two softmaxes before the cross entropy. Here they pass one. Dice

@@ -300,7 +300,7 @@ BUILT_IN = (
         "nnformer", 2023, "nnFormer with deep supervision, on labelled volumes only (fully supervised)",
         "Zhou, Guo, Zhang, Han, Yu, Wang, Yu. nnFormer: volumetric medical image segmentation via a 3D "
         "transformer. IEEE TIP 2023.", "semiseg.methods.nnformer:NNFormerMethod", (3,),
-        equation="4/7 L_1 + 2/7 L_2 + 1/7 L_4, L_s = CE + Dice at the s-th part of the resolution",
+        equation="4/7 L_1 + 2/7 L_2 + 1/7 L_4, L_s = CE + Dice at 1/s of the resolution",
         reported=("Synapse, all 18 cases: 86.6 DSC, 10.6 HD (MCSC)",),
     ),
     Entry(

@@ -13,17 +13,17 @@ Departures from the paper. Weights, stages, the form of the covariance, and the 
 argmax for CE, the mean softmax for Dice) are those of the public code. We do not know the paper's equation
 numbers. Public code: s = 10 for 32 slices; here s is the square root of the number of slices of the
 coarsest map, so that Sigma = I for v = 0. The two streams of the generative model are networks of this
-package without dropout (there: VGG blocks of 64 to 512 channels); average pooling to 4x4 replaces the
-strided convolution in front of the latent (4x4 there too); the coarsest map of the second stream is not
-compressed to a vector; the reconstruction has no tanh, because images here are not limited to [-1, 1].
-The initial v is ten times shorter than that of a
-linear layer, because the divergence grows with |v|^4 and SGD at 0.01 would diverge. Both stages share
-optimiser and rates of the section ``training`` (there: Adam, 1e-4 and 5e-4).
-Dice has squared denominators and sums over the batch, as in all methods here. The U-Net's dropout is that
-of its section (there: 0.3 in the decoder). Inference is one pass without dropout, not the mean of five
-with dropout.
+package without dropout and stochastic depth (there: VGG blocks of 64 to 512 channels); average pooling to
+4x4 replaces the strided convolution in front of the latent (4x4 there too); the coarsest map of the second
+stream is not compressed to a vector; the reconstruction has no tanh, because images here are not limited to
+[-1, 1]. The initial v is ten times shorter than that of a linear layer, because the divergence grows with
+|v|^4 and SGD at 0.01 would diverge. Both stages share optimiser and rates of the section ``training``
+(there: Adam, 1e-4 and 5e-4). Dice has squared denominators and sums over the batch, as in all methods here.
+The U-Net's dropout is that of its section (there: 0.3 in the decoder). Inference is one pass without
+dropout, not the mean of five with dropout.
 """
 
+import dataclasses
 from typing import ClassVar
 
 import torch
@@ -39,7 +39,7 @@ from semiseg.losses.gbdl import latent_divergence, soft_dice_loss
 from semiseg.losses.ignore import cross_entropy
 from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
-from semiseg.methods.base import Method, Step, as_iterations
+from semiseg.methods.base import Method, ParameterGroup, Step, as_iterations
 from semiseg.methods.common.frozen_pass import frozen_pass
 from semiseg.methods.common.generative import Generator
 from semiseg.methods.common.pseudo_label import hard_pseudo_label
@@ -119,6 +119,24 @@ class GBDL(Method):
         dice = dice_loss(logits.softmax(1), labels, background=False)
         loss: Tensor = cross_entropy(logits, labels) + self.options.dice_weight * dice
         return loss
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """See `Method`. The networks of the generative model follow their section too."""
+        found, own = super().parameter_groups(), self.network.config
+        rate = (own.learning_rate_scale, own.warmup)
+        if rate == (1.0, 0.0):
+            return found
+        streams = {"images": self.generator.images, "labels": self.generator.labels}
+        groups = [
+            ParameterGroup(f"generator_{name}", list(stream.parameters()), *rate)
+            for name, stream in streams.items()
+        ]
+        held = {id(p) for group in groups for p in group.parameters}
+        others = [
+            dataclasses.replace(g, parameters=[p for p in g.parameters if id(p) not in held])
+            for g in found
+        ]
+        return [*others, *groups]
 
     def active_from(self, iterations: int) -> dict[str, int]:
         """See `Method`. The network for inference does not train before."""

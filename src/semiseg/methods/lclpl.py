@@ -33,6 +33,7 @@ from semiseg.losses.local_contrast import draw_anchors, local_contrast
 from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
 from semiseg.methods.base import Method, Step, as_iterations
+from semiseg.methods.common.batch_norm import run_parts
 from semiseg.methods.common.points import Points, sample_pixels
 from semiseg.methods.common.pseudo_label import hard_pseudo_label, predict_probabilities
 from semiseg.methods.common.snapshot import refresh_snapshot
@@ -91,8 +92,12 @@ class LCLPL(Method):
             terms["pseudo"] = o.pseudo_weight * self._segmentation(logits[labelled:], pseudo)
             labels = torch.cat([labels, pseudo])
         if o.contrast_weight:
+            projected = run_parts(
+                lambda x: {1: self.projector(x)}, self.projector, features[1], labelled,
+                self.config.training.batch_norm,
+            )[1]  # fmt: skip
             contrast = local_contrast(
-                self.projector(features[1]), labels, self.classes,
+                projected, labels, self.classes,
                 draw_anchors(labels, self.classes, o.anchors), draw_partners(labels), o.temperature,
             )  # fmt: skip
             terms["contrast"] = o.contrast_weight * contrast

@@ -1,16 +1,21 @@
 """`nnformer`: Zhou, Guo, Zhang, Han, Yu, Wang, Yu. nnFormer: volumetric medical image segmentation via a 3D
 transformer (IEEE TIP 2023). Fully supervised; unlabelled volumes are not used.
 
-L = 4/7 L_1 + 2/7 L_2 + 1/7 L_4, where L_s = CE + Dice of the foreground at the s-th part of the resolution.
+L = 4/7 L_1 + 2/7 L_2 + 1/7 L_4, where L_s = CE + Dice of the foreground at 1/s of the resolution.
 Each stage of the decoder has an expansion like the network's last layer; that of the map at 1/8 predicts at
 1/2, that of the map at 1/16 at 1/4. Labels are reduced to the prediction's resolution. With fewer stages
 there are fewer terms, and with more the weights are halved further.
 
-The paper trains with SGD, rate 0.01, momentum 0.99 (Nesterov), polynomial decay, batch 2.
+The paper trains with SGD, rate 0.01, momentum 0.99 (Nesterov), polynomial decay, batch 2. Public code clips
+the norm of the gradients at 12 (``training.clip_gradients=12``).
 
 Departures. The weights and the loss are those of the paper from memory (each weight is half of the one
-before, their sum is 1). Dice has squared denominators and is summed over the
-batch, as in the other methods here. A label is reduced by taking each second, fourth, ... voxel.
+before, their sum is 1). The public trainer for ACDC has no deep supervision (``nnformer.deep_supervision=0``)
+and starts from pretrained weights, which do not exist here. The section ``training`` decides about the
+optimiser; it has no Nesterov momentum. The expansions have a layer norm in front of them (see
+`semiseg.networks.nnformer`). Dice has squared denominators and is summed over the batch, as in the other
+methods here. A label is reduced by taking the voxel at the centre of each cell (of an even side: the first
+one behind the centre).
 """
 
 import math
@@ -51,11 +56,13 @@ def loss_at(logits: Tensor, labels: Tensor, factors: Sequence[int]) -> Tensor:
 
     Args:
         logits: [B, K, d, h, w]; the part beyond the reduced labels is left out.
-        labels: [B, D, H, W] int64 class codes or ``IGNORE_INDEX``.
+        labels: [B, D, H, W] int64 class codes or ``IGNORE_INDEX``; a cell is represented by the voxel at
+            its centre, and cells whose centre is outside are left out.
         factors: by which the axes are reduced.
     """
-    depth, height, width = factors
-    target = labels[:, ::depth, ::height, ::width]
+    sides = zip(labels.shape[1:], factors, strict=True)
+    # a prediction covers its whole cell, so the first voxel would be off centre
+    target = labels[:, *(slice(min(f // 2, side - 1), None, f) for side, f in sides)]
     d, h, w = target.shape[1:]
     logits = at_least_single(logits[:, :, :d, :h, :w])
     dice = dice_loss(logits.softmax(1), target, background=False)

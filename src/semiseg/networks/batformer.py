@@ -13,12 +13,19 @@ The head sees the enriched maps at 1/4 and 1/2 and the U-Net's last map, each wi
 by side at full resolution. The method ``batformer`` supervises the prediction at 1/4 and makes it the
 guide of the windows.
 
-Departures from public code, whose sizes are ours (the paper's text was not at hand). Other methods have
-no prediction at 1/4 during the forward pass: without a guide, the windows lie where the features at 1/4
-change most. Maps at 1/8 and 1/16 have their own keys and values (in public code the second pair of
-weights is unused). The positions of coarse tokens are averages of the positions of the fine tokens that
-they cover (there the first ones of the list). Windows are chosen for all images of a batch at once, and
-a window may be smaller than 16 in a small map. Convolutions have LeakyReLU, as the other networks here.
+Sizes are those of public code (the paper's text was not at hand). Departures from it:
+
+- Other methods have no prediction at 1/4 during the forward pass: without a guide, the windows lie where the
+  features at 1/4 change most.
+- Maps at 1/8 and 1/16 have their own keys and values (in public code the second pair of weights is unused).
+- The positions of coarse tokens are averages of the positions of the fine tokens that they cover (there the
+  first ones of the list). Positions start from a truncated normal distribution of deviation 0.02 (there from
+  deviation 1).
+- Local attention is added to its input (there to the layer norm of its input).
+- Windows are chosen for all images of a batch at once, and a window may be smaller than 16 in a small map.
+  Its tokens are those of the map (there `roi_align` samples 16 x 16 values from a box of side 15).
+- Both convolutions of a decoder's block have as many channels as its output (there the first one has half as
+  many as the block's input). Convolutions have LeakyReLU, as the other networks here.
 """
 
 from collections.abc import Sequence
@@ -56,7 +63,9 @@ class BATFormerConfig(NetworkConfig):
     head_dim: tuple[Width, Width] = Field(
         (128, 64), description="channels of a head of the global and of the local transformer"
     )
-    window: int = Field(16, ge=2, le=1024, description="side of a local window in pixels at 1/2")
+    window: int = Field(
+        16, ge=2, le=1024, multiple_of=2, description="side of a local window in pixels at 1/2"
+    )
     windows: float = Field(
         0.7, gt=0, le=16, description="windows per image, as a fraction of the tiles of the map"
     )
@@ -64,7 +73,9 @@ class BATFormerConfig(NetworkConfig):
     overlap: float = Field(
         0.2, ge=0, lt=1, description="largest intersection over union of two windows"
     )
-    dropout: float = Field(0.1, ge=0, lt=1, description="dropout rate of the transformers")
+    transformer_dropout: float = Field(
+        0.1, ge=0, lt=1, description="dropout rate of the transformers"
+    )
     head_kernel: Literal[1, 3] = Field(1, description="kernel size of the head's convolution")
 
 
@@ -133,9 +144,9 @@ class CrossScaleTransformer(nn.Module):
         self.embed_middle = nn.Conv2d(middle, self.width, 2, stride=2)
         self.embed_coarse = nn.Linear(coarse, self.width)
         self.positions = Positions(self.width, [side // 4 for side in sides])
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.transformer_dropout)
         self.layers = nn.ModuleList(
-            GlobalLayer(self.width, config.heads[0], config.head_dim[0], config.dropout)
+            GlobalLayer(self.width, config.heads[0], config.head_dim[0], config.transformer_dropout)
             for _ in range(config.depth)
         )
 
@@ -160,9 +171,9 @@ class LocalLayer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.attention = WindowedAttention(
             width, config.heads[1], config.head_dim[1], config.window, config.windows,
-            config.most_windows, config.overlap, config.dropout,
+            config.most_windows, config.overlap, config.transformer_dropout,
         )  # fmt: skip
-        self.feed_forward = feed_forward(width, config.dropout)
+        self.feed_forward = feed_forward(width, config.transformer_dropout)
 
     def forward(self, x: Tensor, uncertainty: Tensor) -> Tensor:
         """[B, H, W, C] and [B, H/2, W/2] -> [B, H, W, C]."""
@@ -178,7 +189,7 @@ class BoundaryTransformer(nn.Module):
         self.width = 2 * config.channels[0]
         self.embed = nn.Linear(config.channels[0], self.width)
         self.positions = Positions(self.width, [side // 2 for side in sides])
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.transformer_dropout)
         self.layers = nn.ModuleList(LocalLayer(self.width, config) for _ in range(config.depth))
 
     def forward(self, x: Tensor, uncertainty: Tensor) -> Tensor:

@@ -73,8 +73,8 @@ class WindowedAttention(nn.Module):
         overlap: float,
         dropout: float,
     ) -> None:
-        """Args: window: side in tokens; fraction: of the tiles of a map, the number of windows; most:
-        its limit; overlap: see `choose_windows`.
+        """Args: window: side in tokens, even; fraction: of the tiles of a map, the number of windows;
+        most: its limit; overlap: see `choose_windows`.
         """
         super().__init__()
         self.heads, self.window = heads, window

@@ -7,8 +7,8 @@ local windows of 4 x 4 x 4 tokens, the bottleneck (the two coarsest stages) to a
 of a decoder's stage attends to the encoder's map (skip attention). The last layer expands the tokens to
 the input's resolution.
 
-Sizes are those of public code for ACDC (96 channels, heads of 32 channels, two blocks per stage), whose
-layers were read as facts. Departures:
+Sizes are those of public code for ACDC (96 channels, heads of 32 channels, two blocks per stage). Its layers
+were read in public code. Departures:
 
 - The spacing determines strides and kernels (`semiseg.networks.stages`): an axis with long voxel sides is
   not reduced at first. The paper chooses them for each data set.
@@ -19,7 +19,9 @@ layers were read as facts. Departures:
 - Shifted windows are masked and applied in the encoder too, as the paper describes. In public code
   the mask is not used.
 - The last layer has a fixed number of channels, and the head's 1x1x1 convolution follows without a
-  nonlinearity. Together they are the paper's single layer.
+  nonlinearity. Together they are the paper's single layer. It has a layer norm in front of it, as the other
+  expansions; in public code the last one has none.
+- Skip attention has a layer norm for each of the two maps. In public code they share one.
 """
 
 import math

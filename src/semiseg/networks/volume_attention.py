@@ -101,8 +101,11 @@ class VolumeAttention(nn.Module):
 
     def _cut(self, x: Tensor) -> Tensor:
         depth, height, width = self.padding
-        x = F.pad(x, (0, 0, 0, width, 0, height, 0, depth))
-        return self._windows(x.roll([-s for s in self.shift], (1, 2, 3)))
+        if any(self.padding):  # both copy the map in any case
+            x = F.pad(x, (0, 0, 0, width, 0, height, 0, depth))
+        if any(self.shift):
+            x = x.roll([-s for s in self.shift], (1, 2, 3))
+        return self._windows(x)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         """x: [B, D, H, W, C], queries; context: [B, D, H, W, C] or None -> [B, D, H, W, C]."""
@@ -118,7 +121,8 @@ class VolumeAttention(nn.Module):
         if self.mask is not None:
             logits = logits + self.mask
         out = self._join(self.proj((logits.softmax(-1) @ v).transpose(2, 3).flatten(3)))
-        out = out.roll(self.shift, (1, 2, 3))
+        if any(self.shift):
+            out = out.roll(self.shift, (1, 2, 3))
         return out[:, : sides[0], : sides[1], : sides[2]]
 
 

@@ -118,9 +118,24 @@ def check_options(method: str | None, preset: str | None, settings: Sequence[str
 
 
 def _known(name: str, cls: type[Method]) -> KnownSections:
+    """Return the sections for training the method ``name``.
+
+    Raises:
+        UserError: if a network has the method's name and an option of the same name. Their section
+            could not hold both.
+    """
+    if name in networks.table():
+        fields = networks.entry(name).config().model_fields
+        both = [field for field in cls.Options.model_fields if field in fields]
+        if both:
+            raise UserError(
+                f"The method {name} and the network {name} share the section '{name}', and both have "
+                f"{' and '.join(both)}: rename the method, or these options."
+            )
     return KnownSections(
-        name, cls.Options, list(methods.table()), list(networks.table()),
-        lambda network: networks.entry(network).config(), cls.required_networks,
+        name, list(methods.table()), lambda method: methods.entry(method).load().Options,
+        list(networks.table()), lambda network: networks.entry(network).config(),
+        cls.required_networks,
     )  # fmt: skip
 
 

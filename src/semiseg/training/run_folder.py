@@ -173,7 +173,9 @@ def from_file_form(content: dict[str, Any]) -> RunConfig:
     options = content.pop(method, {})
     if method in networks.table():
         fields, both = networks.entry(method).config().model_fields, dict(options)
-        sections[method] = {key: value for key, value in both.items() if key in fields}
+        of_network = {key: value for key, value in both.items() if key in fields}
+        if of_network:  # else the method does not train the network of its name
+            sections[method] = of_network
         options = {key: value for key, value in both.items() if key not in fields}
     used = [name for name in networks.table() if name in content]
     sections |= {name: content.pop(name) for name in used}

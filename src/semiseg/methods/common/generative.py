@@ -5,13 +5,14 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.dropout import _DropoutNd
 
 from semiseg.methods.common.pseudo_label import soft_pseudo_label
 from semiseg.networks.segmenter import Segmenter
 from semiseg.networks.stages import CONVOLUTIONS
+from semiseg.networks.swin_unet import DropPath
 
 GRID = 4  # sides of a slice of the coarsest map in front of the latent
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 class Generated(NamedTuple):
@@ -37,8 +38,8 @@ class Generator(nn.Module):
     def __init__(
         self, images: Segmenter, labels: Segmenter, channels: int, latent: int, scale: float
     ) -> None:
-        """Args: images, labels: networks of one kind; their dropout is switched off; channels: of an
-        image; latent: D; scale: see `scale_of`.
+        """Args: images, labels: networks of one kind; their dropout and stochastic depth are switched
+        off; channels: of an image; latent: D; scale: see `scale_of`.
         """
         super().__init__()
         self.images, self.labels, self.scale = images, labels, scale
@@ -52,8 +53,10 @@ class Generator(nn.Module):
         self.expand = nn.Linear(latent, inputs)
         self.fuse = CONVOLUTIONS[dims](2 * width, width, 1)
         for module in self.modules():
-            if isinstance(module, _DropoutNd):
+            if isinstance(module, DROPOUTS):
                 module.p = 0.0
+            elif isinstance(module, DropPath):
+                module.rate = 0.0
 
     def scale_of(self, mean: Tensor) -> float:
         """Return s for means [B, n, D]: ``scale`` n^(1/2). With 1, Sigma is I for v = 0."""

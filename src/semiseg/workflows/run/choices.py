@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Sequence
 
 import torch
 
@@ -69,9 +70,7 @@ def choose(
         settings = (*settings, f"training.seed={request.seed}")
     method, why = request.method, ""
     if method is None and request.preset is None:
-        named = parse_assignments(request.settings).keys() & methods.table().keys()
-        # a section with the name of a network may be meant for the network
-        given = sorted(named, key=lambda name: (name in networks.table(), name))
+        given = methods_of(request.settings)
         method = next(iter(given), "mcsc" if unlabelled else "supervised")
         none = "" if unlabelled else "no "
         why = "--set names it" if given else f"there are {none}unlabelled images"
@@ -125,6 +124,20 @@ def choose(
             f"the command takes about {duration(request.seconds + shares.excess)}, longer than --time"
         )
     return Choice(method, settings, count, costs, shares)
+
+
+def methods_of(settings: Sequence[str]) -> list[str]:
+    """Return the names of the methods whose options ``settings`` contain.
+
+    A method and a network may share a section. Options of the network do not name the method.
+    """
+    sections, table = parse_assignments(settings), networks.table()
+    return sorted(
+        name
+        for name in sections.keys() & methods.table().keys()
+        if name not in table
+        or sections[name].keys() & methods.entry(name).load().Options.model_fields.keys()
+    )
 
 
 def measure(plan: Plan, request: RunRequest, example: SourceCase) -> Costs:
