@@ -24,6 +24,28 @@ class TestTCSMOnVolumes(MethodConformance):
     terms: ClassVar[set[str]] = {"supervised", "consistency"}
     golden: ClassVar[dict[int, float]] = {0: 0.84277, 5: 0.75172, 10: 0.66546, 19: 0.62575}
 
+    @pytest.mark.parametrize(
+        ("setting", "quarter"),
+        [
+            ("data.patch=[8,16,16]", True),
+            ("data.patch=[8,16,8]", False),
+            ("data.spacing=[2,1,1.5]", False),
+        ],
+    )
+    def test_only_square_planes_have_quarter_turns(
+        self, data: PreparedData, setting: str, quarter: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        method = self.build(data, self.config(data, setting))
+        drawn = []
+
+        def note(count: int, device: torch.device, quarter: bool, scales: object) -> Tensor:
+            drawn.append(quarter)
+            return QUARTER_TURN.expand(count, 2, 3)
+
+        monkeypatch.setattr(tcsm, "draw_transforms", note)
+        method(self.batch(), Step(99, 100))
+        assert drawn == [quarter]
+
 
 class TestTCSM(MethodConformance):
     name = "tcsm"

@@ -29,7 +29,7 @@ from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
 from semiseg.methods.base import Method, Step
 from semiseg.methods.common.batch_norm import batch_statistics
-from semiseg.methods.common.quarter_turns import draw_turns, turn
+from semiseg.methods.common.quarter_turns import allows_quarter_turns, draw_turns, turn
 from semiseg.methods.common.ramp_up import sigmoid_rampup
 from semiseg.networks.build import spacing_of
 
@@ -61,8 +61,7 @@ class RotationConsistency(Method):
         """See `Method`."""
         super().__init__(task, config)
         self.add_network()
-        sides, spacing = config.data.sides, spacing_of(task, config)
-        self.quarter = sides[-1] == sides[-2] and spacing[-1] == spacing[-2]
+        self.quarter = allows_quarter_turns(config.data.sides, spacing_of(task, config))
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Terms: ``supervised`` and ``consistency``."""
