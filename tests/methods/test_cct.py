@@ -10,6 +10,7 @@ import torch
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
 from semiseg.losses.dice import supervised_loss
+from semiseg.methods import cct
 from semiseg.methods.base import Step
 from semiseg.testing import MethodConformance
 
@@ -38,6 +39,22 @@ class TestCCTWithSupervisedDecoders(MethodConformance):
         losses = [supervised_loss(x[:2], batch.labels) for x in every]
         found = method(batch, LATE)["supervised"]
         torch.testing.assert_close(found, sum(losses) / 4)
+
+    def test_apart_labelled_images_do_not_depend_on_others(
+        self, small_data: PreparedData, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Neither the supervised loss nor a running average, of the auxiliary decoders too."""
+        monkeypatch.setattr(cct.CCT, "perturbations", (lambda maps: maps,) * cct.DECODERS)
+        config = self.config(small_data, "training.batch_norm=apart", self.dropout(0.0))
+        found = []
+        for other in (0.0, 100.0):
+            method = self.build(small_data, config)
+            batch = self.batch()
+            batch.images[2:] += other
+            supervised = method(batch, LATE)["supervised"]
+            found.append({"supervised": supervised, **method.state_dict()})
+        one, two = found
+        assert all(torch.equal(x, two[name]) for name, x in one.items())
 
     def test_without_unlabelled_images(self, small_data: PreparedData) -> None:
         method = self.build(small_data, self.config(small_data))

@@ -33,7 +33,7 @@ from semiseg.losses.dice import supervised_loss
 from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
 from semiseg.methods.base import Method, Step
-from semiseg.methods.common.batch_norm import maps_of
+from semiseg.methods.common.batch_norm import maps_of, run_parts
 from semiseg.methods.common.perturb import drop_attended, drop_channels, noise_features
 from semiseg.methods.common.pseudo_label import soft_pseudo_label
 from semiseg.methods.common.ramp_up import sigmoid_rampup
@@ -77,24 +77,38 @@ class CCT(Method):
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Terms: ``supervised`` and ``consistency``."""
-        o, labelled, network = self.options, batch.labelled, self.network
-        maps, decoded = maps_of(network, batch.images, labelled, self.config.training.batch_norm)
-        logits = at_least_single(network.classify(decoded))
-        supervised = supervised_loss(logits[:labelled], batch.labels)
-        first = 0 if o.supervise_auxiliary else labelled
-        if first == len(batch.images):
-            return {"supervised": supervised}
-        others = self.auxiliary([m[first:] for m in maps])
-        if o.supervise_auxiliary:
-            losses = [supervised_loss(x[:labelled], batch.labels) for x in others]
-            supervised = torch.stack([supervised, *losses]).mean()
-        terms = {"supervised": supervised}
+        o, labelled = self.options, batch.labelled
+        main, others = self.outputs(batch)
+        supervised = [main, *others] if o.supervise_auxiliary else [main]
+        losses = [supervised_loss(x[:labelled], batch.labels) for x in supervised]
+        terms = {"supervised": torch.stack(losses).mean()}
         if batch.unlabelled:
-            target = soft_pseudo_label(logits[labelled:])
-            errors = [softmax_mse(x[labelled - first :].softmax(1), target) for x in others]
+            target = soft_pseudo_label(main[labelled:])
+            errors = [softmax_mse(x[-batch.unlabelled :].softmax(1), target) for x in others]
             weight = o.consistency_weight * sigmoid_rampup(step.fraction)
             terms["consistency"] = weight * torch.stack(errors).mean()
         return terms
+
+    def outputs(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+        """Return the logits of the main decoder and of each auxiliary decoder.
+
+        Those of the main decoder are [B, K, ...]. Auxiliary decoders see all images if they are
+        supervised, otherwise only the unlabelled ones.
+        """
+        network, labelled = self.network, batch.labelled
+        batch_norm = self.config.training.batch_norm
+        if self.options.supervise_auxiliary:
+
+            def run(images: Tensor) -> dict[int, Tensor]:
+                maps = network.encode(images)
+                logits = at_least_single(network.classify(network.decode(maps)))
+                return dict(enumerate([logits, *self.auxiliary(maps)]))
+
+            main, *others = run_parts(run, self, batch.images, labelled, batch_norm).values()
+            return main, others
+        maps, decoded = maps_of(network, batch.images, labelled, batch_norm)
+        others = self.auxiliary([m[labelled:] for m in maps]) if batch.unlabelled else []
+        return at_least_single(network.classify(decoded)), others
 
     def auxiliary(self, maps: list[Tensor]) -> list[Tensor]:
         """Return the logits [B, K, ...] of each auxiliary decoder for the encoder's maps."""

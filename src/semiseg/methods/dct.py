@@ -102,7 +102,8 @@ class DCT(TwoNetworks):
             example = gradient_sign_example(images, x, target, self.options.epsilon)
             network = getattr(self, other)
             with batch_statistics(network):
-                answer = at_least_single(network(example)).softmax(1)
+                features = self.features(network, example, len(labels))
+                answer = at_least_single(network.classify(features)).softmax(1)
             total = total + kl_divergence(soft_pseudo_label(x), answer)
         return total
 

@@ -22,7 +22,6 @@ from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
 from semiseg.methods.base import Step
 from semiseg.methods.common.input_noise import input_noise
-from semiseg.methods.common.pseudo_label import predict_probabilities
 from semiseg.methods.common.teacher_student import TeacherOptions, TeacherStudent
 
 
@@ -52,7 +51,8 @@ class MeanTeacher(TeacherStudent):
         first = 0 if self.options.on_labelled else labelled
         if first == len(logits):
             return terms
-        target = predict_probabilities(self.teacher, input_noise(batch.images[first:]))
+        images = input_noise(batch.images[first:])
+        target = self.teacher_probabilities(images, labelled - first)
         consistency = softmax_mse(logits[first:].softmax(1), target)
         terms["consistency"] = self.consistency_weight(step) * consistency
         return terms

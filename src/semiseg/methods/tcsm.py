@@ -6,13 +6,14 @@ softmax, g the teacher's; the teacher is the moving average of the student. pi i
 step: a quarter turn, a flip and a scale in [0.8, 1.2]. MSE is the mean over classes and over the pixels
 that lie inside the image before pi. w(t) = exp(-5 (1 - t/T)^2).
 
-Departures from the paper. Its supervised loss is a cross entropy with class weights of its data sets.
-Decay 0.999, largest weight 1 and the scales are those of public code, where w(t) rises over 600 epochs
-instead of the run and the consistency has only unlabelled images by default (``tcsm.on_labelled=false``).
-Gaussian noise on the images is left out: its deviation in public code is 0.5 of grey values up to 255. The
-paper has dropout in both networks. Here only the student has it. Volumes, which the paper cuts into slices,
-are transformed in the plane of their slices. A plane whose sides or spacings differ has half turns instead of
-quarter turns.
+Departures from the paper. Its supervised loss is a cross entropy with class weights of its data sets. Decay
+0.999, largest weight 1 and the scales are those of public code, where w(t) rises over 600 epochs instead of
+the run and the consistency has only unlabelled images by default (``tcsm.on_labelled=false``). Gaussian noise
+on the images is left out: its deviation in public code is 0.5 of grey values up to 255. The paper has dropout
+in both networks. Here only the student has it. Volumes, which the paper cuts into slices, are transformed in
+the plane of their slices. A plane whose sides or spacings differ has half turns instead of quarter turns.
+With ``training.batch_norm=apart`` and labelled images in the consistency, the transformed images of the
+student are one group for batch norm, and so are the images of the teacher.
 """
 
 from typing import ClassVar

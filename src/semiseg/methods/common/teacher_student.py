@@ -10,6 +10,8 @@ from semiseg.data.batch import Batch
 from semiseg.data.task import Task
 from semiseg.methods import base
 from semiseg.methods.base import Method, Step, as_iterations
+from semiseg.methods.common.frozen_pass import frozen_pass
+from semiseg.methods.common.pseudo_label import soft_pseudo_label
 from semiseg.methods.common.ramp_up import sigmoid_rampup
 from semiseg.methods.common.teacher import ema_decay_at, frozen_copy, update_ema
 from semiseg.networks.build import build_network
@@ -43,6 +45,20 @@ class TeacherStudent(Method):
     def student_logits(self, batch: Batch) -> Tensor:
         """Return the student's logits [B, K, ...] of all images, labelled ones first."""
         return self.student.classify(self.features(self.student, batch.images, batch.labelled))
+
+    def teacher_probabilities(
+        self, images: Tensor, labelled: int = 0, dropout: bool = False
+    ) -> Tensor:
+        """Return the teacher's softmax [B, K, ...] in a `frozen_pass`.
+
+        Args:
+            images: [B, C, ...], labelled images first.
+            labelled: their number, for ``training.batch_norm`` (see `Method.features`).
+            dropout: whether dropout is on.
+        """
+        with frozen_pass(self.teacher, dropout):
+            features = self.features(self.teacher, images, labelled)
+            return soft_pseudo_label(self.teacher.classify(features))
 
     def consistency_weight(self, step: Step) -> float:
         """w(t) = ``consistency_weight`` exp(-5 (1 - t/T)^2), 0 before ``consistency_from``."""
