@@ -132,6 +132,27 @@ class TestHCE(MethodConformance):
         sum(terms.values(), torch.zeros(())).backward()
         assert all(p.grad is not None for p in method.parameters() if p.requires_grad)
 
+    def test_maps_are_perturbed_in_training_only(self, small_data: PreparedData) -> None:
+        method = self.build(small_data, self.config(small_data, self.dropout(0.0)))
+        assert isinstance(method, hce.HCE)
+        for training in (True, False):
+            method.train(training)
+            one, other = method.all_logits(self.batch()), method.all_logits(self.batch())
+            same = [torch.equal(a, b) for a, b in zip(one, other, strict=True)]
+            assert same == [True, *[not training] * 3]
+
+    def test_both_consistencies_can_start_late(self, small_data: PreparedData) -> None:
+        for settings, late in (
+            (("hce.consistency_from=0.5",), {"consistency": 50, "self_guided": 50}),
+            (("hce.consistency_weight=0",), {}),
+        ):
+            method = self.build(small_data, self.config(small_data, *settings))
+            assert method.active_from(100) == late
+
+    def test_noise_above_1_is_refused(self, small_data: PreparedData) -> None:
+        with pytest.raises(UserError, match=r"hce\.noise"):
+            self.config(small_data, "hce.noise=1.1")
+
     def test_too_many_levels_are_refused(self, small_data: PreparedData) -> None:
         with pytest.raises(UserError, match=r"hce.levels=6 is too many.* use 5 or less"):
             self.build(small_data, self.config(small_data, "hce.levels=6"))

@@ -36,7 +36,7 @@ from semiseg.losses.hce import corrected_mse
 from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
 from semiseg.methods.base import Step
-from semiseg.methods.common.batch_norm import batch_statistics
+from semiseg.methods.common.batch_norm import run_parts
 from semiseg.methods.common.perturb import drop_attended, noise_features
 from semiseg.methods.common.pseudo_label import predict_probabilities
 from semiseg.methods.common.teacher_student import TeacherOptions, TeacherStudent
@@ -49,7 +49,7 @@ class HCEOptions(TeacherOptions):
     levels: int = Field(
         3, ge=1, description="deepest maps of the encoder that are perturbed, a decoder for each"
     )
-    noise: float = Field(0.3, ge=0, description="largest relative noise of a perturbed map")
+    noise: float = Field(0.3, ge=0, le=1, description="largest relative noise of a perturbed map")
     level_weights: Literal["equal", "learned"] = Field(
         "equal", description="weights of the decoders in the consistency with the teacher"
     )
@@ -95,19 +95,28 @@ class HCE(TeacherStudent):
 
     def all_logits(self, batch: Batch) -> list[Tensor]:
         """Return the logits [B, K, ...] of the main and of the auxiliary decoders."""
-        images, labelled = batch.images, batch.labelled
-        if self.config.training.batch_norm == "together" or not batch.unlabelled:
-            return self._decode_all(images)
-        known = self._decode_all(images[:labelled])
-        with batch_statistics(self):
-            others = self._decode_all(images[labelled:])
-        return [torch.cat(pair) for pair in zip(known, others, strict=True)]
 
-    def _decode_all(self, images: Tensor) -> list[Tensor]:
-        maps = self.student.encode(images)
-        outputs = [self.student.classify(self.student.decode(maps))]
-        for k, (decoder, head) in enumerate(zip(self.decoders, self.heads, strict=True), 1):
-            perturbed = list(maps)
-            perturbed[-k] = noise_features(drop_attended(maps[-k]), self.options.noise)
-            outputs.append(head(self.student.decode(perturbed, cast(Stages, decoder))[1]))
-        return outputs
+        def run(images: Tensor) -> dict[int, Tensor]:
+            maps = self.student.encode(images)
+            outputs = {0: self.student.classify(self.student.decode(maps))}
+            for k, (decoder, head) in enumerate(zip(self.decoders, self.heads, strict=True), 1):
+                seen = self.perturbed(maps, k)
+                outputs[k] = head(self.student.decode(seen, cast(Stages, decoder))[1])
+            return outputs
+
+        batch_norm = self.config.training.batch_norm
+        return list(run_parts(run, self, batch.images, batch.labelled, batch_norm).values())
+
+    def perturbed(self, maps: list[Tensor], level: int) -> list[Tensor]:
+        """Return the encoder's maps, of which the ``level``-th deepest is perturbed in training."""
+        if not self.training:
+            return maps
+        deep = noise_features(drop_attended(maps[-level]), self.options.noise)
+        return [*maps[:-level], deep, *maps[len(maps) - level + 1 :]]
+
+    def active_from(self, iterations: int) -> dict[str, int]:
+        """See `Method`: both consistencies start together."""
+        starts = super().active_from(iterations)
+        if "consistency" in starts:
+            starts["self_guided"] = starts["consistency"]
+        return starts
