@@ -45,6 +45,18 @@ class TestHCE(MethodConformance):
     terms: ClassVar[set[str]] = TERMS
     golden: ClassVar[dict[int, float]] = {0: 1.61577, 5: 1.31902, 10: 1.16991, 19: 1.07262}
 
+    def test_a_weight_of_0_needs_no_pass_of_the_teacher(self, small_data: PreparedData) -> None:
+        config = self.config(small_data, "hce.consistency_from=0.5")
+        method = self.build(small_data, config)
+        seen: list[Tensor] = []
+        method.teacher.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        early = method(self.batch(), Step(49, 100))
+        assert set(early) == self.terms
+        assert early["consistency"].item() == 0
+        assert not seen
+        assert method(self.batch(), Step(50, 100))["consistency"].item() > 0
+        assert seen
+
     def test_the_terms_are_means_over_the_decoders(
         self, small_data: PreparedData, monkeypatch: pytest.MonkeyPatch
     ) -> None:

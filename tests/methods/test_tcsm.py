@@ -53,6 +53,18 @@ class TestTCSM(MethodConformance):
     terms: ClassVar[set[str]] = {"supervised", "consistency"}
     golden: ClassVar[dict[int, float]] = {0: 0.74448, 5: 0.51327, 10: 0.43352, 19: 0.39382}
 
+    def test_a_weight_of_0_needs_no_pass_of_the_teacher(self, small_data: PreparedData) -> None:
+        config = self.config(small_data, "tcsm.consistency_from=0.5")
+        method = self.build(small_data, config)
+        seen: list[Tensor] = []
+        method.teacher.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        early = method(self.batch(), Step(49, 100))
+        assert set(early) == self.terms
+        assert early["consistency"].item() == 0
+        assert not seen
+        assert method(self.batch(), Step(50, 100))["consistency"].item() > 0
+        assert seen
+
     @pytest.mark.parametrize("on_labelled", [True, False])
     def test_the_consistency_is_the_papers(
         self, small_data: PreparedData, on_labelled: bool, monkeypatch: pytest.MonkeyPatch

@@ -66,31 +66,37 @@ class CPS(TwoNetworks):
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Terms: ``supervised_*`` and ``cross_*`` of both networks."""
         o, labelled = self.options, batch.labelled
-        images = batch.images
+        images, weight = batch.images, o.consistency_weight * self.rampup(step)
         labels: dict[str, Tensor] = {}
         if o.cutmix and batch.unlabelled:
-            mixed, labels = self.mixed(images[labelled:])
+            mixed, labels = self.mixed(images[labelled:], with_labels=weight > 0)
             images = torch.cat([images[:labelled], mixed])
         logits = self.pair_logits(images, labelled)
         terms = self.supervised_terms(logits, batch)
         first = 0 if o.on_labelled and not o.cutmix else labelled
         if first == len(images):
             return terms
+        if not weight:
+            return terms | {f"cross_{name}": x.new_zeros(()) for name, x in logits.items()}
         labels = labels or {name: hard_pseudo_label(x[first:]) for name, x in logits.items()}
-        weight = o.consistency_weight * self.rampup(step)
         for (name, x), other in zip(logits.items(), reversed(logits), strict=True):
             terms[f"cross_{name}"] = weight * cross_entropy(x[first:], labels[other])
         return terms
 
-    def mixed(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mix each unlabelled image [U, C, ...] with the next one.
+    def mixed(self, images: Tensor, with_labels: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mix each unlabelled image with the next one.
+
+        Args:
+            images: [U, C, ...].
+            with_labels: whether the networks predict the images.
 
         Returns:
-            The mixed images, and the mixed pseudo-labels [U, ...] of each network.
+            The mixed images, and the mixed pseudo-labels [U, ...] of each network; without labels, an
+            empty dict.
         """
         mask = boxes_mask(len(images), images.shape[2:], images.device)
         labels = {}
-        for name in self.network_names:
+        for name in self.network_names if with_labels else ():
             network = getattr(self, name)
             with frozen_pass(network):
                 found = hard_pseudo_label(network(images))

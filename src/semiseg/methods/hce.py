@@ -83,11 +83,13 @@ class HCE(TeacherStudent):
         terms = {"supervised": main, "supervised_auxiliary": torch.stack(auxiliary).mean()}
         if not batch.unlabelled:
             return terms
+        weight = self.consistency_weight(step)
+        if not weight:  # no pass of the teacher
+            return terms | dict.fromkeys(("consistency", "self_guided"), main.new_zeros(()))
         target = predict_probabilities(self.teacher, batch.images[labelled:])
         p = [x[labelled:].softmax(1) for x in outputs]
         guided = torch.stack([corrected_mse(one, target) for one in p])
         own = torch.stack([softmax_mse(p[0], one) for one in p[1:]])
-        weight = self.consistency_weight(step)
         mean = (
             guided.mean() if self.level_weights is None else self.level_weights.softmax(0) @ guided
         )

@@ -52,10 +52,12 @@ class ICT(TeacherStudent):
         terms = {"supervised": supervised_loss(logits[:labelled], batch.labels)}
         if not len(unlabelled):
             return terms
+        weight = self.consistency_weight(step)
+        if not weight:  # no pass of the teacher
+            return terms | {"consistency": logits.new_zeros(())}
         target = mixup(*halves(predict_probabilities(self.teacher, unlabelled)), factors)
         consistency = softmax_mse(logits[labelled:].softmax(1), target)
-        terms["consistency"] = self.consistency_weight(step) * consistency
-        return terms
+        return terms | {"consistency": weight * consistency}
 
 
 def halves(x: Tensor) -> tuple[Tensor, Tensor]:

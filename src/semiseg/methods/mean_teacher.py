@@ -51,8 +51,10 @@ class MeanTeacher(TeacherStudent):
         first = 0 if self.options.on_labelled else labelled
         if first == len(logits):
             return terms
+        weight = self.consistency_weight(step)
+        if not weight:  # no pass of the teacher
+            return terms | {"consistency": logits.new_zeros(())}
         images = input_noise(batch.images[first:])
         target = self.teacher_probabilities(images, labelled - first)
         consistency = softmax_mse(logits[first:].softmax(1), target)
-        terms["consistency"] = self.consistency_weight(step) * consistency
-        return terms
+        return terms | {"consistency": weight * consistency}

@@ -69,8 +69,10 @@ class TCSM(TeacherStudent):
         terms = {"supervised": supervised_loss(logits[:labelled], batch.labels)}
         if not len(images):
             return terms
+        weight = self.consistency_weight(step)
+        if not weight:  # no pass of the teacher
+            return terms | {"consistency": logits.new_zeros(())}
         prediction = predict_probabilities(self.teacher, images)
         target = apply_transforms(prediction, transforms, outside="border")
         consistency = softmax_mse(logits[labelled:].softmax(1), target, inside(transforms, sides))
-        terms["consistency"] = self.consistency_weight(step) * consistency
-        return terms
+        return terms | {"consistency": weight * consistency}

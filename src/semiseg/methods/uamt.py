@@ -70,6 +70,9 @@ class UAMT(TeacherStudent):
         first = 0 if o.on_labelled else labelled
         if first == len(logits):
             return terms
+        weight = self.consistency_weight(step)
+        if not weight:  # no passes of the teacher
+            return terms | {"consistency": logits.new_zeros(())}
         images = batch.images[first:]
         mean, uncertainty = monte_carlo(self.teacher, images, o.passes)
         target = mean
@@ -78,5 +81,4 @@ class UAMT(TeacherStudent):
             target = self.teacher_probabilities(noisy, labelled - first, dropout=True)
         certain = uncertainty < self.threshold(step)
         consistency = softmax_mse(logits[first:].softmax(1), target, certain)
-        terms["consistency"] = self.consistency_weight(step) * consistency
-        return terms
+        return terms | {"consistency": weight * consistency}
