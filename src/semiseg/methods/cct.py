@@ -13,9 +13,9 @@ as in the SSL4MIS benchmark, which the segmentation papers use as "CCT"; the pap
 first tenth of the run, for other images and another optimiser (``cct.consistency_weight``). z are all maps
 of a U-Net's encoder, each with its own perturbation, as in the benchmark; the paper's decoders have no
 skip connections. The paper has up to 30 auxiliary decoders of seven kinds; three kinds with one decoder
-each are those of the benchmark. The benchmark also lets the gradient of L_u reach the main decoder,
-drops elements instead of channels, and trains the auxiliary decoders on labels
-(``cct.supervise_auxiliary``). Constants, equation numbers and the paper's DropOut are from memory.
+each are those of the benchmark. The benchmark's code detaches no target, so the gradient of L_u reaches the
+main decoder, drops elements instead of channels (also with p = 0.3), and trains the auxiliary decoders on
+labels (``cct.supervise_auxiliary``). Equation numbers, the paper's constants and its DropOut are from memory.
 """
 
 from collections.abc import Callable

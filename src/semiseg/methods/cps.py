@@ -11,12 +11,13 @@ unlabelled images; the images and the labels are mixed by the same mask, and L_c
 images only.
 
 Departures from the paper. The supervised loss is 0.5 (CE + Dice) instead of CE. lambda is
-0.1 exp(-5 (1 - t/T)^2), as in the SSL4MIS benchmark, which the segmentation papers use as "CPS"; the
-paper's constant weight depends on the data set (1.5 on PASCAL VOC, 6 on Cityscapes). The benchmark's L_cps
-covers the unlabelled images only (``cps.on_labelled=false``). A pass that gives the labels of mixed images
-has no dropout and leaves the running averages of batch norm alone. The paper says that its CutMix is that
-of French et al. (BMVC 2020); the numbers of its public code are from memory: three boxes, each of a third
-of 25 to 50% of the image, combined by exclusive or. Equation numbers are from memory.
+0.1 exp(-5 (1 - t/T)^2), as in the SSL4MIS benchmark, which the segmentation papers use as "CPS"; the paper's
+constant weight depends on the data set (1.5 on PASCAL VOC, 6 on Cityscapes). The paper adds the means over
+labelled and unlabelled images; as in public code, one mean covers both. The benchmark's L_cps covers the
+unlabelled images only (``cps.on_labelled=false``). A pass that gives the labels of mixed images has no
+dropout and leaves the running averages of batch norm alone. The paper says that its CutMix is that of French
+et al. (BMVC 2020); the numbers of its public code are from memory: three boxes, each of a third of 25 to 50%
+of the image, combined by exclusive or. Equation numbers are from memory.
 """
 
 from collections.abc import Sequence

@@ -13,11 +13,11 @@ network 1 as network 1 classifies the clean image, and the reverse. p_i(x) is de
 A step has two forward passes and two backward passes per network, and one more backward pass per network to
 the image: the gradient for g_i comes from the pass of the clean images.
 
-Departures from the paper. The supervised loss is 0.5 (CE + Dice) instead of CE. We do not remember the
-paper's weights: both rise as exp(-5 (1 - t/T)^2), lambda_cot to 0.1, the benchmarks' weight of a consistency,
-and lambda_div to a twentieth of it, the ratio of Qiao et al. (10 and 0.5). The paper's public code draws
-labelled or unlabelled images by a coin for L_div; here all images of the batch are used. It makes the
-examples of unlabelled images by virtual adversarial training; here they are steps against the
+Departures from the paper. The supervised loss is 0.5 (CE + Dice) instead of CE. Both weights rise as
+exp(-5 (1 - t/T)^2), lambda_cot to 0.1, the benchmarks' weight of a consistency, and lambda_div to a twentieth
+of it, the ratio of the public code's defaults (10 and 0.5, as in Qiao et al.). The paper's public code draws
+labelled or unlabelled images with equal probability for L_div; here all images of the batch are used. It
+makes the examples of unlabelled images by virtual adversarial training; here they are steps against the
 network's own argmax (Qiao et al.), which need no further pass. KL and cross entropy have equal gradients
 because the target is detached; the detachment and epsilon = 0.05 are those of the public code (Qiao et al.:
 0.02). The paper also trains more than two networks, and on different labelled subsets.

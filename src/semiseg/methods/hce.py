@@ -17,7 +17,8 @@ supervises all outputs, and whose two perturbations are CCT's: the most active p
 noise is multiplied. There the entropy is in nats; here it is divided by ln K, so it is at most 1 for any
 number of classes. The number of levels, one decoder per level, and the means over decoders are ours. With
 ``hce.level_weights=learned`` the mean of L_teacher is weighted by a trained softmax, another reading of
-"learnable": it prefers decoders that already agree with the teacher.
+"learnable": it prefers decoders that already agree with the teacher. The teacher has no dropout; teachers of
+the SSL4MIS benchmark have.
 """
 
 from typing import ClassVar, Literal, cast

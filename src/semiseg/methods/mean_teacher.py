@@ -6,8 +6,9 @@ average of the student. w(t) = 0.1 exp(-5 (1 - t/T)^2), 0 in the first thirtieth
 30,000 iterations).
 
 Departures from the paper. It classifies images: supervised loss, weight, noise and decay are those of the
-SSL4MIS benchmark, which the segmentation papers use as "MT". There too only the teacher's input has
-noise. The paper's consistency covers labelled images as well (``mean-teacher.on_labelled``).
+SSL4MIS benchmark, which the segmentation papers use as "MT". There too only the teacher's input has noise.
+The teacher has no dropout; in the benchmark it has. The paper's consistency covers labelled images as well
+(``mean-teacher.on_labelled``).
 """
 
 from typing import ClassVar

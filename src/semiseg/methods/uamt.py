@@ -9,10 +9,10 @@ clamp(0.1 N(0, 1), -0.2, 0.2) and w(t) = 0.1 exp(-5 (1 - t/T)^2).
 
 Departures from the paper. Equation numbers and statements about the paper are from memory. The squared error
 is also a mean over classes. The paper's equation 1 sums the consistency over labelled images as well
-(``uamt.on_labelled``); public code and the benchmark that reports "UAMT" leave them out. H is a share of ln
-C, the largest entropy of C classes; public code has ln 2 for any number of classes. The target is a pass of
-its own, as in public code; ``uamt.target=mean`` takes mu and saves this pass. The passes for mu see labelled
-and unlabelled images together, also with ``training.batch_norm=apart``.
+(``uamt.on_labelled``); public code and the benchmark that reports "UAMT" leave them out. H is a share of
+ln C, the largest entropy of C classes; public code has ln 2 for any number of classes. The target is a pass
+of its own, as in public code; ``uamt.target=mean`` takes mu and saves this pass. The passes for mu see
+labelled and unlabelled images together, also with ``training.batch_norm=apart``.
 """
 
 import math
