@@ -35,7 +35,7 @@ class TestCCTWithSupervisedDecoders(MethodConformance):
         method = self.build(small_data, self.config(small_data)).eval()
         batch = self.batch()
         maps = method.network.encode(batch.images)
-        every = [method.network(batch.images), *method.auxiliary(maps)]
+        every = [method.network(batch.images), *method.auxiliary_logits(maps)]
         losses = [supervised_loss(x[:2], batch.labels) for x in every]
         found = method(batch, LATE)["supervised"]
         torch.testing.assert_close(found, sum(losses) / 4)
@@ -76,7 +76,7 @@ class TestCCT(MethodConformance):
         with torch.no_grad():
             maps = method.network.encode(batch.images[2:])
             main = method.network(batch.images[2:]).double().softmax(1).numpy()
-            others = [x.double().softmax(1).numpy() for x in method.auxiliary(maps)]
+            others = [x.double().softmax(1).numpy() for x in method.auxiliary_logits(maps)]
         squares = [(x[at] - main[at]) ** 2 for x in others for at in np.ndindex(*main.shape)]
         weight = 0.1 * math.exp(-5 * 0.7**2)
         assert found == pytest.approx(weight * sum(squares) / len(squares), rel=1e-4)
@@ -95,10 +95,10 @@ class TestCCT(MethodConformance):
     def test_there_is_no_perturbation_in_evaluation(self, small_data: PreparedData) -> None:
         method = self.build(small_data, self.config(small_data, self.dropout(0.0)))
         maps = method.network.encode(self.batch().images)
-        one, other = method.auxiliary(maps), method.auxiliary(maps)
+        one, other = method.auxiliary_logits(maps), method.auxiliary_logits(maps)
         assert not any(torch.equal(a, b) for a, b in zip(one, other, strict=True))
         method.eval()
-        one, other = method.auxiliary(maps), method.auxiliary(maps)
+        one, other = method.auxiliary_logits(maps), method.auxiliary_logits(maps)
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
     def test_the_main_decoder_learns_from_labels_only(self, small_data: PreparedData) -> None:
@@ -107,7 +107,7 @@ class TestCCT(MethodConformance):
         terms["consistency"].backward(retain_graph=True)
         network = method.network
         main = [*network.decoder.parameters(), *network.head.parameters()]
-        auxiliary = [*method.decoders.parameters(), *method.heads.parameters()]
+        auxiliary = [*method.auxiliary.decoders.parameters(), *method.auxiliary.heads.parameters()]
         assert all(p.grad is None for p in main)
         assert all(p.grad is not None for p in [*network.encoder.parameters(), *auxiliary])
         method.zero_grad()

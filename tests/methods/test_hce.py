@@ -72,7 +72,9 @@ class TestHCE(MethodConformance):
         with torch.no_grad():
             maps = student.encode(batch.images)
             outputs = [student.head(student.decode(maps)[1])]
-            for k, (decoder, head) in enumerate(zip(method.decoders, method.heads, strict=True), 1):
+            for k, (decoder, head) in enumerate(
+                zip(method.auxiliary.decoders, method.auxiliary.heads, strict=True), 1
+            ):
                 seen = [0 * m if place == len(maps) - k else m for place, m in enumerate(maps)]
                 outputs.append(head(decoder(seen)[-1]))
             method.teacher.train()
@@ -97,8 +99,8 @@ class TestHCE(MethodConformance):
         for name in ("consistency", "self_guided"):
             method.zero_grad()
             method(self.batch(), Step(99, 100))[name].backward()
-            parts = [method.student.encoder, method.student.decoder, *method.decoders]
-            for part in (*parts, method.student.head, *method.heads):
+            parts = [method.student.encoder, method.student.decoder, *method.auxiliary.decoders]
+            for part in (*parts, method.student.head, *method.auxiliary.heads):
                 assert any(p.grad is not None and p.grad.any() for p in part.parameters())
             assert all(p.grad is None for p in method.teacher.parameters())
 

@@ -19,11 +19,11 @@ labels (``cct.supervise_auxiliary``). Equation numbers, the paper's constants an
 """
 
 from collections.abc import Callable
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
@@ -33,11 +33,11 @@ from semiseg.losses.dice import supervised_loss
 from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
 from semiseg.methods.base import Method, Step
+from semiseg.methods.common.auxiliary_decoders import AuxiliaryDecoders
 from semiseg.methods.common.batch_norm import maps_of, run_parts
 from semiseg.methods.common.perturb import drop_attended, drop_channels, noise_features
 from semiseg.methods.common.pseudo_label import soft_pseudo_label
 from semiseg.methods.common.ramp_up import sigmoid_rampup
-from semiseg.networks.backbone import Stages
 
 DECODERS = 3
 
@@ -62,8 +62,7 @@ class CCT(Method):
         """See `Method`."""
         super().__init__(task, config)
         network = self.add_network()
-        self.decoders = nn.ModuleList(network.new_decoder() for _ in range(DECODERS))
-        self.heads = nn.ModuleList(network.new_head(len(task.classes)) for _ in range(DECODERS))
+        self.auxiliary = AuxiliaryDecoders(network, len(task.classes), [{}] * DECODERS)
 
     @property
     def perturbations(self) -> tuple[Callable[[list[Tensor]], list[Tensor]], ...]:
@@ -102,21 +101,17 @@ class CCT(Method):
             def run(images: Tensor) -> dict[int, Tensor]:
                 maps = network.encode(images)
                 logits = at_least_single(network.classify(network.decode(maps)))
-                return dict(enumerate([logits, *self.auxiliary(maps)]))
+                return dict(enumerate([logits, *self.auxiliary_logits(maps)]))
 
             main, *others = run_parts(run, self, batch.images, labelled, batch_norm).values()
             return main, others
         maps, decoded = maps_of(network, batch.images, labelled, batch_norm)
-        others = self.auxiliary([m[labelled:] for m in maps]) if batch.unlabelled else []
-        return at_least_single(network.classify(decoded)), others
+        logits = at_least_single(network.classify(decoded))
+        if not batch.unlabelled:
+            return logits, []
+        return logits, self.auxiliary_logits([m[labelled:] for m in maps])
 
-    def auxiliary(self, maps: list[Tensor]) -> list[Tensor]:
+    def auxiliary_logits(self, maps: list[Tensor]) -> list[Tensor]:
         """Return the logits [B, K, ...] of each auxiliary decoder for the encoder's maps."""
-        logits = []
-        for perturb, decoder, head in zip(
-            self.perturbations, self.decoders, self.heads, strict=True
-        ):
-            seen = perturb(maps) if self.training else maps
-            decoded = self.network.decode(seen, cast(Stages, decoder))
-            logits.append(at_least_single(head(decoded[1])))
-        return logits
+        seen = [perturb(maps) if self.training else maps for perturb in self.perturbations]
+        return [at_least_single(x) for x in self.auxiliary(self.network, seen)]

@@ -21,7 +21,7 @@ number of classes. The number of levels, one decoder per level, and the means ov
 the SSL4MIS benchmark have.
 """
 
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -37,11 +37,11 @@ from semiseg.losses.hce import corrected_mse
 from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
 from semiseg.methods.base import Step
+from semiseg.methods.common.auxiliary_decoders import AuxiliaryDecoders
 from semiseg.methods.common.batch_norm import run_parts
 from semiseg.methods.common.perturb import drop_attended, noise_features
 from semiseg.methods.common.pseudo_label import predict_probabilities
 from semiseg.methods.common.teacher_student import TeacherOptions, TeacherStudent
-from semiseg.networks.backbone import Stages
 
 
 class HCEOptions(TeacherOptions):
@@ -70,8 +70,7 @@ class HCE(TeacherStudent):
                 f"hce.levels={levels} is too many: the encoder of {self.options.network} has {depth} "
                 f"maps, so use {depth} or less."
             )
-        self.decoders = nn.ModuleList(self.student.new_decoder() for _ in range(levels))
-        self.heads = nn.ModuleList(self.student.new_head(len(task.classes)) for _ in range(levels))
+        self.auxiliary = AuxiliaryDecoders(self.student, len(task.classes), [{}] * levels)
         self.level_weights: nn.Parameter | None = None
         if self.options.level_weights == "learned":
             self.level_weights = nn.Parameter(torch.zeros(levels + 1))
@@ -101,11 +100,9 @@ class HCE(TeacherStudent):
 
         def run(images: Tensor) -> dict[int, Tensor]:
             maps = self.student.encode(images)
-            outputs = {0: self.student.classify(self.student.decode(maps))}
-            for k, (decoder, head) in enumerate(zip(self.decoders, self.heads, strict=True), 1):
-                seen = self.perturbed(maps, k)
-                outputs[k] = head(self.student.decode(seen, cast(Stages, decoder))[1])
-            return outputs
+            logits = self.student.classify(self.student.decode(maps))
+            seen = [self.perturbed(maps, level) for level in range(1, self.options.levels + 1)]
+            return dict(enumerate([logits, *self.auxiliary(self.student, seen)]))
 
         batch_norm = self.config.training.batch_norm
         return list(run_parts(run, self, batch.images, batch.labelled, batch_norm).values())
