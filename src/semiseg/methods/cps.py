@@ -31,6 +31,7 @@ from semiseg.data.batch import Batch
 from semiseg.losses.ignore import cross_entropy
 from semiseg.methods import base
 from semiseg.methods.base import Step, as_iterations
+from semiseg.methods.common.consistency import consistency_weight
 from semiseg.methods.common.frozen_pass import frozen_pass
 from semiseg.methods.common.mixing import cutmix_mask, mix
 from semiseg.methods.common.pseudo_label import hard_pseudo_label
@@ -67,7 +68,7 @@ class CPS(TwoNetworks):
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Terms: ``supervised_*`` and ``cross_*`` of both networks."""
         o, labelled = self.options, batch.labelled
-        images, weight = batch.images, o.consistency_weight * self.rampup(step)
+        images, weight = batch.images, consistency_weight(o, step)
         labels: dict[str, Tensor] = {}
         if o.cutmix and batch.unlabelled:
             mixed, labels = self.mixed(images[labelled:], with_labels=weight > 0)
