@@ -10,6 +10,7 @@ import torch
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
 from semiseg.losses.dice import supervised_loss
+from semiseg.methods import cct
 from semiseg.methods.base import Step
 from semiseg.testing import MethodConformance
 
@@ -34,10 +35,26 @@ class TestCCTWithSupervisedDecoders(MethodConformance):
         method = self.build(small_data, self.config(small_data)).eval()
         batch = self.batch()
         maps = method.network.encode(batch.images)
-        every = [method.network(batch.images), *method.auxiliary(maps)]
+        every = [method.network(batch.images), *method.auxiliary_logits(maps)]
         losses = [supervised_loss(x[:2], batch.labels) for x in every]
         found = method(batch, LATE)["supervised"]
         torch.testing.assert_close(found, sum(losses) / 4)
+
+    def test_apart_labelled_images_do_not_depend_on_others(
+        self, small_data: PreparedData, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Neither the supervised loss nor a running average, of the auxiliary decoders too."""
+        monkeypatch.setattr(cct.CCT, "perturbations", (lambda maps: maps,) * cct.DECODERS)
+        config = self.config(small_data, "training.batch_norm=apart", self.dropout(0.0))
+        found = []
+        for other in (0.0, 100.0):
+            method = self.build(small_data, config)
+            batch = self.batch()
+            batch.images[2:] += other
+            supervised = method(batch, LATE)["supervised"]
+            found.append({"supervised": supervised, **method.state_dict()})
+        one, two = found
+        assert all(torch.equal(x, two[name]) for name, x in one.items())
 
     def test_without_unlabelled_images(self, small_data: PreparedData) -> None:
         method = self.build(small_data, self.config(small_data))
@@ -59,7 +76,7 @@ class TestCCT(MethodConformance):
         with torch.no_grad():
             maps = method.network.encode(batch.images[2:])
             main = method.network(batch.images[2:]).double().softmax(1).numpy()
-            others = [x.double().softmax(1).numpy() for x in method.auxiliary(maps)]
+            others = [x.double().softmax(1).numpy() for x in method.auxiliary_logits(maps)]
         squares = [(x[at] - main[at]) ** 2 for x in others for at in np.ndindex(*main.shape)]
         weight = 0.1 * math.exp(-5 * 0.7**2)
         assert found == pytest.approx(weight * sum(squares) / len(squares), rel=1e-4)
@@ -78,10 +95,10 @@ class TestCCT(MethodConformance):
     def test_there_is_no_perturbation_in_evaluation(self, small_data: PreparedData) -> None:
         method = self.build(small_data, self.config(small_data, self.dropout(0.0)))
         maps = method.network.encode(self.batch().images)
-        one, other = method.auxiliary(maps), method.auxiliary(maps)
+        one, other = method.auxiliary_logits(maps), method.auxiliary_logits(maps)
         assert not any(torch.equal(a, b) for a, b in zip(one, other, strict=True))
         method.eval()
-        one, other = method.auxiliary(maps), method.auxiliary(maps)
+        one, other = method.auxiliary_logits(maps), method.auxiliary_logits(maps)
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
     def test_the_main_decoder_learns_from_labels_only(self, small_data: PreparedData) -> None:
@@ -90,7 +107,7 @@ class TestCCT(MethodConformance):
         terms["consistency"].backward(retain_graph=True)
         network = method.network
         main = [*network.decoder.parameters(), *network.head.parameters()]
-        auxiliary = [*method.decoders.parameters(), *method.heads.parameters()]
+        auxiliary = [*method.auxiliary.decoders.parameters(), *method.auxiliary.heads.parameters()]
         assert all(p.grad is None for p in main)
         assert all(p.grad is not None for p in [*network.encoder.parameters(), *auxiliary])
         method.zero_grad()

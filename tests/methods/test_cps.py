@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
@@ -38,7 +39,7 @@ class TestCPSWithCutMix(MethodConformance):
         mask = boxes_mask(2, self.shape)
         monkeypatch.setattr("semiseg.methods.cps.boxes_mask", lambda *_: mask)
         images = self.batch().images[2:]
-        mixed, labels = method.mixed(images)
+        mixed, labels = method.mixed(images, with_labels=True)
         assert torch.equal(mixed, mix(images, images.flip(0), mask))
         with torch.no_grad():
             for name, found in labels.items():
@@ -48,7 +49,22 @@ class TestCPSWithCutMix(MethodConformance):
     def test_one_unlabelled_image_is_mixed_with_itself(self, small_data: PreparedData) -> None:
         method = self.build(small_data, self.config(small_data))
         images = self.batch().images[2:3]
-        assert torch.equal(method.mixed(images)[0], images)
+        assert torch.equal(method.mixed(images, with_labels=True)[0], images)
+
+    def test_a_weight_of_0_needs_no_labels(self, small_data: PreparedData) -> None:
+        """The networks still see mixed images, in one pass each."""
+        method = self.build(small_data, self.config(small_data, "cps.consistency_from=0.5"))
+        seen: list[Tensor] = []
+        for name in method.network_names:
+            encoder = getattr(method, name).encoder
+            encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        early = method(self.batch(), Step(49, 100))
+        assert set(early) == TERMS
+        assert early["cross_unet"].item() == early["cross_unet-2"].item() == 0
+        assert len(seen) == 2
+        assert not any(torch.equal(x, self.batch().images) for x in seen)
+        assert method(self.batch(), Step(50, 100))["cross_unet"].item() > 0
+        assert len(seen) == 6
 
 
 class TestCPS(MethodConformance):

@@ -51,10 +51,18 @@ class TestDCT(MethodConformance):
         found = method(batch, Step(30, 100))["agreement"].item()
         assert found == pytest.approx(weight * sum(losses) / len(losses), rel=1e-3)
 
-    @pytest.mark.parametrize("ignored", [False, True])
-    def test_the_diversity_against_a_loop(self, small_data: PreparedData, ignored: bool) -> None:
+    @pytest.mark.parametrize(
+        ("ignored", "batch_norm"), [(False, "together"), (True, "together"), (False, "apart")]
+    )
+    def test_the_diversity_against_a_loop(
+        self, small_data: PreparedData, ignored: bool, batch_norm: str
+    ) -> None:
         """The other network sees a step against the label, or against the network's own argmax."""
-        settings = (self.dropout(0.0), "dct.epsilon=0.1", "dct.diversity_weight=1")
+        settings = (
+            self.dropout(0.0), "dct.epsilon=0.1", "dct.diversity_weight=1",
+            f"training.batch_norm={batch_norm}",
+        )  # fmt: skip
+        parts = (slice(0, 2), slice(2, 4)) if batch_norm == "apart" else (slice(0, 4),)
         method = self.build(small_data, self.config(small_data, *settings))
         batch = self.batch()
         if ignored:
@@ -62,7 +70,7 @@ class TestDCT(MethodConformance):
         expected = 0.0
         for name, other in PAIRS:
             images = batch.images.clone().requires_grad_()
-            logits = method.logits(images, name)
+            logits = torch.cat([method.logits(images[part], name) for part in parts])
             classes = logits.argmax(1)
             classes[:2] = torch.where(batch.labels == IGNORE_INDEX, classes[:2], batch.labels)
             clean = logits.double().softmax(1)
@@ -75,7 +83,9 @@ class TestDCT(MethodConformance):
             total.backward()
             assert images.grad is not None
             example = images.detach() + 0.1 * images.grad.sign()
-            answer = self.probabilities(method, example, other)
+            answer = np.concatenate(
+                [self.probabilities(method, example[part], other) for part in parts]
+            )
             target = clean.detach().numpy()
             losses = [
                 sum(target[at] * math.log(target[at] / answer[at]) for at in places)

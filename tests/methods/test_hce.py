@@ -45,6 +45,18 @@ class TestHCE(MethodConformance):
     terms: ClassVar[set[str]] = TERMS
     golden: ClassVar[dict[int, float]] = {0: 1.61577, 5: 1.31902, 10: 1.16991, 19: 1.07262}
 
+    def test_a_weight_of_0_needs_no_pass_of_the_teacher(self, small_data: PreparedData) -> None:
+        config = self.config(small_data, "hce.consistency_from=0.5")
+        method = self.build(small_data, config)
+        seen: list[Tensor] = []
+        method.teacher.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        early = method(self.batch(), Step(49, 100))
+        assert set(early) == self.terms
+        assert early["consistency"].item() == 0
+        assert not seen
+        assert method(self.batch(), Step(50, 100))["consistency"].item() > 0
+        assert seen
+
     def test_the_terms_are_means_over_the_decoders(
         self, small_data: PreparedData, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -60,7 +72,9 @@ class TestHCE(MethodConformance):
         with torch.no_grad():
             maps = student.encode(batch.images)
             outputs = [student.head(student.decode(maps)[1])]
-            for k, (decoder, head) in enumerate(zip(method.decoders, method.heads, strict=True), 1):
+            for k, (decoder, head) in enumerate(
+                zip(method.auxiliary.decoders, method.auxiliary.heads, strict=True), 1
+            ):
                 seen = [0 * m if place == len(maps) - k else m for place, m in enumerate(maps)]
                 outputs.append(head(decoder(seen)[-1]))
             method.teacher.train()
@@ -85,8 +99,8 @@ class TestHCE(MethodConformance):
         for name in ("consistency", "self_guided"):
             method.zero_grad()
             method(self.batch(), Step(99, 100))[name].backward()
-            parts = [method.student.encoder, method.student.decoder, *method.decoders]
-            for part in (*parts, method.student.head, *method.heads):
+            parts = [method.student.encoder, method.student.decoder, *method.auxiliary.decoders]
+            for part in (*parts, method.student.head, *method.auxiliary.heads):
                 assert any(p.grad is not None and p.grad.any() for p in part.parameters())
             assert all(p.grad is None for p in method.teacher.parameters())
 
@@ -131,6 +145,27 @@ class TestHCE(MethodConformance):
         assert set(terms) == {"supervised", "supervised_auxiliary"}
         sum(terms.values(), torch.zeros(())).backward()
         assert all(p.grad is not None for p in method.parameters() if p.requires_grad)
+
+    def test_maps_are_perturbed_in_training_only(self, small_data: PreparedData) -> None:
+        method = self.build(small_data, self.config(small_data, self.dropout(0.0)))
+        assert isinstance(method, hce.HCE)
+        for training in (True, False):
+            method.train(training)
+            one, other = method.all_logits(self.batch()), method.all_logits(self.batch())
+            same = [torch.equal(a, b) for a, b in zip(one, other, strict=True)]
+            assert same == [True, *[not training] * 3]
+
+    def test_both_consistencies_can_start_late(self, small_data: PreparedData) -> None:
+        for settings, late in (
+            (("hce.consistency_from=0.5",), {"consistency": 50, "self_guided": 50}),
+            (("hce.consistency_weight=0",), {}),
+        ):
+            method = self.build(small_data, self.config(small_data, *settings))
+            assert method.active_from(100) == late
+
+    def test_noise_above_1_is_refused(self, small_data: PreparedData) -> None:
+        with pytest.raises(UserError, match=r"hce\.noise"):
+            self.config(small_data, "hce.noise=1.1")
 
     def test_too_many_levels_are_refused(self, small_data: PreparedData) -> None:
         with pytest.raises(UserError, match=r"hce.levels=6 is too many.* use 5 or less"):

@@ -27,6 +27,18 @@ class TestICT(MethodConformance):
     terms: ClassVar[set[str]] = {"supervised", "consistency"}
     golden: ClassVar[dict[int, float]] = {0: 0.74878, 5: 0.51713, 10: 0.40923, 19: 0.39306}
 
+    def test_a_weight_of_0_needs_no_pass_of_the_teacher(self, small_data: PreparedData) -> None:
+        config = self.config(small_data, "ict.consistency_from=0.5")
+        method = self.build(small_data, config)
+        seen: list[Tensor] = []
+        method.teacher.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        early = method(self.batch(), Step(49, 100))
+        assert set(early) == self.terms
+        assert early["consistency"].item() == 0
+        assert not seen
+        assert method(self.batch(), Step(50, 100))["consistency"].item() > 0
+        assert seen
+
     @pytest.mark.parametrize(
         ("unlabelled", "pairs"),
         [(1, [(0, 0)]), (2, [(0, 1)]), (3, [(0, 1), (1, 2)]), (4, [(0, 2), (1, 3)])],

@@ -37,7 +37,8 @@ class TestMCNetPlusOnVolumes(MethodConformance):
         method = self.build(data, self.config(data, "mc-net+.network=vnet"))
         assert isinstance(method, MCNet)
         first, second = (
-            torch.cat([p.flatten() for p in decoder.parameters()]) for decoder in method.decoders
+            torch.cat([p.flatten() for p in decoder.parameters()])
+            for decoder in method.auxiliary.decoders
         )
         assert first.shape == second.shape
         assert not torch.equal(first, second)
@@ -108,7 +109,7 @@ class TestMCNet(MethodConformance):
             assert isinstance(method, MCNet)
             kinds = [
                 any(isinstance(m, nn.ConvTranspose2d) for m in decoder.modules())
-                for decoder in (method.network.decoder, *method.decoders)
+                for decoder in (method.network.decoder, *method.auxiliary.decoders)
             ]
             assert kinds == [own == "transposed", own != "transposed"]
 
@@ -119,7 +120,7 @@ class TestMCNet(MethodConformance):
             method = self.build(small_data, config)
             method(self.batch(), Step(99, 100))
             found.append({n: x for n, x in method.named_buffers() if "running_mean" in n})
-        assert any(name.startswith("decoders") for name in found[0])
+        assert any(name.startswith("auxiliary.decoders") for name in found[0])
         assert any(not torch.equal(x, found[1][name]) for name, x in found[0].items())
 
     def test_without_unlabelled_images_the_consistency_is_of_labelled_ones(
@@ -142,7 +143,7 @@ class TestMCNetPlus(MethodConformance):
         assert isinstance(method, MCNet)
         kinds = [
             {m.mode for m in decoder.modules() if isinstance(m, nn.Upsample)}
-            for decoder in (method.network.decoder, *method.decoders)
+            for decoder in (method.network.decoder, *method.auxiliary.decoders)
         ]
         assert kinds == [{"bilinear"}, set(), {"nearest"}]
         assert len(method.all_logits(self.batch())) == 3

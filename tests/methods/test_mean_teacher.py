@@ -5,6 +5,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
@@ -26,24 +27,46 @@ class TestMeanTeacher(MethodConformance):
     terms: ClassVar[set[str]] = {"supervised", "consistency"}
     golden: ClassVar[dict[int, float]] = {0: 0.73757, 5: 0.51313, 10: 0.42721, 19: 0.38781}
 
-    @pytest.mark.parametrize("on_labelled", [False, True])
+    def test_a_weight_of_0_needs_no_pass_of_the_teacher(self, small_data: PreparedData) -> None:
+        config = self.config(small_data, "mean-teacher.consistency_from=0.5")
+        method = self.build(small_data, config)
+        seen: list[Tensor] = []
+        method.teacher.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        early = method(self.batch(), Step(49, 100))
+        assert set(early) == self.terms
+        assert early["consistency"].item() == 0
+        assert not seen
+        assert method(self.batch(), Step(50, 100))["consistency"].item() > 0
+        assert seen
+
+    @pytest.mark.parametrize(
+        ("on_labelled", "batch_norm"), [(False, "together"), (True, "together"), (True, "apart")]
+    )
     def test_the_consistency_is_the_papers(
-        self, small_data: PreparedData, on_labelled: bool, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+        self, small_data: PreparedData, on_labelled: bool, batch_norm: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
         """The mean over pixels and classes of squared differences, computed with a loop in float64."""
         monkeypatch.setattr(mean_teacher, "input_noise", lambda x: x + 0.1)
         config = self.config(
-            small_data, f"mean-teacher.on_labelled={str(on_labelled).lower()}", self.dropout(0.0)
-        )
+            small_data, f"mean-teacher.on_labelled={str(on_labelled).lower()}", self.dropout(0.0),
+            f"training.batch_norm={batch_norm}",
+        )  # fmt: skip
         method = self.build(small_data, config)
         batch = self.batch()
         self.steps(method, config, [batch], 2)  # so that the teacher differs from the student
         terms = method(batch, Step(99, 100))
         first = 0 if on_labelled else 2
         with torch.no_grad():
-            student = method.logits(batch.images, "student").double().softmax(1).numpy()
+            parts = (
+                [batch.images[:2], batch.images[2:]] if batch_norm == "apart" else [batch.images]
+            )
+            logits = torch.cat([method.logits(part, "student") for part in parts])
+            student = logits.double().softmax(1).numpy()
             method.teacher.train()
-            teacher = method.logits(batch.images[first:] + 0.1, "teacher")
+            if batch_norm == "together":
+                parts = [batch.images[first:]]
+            teacher = torch.cat([method.logits(part + 0.1, "teacher") for part in parts])
         target = teacher.double().softmax(1).numpy()
         squares = [
             (student[first + image, k, row, column] - target[image, k, row, column]) ** 2

@@ -24,12 +24,46 @@ class TestTCSMOnVolumes(MethodConformance):
     terms: ClassVar[set[str]] = {"supervised", "consistency"}
     golden: ClassVar[dict[int, float]] = {0: 0.84277, 5: 0.75172, 10: 0.66546, 19: 0.62575}
 
+    @pytest.mark.parametrize(
+        ("setting", "quarter"),
+        [
+            ("data.patch=[8,16,16]", True),
+            ("data.patch=[8,16,8]", False),
+            ("data.spacing=[2,1,1.5]", False),
+        ],
+    )
+    def test_only_square_planes_have_quarter_turns(
+        self, data: PreparedData, setting: str, quarter: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        method = self.build(data, self.config(data, setting))
+        drawn = []
+
+        def note(count: int, device: torch.device, quarter: bool, scales: object) -> Tensor:
+            drawn.append(quarter)
+            return QUARTER_TURN.expand(count, 2, 3)
+
+        monkeypatch.setattr(tcsm, "draw_transforms", note)
+        method(self.batch(), Step(99, 100))
+        assert drawn == [quarter]
+
 
 class TestTCSM(MethodConformance):
     name = "tcsm"
     settings = ("tcsm.ema_decay=0.9",)
     terms: ClassVar[set[str]] = {"supervised", "consistency"}
     golden: ClassVar[dict[int, float]] = {0: 0.74448, 5: 0.51327, 10: 0.43352, 19: 0.39382}
+
+    def test_a_weight_of_0_needs_no_pass_of_the_teacher(self, small_data: PreparedData) -> None:
+        config = self.config(small_data, "tcsm.consistency_from=0.5")
+        method = self.build(small_data, config)
+        seen: list[Tensor] = []
+        method.teacher.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        early = method(self.batch(), Step(49, 100))
+        assert set(early) == self.terms
+        assert early["consistency"].item() == 0
+        assert not seen
+        assert method(self.batch(), Step(50, 100))["consistency"].item() > 0
+        assert seen
 
     @pytest.mark.parametrize("on_labelled", [True, False])
     def test_the_consistency_is_the_papers(

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from semiseg.data.batch import Batch
 from semiseg.data.manifest import PreparedData
@@ -31,10 +32,24 @@ class TestUAMT(MethodConformance):
     terms: ClassVar[set[str]] = {"supervised", "consistency"}
     golden: ClassVar[dict[int, float]] = {0: 0.73757, 5: 0.51316, 10: 0.42747, 19: 0.38809}
 
-    @pytest.mark.parametrize("on_labelled", [False, True])
+    def test_a_weight_of_0_needs_no_pass_of_the_teacher(self, small_data: PreparedData) -> None:
+        config = self.config(small_data, "uamt.consistency_from=0.5")
+        method = self.build(small_data, config)
+        seen: list[Tensor] = []
+        method.teacher.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        early = method(self.batch(), Step(49, 100))
+        assert set(early) == self.terms
+        assert early["consistency"].item() == 0
+        assert not seen
+        assert method(self.batch(), Step(50, 100))["consistency"].item() > 0
+        assert seen
+
+    @pytest.mark.parametrize(
+        ("on_labelled", "batch_norm"), [(False, "together"), (True, "together"), (True, "apart")]
+    )
     @pytest.mark.parametrize("target", ["pass", "mean"])
     def test_the_consistency_is_the_papers(
-        self, small_data: PreparedData, target: str, on_labelled: bool,
+        self, small_data: PreparedData, target: str, on_labelled: bool, batch_norm: str,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
         """A loop over pixels in float64. Without noise and dropout all passes are equal."""
@@ -43,19 +58,23 @@ class TestUAMT(MethodConformance):
         config = self.config(
             small_data, f"uamt.on_labelled={str(on_labelled).lower()}", f"uamt.target={target}",
             "uamt.threshold_from=0.9", "uamt.threshold_to=0.95", self.dropout(0.0),
+            f"training.batch_norm={batch_norm}",
         )  # fmt: skip
         method = self.build(small_data, config)
         batch = self.batch()
         self.steps(method, config, [batch], 5)  # so that the teacher differs from the student
         terms = method(batch, Step(50, 100))
-        first, shift = 0 if on_labelled else 2, 0.1 if target == "pass" else 0.0
+        first, images = 0 if on_labelled else 2, batch.images
+        halves = [images[:2], images[2:]]
         with torch.no_grad():
-            student = method.logits(batch.images, "student")[first:].double().softmax(1).numpy()
+            parts = halves if batch_norm == "apart" else [images]
+            logits = torch.cat([method.logits(part, "student") for part in parts])
+            student = logits[first:].double().softmax(1).numpy()
             method.teacher.train()
-            images = batch.images[first:]
-            mean, aim = (
-                method.logits(images + s, "teacher").double().softmax(1).numpy() for s in (0, shift)
-            )
+            mean = method.logits(images[first:], "teacher").double().softmax(1).numpy()
+            parts = halves if batch_norm == "apart" else [images[first:]]
+            logits = torch.cat([method.logits(part + 0.1, "teacher") for part in parts])
+            aim = logits.double().softmax(1).numpy() if target == "pass" else mean
         ramp = math.exp(-5 * 0.5**2)
         threshold = (0.9 + 0.05 * ramp) * math.log(CLASSES)
         total, certain, images_, height, width = 0.0, 0, *mean[:, 0].shape

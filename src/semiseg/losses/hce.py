@@ -2,9 +2,9 @@
 
 import math
 
-import torch
 from torch import Tensor
 
+from semiseg.losses.entropy import entropy
 from semiseg.losses.masked_mean import masked_mean
 from semiseg.losses.precision import at_least_single
 
@@ -25,7 +25,5 @@ def corrected_mse(p: Tensor, q: Tensor, mask: Tensor | None = None) -> Tensor:
         A scalar.
     """
     p, q = at_least_single(p), at_least_single(q)
-    tiny = torch.finfo(q.dtype).tiny
-    entropy = torch.special.entr(q.clamp(min=tiny)).sum(1, keepdim=True)
-    certainty = (1 - entropy / math.log(q.shape[1])).clamp(min=0)
+    certainty = (1 - entropy(q) / math.log(q.shape[1])).clamp(min=0)[:, None]
     return masked_mean((certainty * (p - q)).square(), mask)

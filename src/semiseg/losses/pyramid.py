@@ -13,9 +13,7 @@ from semiseg.losses.precision import at_least_single
 Divergence = Literal["mean-to-scale", "scale-to-mean"]
 
 
-def pyramid_consistency(
-    probabilities: Sequence[Tensor], divergence: Divergence = "mean-to-scale"
-) -> Tensor:
+def pyramid_consistency(probabilities: Sequence[Tensor], divergence: Divergence) -> Tensor:
     """Return the mean over scales s of ``sum_i e^-v_i d_i / sum_i e^-v_i + mean_i v_i``.
 
     p is the mean of all p_s. At pixel i, ``d_i = 1/K sum_k (p_k - p_sk)^2``. v_i is KL(p || p_s), as in

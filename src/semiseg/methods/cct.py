@@ -13,17 +13,17 @@ as in the SSL4MIS benchmark, which the segmentation papers use as "CCT"; the pap
 first tenth of the run, for other images and another optimiser (``cct.consistency_weight``). z are all maps
 of a U-Net's encoder, each with its own perturbation, as in the benchmark; the paper's decoders have no
 skip connections. The paper has up to 30 auxiliary decoders of seven kinds; three kinds with one decoder
-each are those of the benchmark. The benchmark also lets the gradient of L_u reach the main decoder,
-drops elements instead of channels, and trains the auxiliary decoders on labels
-(``cct.supervise_auxiliary``). Constants, equation numbers and the paper's DropOut are from memory.
+each are those of the benchmark. The benchmark's code detaches no target, so the gradient of L_u reaches the
+main decoder, drops elements instead of channels (also with p = 0.3), and trains the auxiliary decoders on
+labels (``cct.supervise_auxiliary``). Equation numbers, the paper's constants and its DropOut are from memory.
 """
 
 from collections.abc import Callable
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
@@ -33,11 +33,11 @@ from semiseg.losses.dice import supervised_loss
 from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
 from semiseg.methods.base import Method, Step
-from semiseg.methods.common.batch_norm import maps_of
+from semiseg.methods.common.auxiliary_decoders import AuxiliaryDecoders
+from semiseg.methods.common.batch_norm import maps_of, run_parts
 from semiseg.methods.common.perturb import drop_attended, drop_channels, noise_features
 from semiseg.methods.common.pseudo_label import soft_pseudo_label
 from semiseg.methods.common.ramp_up import sigmoid_rampup
-from semiseg.networks.backbone import Stages
 
 DECODERS = 3
 
@@ -62,8 +62,7 @@ class CCT(Method):
         """See `Method`."""
         super().__init__(task, config)
         network = self.add_network()
-        self.decoders = nn.ModuleList(network.new_decoder() for _ in range(DECODERS))
-        self.heads = nn.ModuleList(network.new_head(len(task.classes)) for _ in range(DECODERS))
+        self.auxiliary = AuxiliaryDecoders(network, len(task.classes), [{}] * DECODERS)
 
     @property
     def perturbations(self) -> tuple[Callable[[list[Tensor]], list[Tensor]], ...]:
@@ -77,32 +76,42 @@ class CCT(Method):
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Terms: ``supervised`` and ``consistency``."""
-        o, labelled, network = self.options, batch.labelled, self.network
-        maps, decoded = maps_of(network, batch.images, labelled, self.config.training.batch_norm)
-        logits = at_least_single(network.classify(decoded))
-        supervised = supervised_loss(logits[:labelled], batch.labels)
-        first = 0 if o.supervise_auxiliary else labelled
-        if first == len(batch.images):
-            return {"supervised": supervised}
-        others = self.auxiliary([m[first:] for m in maps])
-        if o.supervise_auxiliary:
-            losses = [supervised_loss(x[:labelled], batch.labels) for x in others]
-            supervised = torch.stack([supervised, *losses]).mean()
-        terms = {"supervised": supervised}
+        o, labelled = self.options, batch.labelled
+        main, others = self.outputs(batch)
+        supervised = [main, *others] if o.supervise_auxiliary else [main]
+        losses = [supervised_loss(x[:labelled], batch.labels) for x in supervised]
+        terms = {"supervised": torch.stack(losses).mean()}
         if batch.unlabelled:
-            target = soft_pseudo_label(logits[labelled:])
-            errors = [softmax_mse(x[labelled - first :].softmax(1), target) for x in others]
+            target = soft_pseudo_label(main[labelled:])
+            errors = [softmax_mse(x[-batch.unlabelled :].softmax(1), target) for x in others]
             weight = o.consistency_weight * sigmoid_rampup(step.fraction)
             terms["consistency"] = weight * torch.stack(errors).mean()
         return terms
 
-    def auxiliary(self, maps: list[Tensor]) -> list[Tensor]:
+    def outputs(self, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+        """Return the logits of the main decoder and of each auxiliary decoder.
+
+        Those of the main decoder are [B, K, ...]. Auxiliary decoders see all images if they are
+        supervised, otherwise only the unlabelled ones.
+        """
+        network, labelled = self.network, batch.labelled
+        batch_norm = self.config.training.batch_norm
+        if self.options.supervise_auxiliary:
+
+            def run(images: Tensor) -> dict[int, Tensor]:
+                maps = network.encode(images)
+                logits = at_least_single(network.classify(network.decode(maps)))
+                return dict(enumerate([logits, *self.auxiliary_logits(maps)]))
+
+            main, *others = run_parts(run, self, batch.images, labelled, batch_norm).values()
+            return main, others
+        maps, decoded = maps_of(network, batch.images, labelled, batch_norm)
+        logits = at_least_single(network.classify(decoded))
+        if not batch.unlabelled:
+            return logits, []
+        return logits, self.auxiliary_logits([m[labelled:] for m in maps])
+
+    def auxiliary_logits(self, maps: list[Tensor]) -> list[Tensor]:
         """Return the logits [B, K, ...] of each auxiliary decoder for the encoder's maps."""
-        logits = []
-        for perturb, decoder, head in zip(
-            self.perturbations, self.decoders, self.heads, strict=True
-        ):
-            seen = perturb(maps) if self.training else maps
-            decoded = self.network.decode(seen, cast(Stages, decoder))
-            logits.append(at_least_single(head(decoded[1])))
-        return logits
+        seen = [perturb(maps) if self.training else maps for perturb in self.perturbations]
+        return [at_least_single(x) for x in self.auxiliary(self.network, seen)]

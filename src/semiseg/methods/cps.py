@@ -11,12 +11,13 @@ unlabelled images; the images and the labels are mixed by the same mask, and L_c
 images only.
 
 Departures from the paper. The supervised loss is 0.5 (CE + Dice) instead of CE. lambda is
-0.1 exp(-5 (1 - t/T)^2), as in the SSL4MIS benchmark, which the segmentation papers use as "CPS"; the
-paper's constant weight depends on the data set (1.5 on PASCAL VOC, 6 on Cityscapes). The benchmark's L_cps
-covers the unlabelled images only (``cps.on_labelled=false``). A pass that gives the labels of mixed images
-has no dropout and leaves the running averages of batch norm alone. The paper says that its CutMix is that
-of French et al. (BMVC 2020); the numbers of its public code are from memory: three boxes, each of a third
-of 25 to 50% of the image, combined by exclusive or. Equation numbers are from memory.
+0.1 exp(-5 (1 - t/T)^2), as in the SSL4MIS benchmark, which the segmentation papers use as "CPS"; the paper's
+constant weight depends on the data set (1.5 on PASCAL VOC, 6 on Cityscapes). The paper adds the means over
+labelled and unlabelled images; as in public code, one mean covers both. The benchmark's L_cps covers the
+unlabelled images only (``cps.on_labelled=false``). A pass that gives the labels of mixed images has no
+dropout and leaves the running averages of batch norm alone. The paper says that its CutMix is that of French
+et al. (BMVC 2020); the numbers of its public code are from memory: three boxes, each of a third of 25 to 50%
+of the image, combined by exclusive or. Equation numbers are from memory.
 """
 
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ from semiseg.data.batch import Batch
 from semiseg.losses.ignore import cross_entropy
 from semiseg.methods import base
 from semiseg.methods.base import Step, as_iterations
+from semiseg.methods.common.consistency import consistency_weight
 from semiseg.methods.common.frozen_pass import frozen_pass
 from semiseg.methods.common.mixing import cutmix_mask, mix
 from semiseg.methods.common.pseudo_label import hard_pseudo_label
@@ -66,31 +68,37 @@ class CPS(TwoNetworks):
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Terms: ``supervised_*`` and ``cross_*`` of both networks."""
         o, labelled = self.options, batch.labelled
-        images = batch.images
+        images, weight = batch.images, consistency_weight(o, step)
         labels: dict[str, Tensor] = {}
         if o.cutmix and batch.unlabelled:
-            mixed, labels = self.mixed(images[labelled:])
+            mixed, labels = self.mixed(images[labelled:], with_labels=weight > 0)
             images = torch.cat([images[:labelled], mixed])
         logits = self.pair_logits(images, labelled)
         terms = self.supervised_terms(logits, batch)
         first = 0 if o.on_labelled and not o.cutmix else labelled
         if first == len(images):
             return terms
+        if not weight:
+            return terms | {f"cross_{name}": x.new_zeros(()) for name, x in logits.items()}
         labels = labels or {name: hard_pseudo_label(x[first:]) for name, x in logits.items()}
-        weight = o.consistency_weight * self.rampup(step)
         for (name, x), other in zip(logits.items(), reversed(logits), strict=True):
             terms[f"cross_{name}"] = weight * cross_entropy(x[first:], labels[other])
         return terms
 
-    def mixed(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mix each unlabelled image [U, C, ...] with the next one.
+    def mixed(self, images: Tensor, with_labels: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mix each unlabelled image with the next one.
+
+        Args:
+            images: [U, C, ...].
+            with_labels: whether the networks predict the images.
 
         Returns:
-            The mixed images, and the mixed pseudo-labels [U, ...] of each network.
+            The mixed images, and the mixed pseudo-labels [U, ...] of each network; without labels, an
+            empty dict.
         """
         mask = boxes_mask(len(images), images.shape[2:], images.device)
         labels = {}
-        for name in self.network_names:
+        for name in self.network_names if with_labels else ():
             network = getattr(self, name)
             with frozen_pass(network):
                 found = hard_pseudo_label(network(images))

@@ -19,19 +19,15 @@ from semiseg.data.task import Task
 from semiseg.losses.dice import dice_loss, supervised_loss
 from semiseg.methods import base
 from semiseg.methods.base import Method, ParameterGroup, Step, as_iterations
+from semiseg.methods.common.consistency import ConsistencyOptions, consistency_weight
 from semiseg.methods.common.pair import build_pair, pair_names, pair_of
-from semiseg.methods.common.ramp_up import sigmoid_rampup
 
 
-class CrossTeachingOptions(base.Options):
+class CrossTeachingOptions(ConsistencyOptions):
     """Options of ``cross-teaching``."""
 
     networks: tuple[str, str] | None = Field(
         None, description="names of the two networks; default: unet and swin, in 3D unet and vnet"
-    )
-    consistency_weight: float = Field(0.1, ge=0, description="final weight of the cross loss")
-    consistency_from: float = Field(
-        0.0, ge=0, description="start of the cross loss: fraction of the run, or iteration if >= 1"
     )
 
 
@@ -43,13 +39,6 @@ def cross_loss(logits: Tensor, pseudo_label: Tensor) -> Tensor:
         pseudo_label: [U, ...] int64 of the other network, without gradient.
     """
     return dice_loss(logits.float().softmax(1), pseudo_label)
-
-
-def consistency_weight(options: CrossTeachingOptions, step: Step) -> float:
-    """w_cps(t) = 0.1 exp(-5 (1 - t/T)^2), 0 before ``consistency_from``."""
-    if step.index < as_iterations(options.consistency_from, step.total):
-        return 0.0
-    return options.consistency_weight * sigmoid_rampup(step.fraction)
 
 
 def pair_terms(

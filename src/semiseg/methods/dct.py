@@ -13,14 +13,15 @@ network 1 as network 1 classifies the clean image, and the reverse. p_i(x) is de
 A step has two forward passes and two backward passes per network, and one more backward pass per network to
 the image: the gradient for g_i comes from the pass of the clean images.
 
-Departures from the paper. The supervised loss is 0.5 (CE + Dice) instead of CE. We do not remember the
-paper's weights: both rise as exp(-5 (1 - t/T)^2), lambda_cot to 0.1, the benchmarks' weight of a consistency,
-and lambda_div to a twentieth of it, the ratio of Qiao et al. (10 and 0.5). The paper's public code draws
-labelled or unlabelled images by a coin for L_div; here all images of the batch are used. It makes the
-examples of unlabelled images by virtual adversarial training; here they are steps against the
-network's own argmax (Qiao et al.), which need no further pass. KL and cross entropy have equal gradients
-because the target is detached; the detachment and epsilon = 0.05 are those of the public code (Qiao et al.:
-0.02). The paper also trains more than two networks, and on different labelled subsets.
+Departures from the paper. The supervised loss is 0.5 (CE + Dice) instead of CE. Both weights rise as
+exp(-5 (1 - t/T)^2), lambda_cot to 0.1, the benchmarks' weight of a consistency, and lambda_div to a twentieth
+of it, the ratio of the defaults of the public code's trainer (10 and 0.5, as in Qiao et al.; its
+configurations differ). The paper's public code draws labelled or unlabelled images with equal probability for
+L_div; here all images of the batch are used. It makes the examples of unlabelled images by virtual
+adversarial training; here they are steps against the network's own argmax (Qiao et al.), which need no
+further pass. KL and cross entropy have equal gradients because the target is detached; the detachment and
+epsilon = 0.05 are those of the public code (Qiao et al.: 0.02). The paper also trains more than two networks,
+and on different labelled subsets.
 """
 
 from typing import ClassVar
@@ -37,6 +38,7 @@ from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
 from semiseg.methods.base import Step, as_iterations
 from semiseg.methods.common.batch_norm import batch_statistics
+from semiseg.methods.common.consistency import consistency_rampup
 from semiseg.methods.common.pseudo_label import hard_pseudo_label, soft_pseudo_label
 from semiseg.methods.common.two_networks import TwoNetworks, TwoNetworksOptions
 
@@ -73,7 +75,8 @@ class DCT(TwoNetworks):
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Terms: ``supervised_*`` of both networks, ``agreement`` and ``diversity``."""
-        o, labelled, ramp = self.options, batch.labelled, self.rampup(step)
+        o, labelled = self.options, batch.labelled
+        ramp = consistency_rampup(o, step)
         diverse = o.diversity_weight * ramp > 0
         images = batch.images.detach().requires_grad_(diverse)
         logits = self.pair_logits(images, labelled)
@@ -102,7 +105,8 @@ class DCT(TwoNetworks):
             example = gradient_sign_example(images, x, target, self.options.epsilon)
             network = getattr(self, other)
             with batch_statistics(network):
-                answer = at_least_single(network(example)).softmax(1)
+                features = self.features(network, example, len(labels))
+                answer = at_least_single(network.classify(features)).softmax(1)
             total = total + kl_divergence(soft_pseudo_label(x), answer)
         return total
 

@@ -17,10 +17,11 @@ supervises all outputs, and whose two perturbations are CCT's: the most active p
 noise is multiplied. There the entropy is in nats; here it is divided by ln K, so it is at most 1 for any
 number of classes. The number of levels, one decoder per level, and the means over decoders are ours. With
 ``hce.level_weights=learned`` the mean of L_teacher is weighted by a trained softmax, another reading of
-"learnable": it prefers decoders that already agree with the teacher.
+"learnable": it prefers decoders that already agree with the teacher. The teacher has no dropout; teachers of
+the SSL4MIS benchmark have.
 """
 
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -36,11 +37,11 @@ from semiseg.losses.hce import corrected_mse
 from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
 from semiseg.methods.base import Step
-from semiseg.methods.common.batch_norm import batch_statistics
+from semiseg.methods.common.auxiliary_decoders import AuxiliaryDecoders
+from semiseg.methods.common.batch_norm import run_parts
 from semiseg.methods.common.perturb import drop_attended, noise_features
 from semiseg.methods.common.pseudo_label import predict_probabilities
 from semiseg.methods.common.teacher_student import TeacherOptions, TeacherStudent
-from semiseg.networks.backbone import Stages
 
 
 class HCEOptions(TeacherOptions):
@@ -49,7 +50,7 @@ class HCEOptions(TeacherOptions):
     levels: int = Field(
         3, ge=1, description="deepest maps of the encoder that are perturbed, a decoder for each"
     )
-    noise: float = Field(0.3, ge=0, description="largest relative noise of a perturbed map")
+    noise: float = Field(0.3, ge=0, le=1, description="largest relative noise of a perturbed map")
     level_weights: Literal["equal", "learned"] = Field(
         "equal", description="weights of the decoders in the consistency with the teacher"
     )
@@ -69,8 +70,7 @@ class HCE(TeacherStudent):
                 f"hce.levels={levels} is too many: the encoder of {self.options.network} has {depth} "
                 f"maps, so use {depth} or less."
             )
-        self.decoders = nn.ModuleList(self.student.new_decoder() for _ in range(levels))
-        self.heads = nn.ModuleList(self.student.new_head(len(task.classes)) for _ in range(levels))
+        self.auxiliary = AuxiliaryDecoders(self.student, len(task.classes), [{}] * levels)
         self.level_weights: nn.Parameter | None = None
         if self.options.level_weights == "learned":
             self.level_weights = nn.Parameter(torch.zeros(levels + 1))
@@ -83,11 +83,13 @@ class HCE(TeacherStudent):
         terms = {"supervised": main, "supervised_auxiliary": torch.stack(auxiliary).mean()}
         if not batch.unlabelled:
             return terms
+        weight = self.consistency_weight(step)
+        if not weight:  # no pass of the teacher
+            return terms | dict.fromkeys(("consistency", "self_guided"), main.new_zeros(()))
         target = predict_probabilities(self.teacher, batch.images[labelled:])
         p = [x[labelled:].softmax(1) for x in outputs]
         guided = torch.stack([corrected_mse(one, target) for one in p])
         own = torch.stack([softmax_mse(p[0], one) for one in p[1:]])
-        weight = self.consistency_weight(step)
         mean = (
             guided.mean() if self.level_weights is None else self.level_weights.softmax(0) @ guided
         )
@@ -95,19 +97,26 @@ class HCE(TeacherStudent):
 
     def all_logits(self, batch: Batch) -> list[Tensor]:
         """Return the logits [B, K, ...] of the main and of the auxiliary decoders."""
-        images, labelled = batch.images, batch.labelled
-        if self.config.training.batch_norm == "together" or not batch.unlabelled:
-            return self._decode_all(images)
-        known = self._decode_all(images[:labelled])
-        with batch_statistics(self):
-            others = self._decode_all(images[labelled:])
-        return [torch.cat(pair) for pair in zip(known, others, strict=True)]
 
-    def _decode_all(self, images: Tensor) -> list[Tensor]:
-        maps = self.student.encode(images)
-        outputs = [self.student.classify(self.student.decode(maps))]
-        for k, (decoder, head) in enumerate(zip(self.decoders, self.heads, strict=True), 1):
-            perturbed = list(maps)
-            perturbed[-k] = noise_features(drop_attended(maps[-k]), self.options.noise)
-            outputs.append(head(self.student.decode(perturbed, cast(Stages, decoder))[1]))
-        return outputs
+        def run(images: Tensor) -> dict[int, Tensor]:
+            maps = self.student.encode(images)
+            logits = self.student.classify(self.student.decode(maps))
+            seen = [self.perturbed(maps, level) for level in range(1, self.options.levels + 1)]
+            return dict(enumerate([logits, *self.auxiliary(self.student, seen)]))
+
+        batch_norm = self.config.training.batch_norm
+        return list(run_parts(run, self, batch.images, batch.labelled, batch_norm).values())
+
+    def perturbed(self, maps: list[Tensor], level: int) -> list[Tensor]:
+        """Return the encoder's maps, of which the ``level``-th deepest is perturbed in training."""
+        if not self.training:
+            return maps
+        deep = noise_features(drop_attended(maps[-level]), self.options.noise)
+        return [*maps[:-level], deep, *maps[len(maps) - level + 1 :]]
+
+    def active_from(self, iterations: int) -> dict[str, int]:
+        """See `Method`: both consistencies start together."""
+        starts = super().active_from(iterations)
+        if "consistency" in starts:
+            starts["self_guided"] = starts["consistency"]
+        return starts

@@ -6,11 +6,12 @@ Mix(a, b) = lambda a + (1 - lambda) b and lambda ~ Beta(0.2, 0.2) for each pair 
 (the paper's algorithm 1). f is the student's softmax, g the teacher's; the teacher is the moving average of
 the student. MSE is the mean over pixels and classes. w(t) = 0.1 exp(-5 (1 - t/T)^2).
 
-Departures from the paper. It classifies images: supervised loss, alpha = 0.2, weight and decay are those
-of the SSL4MIS benchmark, which the segmentation papers use as "ICT" (from memory: the paper chooses alpha
-for each data set and has larger weights). As there, u and v are the two halves of a batch's unlabelled
-images. If their number is odd, the middle one is in both halves; one image alone is mixed with itself,
-which leaves it unchanged. The student sees labelled and mixed images in one pass.
+Departures from the paper. It classifies images: supervised loss, alpha = 0.2, weight and decay are those of
+the SSL4MIS benchmark, which the segmentation papers use as "ICT" (from memory: the paper chooses alpha for
+each data set and has larger weights). As there, u and v are the two halves of a batch's unlabelled images. If
+their number is odd, the middle one is in both halves; one image alone is mixed with itself, which leaves it
+unchanged. The teacher has no dropout; in the benchmark it has. The student sees labelled and mixed images in
+one pass.
 """
 
 from typing import ClassVar
@@ -52,10 +53,12 @@ class ICT(TeacherStudent):
         terms = {"supervised": supervised_loss(logits[:labelled], batch.labels)}
         if not len(unlabelled):
             return terms
+        weight = self.consistency_weight(step)
+        if not weight:  # no pass of the teacher
+            return terms | {"consistency": logits.new_zeros(())}
         target = mixup(*halves(predict_probabilities(self.teacher, unlabelled)), factors)
         consistency = softmax_mse(logits[labelled:].softmax(1), target)
-        terms["consistency"] = self.consistency_weight(step) * consistency
-        return terms
+        return terms | {"consistency": weight * consistency}
 
 
 def halves(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,10 +18,10 @@ option ``upsampling`` (V-Net, Swin-Unet) gets decoders of one kind with other in
 V-Net has the same three kinds of upsampling as the U-Net.
 """
 
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
@@ -31,10 +31,10 @@ from semiseg.losses.mutual_consistency import mutual_consistency
 from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
 from semiseg.methods.base import Method, Step
+from semiseg.methods.common.auxiliary_decoders import AuxiliaryDecoders
 from semiseg.methods.common.batch_norm import run_parts
 from semiseg.methods.common.pseudo_label import sharpen, sharpen_each_class
 from semiseg.methods.common.ramp_up import sigmoid_rampup
-from semiseg.networks.backbone import Stages
 
 UPSAMPLING = ("bilinear", "transposed", "nearest")
 
@@ -67,9 +67,10 @@ class MCNet(Method):
         network, others = self.add_network(), self.count - 1
         own = getattr(network.config, "upsampling", None)
         kinds = [kind for kind in UPSAMPLING if kind != own][:others]
-        changes = [{"upsampling": kind} for kind in kinds] if own else [{}] * others
-        self.decoders = nn.ModuleList(network.new_decoder(**change) for change in changes)
-        self.heads = nn.ModuleList(network.new_head(len(task.classes)) for _ in changes)
+        changes: list[dict[str, str]] = (
+            [{"upsampling": kind} for kind in kinds] if own else [{}] * others
+        )
+        self.auxiliary = AuxiliaryDecoders(network, len(task.classes), changes)
 
     def all_logits(self, batch: Batch) -> list[Tensor]:
         """Return the logits [B, K, ...] of each decoder, the main one first."""
@@ -77,10 +78,8 @@ class MCNet(Method):
         def run(images: Tensor) -> dict[int, Tensor]:
             network = self.network
             maps = network.encode(images)
-            found = {0: network.classify(network.decode(maps))}
-            for i, (decoder, head) in enumerate(zip(self.decoders, self.heads, strict=True), 1):
-                found[i] = head(network.decode(maps, cast(Stages, decoder))[1])
-            return found
+            logits = network.classify(network.decode(maps))
+            return dict(enumerate([logits, *self.auxiliary(network, [maps] * (self.count - 1))]))
 
         batch_norm = self.config.training.batch_norm
         return list(run_parts(run, self, batch.images, batch.labelled, batch_norm).values())

@@ -6,8 +6,9 @@ average of the student. w(t) = 0.1 exp(-5 (1 - t/T)^2), 0 in the first thirtieth
 30,000 iterations).
 
 Departures from the paper. It classifies images: supervised loss, weight, noise and decay are those of the
-SSL4MIS benchmark, which the segmentation papers use as "MT". There too only the teacher's input has
-noise. The paper's consistency covers labelled images as well (``mean-teacher.on_labelled``).
+SSL4MIS benchmark, which the segmentation papers use as "MT". There too only the teacher's input has noise.
+The teacher has no dropout; in the benchmark it has. The paper's consistency covers labelled images as well
+(``mean-teacher.on_labelled``).
 """
 
 from typing import ClassVar
@@ -22,7 +23,6 @@ from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
 from semiseg.methods.base import Step
 from semiseg.methods.common.input_noise import input_noise
-from semiseg.methods.common.pseudo_label import predict_probabilities
 from semiseg.methods.common.teacher_student import TeacherOptions, TeacherStudent
 
 
@@ -52,7 +52,10 @@ class MeanTeacher(TeacherStudent):
         first = 0 if self.options.on_labelled else labelled
         if first == len(logits):
             return terms
-        target = predict_probabilities(self.teacher, input_noise(batch.images[first:]))
+        weight = self.consistency_weight(step)
+        if not weight:  # no pass of the teacher
+            return terms | {"consistency": logits.new_zeros(())}
+        images = input_noise(batch.images[first:])
+        target = self.teacher_probabilities(images, labelled - first)
         consistency = softmax_mse(logits[first:].softmax(1), target)
-        terms["consistency"] = self.consistency_weight(step) * consistency
-        return terms
+        return terms | {"consistency": weight * consistency}

@@ -7,11 +7,12 @@ of x, q the teacher's of x + noise with dropout. u_v = -sum_c mu_c ln mu_c is th
 T = 8 such passes of the teacher (equation 2). H = (0.75 + 0.25 exp(-5 (1 - t/T)^2)) ln C. Noise is
 clamp(0.1 N(0, 1), -0.2, 0.2) and w(t) = 0.1 exp(-5 (1 - t/T)^2).
 
-Departures from the paper, of which equation numbers and the following are from memory. The squared error is
-also a mean over classes. The paper's equation 1 sums the consistency over labelled images as well
+Departures from the paper. Equation numbers and statements about the paper are from memory. The squared error
+is also a mean over classes. The paper's equation 1 sums the consistency over labelled images as well
 (``uamt.on_labelled``); public code and the benchmark that reports "UAMT" leave them out. H is a share of
 ln C, the largest entropy of C classes; public code has ln 2 for any number of classes. The target is a pass
-of its own, as in public code; ``uamt.target=mean`` takes mu and saves this pass.
+of its own, as in public code; ``uamt.target=mean`` takes mu and saves this pass. The passes for mu see
+labelled and unlabelled images together, also with ``training.batch_norm=apart``.
 """
 
 import math
@@ -28,7 +29,6 @@ from semiseg.methods import base
 from semiseg.methods.base import Step
 from semiseg.methods.common.input_noise import input_noise
 from semiseg.methods.common.monte_carlo import monte_carlo
-from semiseg.methods.common.pseudo_label import predict_probabilities
 from semiseg.methods.common.ramp_up import sigmoid_rampup
 from semiseg.methods.common.teacher_student import TeacherOptions, TeacherStudent
 
@@ -70,12 +70,15 @@ class UAMT(TeacherStudent):
         first = 0 if o.on_labelled else labelled
         if first == len(logits):
             return terms
+        weight = self.consistency_weight(step)
+        if not weight:  # no passes of the teacher
+            return terms | {"consistency": logits.new_zeros(())}
         images = batch.images[first:]
         mean, uncertainty = monte_carlo(self.teacher, images, o.passes)
         target = mean
         if o.target == "pass":
-            target = predict_probabilities(self.teacher, input_noise(images), dropout=True)
+            noisy = input_noise(images)
+            target = self.teacher_probabilities(noisy, labelled - first, dropout=True)
         certain = uncertainty < self.threshold(step)
         consistency = softmax_mse(logits[first:].softmax(1), target, certain)
-        terms["consistency"] = self.consistency_weight(step) * consistency
-        return terms
+        return terms | {"consistency": weight * consistency}

@@ -8,12 +8,12 @@ sum_i e^-v_i (p - p_s)_i^2 / sum_i e^-v_i + mean_i v_i, where p is the mean over
 a divergence of p and p_s (equations 4 to 6). In training, dropout and noise perturb the map before each
 head. Inference uses the output at full resolution.
 
-Departures from the paper. Memory is the source for the paper, the SSL4MIS benchmark (of the paper's first
-author) for what follows. We remember the paper's divergence as KL(p_s || p); that of the benchmark is
-KL(p || p_s) (``urpc.divergence=mean-to-scale``). The paper prints norms instead of squared differences,
-and one quotient for all scales; here each scale has its quotient and squares are averaged over classes, as
-in the benchmark. The paper describes dropout and feature noise before each head: channels are dropped
-with the rates of the benchmark's 3D network, which also drops them for the next finer stage. Its 2D
+Departures from the paper. Statements about the paper are from memory; those about the benchmark are from
+SSL4MIS, by the paper's first author. We remember the paper's divergence as KL(p_s || p); that of the
+benchmark is KL(p || p_s) (``urpc.divergence=mean-to-scale``). The paper prints norms instead of squared
+differences, and one quotient for all scales; here each scale has its quotient and squares are averaged over
+classes, as in the benchmark. The paper describes dropout and feature noise before each head: channels are
+dropped with the rates of the benchmark's 3D network, which also drops them for the next finer stage. Its 2D
 network has one kind of perturbation per coarse head. Outputs are enlarged linearly; the benchmark's 2D
 network repeats pixels. A network with fewer maps has fewer scales (Swin-Unet: three).
 """

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from semiseg.methods.common.quarter_turns import draw_turns, turn
+from semiseg.methods.common.quarter_turns import allows_quarter_turns, draw_turns, turn
 
 
 @pytest.mark.parametrize("shape", [(4, 2, 5, 5), (4, 2, 3, 5, 5)])
@@ -29,6 +29,23 @@ def test_other_planes_are_turned_upside_down_only() -> None:
     assert torch.equal(y[0], x[0])
     assert torch.equal(y[1], x[1].flip(-1, -2))
     assert torch.equal(y[2], x[2])
+
+
+@pytest.mark.parametrize(
+    ("sides", "spacing", "allowed"),
+    [
+        ((4, 4), (1, 1), True),
+        ((4, 5), (1, 1), False),
+        ((4, 4), (1, 1.5), False),
+        ((2, 4, 4), (3, 1, 1), True),
+        ((4, 4, 2), (1, 1, 1), False),
+        ((4, 4, 4), (1, 1, 2), False),
+    ],
+)
+def test_only_square_planes_of_square_pixels_are_turned(
+    sides: tuple[int, ...], spacing: tuple[float, ...], allowed: bool
+) -> None:
+    assert allows_quarter_turns(sides, spacing) is allowed
 
 
 def test_all_rotations_are_drawn() -> None:

@@ -12,29 +12,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from semiseg.methods.common.quarter_turns import draw_turns
+
 
 def draw_transforms(
     count: int,
-    sides: Sequence[int],
     device: torch.device | str = "cpu",
+    quarter: bool = True,
     scales: tuple[float, float] = (0.8, 1.2),
 ) -> Tensor:
     """Draw transforms from torch's generator: a quarter turn, a flip of rows and a scale, each uniform.
 
-    Quarter turns and the flip give all eight symmetries of a square. If H and W differ, turns are half
-    turns.
+    Quarter turns and the flip give all eight symmetries of a square.
 
     Args:
         count: B.
-        sides: sides of an image, [H, W] or [D, H, W].
         device: device of the result.
+        quarter: whether there are quarter turns, or half turns only (see
+            `semiseg.methods.common.quarter_turns.allows_quarter_turns`).
         scales: smallest and largest scale; above 1 enlarges.
 
     Returns:
         [B, 2, 3] matrices from a position in the result to one in the input, in units of half a side.
     """
-    turns = 1 if sides[-1] == sides[-2] else 2
-    angle = torch.randint(4 // turns, (count,), device=device) * (turns * math.pi / 2)
+    angle = draw_turns(count, device, quarter) * (math.pi / 2)
     flip = 1.0 - 2 * torch.randint(2, (count,), device=device)
     scale = scales[0] + (scales[1] - scales[0]) * torch.rand(count, device=device)
     cos, sin, zero = angle.cos().round(), angle.sin().round(), torch.zeros_like(scale)

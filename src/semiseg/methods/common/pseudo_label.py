@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from semiseg.data.task import IGNORE_INDEX
+from semiseg.losses.entropy import entropy as entropy  # methods take it from here
 from semiseg.losses.precision import at_least_single
 from semiseg.methods.common.frozen_pass import frozen_pass
 
@@ -85,12 +86,3 @@ def sharpen_each_class(probabilities: Tensor, temperature: float) -> Tensor:
     """
     p = at_least_single(probabilities)
     return (torch.logit(p, eps=torch.finfo(p.dtype).eps) / temperature).sigmoid()
-
-
-def entropy(probabilities: Tensor) -> Tensor:
-    """Return ``-sum_k p_k ln p_k`` in nats: [B, K, ...] -> [B, ...], between 0 and ln K.
-
-    0 ln 0 is 0, with gradient 0.
-    """
-    p = at_least_single(probabilities)
-    return torch.special.entr(p.clamp(min=torch.finfo(p.dtype).tiny)).sum(1)

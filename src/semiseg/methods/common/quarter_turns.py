@@ -1,7 +1,19 @@
 """Rotations by multiples of 90 degrees in the plane of the last two axes."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+
+
+def allows_quarter_turns(sides: Sequence[int], spacing: Sequence[float]) -> bool:
+    """Return whether a quarter turn maps the grid of a plane to itself: equal sides, square pixels.
+
+    Args:
+        sides: sides of an image, [H, W] or [D, H, W].
+        spacing: sides of a pixel or voxel, in the same order.
+    """
+    return sides[-1] == sides[-2] and spacing[-1] == spacing[-2]
 
 
 def draw_turns(count: int, device: torch.device | str = "cpu", quarter: bool = True) -> Tensor:

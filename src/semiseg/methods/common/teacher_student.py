@@ -10,18 +10,16 @@ from semiseg.data.batch import Batch
 from semiseg.data.task import Task
 from semiseg.methods import base
 from semiseg.methods.base import Method, Step, as_iterations
-from semiseg.methods.common.ramp_up import sigmoid_rampup
+from semiseg.methods.common.consistency import ConsistencyOptions, consistency_weight
+from semiseg.methods.common.frozen_pass import frozen_pass
+from semiseg.methods.common.pseudo_label import soft_pseudo_label
 from semiseg.methods.common.teacher import ema_decay_at, frozen_copy, update_ema
 from semiseg.networks.build import build_network
 
 
-class TeacherOptions(base.NetworkOptions):
+class TeacherOptions(ConsistencyOptions, base.NetworkOptions):
     """Options of methods with a teacher."""
 
-    consistency_weight: float = Field(0.1, ge=0, description="final weight of the consistency")
-    consistency_from: float = Field(
-        0.0, ge=0, description="start of the consistency: fraction of the run, or iteration if >= 1"
-    )
     ema_decay: float = Field(0.99, ge=0, lt=1, description="decay of the teacher")
 
 
@@ -44,12 +42,23 @@ class TeacherStudent(Method):
         """Return the student's logits [B, K, ...] of all images, labelled ones first."""
         return self.student.classify(self.features(self.student, batch.images, batch.labelled))
 
+    def teacher_probabilities(
+        self, images: Tensor, labelled: int = 0, dropout: bool = False
+    ) -> Tensor:
+        """Return the teacher's softmax [B, K, ...] in a `frozen_pass`.
+
+        Args:
+            images: [B, C, ...], labelled images first.
+            labelled: their number, for ``training.batch_norm`` (see `Method.features`).
+            dropout: whether dropout is on.
+        """
+        with frozen_pass(self.teacher, dropout):
+            features = self.features(self.teacher, images, labelled)
+            return soft_pseudo_label(self.teacher.classify(features))
+
     def consistency_weight(self, step: Step) -> float:
-        """w(t) = ``consistency_weight`` exp(-5 (1 - t/T)^2), 0 before ``consistency_from``."""
-        o: TeacherOptions = self.options
-        if step.index < as_iterations(o.consistency_from, step.total):
-            return 0.0
-        return o.consistency_weight * sigmoid_rampup(step.fraction)
+        """Return w(t) (see `semiseg.methods.common.consistency.consistency_weight`)."""
+        return consistency_weight(self.options, step)
 
     def after_step(self, step: Step) -> None:
         """Update the teacher."""

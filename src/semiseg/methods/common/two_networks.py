@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-from pydantic import Field
 from torch import Tensor
 
 from semiseg.config import RunConfig
@@ -11,18 +10,13 @@ from semiseg.data.task import Task
 from semiseg.losses.dice import supervised_loss
 from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
-from semiseg.methods.base import Method, ParameterGroup, Step, as_iterations
+from semiseg.methods.base import Method, ParameterGroup
+from semiseg.methods.common.consistency import ConsistencyOptions
 from semiseg.methods.common.pair import build_pair, pair_names
-from semiseg.methods.common.ramp_up import sigmoid_rampup
 
 
-class TwoNetworksOptions(base.NetworkOptions):
+class TwoNetworksOptions(ConsistencyOptions, base.NetworkOptions):
     """Options of methods with two networks."""
-
-    consistency_weight: float = Field(0.1, ge=0, description="final weight of the consistency")
-    consistency_from: float = Field(
-        0.0, ge=0, description="start of the consistency: fraction of the run, or iteration if >= 1"
-    )
 
 
 class TwoNetworks(Method):
@@ -65,12 +59,6 @@ class TwoNetworks(Method):
             f"supervised_{name}": supervised_loss(x[: batch.labelled], batch.labels)
             for name, x in logits.items()
         }
-
-    def rampup(self, step: Step) -> float:
-        """Return ``exp(-5 (1 - t/T)^2)``, 0 before ``consistency_from``."""
-        if step.index < as_iterations(self.options.consistency_from, step.total):
-            return 0.0
-        return sigmoid_rampup(step.fraction)
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """See `Method`: one group per network, so that gradients are logged for each."""
