@@ -236,7 +236,10 @@ class BATFormerDecoder(Stages):
         with torch.no_grad():
             if self.guide is None:
                 return edge_strength(quarter.float())
-            return entropy(self.guide(quarter).float().softmax(1))
+            found = entropy(self.guide(quarter).float().softmax(1))
+        # torch before 2.11 keeps the guide's weights in half precision without a graph
+        torch.clear_autocast_cache()
+        return found
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """The encoder's maps -> maps at 1/8, 1/4, 1/2 and full resolution."""
