@@ -237,7 +237,7 @@ class BATFormerDecoder(Stages):
             if self.guide is None:
                 return edge_strength(quarter.float())
             found = entropy(self.guide(quarter).float().softmax(1))
-        # torch before 2.11 keeps the guide's weights in half precision without a graph
+        # older torch keeps the guide's weights in half precision without a graph (pytorch issue 112583)
         torch.clear_autocast_cache()
         return found
 
