@@ -10,6 +10,7 @@ import inspect
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +39,27 @@ def page() -> str:
     """The text of the page."""
     costs = {row["method"]: row for row in json.loads(COSTS.read_text(encoding="utf-8"))}
     entries = list(methods.BUILT_IN)
-    rows = [_row(entry, costs.get(entry.name)) for entry in entries]
+    anchors = _anchors(entries)
+    rows = [_row(e, anchor, costs.get(e.name)) for e, anchor in zip(entries, anchors, strict=True)]
     return TOP + "".join(rows) + "".join(map(_section, entries))
 
 
-def _row(entry: Entry, cost: dict[str, Any] | None) -> str:
+def _anchors(entries: Sequence[Entry]) -> list[str]:
+    """The anchors that Markdown viewers give to the headings: equal ones get a number."""
+    plain = [re.sub("[^a-z0-9-]", "", entry.name) for entry in entries]
+    return [
+        name + (f"-{before}" if (before := plain[:index].count(name)) else "")
+        for index, name in enumerate(plain)
+    ]
+
+
+def _row(entry: Entry, anchor: str, cost: dict[str, Any] | None) -> str:
     dims = ", ".join(f"{d}D" for d in entry.dimensions)
     words = ["", "", ""]
     if cost is not None:
         millions = cost["parameters"] / 1e6
         words = [f"{cost['ratio']:.2f}", f"{cost['to_passes']:.2f}", f"{millions:.1f} M"]
-    link = f"[{entry.name}](#{re.sub('[^a-z0-9-]', '', entry.name)})"
+    link = f"[{entry.name}](#{anchor})"
     return f"| {' | '.join([link, str(entry.year), dims, entry.summary, *words])} |\n"
 
 
