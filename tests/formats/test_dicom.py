@@ -266,7 +266,7 @@ def test_segmentations_that_do_not_fit(tmp_path: Path) -> None:
         scan(tmp_path).cases[0].read()
     dicom_files.segmentation(files, CODES, ("large", "small"), seg)
     dicom_files.segmentation(files, (CODES > 0).astype(np.uint8), ("other",), tmp_path / "b.dcm")
-    with pytest.raises(UserError, match="overlapping segments"):
+    with pytest.raises(UserError, match="whose segments overlap"):
         scan(tmp_path).cases[0].read()
     (tmp_path / "b.dcm").unlink()
     content = seg.read_bytes()
