@@ -27,7 +27,8 @@ This page is generated (`python benchmarks/methods_page.py`). `semiseg methods` 
 "Step" is the time of a training step relative to `supervised`, "to passes" the same relative to what its
 passes through encoders and decoders cost alone (`python benchmarks/step_costs.py`; one core, single
 precision; slices of 96 x 96, 4 labelled and 4 unlabelled, against 8 labelled; methods for volumes alone
-with patches of 32 x 32 x 32). Results under "Reported" are those that papers print, not ours
+with patches of 32 x 32 x 32; the contrast of `mcsc` and the discriminator of `sassnet` are no passes).
+Results under "Reported" are those that papers print, not ours
 ([results.md](results.md)).
 
 | method | year | dimensions | what it does | step | to passes | parameters |
