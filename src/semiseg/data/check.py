@@ -49,7 +49,7 @@ def check_case(data: PreparedData, case: Case) -> None:
     """
     image = data.image(case.identifier)
     where = data.folder / "images" / f"{case.identifier}.npy"
-    if image.shape != case.shape or image.shape[1] != data.task.channels or image.size == 0:
+    if image.shape != case.shape or image.size == 0:
         raise UserError(f"{where} does not have the shape in the manifest: prepare the data again.")
     if image.dtype.kind not in "iuf":
         raise UserError(f"{where} does not contain intensities: prepare the data again.")

@@ -19,10 +19,9 @@ from semiseg.formats.masks import read_instances, read_picture_mask
 from semiseg.formats.pictures import read_picture
 from semiseg.formats.remarks import STORED_POLARITY
 
-# Prefixes of remarks that a picture may have several of: a colour or class follows.
+# Prefixes of remarks that a picture may have several of: a colour, class or grey level follows.
 UNNAMED = "unnamed "
 LOSSY = "lossy"
-
 WHITE = "white is "
 
 
