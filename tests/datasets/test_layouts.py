@@ -201,7 +201,6 @@ def test_dataset_json_names_classes_and_pairs(tmp_path: Path) -> None:
         ('{"labels": {"0": "background", "1": "RV", "2": "RV"}}', "must name the codes"),
         ('{"labels": {"background": 0, "heart": [1, 2]}}', "must name the codes"),
         ('{"labels": ["RV"]}', "must name the codes"),
-        ('{"training": [{"image": "./imagesTr/z.nii.gz"}]}', "which is missing"),
     ],
 )
 def test_bad_descriptions_are_refused(tmp_path: Path, content: str, word: str) -> None:
@@ -210,6 +209,27 @@ def test_bad_descriptions_are_refused(tmp_path: Path, content: str, word: str) -
     with pytest.raises(UserError, match=word) as raised:
         scan(tmp_path)
     assert "dataset.json" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        {"image": "./imagesTr/z.nii.gz"},
+        {"image": "imagesTr/b.nii.gz", "label": "labelsTr/b.nii.gz"},
+    ],
+)
+def test_only_the_case_with_a_missing_file_cannot_be_read(
+    tmp_path: Path, listed: dict[str, str]
+) -> None:
+    for name in "ab":
+        image(tmp_path / "imagesTr" / f"{name}.nii.gz")
+    label(tmp_path / "labelsTr" / "a.nii.gz")
+    others = [{"image": "imagesTr/a.nii.gz", "label": "labelsTr/a.nii.gz"}]
+    (tmp_path / "dataset.json").write_text(json.dumps({"training": [*others, listed]}))
+    cases = {case.identifier: case for case in scan(tmp_path).cases}
+    assert cases.pop("a").read().label is not None
+    with pytest.raises(UserError, match=r"dataset\.json names \S+, which is missing"):
+        cases[Path(listed["image"]).name[0]].read()
 
 
 def test_labels_that_fit_no_image_are_refused(tmp_path: Path) -> None:
@@ -335,11 +355,12 @@ def test_acdc_faults_are_named(acdc: Path) -> None:
         scan(acdc).cases[0].read()
     middle.unlink()
     with pytest.raises(UserError, match=r"slice_10, but .*is not in"):
-        scan(acdc)
+        scan(acdc).cases[0].read()
     lines = (acdc / "train_slices.list").read_text().split()
     (acdc / "train_slices.list").write_text("\n".join(n for n in lines if n != middle.stem))
     with pytest.raises(UserError, match="slice 10 of patient009_frame01 is missing"):
-        scan(acdc)
+        scan(acdc).cases[0].read()
+    assert all(case.read().label is not None for case in scan(acdc).cases[1:])
     (acdc / "train_slices.list").write_text(f"{lines[1]}\n{lines[1]}\n")
     with pytest.raises(UserError, match="twice"):
         scan(acdc)

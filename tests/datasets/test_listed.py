@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import replicas
+from consoles import Listening
 from semiseg.console import Quiet
 from semiseg.datasets import detect
 from semiseg.datasets.base import Options, Scan
@@ -165,6 +166,35 @@ def test_lists_that_cannot_be_meant(volumes: Path, lines: list[str], word: str) 
     assert word in said
     assert str(path) in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".png"])
+def test_all_missing_files_are_named_at_once(tmp_path: Path, suffix: str) -> None:
+    lines = ["image,label,patient"]
+    for n in range(6):
+        image, label = tmp_path / f"i{n}{suffix}", tmp_path / f"l{n}{suffix}"
+        if suffix == ".png":
+            picture, disc = replicas.photograph(n)
+            picture.save(image)
+            Image.fromarray(np.where(disc, 255, 0).astype(np.uint8)).save(label)
+        else:
+            replicas.save(image, replicas.scan_of(replicas.blocks(n), n), PLAIN)
+            replicas.save(label, replicas.blocks(n), PLAIN)
+        lines.append(f"{image.name},{label.name},p{n}")
+    path = write(tmp_path / "list.csv", *lines)
+    (tmp_path / f"i1{suffix}").rename(tmp_path / "elsewhere")
+    (tmp_path / f"l3{suffix}").unlink()
+    console = Listening()
+    with pytest.raises(UserError, match=r"^2 of 6 images cannot be used"):
+        prepare(path, tmp_path / "out", console=console)
+    said = "\n".join(console.said)
+    assert f"line 3, names i1{suffix}, which is missing" in said
+    assert f"line 5, names l3{suffix}, which is missing" in said
+    manifest = prepare(path, tmp_path / "out", skip_bad=True, console=Quiet())
+    assert [case.patient for case in manifest.cases] == ["p0", "p2", "p4", "p5"]
+    (tmp_path / "elsewhere").rename(tmp_path / f"i1{suffix}")
+    manifest = prepare(path, tmp_path / "out", skip_bad=True, overwrite=True, console=Quiet())
+    assert [case.patient for case in manifest.cases] == ["p0", "p1", "p2", "p4", "p5"]
 
 
 @pytest.mark.parametrize(

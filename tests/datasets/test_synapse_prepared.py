@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -75,12 +76,30 @@ def test_slices_may_lie_in_the_folder_itself(synapse: Path) -> None:
     assert result.split is None  # a single part: the split is drawn
 
 
-def test_missing_slices_are_named(synapse: Path) -> None:
+def test_only_the_case_of_a_missing_slice_cannot_be_read(synapse: Path) -> None:
+    def refused() -> list[str]:
+        said = []
+        for case in scan(synapse).cases:
+            try:
+                case.read()
+            except UserError as error:
+                said.append(f"{case.identifier}: {error}")
+        return said
+
     (synapse / "train_npz" / "case0005_slice002.npz").unlink()
-    with pytest.raises(UserError, match=r"train\.txt names case0005_slice002, but it is not in"):
-        scan(synapse)
+    [said] = refused()
+    assert re.fullmatch(r"case0005: .*case0005_slice002\.npz does not exist: .*", said)
     shutil.rmtree(synapse / "lists")
-    with pytest.raises(UserError, match="slice 2 of case0005 is missing"):
+    [said] = refused()
+    assert "slice 2 of case0005 is missing" in said
+    (synapse / "test_vol_h5" / "case0002.npy.h5").write_bytes(b"no HDF5")
+    assert [line[:8] for line in refused()] == ["case0005", "case0002"]
+
+
+def test_a_list_without_any_of_its_files_is_refused(synapse: Path) -> None:
+    path = next(synapse.rglob("test_vol.txt"))
+    path.write_text("case0099\n")
+    with pytest.raises(UserError, match=r"test_vol\.txt names case0099, but it is not in"):
         scan(synapse)
 
 

@@ -13,7 +13,14 @@ from pathlib import Path
 from semiseg.data.manifest import Part, Split
 from semiseg.data.task import Intensity
 from semiseg.data.volume import Volume
-from semiseg.datasets.base import Options, Scan, SourceCase, patient_of, with_background
+from semiseg.datasets.base import (
+    Options,
+    Scan,
+    SourceCase,
+    patient_of,
+    refused_case,
+    with_background,
+)
 from semiseg.errors import UserError
 from semiseg.formats.arrays import stack
 from semiseg.formats.hdf5 import HDF5
@@ -46,8 +53,10 @@ class AcdcHdf5:
     def scan(self, folder: Path, options: Options) -> Scan:
         """Stack listed slices to volumes; without lists, use all files.
 
+        A case with a listed file or a slice that is missing raises it when it is read.
+
         Raises:
-            UserError: for a listed file or a slice that is missing.
+            UserError: for a list that cannot be read, or of which no file exists.
         """
         files = {path.stem: path for path in sorted((folder / "data").glob("*.h5"))}
         files |= {path.stem: path for path in sorted((folder / "data" / "slices").glob("*.h5"))}
@@ -95,33 +104,50 @@ class AcdcHdf5:
         origin: Path,
     ) -> list[SourceCase]:
         volumes: dict[str, list[tuple[int, Path]]] = {}
+        absent: dict[str, str] = {}
         for name in names:
             slice_name = SLICE.match(name)
             identifier = slice_name.group(1) if slice_name else name
             numbers = volumes.setdefault(identifier, [])
             if not slice_name and name not in files:
-                numbers += _slices_of(name, files)
+                found = _slices_of(name, files)
             elif name in files:
-                numbers.append((int(slice_name.group(2)) if slice_name else 0, files[name]))
+                found = [(int(slice_name.group(2)) if slice_name else 0, files[name])]
             else:
-                numbers.clear()
-            if not numbers:
-                raise UserError(
+                found = []
+            numbers += found
+            if not found:
+                absent[identifier] = (
                     f"{origin} names {name}, but {name}.h5 is not in {folder / 'data'}: "
                     "copy it there or remove it from the list."
                 )
+        if absent and not any(volumes.values()):
+            raise UserError(next(iter(absent.values())))
         cases = []
         for identifier, numbered in volumes.items():
             numbered.sort()
-            check_numbers(identifier, [number for number, _ in numbered], folder)
             paths = tuple(path for _, path in numbered)
+            patient = patient_of(identifier, options.patient_pattern)
+            source = str(paths[0].relative_to(folder)) if paths else identifier
+            try:
+                if identifier in absent:
+                    raise UserError(absent[identifier])
+                check_numbers(identifier, [number for number, _ in numbered], folder)
+                has_label = HDF5.has_label(paths[0])
+            except UserError as error:
+                cases.append(
+                    refused_case(
+                        identifier, patient, source, error, has_label=True, part=part, files=paths
+                    )
+                )
+                continue
             cases.append(
                 SourceCase(
                     identifier=identifier,
-                    patient=patient_of(identifier, options.patient_pattern),
-                    has_label=HDF5.has_label(paths[0]),
+                    patient=patient,
+                    has_label=has_label,
                     part=part,
-                    source=str(paths[0].relative_to(folder)),
+                    source=source,
                     files=paths,
                     read=functools.partial(read_stack, paths, identifier),
                 )

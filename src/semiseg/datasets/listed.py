@@ -13,7 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from semiseg.data.manifest import Part
-from semiseg.datasets.base import Options, Scan, SourceCase, patient_of, split_of_parts
+from semiseg.datasets.base import (
+    Options,
+    Scan,
+    SourceCase,
+    patient_of,
+    refused_case,
+    split_of_parts,
+)
 from semiseg.datasets.pairs import Found, Pair
 from semiseg.datasets.pictures import scan_pictures
 from semiseg.datasets.roles import PART_NAMES
@@ -31,7 +38,10 @@ SAFE = re.compile(r"\w[\w .+=@^-]{0,199}")  # identifiers become file names
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One image of a list with checked paths; ``where`` names its line in messages."""
+    """One image of a list with checked paths.
+
+    ``where`` names its line in messages. ``missing`` says which of its files do not exist.
+    """
 
     images: tuple[Path, ...]
     label: Path | None
@@ -39,6 +49,12 @@ class Row:
     part: Part | None
     identifier: str
     where: str
+    missing: UserError | None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files of the row."""
+        return self.images if self.label is None else (*self.images, self.label)
 
 
 class Listed:
@@ -58,9 +74,11 @@ class Listed:
     def scan(self, folder: Path, options: Options) -> Scan:
         """List the images in the order of the list.
 
+        A row whose files do not all exist is a case that cannot be read.
+
         Raises:
-            UserError: for a list that cannot be read, names files that are missing or outside its
-                folder, or mixes pictures and volumes.
+            UserError: for a list that cannot be read, names files outside its folder or no file that
+                exists, or mixes pictures and volumes.
         """
         path = _list_of(folder)
         if path is None:
@@ -72,7 +90,10 @@ class Listed:
         kinds = {is_picture(image) for row in rows for image in row.images}
         if len(kinds) > 1:
             raise UserError(f"{path} lists both pictures and volumes: make two lists.")
-        pairs = tuple(Pair(row.identifier, row.images[0], row.label, row.part) for row in rows)
+        whole = [row for row in rows if row.missing is None]
+        if not whole and rows[0].missing:
+            raise rows[0].missing
+        pairs = tuple(Pair(row.identifier, row.images[0], row.label, row.part) for row in whole)
         found = Found(pairs, (), ())
         name = base.resolve().name if path.name in NAMES else path.stem
         if kinds == {True}:
@@ -82,10 +103,33 @@ class Listed:
                     f"{several.where} has several channel files, which only volumes may have: merge them "
                     "to one picture."
                 )
-            return _with_patients(scan_pictures(base, found, options, name), rows, options)
-        files = {pair: row.images for pair, row in zip(pairs, rows, strict=True)}
-        scan = scan_volumes(base, found, options, name=name, images=files.__getitem__)
-        return _with_patients(scan, rows, options)
+            scan = scan_pictures(base, found, options, name)
+        else:
+            files = {pair: row.images for pair, row in zip(pairs, whole, strict=True)}
+            scan = scan_volumes(base, found, options, name=name, images=files.__getitem__)
+        return _with_patients(_with_missing(scan, rows, base, options), rows, options)
+
+
+def _with_missing(scan: Scan, rows: Sequence[Row], base: Path, options: Options) -> Scan:
+    """The scan with a case that cannot be read for every row whose files do not all exist."""
+    whole = iter(scan.cases)
+    cases: list[SourceCase] = []
+    for row in rows:
+        if row.missing is None:
+            cases.append(next(whole))
+            continue
+        cases.append(
+            refused_case(
+                row.identifier,
+                patient_of(row.identifier, options.patient_pattern),
+                row.images[0].relative_to(base).as_posix(),
+                row.missing,
+                has_label=row.label is not None,
+                part=row.part,
+                files=tuple(file for file in row.files if file.is_file()),
+            )
+        )
+    return dataclasses.replace(scan, cases=tuple(cases))
 
 
 def _with_patients(scan: Scan, rows: Sequence[Row], options: Options) -> Scan:
@@ -130,7 +174,15 @@ def _rows(path: Path) -> Iterator[Row]:
                 f"{where} has the identifier '{identifier[:80]}', which cannot be a file name: use at "
                 "most 200 letters, digits, '-', '_' and '.', with a letter or digit first."
             )
-        yield Row(files, label, entry["patient"], part, identifier, where)
+        absent = next((f for f in (*files, label) if f is not None and not f.is_file()), None)
+        missing = None if absent is None else _missing(path, absent, where)
+        yield Row(files, label, entry["patient"], part, identifier, where, missing)
+
+
+def _missing(path: Path, file: Path, where: str) -> UserError:
+    """The error of a row with a file that does not exist."""
+    name = file.relative_to(path.parent).as_posix()
+    return UserError(f"{where} names {name}, which is missing: copy it or remove the line.")
 
 
 def _local(base: Path, name: str) -> str:
@@ -142,7 +194,7 @@ def _file(path: Path, name: str, where: str) -> Path:
     """A file of the list, as a path below the list's folder.
 
     Raises:
-        UserError: if it is missing, outside the folder, or not an image.
+        UserError: if it is outside the folder, or not an image.
     """
     base = path.parent
     name = _local(base, name)
@@ -154,8 +206,6 @@ def _file(path: Path, name: str, where: str) -> Path:
             f"{where} names {name}, which is not an image: use files that end in "
             f"{', '.join(suffixes_of('volume', 'picture'))}."
         )
-    if not file.is_file():
-        raise UserError(f"{where} names {name}, which is missing: copy it or remove the line.")
     return file
 
 

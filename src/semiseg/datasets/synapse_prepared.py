@@ -7,16 +7,25 @@ without spacing. The lists ``train.txt`` and ``test_vol.txt`` may be in the fold
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from semiseg.data.manifest import Part
 from semiseg.data.task import Intensity
 from semiseg.data.volume import Volume
 from semiseg.datasets.acdc_hdf5 import check_numbers, listed_names
-from semiseg.datasets.base import Options, Scan, SourceCase, split_of_parts, with_background
+from semiseg.datasets.base import (
+    Options,
+    Scan,
+    SourceCase,
+    refused_case,
+    split_of_parts,
+    with_background,
+)
 from semiseg.datasets.btcv import ORGANS
 from semiseg.errors import UserError
+from semiseg.files import check_file
+from semiseg.formats.array_format import ArrayFormat
 from semiseg.formats.arrays import stack
 from semiseg.formats.hdf5 import HDF5
 from semiseg.formats.npz import NPZ
@@ -48,8 +57,10 @@ class SynapsePrepared:
     def scan(self, folder: Path, options: Options) -> Scan:
         """List training volumes, stacked from slices, and test volumes; lists select the files.
 
+        A case with a listed slice that is missing, or a gap, raises it when it is read.
+
         Raises:
-            UserError: for a listed file or a slice that is missing.
+            UserError: for a list that cannot be read, or of which no file exists.
         """
         slices, unnamed = _listed(_slices(folder), folder, "train.txt")
         volumes, unnamed_volumes = _listed(_volumes(folder), folder, "test_vol.txt")
@@ -61,13 +72,10 @@ class SynapsePrepared:
         cases = []
         for case, files in numbered.items():
             files.sort()
-            check_numbers(case, [number for number, _ in files], folder)
-            paths = tuple(path for _, path in files)
-            read = functools.partial(_read_slices, paths, case)
-            cases.append(_case(folder, case, paths, NPZ.has_label(paths[0]), "train", read))
+            check = functools.partial(check_numbers, case, [n for n, _ in files], folder)
+            cases.append(_case(folder, case, tuple(path for _, path in files), NPZ, "train", check))
         for case, path in volumes.items():
-            read = functools.partial(_read_volume, path, case)
-            cases.append(_case(folder, case, (path,), HDF5.has_label(path), "test", read))
+            cases.append(_case(folder, case, (path,), HDF5, "test"))
         split, notes = split_of_parts(cases, "the set's training slices and test volumes")
         return Scan(
             name="BTCV",
@@ -81,18 +89,29 @@ class SynapsePrepared:
 
 
 def _case(
-    folder: Path, name: str, files: tuple[Path, ...], labelled: bool, part: Part,
-    read: "functools.partial[Volume]",
-) -> SourceCase:  # fmt: skip
-    return SourceCase(name, name, labelled, part, str(files[0].relative_to(folder)), files, read)
+    folder: Path,
+    name: str,
+    files: tuple[Path, ...],
+    file_format: ArrayFormat,
+    part: Part,
+    check: Callable[[], None] = lambda: None,
+) -> SourceCase:
+    """A case of one file or several; what ``check`` raises is raised when the case is read."""
+    source = str(files[0].relative_to(folder))
+    try:
+        for path in files:
+            check_file(path, "copy it, or remove it from the list")
+        check()
+        labelled = file_format.has_label(files[0])
+    except UserError as error:
+        existing = tuple(path for path in files if path.is_file())
+        return refused_case(name, name, source, error, has_label=True, part=part, files=existing)
+    read = functools.partial(_read, file_format, files, name)
+    return SourceCase(name, name, labelled, part, source, files, read)
 
 
-def _read_slices(paths: Sequence[Path], case: str) -> Volume:
-    return stack([NPZ.read_slices(path) for path in paths], paths, case)
-
-
-def _read_volume(path: Path, case: str) -> Volume:
-    return stack([HDF5.read_slices(path)], [path], case)
+def _read(file_format: ArrayFormat, paths: Sequence[Path], case: str) -> Volume:
+    return stack([file_format.read_slices(path) for path in paths], paths, case)
 
 
 def _slices(folder: Path) -> dict[str, Path]:
@@ -125,18 +144,22 @@ def _list(folder: Path, name: str) -> Path | None:
 def _listed(
     files: Mapping[str, Path], folder: Path, name: str
 ) -> tuple[Mapping[str, Path], list[str]]:
-    """The files that a list names (all if there is no list), and notes about others."""
+    """The files that a list names (all if there is no list), and notes about others.
+
+    Files that a list names need not exist.
+    """
     path = _list(folder, name)
     if path is None or not files:
         return files, []
     names = [line.removesuffix(".npz").removesuffix(".npy") for line in listed_names(path)]
-    missing = next((name for name in names if name not in files), None)
-    if missing is not None:
-        place = next(iter(files.values())).parent
+    known = next(iter(files.values()))
+    ending = VOLUME if known.name.endswith(VOLUME) else known.suffix
+    paths = {name: files.get(name, known.with_name(name + ending)) for name in names}
+    if not any(name in files for name in names):
         raise UserError(
-            f"{path} names {missing}, but it is not in {place}: copy it there or remove it from "
+            f"{path} names {names[0]}, but it is not in {known.parent}: copy it there or remove it from "
             "the list."
         )
-    others = len(files) - len(names)
+    others = len(files) - sum(name in files for name in names)
     notes = [f"{others:,} files that {path} does not name are left out."] if others else []
-    return {name: files[name] for name in names}, notes
+    return paths, notes
