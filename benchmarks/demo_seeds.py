@@ -21,8 +21,8 @@ from scipy import stats
 from semiseg import methods
 from semiseg.console import Console, Quiet
 from semiseg.errors import RunFailure, UserError
+from semiseg.training.benchmark_file import evaluation_name
 from semiseg.training.run_folder import RunFolder
-from semiseg.workflows.benchmark import evaluation_name
 from semiseg.workflows.demo import LABELLED, PATIENTS, demo
 
 METHODS = ("supervised", "mcsc")
@@ -38,7 +38,7 @@ def test_dice(bench: Path, method: str, labelled: str, seed: int) -> float:
         split = json.loads((folder / "split.json").read_text(encoding="utf-8"))
         if split["budget"] == labelled:
             network = methods.entry(method).load().network_attributes(RunFolder(folder).config())[0]
-            path = folder / evaluation_name("test", network) / "summary.json"
+            path = folder / evaluation_name("test", network, "best") / "summary.json"
             if path.is_file():
                 summary = json.loads(path.read_text(encoding="utf-8"))
                 return float(summary["mean_over_classes"]["dice"]["mean"])

@@ -284,3 +284,42 @@ def test_shares_of_the_time() -> None:
         times, None, 2
     )
     assert "nothing is left" in total_words([], 80.0, 2)
+
+
+@pytest.mark.parametrize(
+    ("on", "given", "scored"),
+    [
+        ("validation", (), "last"),
+        ("validation", ("--weights", "best"), "best"),
+        ("test", (), "best"),
+    ],
+)
+def test_the_best_weights_are_not_scored_on_the_cases_that_chose_them(
+    data: Path, tmp_path: Path, on: str, given: tuple[str, ...], scored: str
+) -> None:
+    bench = tmp_path / "bench"
+    words = ("benchmark", data, "-o", bench, "--methods", "cross-teaching", "--labelled", "2")
+    well(call(*words, "--on", on, *given, *small(iterations="4", validate_every="2")))
+    run = bench / "runs" / "cross-teaching-2-s0"
+    ending = "-last" if scored == "last" else ""
+    names = {path.name for path in (run / "evaluation").iterdir()}
+    assert names == {f"{on}-unet{ending}", f"{on}-swin{ending}"}
+    summary = json.loads((run / "evaluation" / f"{on}-unet{ending}" / "summary.json").read_text())
+    assert summary["of"]["weights"] == scored
+    above = (bench / "table.md").read_text()
+    assert ("weights are those of the last iteration" in above) == (scored == "last")
+    assert ("optimistic" in above) == (on == "validation" and scored == "best")
+    assert table(bench) == {("cross-teaching", "2", "unet"), ("cross-teaching", "2", "swin")}
+    well(call("report", bench))
+    page = (bench / "report.html").read_text()
+    assert "unet-last" not in page
+    assert "swin" in page
+    other = "best" if scored == "last" else "last"
+    said = call("benchmark", "-o", bench, "--on", on, "--weights", other)
+    assert said.code == 2
+    assert "give --methods" in said.err
+
+
+def test_weights_of_an_iteration_are_no_weights_of_a_benchmark(data: Path, tmp_path: Path) -> None:
+    words = ("benchmark", data, "-o", tmp_path / "b", "--methods", "supervised")
+    refused(call(*words, "--weights", "step-2"), "--weights step-2: choose best or last")

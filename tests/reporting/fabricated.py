@@ -123,7 +123,7 @@ def make_benchmark(
                 evaluate(data, folder / place, on, "swin", 0)
     plan = {
         "data": str(data.folder), "preset": None, "settings": ["training.iterations=20"], "on": on,
-        "protocol": None,
+        "protocol": None, "weights": "best",
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "benchmark.json").write_text(json.dumps({"plan": plan, "runs": planned}))

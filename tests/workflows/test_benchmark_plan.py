@@ -11,7 +11,7 @@ from semiseg.errors import UserError
 from semiseg.training.benchmark_file import StoredSettings
 from semiseg.workflows.benchmark.plan import BenchmarkPlan, CommonSettings, Variant, load_plan
 
-COMMON = CommonSettings("/data", None, (), "validation", None)
+COMMON = CommonSettings("/data", None, (), "validation", None, "last")
 
 
 def test_the_file_has_every_setting() -> None:
@@ -59,6 +59,7 @@ def stored(folder: str = "runs/a") -> dict[str, Any]:
     return {
         "plan": {
             "data": "/data", "preset": None, "settings": [], "on": "test", "protocol": None,
+            "weights": "best",
         },
         "runs": [run],
     }  # fmt: skip

@@ -34,6 +34,13 @@ def benchmark(
     protocol: Annotated[
         str | None, typer.Option(help=f"{options.PROTOCOLS}. Default: the preset's.")
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="The scored weights: best (chosen by the validation cases) or last. Default: last on the "
+            "validation part, best on the test part."
+        ),
+    ] = None,
     jobs: Annotated[
         int, typer.Option(min=1, max=1024, help="Number of runs at the same time.")
     ] = 1,
@@ -57,8 +64,8 @@ def benchmark(
     result = workflow(
         data, out, methods=options.words(methods), study=study, labelled=options.words(labelled),
         seeds=options.numbers(seeds, "--seeds"), preset=preset, settings=settings or [], on=on,
-        protocol=protocol, jobs=jobs, threads=threads, seconds=options.seconds(time), device=device,
-        dry_run=dry_run,
+        protocol=protocol, weights=weights, jobs=jobs, threads=threads,
+        seconds=options.seconds(time), device=device, dry_run=dry_run,
     )  # fmt: skip
     if result.failed:
         raise typer.Exit(1)

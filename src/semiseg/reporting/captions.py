@@ -39,10 +39,7 @@ def caption(
             "The data have no such part: each run held it out of its own labelled patients, so "
             "runs with different numbers of labelled patients are scored on different cases."
         )
-    if on == "validation":
-        out.append(
-            "The checkpoint of each run was chosen on the same part, so the numbers are optimistic."
-        )
+    out += _weights(rows, on)
     if on == "unlabelled":
         out.append(
             "These are training cases whose labels the run did not read: the scores measure the quality "
@@ -52,6 +49,18 @@ def caption(
     if prepared is not None:
         out += _upper_bounds(rows, prepared, cases)
     return [*out, *_seeds(rows)]
+
+
+def _weights(rows: Sequence[Row], on: str) -> list[str]:
+    """Which weights were scored, and whether the scored cases have chosen them."""
+    kinds = {(row["summary"].get("of") or {}).get("weights", "best") for row in rows}
+    if kinds == {"last"}:
+        return ["The weights are those of the last iteration."]
+    if "best" in kinds and on == "validation":
+        return [
+            "The checkpoint of each run was chosen on the same part, so the numbers are optimistic."
+        ]
+    return []
 
 
 def scored_cases(prepared: PreparedData, on: str, folder: Path) -> tuple[list[Case], bool]:

@@ -14,7 +14,7 @@ from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.evaluation.stored_summary import REMEDY, read_summary
 from semiseg.reporting import tables
-from semiseg.training.benchmark_file import read_plan
+from semiseg.training.benchmark_file import evaluation_name, read_plan
 from semiseg.training.run_folder import RunFolder, steps_of
 
 
@@ -38,6 +38,11 @@ class Scored:
     def network(self) -> str:
         """The method's network. ``row["network"]`` also contains options that differ from the defaults."""
         return str(self._of.get("network", self.row["network"]))
+
+    @property
+    def place(self) -> str:
+        """The folder of the evaluation within the run."""
+        return f"evaluation/{self.row['on']}-{self.row['network']}"
 
     @property
     def weights(self) -> str:
@@ -93,13 +98,18 @@ def read_benchmark(folder: Path | str) -> Benchmark:
     folder = Path(folder)
     stored = read_plan(folder).model_dump()
     plan, runs = stored["plan"], list(stored["runs"])
-    scored = [s for run in runs for s in _read_planned(folder / run["folder"], run, plan["on"])]
+    scored = [s for run in runs for s in _read_planned(folder / run["folder"], run, plan)]
     return Benchmark(folder, plan, runs, scored, open_data(plan["data"]))
 
 
-def _read_planned(folder: Path, run: Mapping[str, Any], on: str) -> list[Scored]:
+def _read_planned(folder: Path, run: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Scored]:
+    """The evaluations of a run that belong to the benchmark's table."""
     named = {"variant": run["variant"]["name"], "labelled": run["labelled"], "seed": run["seed"]}
-    return [s for s in read_run(folder, named) if s.row["on"] == on]
+    return [
+        dataclasses.replace(s, row={**s.row, "network": s.network})
+        for s in read_run(folder, named)
+        if s.place == evaluation_name(plan["on"], s.network, plan["weights"])
+    ]
 
 
 def read_run(folder: Path | str, named: Mapping[str, Any] | None = None) -> list[Scored]:
@@ -121,7 +131,7 @@ def read_run(folder: Path | str, named: Mapping[str, Any] | None = None) -> list
         on, _, network = path.parent.name.partition("-")
         found.append(scored_from(run, path, on, network, named))
     rank = {name: index for index, name in enumerate(order)}
-    found.sort(key=lambda s: (s.row["on"], rank.get(s.row["network"], 99), s.row["network"]))
+    found.sort(key=lambda s: (s.row["on"], rank.get(s.network, 99), s.row["network"]))
     # the first scored network of each part
     firsts = {s.row["on"]: s.row["network"] for s in reversed(found)}
     return [dataclasses.replace(s, default=s.row["network"] == firsts[s.row["on"]]) for s in found]

@@ -47,6 +47,7 @@ class StoredSettings(BaseModel):
     settings: tuple[str, ...]
     on: Literal["validation", "test"]
     protocol: str | None
+    weights: Literal["best", "last"]
     time: Seconds | None = None
     seconds: Seconds | None = None
 
@@ -58,6 +59,11 @@ class StoredPlan(BaseModel):
 
     plan: StoredSettings
     runs: tuple[StoredRun, ...]
+
+
+def evaluation_name(on: str, network: str, weights: str) -> str:
+    """The folder of an evaluation within its run, as `semiseg evaluate` names it."""
+    return f"evaluation/{on}-{network}" + (f"-{weights}" if weights != "best" else "")
 
 
 def read_plan(folder: Path) -> StoredPlan:

@@ -27,7 +27,7 @@ from semiseg.workflows.benchmark.checks import check_runs, overruled
 from semiseg.workflows.benchmark.plan import BenchmarkPlan, PlannedRun
 from semiseg.workflows.benchmark.processes import execute_runs
 from semiseg.workflows.benchmark.request import Request, make_plan
-from semiseg.workflows.benchmark.run import Execution, evaluation_name, is_done
+from semiseg.workflows.benchmark.run import Execution, is_done
 from semiseg.workflows.benchmark.tables import make_tables
 from semiseg.workflows.benchmark.timing import (
     check_lengths,
@@ -36,7 +36,7 @@ from semiseg.workflows.benchmark.timing import (
     total_words,
 )
 
-__all__ = ["BenchmarkResult", "benchmark", "evaluation_name"]
+__all__ = ["BenchmarkResult", "benchmark"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +62,7 @@ def benchmark(
     config: Mapping[str, Mapping[str, Any]] | None = None,
     on: str = "validation",
     protocol: str | None = None,
+    weights: str | None = None,
     jobs: int = 1,
     threads: int | None = 1,
     seconds: float | None = None,
@@ -88,6 +89,8 @@ def benchmark(
         config: settings as nested values; they override ``settings``.
         on: the part that is scored, validation or test.
         protocol: evaluation protocol; default: the preset's.
+        weights: the scored weights, best or last. The best ones are chosen by the validation cases.
+            Default: last on the validation part, best on the test part.
         jobs: number of runs at the same time.
         threads: CPU threads of each run; None: torch's default.
         seconds: duration of all runs together. Every training takes the same share of it, and runs that
@@ -102,12 +105,12 @@ def benchmark(
     folder = Path(out)
     request = Request(
         data, tuple(methods), study, labelled, seeds, preset,
-        [*settings, *as_assignments(config)], on, protocol, seconds,
+        [*settings, *as_assignments(config)], on, protocol, weights, seconds,
     )  # fmt: skip
     begun = time.monotonic()
     plan = make_plan(folder, request, torch_device(device).type == "cpu", console)
     prepared, common = PreparedData(plan.common.data), plan.common
-    todo = [run for run in plan.runs if not is_done(run, common.on)]
+    todo = [run for run in plan.runs if not is_done(run, common)]
     ordered = prepared.manifest.split.labelled_order is not None
     execution = Execution(common, ordered, threads, device)
     fetched = check_runs(prepared, todo, execution)
@@ -131,9 +134,9 @@ def benchmark(
         )
     plan.save()
     failed = execute_runs(todo, execution, jobs, console)
-    finished = [run for run in plan.runs if is_done(run, common.on)]
+    finished = [run for run in plan.runs if is_done(run, common)]
     if finished:
-        console.info(make_tables(folder, finished, prepared, common.on))
+        console.info(make_tables(folder, finished, prepared, common))
         console.info(f"table: {folder / 'table.md'}")
     return BenchmarkResult(folder, len(finished), tuple(failed))
 

@@ -62,6 +62,7 @@ class CommonSettings:
         settings: ``section.key=value`` each.
         on: the part that is scored, validation or test.
         protocol: evaluation protocol; None: the preset's.
+        weights: the scored weights, best or last.
         time: seconds of all runs of the first call, if they were limited.
         seconds: seconds of each training, if the time was limited.
     """
@@ -71,6 +72,7 @@ class CommonSettings:
     settings: tuple[str, ...]
     on: str
     protocol: str | None
+    weights: str
     time: float | None = None
     seconds: float | None = None
 

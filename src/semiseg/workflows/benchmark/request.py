@@ -18,6 +18,9 @@ from semiseg.workflows.benchmark.plan import (
     variants_of,
 )
 
+# The best weights of a run are chosen by its validation cases, so they are not scored on them.
+WEIGHTS = {"validation": "last", "test": "best"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Request:
@@ -32,6 +35,7 @@ class Request:
     settings: Sequence[str]
     on: str
     protocol: str | None
+    weights: str | None
     seconds: float | None = None
 
     @property
@@ -54,6 +58,8 @@ def make_plan(folder: Path, request: Request, small: bool, console: Console) -> 
     """
     if request.on not in ("validation", "test"):
         raise UserError(f"--on {request.on}: choose validation or test.")
+    if request.weights not in (None, "best", "last"):
+        raise UserError(f"--weights {request.weights}: choose best or last.")
     old = load_plan(folder)
     if not request.methods and request.study is None:
         return _resumed(old, request)
@@ -76,8 +82,9 @@ def make_plan(folder: Path, request: Request, small: bool, console: Console) -> 
         preset = small_preset(variants, console)
     limit = (None, None) if old is None else (old.common.time, old.common.seconds)
     common = CommonSettings(
-        place, preset, tuple(request.settings), request.on, request.protocol, *limit
-    )
+        place, preset, tuple(request.settings), request.on, request.protocol,
+        request.weights or WEIGHTS[request.on], *limit,
+    )  # fmt: skip
     if old is not None:
         _check_time(old, request)
     if old is not None and old.common != common:
@@ -99,7 +106,8 @@ def _resumed(old: BenchmarkPlan | None, request: Request) -> BenchmarkPlan:
     _check_time(old, request)
     given = [request.preset, *request.settings, request.protocol, other_data]
     other_runs = [*request.labelled, *request.seeds] != ["all", 0]
-    if any(given) or other_runs or request.on not in ("validation", old.common.on):
+    other_weights = request.weights not in (None, old.common.weights)
+    if any((*given, other_runs, other_weights)) or request.on not in ("validation", old.common.on):
         raise UserError(
             "No method was given: to add runs, give --methods or --study; to resume the benchmark in "
             f"{old.folder}, pass only -o."

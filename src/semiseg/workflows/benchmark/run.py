@@ -2,10 +2,12 @@
 
 import dataclasses
 import traceback
+from pathlib import Path
 
 from semiseg import methods
 from semiseg.console import Console, Quiet
 from semiseg.errors import RunFailure, UserError
+from semiseg.training.benchmark_file import evaluation_name
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.benchmark.plan import CommonSettings, PlannedRun
 
@@ -31,11 +33,6 @@ class Execution:
         return None if self.ordered else run.seed
 
 
-def evaluation_name(on: str, network: str) -> str:
-    """The folder of an evaluation within its run."""
-    return f"evaluation/{on}-{network}"
-
-
 def network_attributes(run: PlannedRun) -> tuple[str, ...]:
     """The networks of a started run, the one for inference first.
 
@@ -45,11 +42,16 @@ def network_attributes(run: PlannedRun) -> tuple[str, ...]:
     return method.network_attributes(RunFolder(run.folder).config())
 
 
-def is_done(run: PlannedRun, on: str) -> bool:
-    """Whether all networks of a run were evaluated on the part ``on``."""
+def summary_file(run: PlannedRun, network: str, common: CommonSettings) -> Path:
+    """The summary that `semiseg evaluate` writes for one network of a run."""
+    name = evaluation_name(common.on, network, common.weights)
+    return run.folder / name / "summary.json"
+
+
+def is_done(run: PlannedRun, common: CommonSettings) -> bool:
+    """Whether all networks of a run were evaluated."""
     return RunFolder(run.folder).exists() and all(
-        (run.folder / evaluation_name(on, network) / "summary.json").is_file()
-        for network in network_attributes(run)
+        summary_file(run, network, common).is_file() for network in network_attributes(run)
     )
 
 
@@ -96,7 +98,7 @@ def _evaluate(run: PlannedRun, execution: Execution, console: Console) -> None:
     common = execution.common
     for network in network_attributes(run):
         evaluate(
-            run.folder, on=common.on, data=common.data, network=network, protocol=common.protocol,
-            device=execution.device, threads=execution.threads, console=console,
-            out=run.folder / evaluation_name(common.on, network),
+            run.folder, on=common.on, data=common.data, network=network, weights=common.weights,
+            protocol=common.protocol, device=execution.device, threads=execution.threads,
+            console=console, out=summary_file(run, network, common).parent,
         )  # fmt: skip

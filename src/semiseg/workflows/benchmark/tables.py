@@ -7,23 +7,25 @@ from typing import Any
 from semiseg.data.manifest import PreparedData
 from semiseg.evaluation.stored_summary import read_summary
 from semiseg.training.run_folder import RunFolder, steps_of
-from semiseg.workflows.benchmark.plan import PlannedRun
-from semiseg.workflows.benchmark.run import evaluation_name, network_attributes
+from semiseg.workflows.benchmark.plan import CommonSettings, PlannedRun
+from semiseg.workflows.benchmark.run import network_attributes, summary_file
 
 
-def make_tables(folder: Path, finished: Sequence[PlannedRun], data: PreparedData, on: str) -> str:
+def make_tables(
+    folder: Path, finished: Sequence[PlannedRun], data: PreparedData, common: CommonSettings
+) -> str:
     """Write ``runs.csv``, ``table.csv`` and ``table.md``; returns the table as text for a terminal."""
     from semiseg.reporting.tables import write_tables  # not needed in the process of a run
 
-    rows = [row for run in finished for row in rows_of(run, on)]
-    return write_tables(folder, rows, data, on)
+    rows = [row for run in finished for row in rows_of(run, common)]
+    return write_tables(folder, rows, data, common.on)
 
 
-def rows_of(run: PlannedRun, on: str) -> list[dict[str, Any]]:
+def rows_of(run: PlannedRun, common: CommonSettings) -> list[dict[str, Any]]:
     """One row per network, with the summary that `semiseg evaluate` wrote."""
     folder = RunFolder(run.folder)
     config, ended = folder.config(), folder.finished()
-    common = {
+    same = {
         "variant": run.variant.name,
         "method": run.variant.method,
         "labelled": run.labelled,
@@ -35,9 +37,9 @@ def rows_of(run: PlannedRun, on: str) -> list[dict[str, Any]]:
     }
     return [
         {
-            **common,
+            **same,
             "network": network,
-            "summary": read_summary(run.folder / evaluation_name(on, network) / "summary.json"),
+            "summary": read_summary(summary_file(run, network, common)),
         }
         for network in network_attributes(run)
     ]
