@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg.errors import UserError
+from semiseg.files import is_special
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
 """The first characters of a cell that a spreadsheet may take for a formula, and the mark itself."""
@@ -57,6 +58,8 @@ def read_csv(path: Path, needed: Sequence[str] = (), remedy: str = "") -> list[d
     """
     remedy = remedy or "delete it or restore it"
     try:
+        if is_special(path):
+            raise OSError(f"{path} is not a regular file")
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             rows = [{_plain(k): _plain(v) for k, v in row.items()} for row in reader]

@@ -1,6 +1,7 @@
 """Atomic writing of files, and checks of their paths."""
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -132,6 +133,18 @@ def is_special(path: Path) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
+def read_text(path: Path) -> str:
+    """The text (UTF-8) of a regular file.
+
+    Raises:
+        OSError: if it cannot be read, or is a pipe, socket or device.
+        ValueError: if it is not UTF-8.
+    """
+    if is_special(path):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return path.read_text(encoding="utf-8")
+
+
 def check_file(path: Path, remedy: str = "check the path") -> None:
     """Check that ``path`` is a regular file, before it is opened.
 
@@ -209,13 +222,16 @@ def is_inside(folder: Path, path: Path) -> bool:
 
 
 def check_links(folder: Path, remedy: str) -> None:
-    """Check that no link below ``folder`` leads out of it, before files in it are written or deleted.
+    """Check a folder before files in it are written or deleted.
 
     Raises:
-        UserError: if one does; the message ends with ``remedy``.
+        UserError: for a link below it that leads out of it (the message ends with ``remedy``), and for a
+            pipe, socket or device, which a process may wait for.
     """
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(parent, name)
             if path.is_symlink() and not is_inside(folder, path):
                 raise UserError(f"{path} is a link that leads out of {folder}: {remedy}.")
+            if is_special(path):
+                check_file(path)

@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 from filelock import FileLock, Timeout
 
 from semiseg.errors import UserError
-from semiseg.files import LOCK, is_special, remove_partials, unwritable
+from semiseg.files import LOCK, read_text, remove_partials, unwritable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -88,7 +88,7 @@ def locked(folder: Path, work: str) -> Iterator[None]:
 def _work_of(path: Path) -> str:
     """What the process that holds a lock is doing, as it has written; empty if that is unknown."""
     try:
-        text = "" if is_special(path) else path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, ValueError):
         return ""
     return text if text.isalpha() and len(text) < 30 else ""

@@ -1,8 +1,11 @@
 """Files of ours that are empty, cut off, edited or of other types: one sentence, for every verb."""
 
+import contextlib
 import json
 import os
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +60,7 @@ def made(data: Path, phantom: Path, tmp_path_factory: pytest.TempPathFactory) ->
     shutil.copytree(data, folder / "data")
     shutil.copy(phantom / "images" / "phantom001_ED.nii.gz", folder / "image.nii.gz")
     words = ("benchmark", folder / "data", "-o", folder / "bench", "--methods", "supervised")
-    well(call(*words, "--labelled", "2", *small(iterations="2")))
+    well(call(*words, "--labelled", "2", "--weights", "best", *small(iterations="2")))
     return folder
 
 
@@ -100,6 +103,48 @@ def test_a_damaged_file_is_named(copy: Path, name: str, damage: str) -> None:
         path.write_bytes(content)
     verb = READERS[name][list(DAMAGES).index(damage) % len(READERS[name])]
     one_sentence(copy, verb, name)
+
+
+@contextlib.contextmanager
+def waiting_readers(*pipes: Path) -> Iterator[set[str]]:
+    """The pipes that a reader waited for. It gets an empty content, so that no test hangs."""
+    found: set[str] = set()
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.01):
+            for pipe in pipes:
+                with contextlib.suppress(OSError):  # nobody reads it
+                    os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+                    found.add(pipe.name)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_no_verb_waits_for_a_pipe(copy: Path) -> None:
+    checkpoint = copy / RUN / "checkpoints" / "step-00000002.pt"
+    checkpoint.parent.mkdir(exist_ok=True)
+    checkpoint.write_bytes(b"")
+    names = [*READERS, str(checkpoint.relative_to(copy)), str(RUN / "log.jsonl")]
+    for name in names:
+        path, kept = copy / name, copy / "kept"
+        path.rename(kept)
+        os.mkfifo(path)
+        with waiting_readers(path) as found:
+            for verb in READERS.get(name, ("resume",)):
+                said = call(*VERBS[verb], cwd=copy)
+                assert "Traceback" not in said.all, said.all
+                assert said.code in (0, 1, 2), said.all
+        assert not found, name
+        path.unlink()
+        kept.rename(path)
 
 
 WRONG: tuple[Any, ...] = ([1], "x", -1, 10**30, None, {"a": 1}, "\0", 1e308)

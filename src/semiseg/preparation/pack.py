@@ -29,6 +29,7 @@ from semiseg.data.check import check_case
 from semiseg.data.identifiers import flaw_of
 from semiseg.data.manifest import Case, Manifest, PreparedData, window_of
 from semiseg.errors import UserError
+from semiseg.files import is_special
 from semiseg.formats.sizes import DEFLATE, free_memory
 from semiseg.preparation.packing import Bits, Coding, choose, from_planes, to_planes
 from semiseg.stored import parse_stored
@@ -97,6 +98,8 @@ def write_pack(path: Path, data: PreparedData, manifest: Manifest, bits: Bits) -
 
 def is_pack(path: Path) -> bool:
     """Whether a file begins as a pack: an archive with a member ``pack.json``."""
+    if is_special(path):
+        return False
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             return "pack.json" in archive.namelist()

@@ -23,7 +23,7 @@ from semiseg.data.volume import Volume
 from semiseg.datasets.base import SourceCase
 from semiseg.datasets.naming import slices_without_labels
 from semiseg.errors import UserError
-from semiseg.files import atomic_write, is_special
+from semiseg.files import atomic_write, read_text
 from semiseg.preparation.label_maps import label_map
 from semiseg.preparation.near_duplicates import PICTURE, VOLUME, Fingerprint
 from semiseg.preparation.sources import SourceFile
@@ -192,10 +192,8 @@ def line_of(record: Record | LeftOut) -> str:
 
 def read_records(folder: Path) -> tuple[dict[str, Any], dict[str, Record]] | None:
     """Options and complete records of ``folder``; None if they cannot be read."""
-    if is_special(folder / NAME):
-        return None
     try:
-        lines = (folder / NAME).read_text(encoding="utf-8").split("\n")[:-1]
+        lines = read_text(folder / NAME).split("\n")[:-1]
         head = json.loads(lines[0])
         if head["format"] != FORMAT:
             return None
@@ -215,7 +213,7 @@ def read_records(folder: Path) -> tuple[dict[str, Any], dict[str, Record]] | Non
 def read_left_out(folder: Path) -> tuple[LeftOut, ...]:
     """The cases that were left out of ``folder``; () if there are none."""
     try:
-        lines = (folder / NAME).read_text(encoding="utf-8").split("\n")[1:-1]
+        lines = read_text(folder / NAME).split("\n")[1:-1]
     except (OSError, ValueError):
         return ()
     found = []

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from semiseg.errors import UserError
-from semiseg.files import atomic_write, remove_partials
+from semiseg.files import atomic_write, check_file, remove_partials
 
 KEEP = 2
 DIGEST = "sha256"  # the name of the digest among the facts of a file of weights
@@ -75,6 +75,7 @@ def load_checkpoint(folder: Path, say: Callable[[str], None]) -> dict[str, Any] 
     found = _found(folder)
     for path in found:
         try:
+            check_file(path)
             with zipfile.ZipFile(path) as file:  # torch does not compare the checksums
                 whole = file.testzip() is None
             state = torch.load(path, map_location="cpu", weights_only=True) if whole else None

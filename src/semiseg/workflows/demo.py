@@ -10,7 +10,7 @@ from pathlib import Path
 from semiseg.console import Console
 from semiseg.data.splits import parse_budget
 from semiseg.errors import RunFailure, UserError
-from semiseg.files import atomic_write, check_links, is_partial
+from semiseg.files import atomic_write, check_links, is_partial, read_text
 from semiseg.locking import one_at_a_time
 from semiseg.synthetic.phantom import write_phantom
 from semiseg.text import duration
@@ -25,7 +25,7 @@ LABELLED = "3"
 def _arguments(marker: Path) -> str | None:
     """The arguments of the demo that wrote ``marker``; None if no demo did."""
     try:
-        text = marker.read_text(encoding="utf-8").strip()
+        text = read_text(marker).strip()
     except (OSError, UnicodeDecodeError):
         return None
     return text if re.fullmatch(r"patients=\d+ seed=\d+", text) else None

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from semiseg.errors import UserError
-from semiseg.files import LOCK, is_partial, remove_partials
+from semiseg.files import LOCK, is_partial, read_text, remove_partials
 from semiseg.training.run_files import PATTERNS
 from semiseg.yaml_text import parse_yaml
 
@@ -37,16 +37,16 @@ def _is_of_a_run(folder: Path) -> bool:
     Other programs also write files with these names.
     """
     with contextlib.suppress(OSError, ValueError):
-        content = parse_yaml((folder / "config.yaml").read_text(encoding="utf-8"))
+        content = parse_yaml(read_text(folder / "config.yaml"))
         if isinstance(content, dict) and {"format", "method", "data", "training"} <= content.keys():
             return True
     with contextlib.suppress(OSError, ValueError, RecursionError):
-        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        content = json.loads(read_text(folder / "run.json"))
         if isinstance(content, dict) and {"semiseg", "data", "origins"} <= content.keys():
             return True
     with contextlib.suppress(OSError, ValueError):  # of a benchmark's run that failed at its start
         only = {path.name for path in folder.iterdir() if not is_partial(path)} == {"error.txt"}
-        return only and (folder / "error.txt").read_text(encoding="utf-8").startswith("Traceback")
+        return only and read_text(folder / "error.txt").startswith("Traceback")
     return False
 
 
