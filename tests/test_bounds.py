@@ -52,6 +52,8 @@ def test_every_option_takes_or_refuses_every_value(
         "swin.depths=[]", "swin.depths=[0,2]", "unet.channels=[]", "data.patch=[]",
         f"data.size={MANY}", "training.batch_size=100000000", "training.keep_weights_at=[0]",
         "training.learning_rate=1e400", f"training.learning_rate={MANY}", "training.iterations=2001-99-99",
+        "training.iterations=true", "training.learning_rate=false", "unet.channels=[16,true]",
+        "training.validation_cases=true", "data.patch=[16,16,true]", "cross-teaching.weight=true",
     ],
 )  # fmt: skip
 def test_values_out_of_bounds_are_refused(small_data: PreparedData, assignment: str) -> None:

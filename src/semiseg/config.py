@@ -5,59 +5,20 @@ This module does not depend on methods or networks: the caller gives the types o
 
 import dataclasses
 import json
-import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 
 from semiseg.errors import UserError, unknown
+from semiseg.strict import Length, Side, Strict, readable, shown
 from semiseg.yaml_text import parse_yaml
-
-Count = Annotated[int, Field(ge=1)]
-Side = Annotated[int, Field(ge=1, le=4096)]
-Length = Annotated[float, Field(ge=1e-3, le=1e4)]
-LARGEST = 10**9
-SEEDS = 2**63
-"""Seeds are below this number, which all libraries accept."""
-
-
-def within_bounds(value: Any, largest: int = LARGEST) -> Any:
-    """Return ``value`` if its numbers, texts and lists have a possible size; raise ValueError otherwise."""
-    if isinstance(value, int | float) and abs(value) > largest:
-        raise ValueError(f"must be at most {largest:,}")
-    if isinstance(value, str) and (len(value) > 4096 or "\0" in value):
-        raise ValueError("must be a text of at most 4,096 characters without NUL")
-    if isinstance(value, tuple | list | dict):
-        if len(value) > 256:
-            raise ValueError("must have at most 256 entries")
-        for entry in value.values() if isinstance(value, dict) else value:
-            within_bounds(entry, largest)
-    return value
-
-
-class Strict(BaseModel):
-    """A section that rejects unknown names, absurd sizes, and empty lists that are not a default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @field_validator("*")
-    @classmethod
-    def _possible(cls, value: Any, info: ValidationInfo) -> Any:
-        field = cls.model_fields.get(info.field_name or "")
-        if value == () and field is not None and field.default != ():
-            raise ValueError("must have at least one entry")
-        return within_bounds(value, SEEDS - 1 if info.field_name == "seed" else LARGEST)
-
 
 CROPS = " (crops)"  # ends the size of an input that is cropped
 
@@ -455,46 +416,3 @@ def _validate(
     kept = {k: o for k, o in origins.items() if k in mine or k.partition(".")[0] in in_use}
     unused = [k for k, o in merged.origins.items() if k not in kept and o == "--set"]
     return Resolved(config, kept, tuple(unused))
-
-
-WORDING = {
-    "tuple_type": "must be a list, such as [1, 2, 3]",
-    "too_long": "must have fewer entries",
-    "bool_parsing": "must be true or false",
-}
-"""Replacements for messages of pydantic, by the type of error."""
-
-
-def shown(value: Any) -> str:
-    """A value in a message, shortened: it may be a text, a list or a number of any length."""
-    short = reprlib.Repr()
-    short.maxstring = short.maxother = short.maxlong = 60
-    try:
-        return short.repr(value)
-    except ValueError:  # Python does not convert numbers of thousands of digits to text
-        return "a number of thousands of digits"
-
-
-def readable(
-    error: ValidationError, origins: Mapping[str, str] | None = None, section: str = ""
-) -> str:
-    """The first validation error as one sentence; ``section`` is the section that was validated."""
-    first = error.errors()[0]
-    prefix, location = [section] if section else [], [*first["loc"]]
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "missing" and location and isinstance(location[-1], int):
-        location.pop()  # an entry of a list: report the list itself
-        message = "must have more entries"
-    where = ".".join([*prefix, *(str(part) for part in location)])
-    key = ".".join(where.split(".")[:2])  # without positions in a list
-    origin = (origins or {}).get(key)
-    message = WORDING.get(first["type"], message)
-    for tail in (", unable to", ", got a number"):  # the message ends with the value in any case
-        message = message.partition(tail)[0]
-    message = message.replace("Input should be", "must be")
-    if not where:
-        return f"{message}."
-    separator = " " if message.startswith("must ") else ": "
-    given = first.get("input")
-    got = "" if isinstance(given, Mapping) else f", got {shown(given)}"
-    return f"{where}{separator}{message}{got}{f' (from {origin})' if origin else ''}."

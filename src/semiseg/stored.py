@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from semiseg.config import readable
 from semiseg.errors import UserError
+from semiseg.strict import readable
 
 M = TypeVar("M", bound=BaseModel)
 

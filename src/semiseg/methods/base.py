@@ -7,13 +7,14 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, Field
 from torch import Tensor, nn
 
-from semiseg.config import RunConfig, Strict
+from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
 from semiseg.data.task import Task
 from semiseg.methods.common.batch_norm import features_of
 from semiseg.methods.common.points import Points, sample_pixels
 from semiseg.networks.build import build_network
 from semiseg.networks.segmenter import Segmenter
+from semiseg.strict import Strict
 
 
 class Options(Strict):

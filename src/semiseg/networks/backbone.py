@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field
 from torch import Tensor, nn
 
-from semiseg.config import Strict
+from semiseg.strict import Strict
 
 
 class NetworkConfig(Strict):

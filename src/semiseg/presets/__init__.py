@@ -21,8 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from semiseg.config import shown
 from semiseg.errors import UserError, unknown
+from semiseg.strict import shown
 from semiseg.yaml_text import parse_yaml
 
 HERE = Path(__file__).parent

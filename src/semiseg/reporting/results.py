@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from semiseg import methods
-from semiseg.config import RunConfig, shown
+from semiseg.config import RunConfig
 from semiseg.csv_files import read_csv
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.evaluation.stored_summary import REMEDY, read_summary
 from semiseg.reporting import tables
+from semiseg.strict import shown
 from semiseg.training.benchmark_file import evaluation_name, read_plan
 from semiseg.training.run_folder import RunFolder, steps_of
 

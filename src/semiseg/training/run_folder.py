@@ -24,13 +24,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semiseg import __version__, methods, networks
-from semiseg.config import SECTIONS, RunConfig, readable
+from semiseg.config import SECTIONS, RunConfig
 from semiseg.data.manifest import Split
 from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.files import atomic_write, check_links, remove_partials
 from semiseg.locking import locked
 from semiseg.stored import read_stored, text_of
+from semiseg.strict import readable
 from semiseg.training.run_files import Finished, RunFacts
 from semiseg.yaml_text import parse_yaml
 

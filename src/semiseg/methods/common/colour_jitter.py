@@ -12,8 +12,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from semiseg.config import Strict
 from semiseg.methods.common.photometric import gaussian_blur, scale_to_unit
+from semiseg.strict import Strict
 
 Deviation = Annotated[float, Field(ge=0, le=100)]
 GREY = (0.299, 0.587, 0.114)
