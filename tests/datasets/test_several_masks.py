@@ -192,6 +192,30 @@ def test_a_mask_that_pairs_with_nothing_is_no_image(tmp_path: Path) -> None:
         prepare(tmp_path, tmp_path.with_name("data"), console=Quiet())
 
 
+def test_numbered_objects_that_pair_with_nothing_are_no_image(tmp_path: Path) -> None:
+    for number, name in enumerate("abc"):
+        picture(tmp_path / f"{name}.png", number)
+        mask_replicas.save_picture(tmp_path / f"{name}_mask.png", ONE)
+    objects = np.zeros((64, 64), np.uint8)
+    for number in range(16):
+        row, column = divmod(number, 4)
+        objects[16 * row + 2 : 16 * row + 14, 16 * column + 2 : 16 * column + 14] = number + 1
+    mask_replicas.save_picture(tmp_path / "nuclei7.png", objects)
+    with pytest.raises(UserError, match=r"nuclei7\.png pairs with no image and looks like a mask"):
+        prepare(tmp_path, tmp_path.with_name("data"), console=Quiet())
+
+
+def test_a_smooth_image_with_a_black_rim_is_no_mask(tmp_path: Path) -> None:
+    for number, name in enumerate("abc"):
+        picture(tmp_path / f"{name}.png", number)
+        mask_replicas.save_picture(tmp_path / f"{name}_mask.png", ONE)
+    ramp = np.zeros((64, 640), np.uint8)
+    ramp[8:56, 32:-32] = np.linspace(20, 60, 576).astype(np.uint8)
+    mask_replicas.save_picture(tmp_path / "smooth.png", ramp)
+    manifest = prepare(tmp_path, tmp_path.with_name("data"), console=Quiet())
+    assert {case.identifier: case.labelled for case in manifest.cases}["smooth"] is False
+
+
 def test_the_folder_may_be_the_class(tmp_path: Path) -> None:
     mask_replicas.ultrasound(tmp_path, 2)
     plain, named = scan(tmp_path), scan(tmp_path, Options(class_by_folder=True))

@@ -15,6 +15,7 @@ MASK_LIKE, IMAGE_LIKE = "image like a mask", "labelled image"
 FEW_VALUES = 4
 MOST_SAMPLED = 100_000
 LEAST = 256  # pixels; smaller images have few values by chance
+LARGEST_EDGE = 0.15  # of the pixels of objects: their right neighbour differs
 
 
 def kind_remark(image: NDArray[Any], pair: Pair, name: str) -> dict[str, str]:
@@ -22,10 +23,26 @@ def kind_remark(image: NDArray[Any], pair: Pair, name: str) -> dict[str, str]:
     if image.size < LEAST:
         return {}
     sample = image.reshape(-1)[:: max(image.size // MOST_SAMPLED, 1)]
-    few = np.unique(sample).size <= FEW_VALUES
+    masked = np.unique(sample).size <= FEW_VALUES or _numbers_objects(image)
     if pair.label is None:
-        return {MASK_LIKE: name} if few else {}
-    return {} if few else {IMAGE_LIKE: name}
+        return {MASK_LIKE: name} if masked else {}
+    return {} if masked else {IMAGE_LIKE: name}
+
+
+def _numbers_objects(image: NDArray[Any]) -> bool:
+    """Whether an image has the values of numbered objects: equal within each, and 0 around them."""
+    rows = image.reshape(-1, image.shape[-1])
+    rows = rows[:: max(image.size // MOST_SAMPLED, 1)]
+    if not (np.all(rows >= 0) and np.all(rows == np.rint(rows))):
+        return False
+    left, right = rows[:, :-1].astype(np.float64), rows[:, 1:].astype(np.float64)
+    within = left > 0
+    changed = within & (left != right)
+    if np.all(rows > 0) or within.sum() < LEAST or changed.sum() > LARGEST_EDGE * within.sum():
+        return False
+    # smooth images have large equal areas too, but their values change in small steps
+    jumps = changed & ((right == 0) | (np.abs(left - right) > 1))
+    return bool(changed.any() and 2 * jumps.sum() > changed.sum())
 
 
 def check_masks_among_images(remarks: Mapping[str, Sequence[str]], folder: Path) -> None:
@@ -38,7 +55,7 @@ def check_masks_among_images(remarks: Mapping[str, Sequence[str]], folder: Path)
         return
     files = remarks[MASK_LIKE]
     raise UserError(
-        f"{folder / files[0]} pairs with no image and looks like a mask (at most {FEW_VALUES} values), as "
+        f"{folder / files[0]} pairs with no image and looks like a mask (few values, or numbered objects), as "
         f"{plural(len(files), 'file')} so far: name it like its image, put it into a folder of masks "
         "(--labels FOLDER), or remove it."
     )
