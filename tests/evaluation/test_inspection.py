@@ -30,9 +30,9 @@ def sound() -> list[CaseFacts]:
     return [facts_of(f"case{n}", *volume(n)) for n in range(10)]
 
 
-def all_of(facts: Sequence[CaseFacts], parts: dict[str, str] | None = None) -> list[Finding]:
+def all_of(facts: Sequence[CaseFacts]) -> list[Finding]:
     return [
-        *patients(facts, parts or {}),
+        *patients(facts),
         *duplicates(facts),
         *labels(facts, CLASSES),
         *images(facts, WINDOW),
@@ -291,20 +291,9 @@ def pictures(names: Sequence[str], parts: Sequence[str] | None = None) -> list[C
     return out
 
 
-def test_a_patient_in_two_parts() -> None:
-    split = Split(train=("a", "b"), validation=("c",), test=("b",))
-    parts = parts_of(split)
-    assert parts == {"a": "train", "b": "train+test", "c": "validation"}
-    cases = pictures(["a", "b", "c"], [parts[name] for name in "abc"])
-    finding, *others = patients(cases, parts)
-    assert others == []
-    assert (finding.kind, finding.level, finding.cases) == (
-        "patient-in-two-parts",
-        "serious",
-        ("b",),
-    )
-    assert "b (train+test)" in finding.sentence
-    assert patients(cases, parts_of(Split(train=("a", "b"), test=("c",)))) == []
+def test_the_part_of_each_patient() -> None:
+    split = Split(train=("a", "b"), validation=("c",), test=("d",))
+    assert parts_of(split) == {"a": "train", "b": "train", "c": "validation", "d": "test"}
 
 
 @pytest.mark.parametrize(
@@ -319,7 +308,7 @@ def test_a_patient_in_two_parts() -> None:
 )
 def test_names_of_slices_are_found(names: list[str], parts: str, level: str) -> None:
     where = [{"t": "train", "v": "validation"}[letter] for letter in parts]
-    findings = patients(pictures(names, where), {})
+    findings = patients(pictures(names, where))
     assert [(f.kind, f.level) for f in findings] == [("slices-of-a-patient", level)]
     pattern = findings[0].sentence.split("--patient-pattern '")[1].split("'")[0]
     from semiseg.datasets.base import patient_of
@@ -340,7 +329,7 @@ def test_names_of_slices_are_found(names: list[str], parts: str, level: str) -> 
     ],
 )
 def test_ordinary_names_are_left_in_peace(names: list[str]) -> None:
-    assert patients(pictures(names), {}) == []
+    assert patients(pictures(names)) == []
 
 
 def test_slices_that_share_their_patient_are_right() -> None:
@@ -348,4 +337,4 @@ def test_slices_that_share_their_patient_are_right() -> None:
         facts_of(f"p0{p}_slice_{s}", *volume(3 * p + s), patient=f"p0{p}")
         for p in (1, 2) for s in (1, 2)
     ]  # fmt: skip
-    assert patients(cases, {"p01": "train", "p02": "test"}) == []
+    assert patients(cases) == []

@@ -55,7 +55,7 @@ def check_masks_among_images(remarks: Mapping[str, Sequence[str]], folder: Path)
         return
     files = remarks[MASK_LIKE]
     raise UserError(
-        f"{folder / files[0]} pairs with no image and looks like a mask (few values, or numbered objects), as "
-        f"{plural(len(files), 'file')} so far: name it like its image, put it into a folder of masks "
+        f"{folder / files[0]} pairs with no image and looks like a mask (few values, or numbered objects), "
+        f"as {plural(len(files), 'file')} so far: name it like its image, put it into a folder of masks "
         "(--labels FOLDER), or remove it."
     )

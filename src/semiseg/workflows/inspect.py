@@ -115,7 +115,7 @@ def examine(data: PreparedData, place: Path, size: int | None, console: Console)
             stop.pass_on()
     per_class = class_facts(cases, task.classes)
     findings = [
-        *patients(cases, parts),
+        *patients(cases),
         *duplicates(cases),
         *labels(cases, task.classes),
         *images(cases, task.intensity),

@@ -47,7 +47,7 @@ class CaseFacts:
 
     Attributes:
         case: its entry in the manifest.
-        part: part of the split, '' for none; for a patient in two parts both, joined by '+'.
+        part: part of the split, '' for none.
         percentiles: intensities at the percentiles `PERCENTILES`.
         extremes: smallest and largest intensity.
         digest: hash of the image's voxels; ``label_digest`` of the label's.

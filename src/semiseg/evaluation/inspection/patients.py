@@ -1,8 +1,8 @@
-"""Findings on patients in two parts of the split, and on names that indicate patients."""
+"""Findings on names that indicate patients, and the part of each patient."""
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from semiseg.data.manifest import PARTS, Split
 from semiseg.datasets.base import ENDINGS, patient_of
@@ -19,31 +19,11 @@ PATTERNS = (
 
 
 def parts_of(split: Split) -> dict[str, str]:
-    """Return patient -> part; several parts of one patient are joined by '+'."""
-    found: dict[str, list[str]] = {}
-    for part in PARTS:
-        for patient in split.part(part):
-            if part not in found.setdefault(patient, []):
-                found[patient].append(part)
-    return {patient: "+".join(parts) for patient, parts in found.items()}
+    """Return patient -> part."""
+    return {patient: part for part in PARTS for patient in split.part(part)}
 
 
-def patients(facts: Sequence[CaseFacts], parts: Mapping[str, str]) -> list[Finding]:
-    """Return findings on patients; for ``parts`` see :func:`parts_of`."""
-    out = []
-    twice = [patient for patient, part in parts.items() if "+" in part]
-    if twice:
-        cases = tuple(item.name for item in facts if item.case.patient in twice)
-        sentence = (
-            f"{plural(len(twice), 'patient')} {'is' if len(twice) == 1 else 'are'} in two parts of "
-            f"the split: {listed(f'{p} ({parts[p]})' for p in twice)}; prepare the data again, "
-            "because scores on this split are not valid."
-        )
-        out.append(Finding("patient-in-two-parts", "serious", sentence, cases))
-    return [*out, *_names(facts)]
-
-
-def _names(facts: Sequence[CaseFacts]) -> list[Finding]:
+def patients(facts: Sequence[CaseFacts]) -> list[Finding]:
     """Return findings on images of different patients whose names look like slices of one."""
     names = {item.case.patient for item in facts}
     for pattern in (*PATTERNS, ENDINGS.pattern):
