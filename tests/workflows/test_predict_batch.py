@@ -10,6 +10,7 @@ from consoles import Listening
 from semiseg.csv_files import read_csv
 from semiseg.inference.predictor import Predictor
 from semiseg.workflows.predict import predict
+from semiseg.workflows.prediction_table import Prediction, PredictionTable
 from semiseg.workflows.prepare import prepare
 from semiseg.workflows.train import train
 
@@ -82,6 +83,30 @@ def test_a_lack_of_memory_skips_one_image(
     again = predict(run, [images], tmp_path / "out", console=listener)
     assert (again.written, again.skipped, again.failed) == (1, 2, ())
     assert len(read_csv(tmp_path / "out" / "predictions.csv")) == 3
+
+
+def test_a_mask_without_a_row_is_predicted_again(
+    run: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process was killed between the mask and its row."""
+
+    def killed(self: PredictionTable, row: Prediction) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(PredictionTable, "add", killed)
+        with pytest.raises(KeyboardInterrupt):
+            predict(run, [images], out, console=Listening())
+    assert [path.name for path in out.glob("*.nii.gz")] == ["n0.nii.gz"]
+    again = predict(run, [images], out, console=Listening())
+    assert (again.written, again.skipped) == (3, 0)
+    assert {row["mask"] for row in read_csv(out / "predictions.csv")} == {
+        f"n{number}.nii.gz" for number in range(3)
+    }
+    assert predict(run, [images], out, console=Listening()).skipped == 3
+    (out / "predictions.csv").unlink()  # without a table, all masks stay
+    assert predict(run, [images], out, console=Listening()).skipped == 3
 
 
 def test_a_fault_of_ours_is_not_hidden(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -26,7 +26,7 @@ from semiseg.workflows.loading import choose_network, load_predictor
 from semiseg.workflows.new_folder import make_folder
 from semiseg.workflows.prediction_files import probability_files, write_prediction
 from semiseg.workflows.prediction_record import PredictionRecord
-from semiseg.workflows.prediction_table import NAME
+from semiseg.workflows.prediction_table import NAME, read_predictions
 
 ORIGIN = ".predicted-by.json"
 
@@ -119,10 +119,10 @@ def predict(
         _check_origin(folder, [t for t in targets if t.exists()], origin)
     if probabilities:
         _check_probabilities(targets, predictor.task)
-    todo = {t: p for t, p in targets.items() if overwrite or not t.exists()}
+    kept = set() if overwrite else _finished(folder, targets)
+    todo = {t: p for t, p in targets.items() if t not in kept}
     if len(todo) < len(targets):
-        kept = _masks(len(targets) - len(todo))
-        console.info(f"kept: {kept} already in {folder} (to replace: --overwrite)")
+        console.info(f"kept: {_masks(len(kept))} already in {folder} (to replace: --overwrite)")
     if dry_run:
         console.info(f"dry run: {plural(len(todo), 'image')} would be predicted into {folder}")
         return PredictResult(0, len(targets) - len(todo), ())
@@ -198,6 +198,18 @@ def _targets(folder: Path, inputs: Sequence[Input]) -> dict[Path, Input]:
     if clash is not None:
         raise UserError(f"The mask of {clash} would overwrite the image itself: choose another -o.")
     return targets
+
+
+def _finished(folder: Path, targets: Collection[Path]) -> set[Path]:
+    """The masks that exist. One without a row in the table is of a killed process, and is predicted again.
+
+    Without a table, all that exist count.
+    """
+    existing = {target for target in targets if target.exists()}
+    if not (folder / NAME).is_file():
+        return existing
+    listed = {row.mask for row in read_predictions(folder)}
+    return {target for target in existing if target.relative_to(folder).as_posix() in listed}
 
 
 def _check_probabilities(targets: Mapping[Path, Input], task: Task) -> None:
