@@ -238,6 +238,12 @@ def test_options_that_do_not_fit(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+def test_volumes_are_not_reduced(phantom: Path, tmp_path: Path) -> None:
+    words = ("prepare", phantom, "-o", tmp_path / "data")
+    refused(call(*words, "--max-side", "32"), "--max-side is for pictures")
+    assert not (tmp_path / "data").exists()
+
+
 def test_masks_of_files_are_scored_where_they_are_not_ignored(tmp_path: Path) -> None:
     codes = scene(0)[1]
     partly = codes.copy()

@@ -197,7 +197,7 @@ def scan_source(source: Path, request: Request) -> Plan:
         scan = dataclasses.replace(scan, intensity=intensity, by_data=False)
         why = "asked for by --intensity"
     check_cases(scan, source)
-    _check_naming(scan, options.naming, options.trust_grid)
+    _check_kind(scan, options)
     if options.naming.codes is not None:
         scan = dataclasses.replace(scan, classes=options.classes, codes=options.naming.codes)
     split = _split(scan, request)
@@ -250,11 +250,16 @@ def _check_layout(layout: Layout, options: Options) -> None:
         )
 
 
-def _check_naming(scan: Scan, naming: Naming, trust_grid: str | None) -> None:
-    """Check that the options for labels apply to the kind of the source."""
+def _check_kind(scan: Scan, options: Options) -> None:
+    """Check that the options apply to the kind of the source."""
+    naming = options.naming
+    if options.max_side != Options().max_side and scan.kind == "volumes":
+        raise UserError(
+            "--max-side is for pictures, since volumes are stored as they are: omit it."
+        )
     if naming.empty_is_unlabelled and scan.kind == "pictures":
         raise UserError("--empty-slices is for volumes: leave out the masks of pictures instead.")
-    if trust_grid and scan.kind == "pictures":
+    if options.trust_grid and scan.kind == "pictures":
         raise UserError("--trust-grid is for volumes, since pictures have no position: omit it.")
     if naming.colours is not None and not is_picture(Path(scan.cases[0].source)):
         raise UserError("--classes '#...': colours are only for masks of pictures: give codes.")
