@@ -16,6 +16,7 @@ from torch import Tensor
 from semiseg.data.batch import Batch
 from semiseg.methods.base import Step
 from semiseg.methods.supervised import Supervised
+from semiseg.reporting.results import read_benchmark
 from semiseg.training.run_folder import RunFolder
 from semiseg.workflows.benchmark.timing import RunTime, share_of_time, total_words
 
@@ -314,6 +315,12 @@ def test_the_best_weights_are_not_scored_on_the_cases_that_chose_them(
     page = (bench / "report.html").read_text()
     assert "unet-last" not in page
     assert "swin" in page
+    # other evaluations of a run do not count
+    well(call("evaluate", run, "--on", on, "--weights", "best" if scored == "last" else "last"))
+    found = read_benchmark(bench).scored
+    assert [(s.network, s.default, s.weights) for s in found] == [
+        ("unet", True, scored), ("swin", False, scored),
+    ]  # fmt: skip
     other = "best" if scored == "last" else "last"
     said = call("benchmark", "-o", bench, "--on", on, "--weights", other)
     assert said.code == 2

@@ -106,10 +106,14 @@ def read_benchmark(folder: Path | str) -> Benchmark:
 def _read_planned(folder: Path, run: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Scored]:
     """The evaluations of a run that belong to the benchmark's table."""
     named = {"variant": run["variant"]["name"], "labelled": run["labelled"], "seed": run["seed"]}
-    return [
-        dataclasses.replace(s, row={**s.row, "network": s.network})
+    own = [
+        s
         for s in read_run(folder, named)
         if s.place == evaluation_name(plan["on"], s.network, plan["weights"])
+    ]
+    return [
+        dataclasses.replace(s, row={**s.row, "network": s.network}, default=s is own[0])
+        for s in own
     ]
 
 
