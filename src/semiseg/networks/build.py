@@ -10,6 +10,7 @@ from semiseg.config import RunConfig
 from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.networks.backbone import NetworkConfig
+from semiseg.networks.mixed_precision import keep_layer_norm_single
 from semiseg.networks.segmenter import Segmenter
 from semiseg.networks.swin_weights import OFFICIAL, hub_file
 
@@ -64,6 +65,7 @@ def build_network(
     )  # fmt: skip
     if scales is not None:
         backbone.use_scales(scales)
+    keep_layer_norm_single(backbone)
     return Segmenter(backbone, len(task.classes), own)
 
 
