@@ -5,7 +5,8 @@
 Every method is trained with its profile for a machine without a GPU: the same size, images a step and
 number of iterations (``--preset cpu``). The weights of the last iteration are scored on the validation
 patients. An interrupted call is resumed by the same one, and more budgets or seeds extend it. With
-``--print``, only finished runs are printed.
+``--print``, only finished runs are printed. ``supervised`` fills its batch with labelled images; "supervised,
+labelled part" sees only as many as the other methods do.
 
 Columns: mean Dice over classes, its change against `supervised` of the same seeds, Dice of each class, HD95,
 ASD, structures that were missed and marked without being there (of all cases), and from
@@ -25,6 +26,7 @@ from semiseg.reporting.results import Scored, read_benchmark
 from semiseg.reporting.tables import columns_of, metric_of, title_of
 
 COSTS = Path(__file__).with_name("step_costs.json")
+STUDY = Path(__file__).with_name("labelled_part.yaml")
 BASELINE = "supervised"
 
 
@@ -56,7 +58,7 @@ def rows_of(scored: Sequence[Scored], costs: Mapping[str, Any]) -> list[list[str
     """The rows of one budget, the heads first."""
     by_method: dict[str, dict[int, dict[str, float]]] = {}
     for one in scored:
-        by_method.setdefault(one.row["method"], {})[one.row["seed"]] = values_of(one)
+        by_method.setdefault(one.row["variant"], {})[one.row["seed"]] = values_of(one)
     if not by_method:
         return []
     first = next(iter(next(iter(by_method.values())).values()))
@@ -117,7 +119,8 @@ def main() -> None:
         semiseg.benchmark(
             options.data, options.bench, methods=names_of_methods(),
             labelled=options.labelled.split(","), seeds=[int(s) for s in options.seeds.split(",")],
-            preset="cpu", settings=[f"training.precision={options.precision}"], jobs=options.jobs,
+            study=str(STUDY), preset="cpu", settings=[f"training.precision={options.precision}"],
+            jobs=options.jobs,
         )  # fmt: skip
     print_tables(options.bench)
 
