@@ -141,7 +141,7 @@ def test_a_dry_run_downloads_nothing_and_says_what_would_be(
     def forbidden(*args: object, **options: object) -> None:
         raise AssertionError("a download")
 
-    monkeypatch.setattr(swin_weights.torch.hub, "load_state_dict_from_url", forbidden)
+    monkeypatch.setattr(swin_weights.torch.hub, "download_url_to_file", forbidden)
     monkeypatch.setattr(swin_weights.torch.hub, "get_dir", lambda: str(tmp_path))
     words = ("train", data, "-o", tmp_path / "run", "--method", "cross-teaching", "--labelled", "2")
     said = well(call(*words, *small(), "--set", "swin.pretrained=hub", "--dry-run"))
@@ -157,7 +157,7 @@ def test_a_dry_run_of_several_trainings_downloads_nothing(
     def forbidden(*args: object, **options: object) -> None:
         raise AssertionError("a download")
 
-    monkeypatch.setattr(swin_weights.torch.hub, "load_state_dict_from_url", forbidden)
+    monkeypatch.setattr(swin_weights.torch.hub, "download_url_to_file", forbidden)
     monkeypatch.setattr(swin_weights.torch.hub, "get_dir", lambda: str(tmp_path))
     words: tuple[object, ...] = ("run", phantom, "--method", "cross-teaching")
     if verb == "benchmark":
@@ -174,7 +174,7 @@ def test_a_download_is_announced_before_it_begins(
         print("asked")
         raise OSError
 
-    monkeypatch.setattr(swin_weights.torch.hub, "load_state_dict_from_url", offline)
+    monkeypatch.setattr(swin_weights.torch.hub, "download_url_to_file", offline)
     monkeypatch.setattr(swin_weights.torch.hub, "get_dir", lambda: str(tmp_path))
     words = ("train", data, "-o", tmp_path / "run", "--method", "cross-teaching", "--labelled", "2")
     said = well(call(*words, *small(iterations="1"), "--set", "swin.pretrained=hub"))

@@ -157,8 +157,8 @@ def read_weights(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, 
             facts = dict(file.metadata() or {})
     except (SafetensorError, OSError, ValueError, RuntimeError, LookupError):
         raise UserError(f"{path} is truncated or damaged: {remedy}.") from None
-    stored = facts.pop(DIGEST, None)  # files of earlier versions have none
-    if stored is not None and stored != _digest_of(tensors, facts):
+    # a damaged key must not turn the check off, so a missing digest is damage too
+    if facts.pop(DIGEST, None) != _digest_of(tensors, facts):
         raise UserError(f"{path} is damaged (its content differs from its digest): {remedy}.")
     return tensors, facts
 
