@@ -28,8 +28,8 @@ from semiseg.config import SECTIONS, RunConfig
 from semiseg.data.manifest import Split
 from semiseg.data.task import Task
 from semiseg.errors import UserError
-from semiseg.files import atomic_write, check_file, check_links, remove_partials
-from semiseg.locking import locked
+from semiseg.files import atomic_write, check_file, check_links
+from semiseg.locking import locked, remove_partials_below
 from semiseg.stored import read_stored, text_of
 from semiseg.strict import readable
 from semiseg.training.run_files import PATTERNS, Finished, RunFacts
@@ -93,8 +93,7 @@ class RunFolder:
                     path.is_dir()
                 ):  # neither replaced nor deleted, and noticed only when it is written
                     check_file(path, "move it out of the run")
-            for folder in (self.weights, self.checkpoints, *self.folder.glob("evaluation/*")):
-                remove_partials(folder)
+            remove_partials_below(self.folder)
             yield
 
     def config(self) -> RunConfig:

@@ -15,7 +15,7 @@ from semiseg.files import atomic_output, is_partial, remove_partials
 from semiseg.formats import is_image
 from semiseg.formats.remarks import notes_on_files
 from semiseg.formats.stack import check_uneven
-from semiseg.locking import one_at_a_time
+from semiseg.locking import one_at_a_time, remove_partials_below
 from semiseg.stored import read_stored
 from semiseg.text import plural
 from semiseg.training.checkpoints import digest
@@ -128,6 +128,8 @@ def predict(
         return PredictResult(0, len(targets) - len(todo), ())
     for place in {target.parent for target in todo} - {folder}:
         remove_partials(place)
+    if (folder / ORIGIN).is_file():  # else the other sub-folders may be of anyone
+        remove_partials_below(folder)
     make_folder(folder)
     _write_origin(folder / ORIGIN, origin)
     failed, converted = [], []
