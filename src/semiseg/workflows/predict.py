@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from semiseg.console import Console
 from semiseg.data.task import Task
-from semiseg.errors import UserError, is_out_of_memory
+from semiseg.errors import UserError, reason_to_skip
 from semiseg.files import atomic_output, is_partial, remove_partials
 from semiseg.formats import is_image
 from semiseg.formats.remarks import notes_on_files
@@ -148,8 +148,8 @@ def predict(
                 remarks.setdefault(kind, []).append(str(image))
             if image.converted(predictor.task):
                 converted.append(image)
-        except (UserError, MemoryError, RuntimeError) as error:
-            failed.append(reason_to_skip(error, str(image)))
+        except (UserError, MemoryError, OSError, RuntimeError) as error:
+            failed.append(reason_to_skip(error, str(image), "predict it"))
             console.warn(f"skipped: {failed[-1]}")
     if converted:
         console.warn(_conversion(converted, predictor.task))
@@ -160,19 +160,6 @@ def predict(
     if record.rows:
         console.info(f"least certain first: {folder / NAME}")
     return PredictResult(written, len(targets) - len(todo), tuple(failed))
-
-
-def reason_to_skip(error: Exception, image: str) -> str:
-    """Why an image was not predicted.
-
-    Raises:
-        Exception: ``error`` itself, if it is neither of the user nor a lack of memory.
-    """
-    if is_out_of_memory(error):
-        return f"{image}: not enough memory (CPU or GPU) to predict it."
-    if isinstance(error, UserError):
-        return str(error)
-    raise error
 
 
 def _is_new(folder: Path) -> bool:
