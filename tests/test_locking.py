@@ -8,7 +8,7 @@ import pytest
 
 from semiseg.errors import UserError
 from semiseg.files import LOCK, PREFIX, atomic_outputs, check_links, remove_partials
-from semiseg.locking import locked, one_at_a_time
+from semiseg.locking import locked, one_at_a_time, tidy
 
 DEAD = 2**22 + 1  # larger than any process number of Linux
 
@@ -65,6 +65,41 @@ def test_temporary_files_of_killed_processes_are_removed(tmp_path: Path) -> None
     stale.touch()
     remove_partials(tmp_path, "a.csv")
     assert not stale.exists()
+
+
+def test_temporary_files_below_a_folder_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    folder, outside, used = tmp_path / "out", tmp_path / "outside", tmp_path / "out" / "used"
+    deep = folder / "a" / ".hidden"
+    for place in (deep, outside, used / "in"):
+        place.mkdir(parents=True)
+    (folder / "link").symlink_to(outside, target_is_directory=True)
+    name = f"{PREFIX}{DEAD}-b.csv"
+    gone = [folder / name, folder / "a" / name, deep / name]
+    kept = [
+        outside / name, used / name, used / "in" / name, deep / f"{PREFIX}x-b.csv", deep / "b.csv",
+        deep / f"{PREFIX}1-b.csv",
+    ]  # fmt: skip
+    for path in (*gone, *kept):
+        path.touch()
+    (deep / f"{PREFIX}{DEAD}-c").symlink_to(deep / "b.csv")
+    (deep / f"{PREFIX}{DEAD}-d").mkdir()
+    (deep / LOCK).write_text("killed")  # the lock of a killed process does not count
+    with locked(used, "training"):
+        (used / name).touch()  # of another machine, whose processes have other numbers
+        tidy(folder)
+        assert (used / LOCK).read_text() == "training"
+    assert not [path for path in gone if path.exists()]
+    assert all(path.exists() for path in kept)
+    assert (deep / f"{PREFIX}{DEAD}-c").is_symlink()
+    assert (deep / f"{PREFIX}{DEAD}-d").is_dir()
+
+
+def test_a_folder_in_use_is_not_tidied(tmp_path: Path) -> None:
+    with locked(tmp_path, "training"):
+        stale = tmp_path / f"{PREFIX}{DEAD}-a.csv"
+        stale.touch()
+        tidy(tmp_path)
+        assert stale.exists()
 
 
 def test_several_files_are_replaced_together_or_not_at_all(tmp_path: Path) -> None:

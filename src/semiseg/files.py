@@ -179,6 +179,8 @@ def remove_partials(folder: Path, name: str | None = None) -> None:
             found = _PARTIAL.fullmatch(entry.name)
             if found is None or (name is not None and found[2] != name):
                 continue
+            if not entry.is_file(follow_symlinks=False):  # not written by `atomic_write`
+                continue
             process = int(found[1]) if len(found[1]) < 10 else 0
             if (process == os.getpid() and name is None) or not _runs(process):
                 with contextlib.suppress(OSError):

@@ -1,8 +1,11 @@
 """Locks of output folders: one process at a time writes into a folder."""
 
 import contextlib
+import errno
+import fcntl
 import functools
 import inspect
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -10,7 +13,7 @@ from typing import ParamSpec, TypeVar
 from filelock import FileLock, Timeout
 
 from semiseg.errors import UserError
-from semiseg.files import LOCK, read_text, remove_partials, unwritable
+from semiseg.files import LOCK, PREFIX, read_text, remove_partials, unwritable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -83,6 +86,41 @@ def locked(folder: Path, work: str) -> Iterator[None]:
         for path in missing:
             with contextlib.suppress(OSError):  # it contains something
                 path.rmdir()
+
+
+def remove_partials_below(folder: Path) -> None:
+    """Remove the temporary files of killed processes in ``folder``, whose lock the caller holds, and below.
+
+    Sub-folders that another process has locked are left out, since it may run on another machine. Links to
+    folders are not followed.
+    """
+    for parent, folders, files in os.walk(folder):
+        if Path(parent) != folder and LOCK in files and _is_held(Path(parent, LOCK)):
+            folders[:] = []
+        else:
+            remove_partials(Path(parent))
+
+
+def tidy(folder: Path) -> None:
+    """Remove the temporary files of killed processes in a finished folder and below, if that is possible.
+
+    The folder is not changed if it has none, if another process works in it, or if it is read-only.
+    """
+    if any(folder.rglob(f"{PREFIX}*")):
+        with contextlib.suppress(UserError), locked(folder, "tidying"):
+            remove_partials_below(folder)
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether a process holds a lock. Trying it with `FileLock` would empty its file."""
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError as error:  # a file system without locks has none to hold
+        return error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
+    return False
 
 
 def _work_of(path: Path) -> str:

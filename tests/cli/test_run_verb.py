@@ -127,6 +127,10 @@ def test_a_refused_word_can_be_corrected(phantom: Path, tmp_path: Path) -> None:
     words = ("run", phantom, "-o", tmp_path / "out", "--method", "supervised", *small())
     refused(call(*words, "--labelled", "99"), "99")
     well(call(*words, "--labelled", "2"))
+    left = tmp_path / "out" / "masks" / ".partial-4194305-x.nii.gz"  # of a killed process
+    left.touch()
+    well(call(*words, "--labelled", "2"))
+    assert not left.exists()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Misspelt and contradictory options, unusual paths, imports and start-up time."""
 
+import errno
 import json
 import re
 import shutil
@@ -343,14 +344,37 @@ def test_debug_shows_the_traceback_and_else_a_failure_of_ours_is_one_line(
         call("evaluate", run, "--debug")
 
 
-def test_a_lack_of_memory_is_one_sentence(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+    ],
+    ids=["torch", "system"],
+)
+def test_a_lack_of_memory_is_one_sentence(
+    run: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     def fail(*args: object, **options: object) -> None:
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
+        raise error
 
     monkeypatch.setattr("semiseg.workflows.evaluate.evaluate", fail)
     said = call("evaluate", run)
     assert said.code == 1
     assert said.err.startswith("semiseg: out of memory (CPU or GPU): reduce")
+
+
+def test_the_case_for_which_the_memory_does_not_suffice_is_named(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("semiseg.workflows.evaluate.score_prepared", fail)
+    said = call("evaluate", run, "-o", tmp_path / "out")
+    assert said.code == 1
+    (line,) = (line for line in said.err.splitlines() if line.startswith("semiseg: "))
+    assert re.match(r"semiseg: phantom\d+_\w+: not enough memory .* to predict and score it", line)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["methods"], ["train", "--help"]], ids=" ".join)

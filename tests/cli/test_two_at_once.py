@@ -123,6 +123,46 @@ def test_what_killed_processes_left_is_removed(
     assert (tmp_path / f"{PREFIX}other").exists()  # it has no lock: not one of ours
 
 
+def left_below(folder: Path) -> list[Path]:
+    """Temporary files of a killed process in all sub-folders of ``folder``."""
+    places = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
+    left = [place / f".partial-{DEAD}-x" for place in places]
+    for path in left:
+        path.touch()
+    return left
+
+
+def test_what_killed_processes_left_in_finished_folders_is_removed(
+    data: Path, phantom: Path, tmp_path: Path
+) -> None:
+    bench, masks, prepared = tmp_path / "bench", tmp_path / "masks", tmp_path / "data"
+    well(
+        call(
+            "benchmark", data, "-o", bench, "--methods", "supervised", "--labelled", "2",
+            *small(iterations="1"),
+        )
+    )  # fmt: skip
+    (run,) = (bench / "runs").iterdir()
+    assert (run / "evaluation").is_dir()
+    image = phantom / "images" / "phantom001_ED.nii.gz"
+    for name in ("a", "b"):
+        (tmp_path / name / name).mkdir(parents=True)
+        shutil.copy(image, tmp_path / name / name)
+    predict = ("predict", run, "-o", masks)
+    well(call(*predict, tmp_path / "a"))
+    shutil.copytree(data, prepared)
+    for folder, words in (
+        (bench, ("benchmark", "-o", bench)),
+        (run, ("train", "--resume", "-o", run)),
+        (masks, (*predict, tmp_path / "b")),
+        (prepared, ("prepare", phantom, "-o", prepared)),
+    ):
+        left = left_below(folder)
+        well(call(*words))
+        assert [path for path in left if path.exists()] == []
+        assert not list(folder.rglob(".lock"))
+
+
 def test_probabilities_do_not_replace_a_mask(
     picture_run: Path, pictures: Path, tmp_path: Path
 ) -> None:
@@ -141,7 +181,7 @@ def test_a_dry_run_downloads_nothing_and_says_what_would_be(
     def forbidden(*args: object, **options: object) -> None:
         raise AssertionError("a download")
 
-    monkeypatch.setattr(swin_weights.torch.hub, "load_state_dict_from_url", forbidden)
+    monkeypatch.setattr(swin_weights.torch.hub, "download_url_to_file", forbidden)
     monkeypatch.setattr(swin_weights.torch.hub, "get_dir", lambda: str(tmp_path))
     words = ("train", data, "-o", tmp_path / "run", "--method", "cross-teaching", "--labelled", "2")
     said = well(call(*words, *small(), "--set", "swin.pretrained=hub", "--dry-run"))
@@ -157,7 +197,7 @@ def test_a_dry_run_of_several_trainings_downloads_nothing(
     def forbidden(*args: object, **options: object) -> None:
         raise AssertionError("a download")
 
-    monkeypatch.setattr(swin_weights.torch.hub, "load_state_dict_from_url", forbidden)
+    monkeypatch.setattr(swin_weights.torch.hub, "download_url_to_file", forbidden)
     monkeypatch.setattr(swin_weights.torch.hub, "get_dir", lambda: str(tmp_path))
     words: tuple[object, ...] = ("run", phantom, "--method", "cross-teaching")
     if verb == "benchmark":
@@ -174,7 +214,7 @@ def test_a_download_is_announced_before_it_begins(
         print("asked")
         raise OSError
 
-    monkeypatch.setattr(swin_weights.torch.hub, "load_state_dict_from_url", offline)
+    monkeypatch.setattr(swin_weights.torch.hub, "download_url_to_file", offline)
     monkeypatch.setattr(swin_weights.torch.hub, "get_dir", lambda: str(tmp_path))
     words = ("train", data, "-o", tmp_path / "run", "--method", "cross-teaching", "--labelled", "2")
     said = well(call(*words, *small(iterations="1"), "--set", "swin.pretrained=hub"))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from semiseg.errors import UserError
 from semiseg.networks.swin_unet import SwinConfig, SwinUnet
-from semiseg.networks.swin_weights import load_pretrained
+from semiseg.networks.swin_weights import hub_file, load_pretrained
 
 State = dict[str, Tensor]
 
@@ -147,12 +147,13 @@ def copy_of(network: SwinUnet) -> State:
 
 
 def test_an_unreachable_hub_leaves_the_weights_and_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*args: Any, **kwargs: Any) -> State:
         raise OSError("no route to host")
 
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refuse)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
     network = build()
     before = copy_of(network)
     report = load_pretrained(network, "hub")
@@ -162,25 +163,63 @@ def test_an_unreachable_hub_leaves_the_weights_and_says_what_to_do(
     assert unchanged(network, before)
 
 
-def test_the_hub_is_asked_for_the_official_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hub_is_asked_once_for_the_official_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     state, asked = official(), []
 
-    def fetch(url: str, **kwargs: Any) -> Any:
-        asked.append((url, kwargs["weights_only"]))
-        return {"model": state}
+    def fetch(url: str, file: str, **kwargs: Any) -> None:
+        asked.append(url)
+        torch.save({"model": state}, file)
 
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fetch)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
     network = build()
     assert load_pretrained(network, "hub").loaded > 0
     check_loaded(network, state)
-    assert asked[0][0].endswith("/swin_tiny_patch4_window7_224.pth")
-    assert asked[0][1] is True
+    (url,) = asked
+    assert url.endswith("/swin_tiny_patch4_window7_224.pth")
     narrow = build(8, 4)
     before = copy_of(narrow)
     report = load_pretrained(narrow, "hub")  # another width is reported, not an error
     assert report.loaded == 0
     assert "swin.embed_dim 96, not 8" in report.message
     assert unchanged(narrow, before)
+    assert len(asked) == 1
+
+
+def test_a_damaged_download_is_named_and_not_taken_for_no_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    path = hub_file()
+    path.parent.mkdir()
+    torch.save({"model": official()}, path)
+    flip(path)
+    with pytest.raises(
+        UserError, match=rf"{path.name} is not a readable.*remove it, and it is down"
+    ):
+        load_pretrained(build(), "hub")
+
+
+def test_a_flipped_bit_is_noticed_where_the_form_has_checksums(tmp_path: Path) -> None:
+    state, path = official(), tmp_path / "weights.pth"
+    torch.save(state, path)
+    flip(path)
+    with pytest.raises(
+        UserError, match=r"weights\.pth is not a readable file of weights, or is dam"
+    ):
+        load_pretrained(build(), str(path))
+    torch.save(state, path, _use_new_zipfile_serialization=False)
+    network = build()
+    load_pretrained(network, str(path))
+    check_loaded(network, state)
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Memory: what is checked before reading is what reading takes, and packs are unpacked in rows."""
 
+import errno
+import resource
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -14,12 +16,20 @@ from numpy.typing import NDArray
 
 from semiseg.data.manifest import PreparedData, write_manifest
 from semiseg.errors import UserError
-from semiseg.formats import format_of, sizes
+from semiseg.formats import format_of, memory, sizes
 from semiseg.preparation import pack as module
 from semiseg.preparation.pack import Pack, write_pack
 
 SHAPE = (40, 120, 120)
 FORMS = ["scaled.nii.gz", "plain.nii.gz", "double.nii", "double.h5", "double.npz", "double.tif"]
+
+PLACES = {  # where the values are read, for each suffix
+    ".gz": ["gzip.GzipFile.read", "gzip.GzipFile.readinto"],
+    ".nii": ["nibabel.arrayproxy.array_from_file"],
+    ".h5": ["numpy.asarray"],
+    ".npz": ["numpy.lib.format.read_array"],
+    ".tif": ["tifffile.TiffPageSeries.asarray"],
+}
 
 
 def peak(work: Callable[[], object]) -> int:
@@ -105,3 +115,75 @@ def test_a_damaged_member_is_noticed_at_its_end(tmp_path: Path, small_data: Prep
     case = small_data.manifest.cases[0]
     with Pack(other) as packed, pytest.raises(UserError, match="truncated or damaged"):
         packed.unpack_image(case, np.empty(case.shape, np.float32))
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOMEM, "Cannot allocate memory")])
+def test_a_lack_of_memory_is_no_damage(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    path = tmp_path / name
+    write(path, np.zeros((2, 8, 9)))
+
+    def fail(*args: object, **options: object) -> None:
+        raise error
+
+    for place in PLACES[path.suffix]:
+        monkeypatch.setattr(place, fail)
+    with pytest.raises(type(error)) as raised:
+        format_of(path).read_image(path)
+    assert raised.value is error
+
+
+def group(folder: Path, limit: str, files: dict[str, str]) -> None:
+    folder.mkdir(parents=True)
+    for name, text in {**files, limit.partition(" ")[0]: limit.partition(" ")[2]}.items():
+        (folder / name).write_text(text)
+
+
+def test_the_limit_of_a_control_group_counts(tmp_path: Path) -> None:
+    """Version 2, where the group above leaves the least; caches of files can be dropped."""
+    proc, groups = tmp_path / "proc", tmp_path / "cgroup"
+    (proc / "self").mkdir(parents=True)
+    (proc / "self" / "cgroup").write_text("0::/job/step\n")
+    assert memory.of_groups(proc, groups) is None
+    used = {
+        "memory.current": "700\n",
+        "memory.stat": "anon 400\nactive_file 200\ninactive_file 100\n",
+    }
+    group(groups / "job" / "step", "memory.max max", used)
+    assert memory.of_groups(proc, groups) is None
+    (groups / "job" / "step" / "memory.max").write_text("2000\n")
+    assert memory.of_groups(proc, groups) == 1600
+    for name, text in {**used, "memory.max": "1000\n"}.items():
+        (groups / "job" / name).write_text(text)
+    assert memory.of_groups(proc, groups) == 600
+
+
+def test_the_limit_of_a_control_group_of_version_1_counts(tmp_path: Path) -> None:
+    """In a container, which sees its own group as the root."""
+    proc, groups = tmp_path / "proc", tmp_path / "cgroup"
+    (proc / "self").mkdir(parents=True)
+    (proc / "self" / "cgroup").write_text("5:cpu:/\n4:memory:/docker/3f\n0::/\n")
+    used = {"memory.usage_in_bytes": "1200\n", "memory.stat": "total_inactive_file 500\n"}
+    group(groups / "memory", "memory.limit_in_bytes 1000\n", used)
+    assert memory.of_groups(proc, groups) == 300
+    (groups / "memory" / "memory.usage_in_bytes").write_text("9000\n")
+    assert memory.of_groups(proc, groups) == 0
+
+
+def test_the_smallest_limit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "of_groups", lambda: 123)
+    assert memory.free_memory() == 123
+    monkeypatch.setattr(memory, "of_groups", lambda: None)
+    before = memory.free_memory()
+    assert before is not None
+    (address_space,) = [
+        int(line.split()[1]) * 1024
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmSize")
+    ]
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (address_space + 2**30, 2**62))
+    left = memory.free_memory()
+    assert left is not None
+    assert left <= 2**30 + 2**28

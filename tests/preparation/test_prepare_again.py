@@ -162,6 +162,30 @@ def test_without_any_readable_label_nothing_is_left(polyps: Path, tmp_path: Path
         run(polyps, tmp_path / "data", skip_bad=True)
 
 
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_an_image_for_which_the_memory_does_not_suffice_is_named_and_can_be_left_out(
+    polyps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    whole = module.measure
+
+    def measure(case: Any, *rest: Any) -> Record:
+        if case.identifier == "n04":
+            raise MemoryError
+        return whole(case, *rest)
+
+    monkeypatch.setattr(module, "measure", measure)
+    words = r"^images/n04\.png: not enough memory to read it \(or use --skip-bad\)\.$"
+    with pytest.raises(UserError, match=words):
+        run(polyps, tmp_path / "data", jobs=jobs)
+    lines = said(polyps, tmp_path / "data", jobs=jobs, skip_bad=True)
+    assert "resuming: 11 of 12" in lines
+    assert "cannot be used: images/n04.png: not enough memory to read it." in lines
+    assert len(PreparedData(tmp_path / "data").manifest.cases) == 11
+    monkeypatch.setattr(module, "measure", whole)
+    run(polyps, tmp_path / "data", skip_bad=True, overwrite=True)
+    assert len(PreparedData(tmp_path / "data").manifest.cases) == 12
+
+
 def test_one_unreadable_file_is_its_own_sentence(polyps: Path, tmp_path: Path) -> None:
     (polyps / "images" / "n04.png").write_bytes(b"")
     with pytest.raises(

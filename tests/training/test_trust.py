@@ -78,6 +78,66 @@ def test_without_a_readable_checkpoint_the_training_begins_anew(stopped: Path) -
     assert "trained 7 iterations" in said
 
 
+def two_steps(stopped: Path) -> tuple[Path, Path]:
+    """The checkpoints of the second and of the first step."""
+    resume(stopped, device="cpu", threads=1, seconds=0, console=Quiet())
+    older, newest = sorted((stopped / "checkpoints").iterdir())
+    return newest, older
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (None, {}), ("progress", {}), ("progress", None), ("done", "abc"), ("done", -5),
+        ("done", 10**9), ("done", True), ("seconds", float("nan")), ("best_step", 3), ("meter", "x"),
+        ("method", {}),
+    ],
+)  # fmt: skip
+def test_a_checkpoint_with_wrong_content_gives_way_to_the_one_before(
+    stopped: Path, key: str | None, value: object
+) -> None:
+    newest, _ = two_steps(stopped)
+    state = torch.load(newest, weights_only=True)
+    if key is None:
+        state = value
+    elif key in state:
+        state[key] = value
+    else:
+        state["progress"][key] = value
+    torch.save(state, newest)
+    heard = Heard()
+    resume(stopped, device="cpu", threads=1, console=heard)
+    said = "\n".join(heard.lines)
+    assert f"{newest.name} " in said
+    assert "using the previous checkpoint" in said
+    assert f"resuming {stopped} (supervised) after 1 iteration" in said
+    assert "trained 7 iterations" in said
+
+
+def test_a_new_beginning_keeps_its_checkpoints(stopped: Path) -> None:
+    for checkpoint in two_steps(stopped):
+        checkpoint.write_bytes(b"")
+    resume(stopped, device="cpu", threads=1, seconds=0, console=Quiet())
+    heard = Heard()
+    resume(stopped, device="cpu", threads=1, seconds=0, console=heard)
+    assert f"resuming {stopped} (supervised) after 1 iteration" in heard.lines
+    names = [path.name for path in sorted((stopped / "checkpoints").iterdir())]
+    assert names == ["step-0000001.pt", "step-0000002.pt"]
+
+
+@pytest.mark.parametrize("name", ["checkpoints/step-0000040.pt", "weights/last.safetensors"])
+def test_a_folder_in_the_place_of_a_file_is_refused_before_the_training(
+    small_data: PreparedData, stopped: Path, name: str
+) -> None:
+    (stopped / name).unlink(missing_ok=True)
+    (stopped / name).mkdir()
+    with pytest.raises(UserError, match=rf"{name} is a folder, not a file: move it"):
+        resume(stopped, device="cpu", threads=1, console=Quiet())
+    with pytest.raises(UserError, match=rf"{name} is a folder, not a file: move it"):
+        start(small_data, stopped, overwrite=True)
+    assert (stopped / name).is_dir()
+
+
 def test_every_flipped_byte_of_a_checkpoint_is_noticed(tmp_path: Path) -> None:
     state = {"method": {"weight": torch.arange(60.0)}, "progress": {"done": 3}}
     save_checkpoint(tmp_path, 3, state)
@@ -85,7 +145,7 @@ def test_every_flipped_byte_of_a_checkpoint_is_noticed(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for place in range(0, len(whole), 5):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
-        found = load_checkpoint(tmp_path, lambda text: None)
+        found = load_checkpoint(tmp_path, lambda text: None, lambda state, step: state)
         if found is not None:  # bytes that fill up a block
             assert torch.equal(found["method"]["weight"], state["method"]["weight"])  # type: ignore[index]
             assert found["progress"] == state["progress"]
@@ -97,7 +157,8 @@ def test_every_flipped_byte_of_weights_is_noticed(small_data: PreparedData, tmp_
     whole = path.read_bytes()
     _, facts = read_weights(path, "x")
     assert set(facts) == {"step", "validation_dice"}
-    for place in (*range(8, 400, 13), len(whole) // 2, len(whole) - 1):
+    key = whole.index(b'"sha256"')
+    for place in (*range(8, 400, 13), *range(key, key + 8), len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         with pytest.raises(UserError, match="damaged"):
             read_weights(path, "use others")

@@ -3,6 +3,7 @@
 import json
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from semiseg.console import Console, Quiet
 from semiseg.datasets.naming import read_naming
 from semiseg.errors import UserError
+from semiseg.workflows import compare as module
 from semiseg.workflows.compare import compare
 from semiseg.workflows.mask_pairs import identifier_of
 
@@ -170,6 +172,25 @@ def test_masks_beside_their_images(folders: tuple[Path, Path]) -> None:
     save(folders[1] / "p1_seg.nii.gz", cube())
     with pytest.raises(UserError, match="have the same name 'p1'"):
         compare(*folders, console=Quiet())
+
+
+def test_one_pair_that_needs_too_much_memory_is_skipped(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = module.score_files
+
+    def score(prediction: Path, *rest: Any, **named: Any) -> Any:
+        if prediction == first:
+            raise MemoryError
+        return whole(prediction, *rest, **named)
+
+    first, *others = sorted(folders[0].glob("*.nii.gz"))
+    monkeypatch.setattr(module, "score_files", score)
+    summary = compare(*folders, console=Quiet())
+    assert list(summary.failed.values()) == [
+        f"{first}: not enough memory (CPU or GPU) to score it."
+    ]
+    assert summary.cases == len(others) == 1
 
 
 def test_empty_masks_are_scored_not_skipped(folders: tuple[Path, Path]) -> None:

@@ -1,5 +1,6 @@
 """One image never ends a prediction, and unusual images are named."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +59,9 @@ def images(tmp_path: Path) -> Path:
         RuntimeError(
             "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"
         ),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
     ],
-    ids=["numpy", "torch"],
+    ids=["numpy", "torch", "system"],
 )
 def test_a_lack_of_memory_skips_one_image(
     run: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception

@@ -74,6 +74,7 @@ def main() -> None:
             print(f"semiseg: {short} is too long for the name of a file.", file=sys.stderr)
             sys.exit(2)
         if debug or error.errno not in UNWRITABLE:
+            _out_of_memory(error, debug)
             _failure(error, debug)
         where = f"{error.filename}: " if error.filename else ""
         print(
@@ -84,13 +85,7 @@ def main() -> None:
     except Exception as error:
         if hasattr(error, "format_message"):  # an error of typer, of any class
             _misuse(error)
-        if is_out_of_memory(error) and not debug:
-            print(
-                "semiseg: out of memory (CPU or GPU): reduce the image size (data.size, data.patch, "
-                "--max-side) or training.batch_size.",
-                file=sys.stderr,
-            )
-            sys.exit(1)
+        _out_of_memory(error, debug)
         _failure(error, debug)
     if code == INTERRUPTED:
         verb = sys.argv[1] if len(sys.argv) > 1 else ""
@@ -112,6 +107,17 @@ def _misuse(error: Any) -> NoReturn:
     end = "" if message.endswith(("?", ".")) else "."
     print(f"semiseg: {message}{end} See '{verb}--help'.", file=sys.stderr)
     sys.exit(2)
+
+
+def _out_of_memory(error: Exception, debug: bool) -> None:
+    """Print what to do if the memory does not suffice; exit with code 1."""
+    if is_out_of_memory(error) and not debug:
+        print(
+            "semiseg: out of memory (CPU or GPU): reduce the image size (data.size, data.patch, "
+            "--max-side) or training.batch_size.",
+            file=sys.stderr,
+        )
+        sys.exit(1)
 
 
 def _failure(error: Exception, debug: bool) -> NoReturn:

@@ -1,11 +1,11 @@
 """Checks of the announced size of an array before memory is allocated."""
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from semiseg.errors import UserError
+from semiseg.formats.memory import free_memory
 from semiseg.text import times
 
 DEFLATE = 1100  # above the largest ratio of gzip and HDF5 chunks, 1,032
@@ -48,20 +48,6 @@ def check_announced(
             f"{path} needs {needed / 1e9:,.1f} GB of memory ({times(tuple(sizes))} values) but only "
             f"{free / 1e9:,.1f} GB are free: crop it, or use a larger machine."
         )
-
-
-def free_memory() -> int | None:
-    """Available memory in bytes; None if unknown."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
 
 
 def _absurd(path: Path, sizes: Sequence[int]) -> UserError:

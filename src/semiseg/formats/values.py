@@ -1,5 +1,6 @@
 """Conversion of stored values to intensities or class codes, with checks."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semiseg.errors import UserError
+from semiseg.errors import UserError, is_out_of_memory
 from semiseg.formats.content import what_it_is
 from semiseg.text import times
 
@@ -66,7 +67,14 @@ def as_codes(label: NDArray[Any], name: str | Path) -> NDArray[np.uint8]:
 
 
 def damaged(path: Path, what: str) -> UserError:
-    """The error for a file that cannot be read as its format; it says what the file is instead."""
+    """The error for a file that cannot be read as its format; it says what the file is instead.
+
+    Raises:
+        Exception: the error that is being handled, if the memory did not suffice: the file may be whole.
+    """
+    handled = sys.exception()
+    if handled is not None and is_out_of_memory(handled):
+        raise handled
     other = what_it_is(path, what)
     if other is not None:
         return UserError(f"{path} {other}")
@@ -84,7 +92,7 @@ def reading(path: Path, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (UserError, MemoryError):
+    except UserError:
         raise
     except Exception:
         raise damaged(path, what) from None

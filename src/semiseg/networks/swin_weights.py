@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semiseg.errors import UserError
+from semiseg.errors import UserError, is_out_of_memory
+from semiseg.torch_files import read_torch
 
 if TYPE_CHECKING:
     from semiseg.networks.swin_unet import SwinUnet
@@ -42,21 +43,20 @@ def load_pretrained(network: "SwinUnet", source: str) -> LoadReport:
     If the hub cannot be reached, the network does not change, and the report says so.
 
     Raises:
-        UserError: if a file is missing or unreadable, or none of its tensors fits.
+        UserError: if a file is missing, unreadable or damaged, or none of its tensors fits.
     """
     if source == "none":
         return LoadReport(0, "Swin-Unet starts from random weights (swin.pretrained=none).")
     if source == "hub":
         try:
-            state = torch.hub.load_state_dict_from_url(
-                OFFICIAL, map_location="cpu", progress=False, weights_only=True
-            )
+            _download(hub_file())
         except Exception as error:  # any network failure: training must work offline
             return LoadReport(
                 0,
                 f"ImageNet weights could not be downloaded ({type(error).__name__}): Swin-Unet starts "
                 f"from random weights. Download {OFFICIAL} and use --set swin.pretrained=FILE.",
             )
+        state = _read(hub_file(), "remove it, and it is downloaded again")
         name = "the official Swin-T release"
     else:
         state, name = _read(Path(source)), source
@@ -75,7 +75,14 @@ def load_pretrained(network: "SwinUnet", source: str) -> LoadReport:
     return LoadReport(loaded, f"{loaded} tensors of Swin-Unet were loaded from {name}.")
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _download(file: Path) -> None:
+    """Download the official weights to ``file``, unless they are there."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(OFFICIAL, str(file), progress=False)
+
+
+def _read(path: Path, remedy: str = "give another") -> dict[str, Tensor]:
     if not path.is_file():
         raise UserError(f"swin.pretrained: {path} does not exist: give a file, 'hub' or 'none'.")
     try:
@@ -83,10 +90,13 @@ def _read(path: Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return load_file(str(path))
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception:
+        # the official file may be in the form before PyTorch 1.6
+        return dict(read_torch(path, legacy=True))
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise UserError(
-            f"swin.pretrained: {path} is not a readable file of weights: give another."
+            f"swin.pretrained: {path} is not a readable file of weights, or is damaged: {remedy}."
         ) from None
 
 

@@ -30,7 +30,8 @@ from semiseg.data.identifiers import flaw_of
 from semiseg.data.manifest import Case, Manifest, PreparedData, window_of
 from semiseg.errors import UserError
 from semiseg.files import is_special
-from semiseg.formats.sizes import DEFLATE, free_memory
+from semiseg.formats.memory import free_memory
+from semiseg.formats.sizes import DEFLATE
 from semiseg.preparation.packing import Bits, Coding, choose, from_planes, to_planes
 from semiseg.stored import parse_stored
 

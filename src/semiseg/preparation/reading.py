@@ -9,7 +9,7 @@ from semiseg.data.task import IGNORE_INDEX
 from semiseg.data.volume import Volume
 from semiseg.datasets.base import Naming, Scan, SourceCase
 from semiseg.datasets.naming import own_codes, without_empty_slices
-from semiseg.errors import UserError
+from semiseg.errors import UserError, is_out_of_memory
 from semiseg.preparation.manifest_builder import ManifestBuilder
 from semiseg.preparation.ordered_map import ordered_map
 from semiseg.preparation.records import LeftOut, Record, UnreadableCasesError, measure
@@ -53,19 +53,25 @@ def read_cases(
         if case.identifier in kept:
             return kept[case.identifier]
         files: tuple[SourceFile, ...] = ()
+        volume = None
         try:
             files = stamp(case.files, case.stored_names(plan.source))
             volume = case.read()
-        except UserError as error:
-            return LeftOut(
-                left_out=case.identifier, source=case.source, patient=case.patient, files=files,
-                why=str(error),
-            )  # fmt: skip
-        volume, unnamed = _recoded(case, volume, scan, plan.naming)
-        record = measure(case, volume, files, scan.intensity, unnamed)
-        if writer is not None:
-            writer.add(volume, record)
-        return record
+            volume, unnamed = _recoded(case, volume, scan, plan.naming)
+            record = measure(case, volume, files, scan.intensity, unnamed)
+            if writer is not None:
+                writer.add(volume, record)
+            return record
+        except Exception as error:
+            if is_out_of_memory(error):  # other cases may be smaller
+                why = f"{case.source}: not enough memory to read it."
+            elif isinstance(error, UserError) and volume is None:
+                why = str(error)
+            else:
+                raise
+        return LeftOut(
+            left_out=case.identifier, source=case.source, patient=case.patient, files=files, why=why
+        )
 
     # a KeyboardInterrupt during a callback of HDF5 would be lost
     label = "checking" if writer is None else "preparing"

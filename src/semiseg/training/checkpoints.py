@@ -3,18 +3,20 @@
 import contextlib
 import hashlib
 import re
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from semiseg.errors import UserError
+from semiseg.errors import UserError, is_out_of_memory
 from semiseg.files import atomic_write, check_file, remove_partials
+from semiseg.torch_files import DamagedError, read_torch
+
+R = TypeVar("R")
 
 KEEP = 2
 DIGEST = "sha256"  # the name of the digest among the facts of a file of weights
@@ -22,6 +24,8 @@ _NAME = re.compile(r"step-\d+\.pt")
 
 
 def _atomically(path: Path, write: Callable[[Path], None]) -> None:
+    if path.is_dir():
+        check_file(path, "move it away, then resume with --resume")
     try:
         with atomic_write(path) as partial:
             write(partial)
@@ -36,11 +40,18 @@ def _reason(error: Exception) -> str:
 
 
 def save_checkpoint(folder: Path, step: int, state: Mapping[str, Any]) -> None:
-    """Write ``step-NNNNNNN.pt`` atomically and delete all but the last two."""
+    """Write ``step-NNNNNNN.pt`` atomically, then keep it and the one before.
+
+    Checkpoints of later steps are deleted. They are damaged, since the training was resumed from an
+    earlier step; if they counted among the last two, this one would be deleted.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     _atomically(folder / f"step-{step:07d}.pt", lambda path: torch.save(dict(state), path))
-    for old in _found(folder)[KEEP:]:
-        old.unlink(missing_ok=True)
+    found = _found(folder)
+    kept = [path for path in found if _step(path) <= step][:KEEP]
+    for path in found:
+        if path not in kept:
+            path.unlink(missing_ok=True)
 
 
 def remove_checkpoints(folder: Path) -> None:
@@ -59,7 +70,7 @@ def newest_step(folder: Path) -> int:
 
 def _found(folder: Path) -> list[Path]:
     """The checkpoints, the newest first."""
-    files = (path for path in folder.glob("step-*.pt") if _NAME.fullmatch(path.name))
+    files = (p for p in folder.glob("step-*.pt") if _NAME.fullmatch(p.name) and p.is_file())
     return sorted(files, key=_step, reverse=True)
 
 
@@ -67,25 +78,55 @@ def _step(path: Path) -> int:
     return int(path.stem.partition("-")[2])
 
 
-def load_checkpoint(folder: Path, say: Callable[[str], None]) -> dict[str, Any] | None:
-    """Return the newest readable checkpoint; None if there is none.
+def load_checkpoint(
+    folder: Path, say: Callable[[str], None], restore: Callable[[dict[str, Any], int], R]
+) -> R | None:
+    """Return what ``restore`` makes of the newest usable checkpoint; None if there is none.
 
     Damaged ones are reported and skipped.
+
+    Args:
+        folder: the folder of the checkpoints.
+        say: prints a sentence.
+        restore: takes the state and the step in the file's name. It raises `DamagedError` for a state that
+            no training has written, and another error for a state that does not fit the training.
+
+    Raises:
+        UserError: if a checkpoint cannot be opened, or if whole ones do not fit and no other is left.
     """
-    found = _found(folder)
+    found, unfit = _found(folder), False
     for path in found:
         try:
-            check_file(path)
-            with zipfile.ZipFile(path) as file:  # torch does not compare the checksums
-                whole = file.testzip() is None
-            state = torch.load(path, map_location="cpu", weights_only=True) if whole else None
-        except Exception:  # torch raises many types for a truncated file
-            state = None
-        if isinstance(state, dict):
-            return state
+            state = _opened(path)
+            return restore(state, _step(path))
+        except DamagedError:
+            why = "is truncated or damaged"
+        except UserError:
+            raise
+        except Exception as error:  # torch raises many types for tensors of other shapes
+            if is_out_of_memory(error):  # else the training would begin anew
+                raise
+            why, unfit = "does not fit the run's config.yaml", True
         following = "using the previous checkpoint" if path != found[-1] else "none is left"
-        say(f"{path.name} is truncated or damaged: {following}.")
+        say(f"{path.name} {why}: {following}.")
+    if unfit:
+        raise UserError(
+            f"The checkpoints in {folder} do not fit the run's config.yaml: restore the file that was "
+            "changed."
+        )
     return None
+
+
+def _opened(path: Path) -> dict[str, Any]:
+    try:
+        state = read_torch(path)
+    except OSError as error:  # not damaged: the training must not begin anew
+        raise UserError(
+            f"{path} cannot be read ({_reason(error)}): allow reading it, or remove it."
+        ) from None
+    if not isinstance(state, dict):
+        raise DamagedError
+    return state
 
 
 def save_weights(path: Path, method: nn.Module, facts: Mapping[str, Any]) -> None:
@@ -116,8 +157,8 @@ def read_weights(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, 
             facts = dict(file.metadata() or {})
     except (SafetensorError, OSError, ValueError, RuntimeError, LookupError):
         raise UserError(f"{path} is truncated or damaged: {remedy}.") from None
-    stored = facts.pop(DIGEST, None)  # files of earlier versions have none
-    if stored is not None and stored != _digest_of(tensors, facts):
+    # a damaged key must not turn the check off, so a missing digest is damage too
+    if facts.pop(DIGEST, None) != _digest_of(tensors, facts):
         raise UserError(f"{path} is damaged (its content differs from its digest): {remedy}.")
     return tensors, facts
 

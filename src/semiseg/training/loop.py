@@ -15,9 +15,10 @@ from semiseg.data.batch import Batch
 from semiseg.data.evenly_spaced import evenly_spaced
 from semiseg.data.loaders import loader_of
 from semiseg.data.manifest import PreparedData
-from semiseg.errors import RunFailure, UserError
+from semiseg.errors import RunFailure
 from semiseg.inference.predictors import build_predictor
 from semiseg.methods.base import Method, Step
+from semiseg.torch_files import DamagedError
 from semiseg.training.checkpoints import load_checkpoint, save_checkpoint, save_weights
 from semiseg.training.logs import Logs
 from semiseg.training.optimiser import build_optimisers, set_rates
@@ -28,6 +29,8 @@ from semiseg.training.validation import validation_dice
 
 if TYPE_CHECKING:  # importing it reads the launcher's variables, which `make_fabric` checks first
     from lightning_fabric import Fabric
+
+STATE = {"method", "optimisers", "precision", "progress", "meter"}  # of a checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,24 +203,22 @@ def _timed_out(fabric: "Fabric", seconds: float | None, used: float) -> bool:
 def _restore(
     fabric: "Fabric", run: RunFolder, method: nn.Module, optimisers: Sequence[Any], hooks: Hooks
 ) -> tuple[Progress, "_Meter"]:
-    say = hooks.say if fabric.is_global_zero else lambda text: None
-    state = load_checkpoint(run.checkpoints, say)
-    meter = _Meter()
-    if state is None:
-        return Progress(), meter
-    try:
+    def restore(state: dict[str, Any], step: int) -> tuple[Progress, _Meter]:
+        if state.keys() != STATE:
+            raise DamagedError
+        progress, meter = Progress.of(state["progress"]), _Meter()
+        if progress is None or progress.done != step:
+            raise DamagedError
         method.load_state_dict(state["method"])
         for optimiser, held in zip(optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(held)
         if state["precision"]:
             fabric.strategy.precision.load_state_dict(state["precision"])
-        meter.load(state.get("meter"), fabric.device)
-        return Progress(**state["progress"]), meter
-    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError):
-        raise UserError(
-            f"The checkpoints in {run.checkpoints} do not fit the run's config.yaml: restore the file that "
-            "was changed."
-        ) from None
+        meter.load(state["meter"], fabric.device)
+        return progress, meter
+
+    say = hooks.say if fabric.is_global_zero else lambda text: None
+    return load_checkpoint(run.checkpoints, say, restore) or (Progress(), _Meter())
 
 
 def _checkpoint(
@@ -338,12 +339,11 @@ class _Meter:
         """The sums of the current window, for a checkpoint."""
         return {"sums": dict(self.sums), "counts": dict(self.counts), "steps": self.steps}
 
-    def load(self, state: Mapping[str, Any] | None, device: torch.device) -> None:
-        """Continue the window of a checkpoint; None: of an earlier version, which has none."""
-        if state is not None:
-            self.sums = {name: total.to(device) for name, total in state["sums"].items()}
-            self.counts, self.steps = dict(state["counts"]), int(state["steps"])
-            self.first_bad = {name: torch.zeros_like(total) for name, total in self.sums.items()}
+    def load(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Continue the window of a checkpoint."""
+        self.sums = {name: total.to(device) for name, total in state["sums"].items()}
+        self.counts, self.steps = dict(state["counts"]), int(state["steps"])
+        self.first_bad = {name: torch.zeros_like(total) for name, total in self.sums.items()}
 
     def check(self, done: int) -> None:
         """Raise `RunFailure` if a term was not finite; name the first one."""

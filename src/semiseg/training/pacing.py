@@ -5,6 +5,7 @@ ends in time on any machine, however fast its steps are.
 """
 
 import dataclasses
+import math
 
 from semiseg.methods.base import Step
 
@@ -37,6 +38,27 @@ class Progress:
     validated: float = 0.0
     ended: bool = False
 
+    @classmethod
+    def of(cls, stored: object) -> "Progress | None":
+        """The progress that a checkpoint stores with `dataclasses.asdict`; None if none could be that."""
+        fields = {field.name: type(field.default) for field in dataclasses.fields(cls)}
+        if not (isinstance(stored, dict) and stored.keys() == fields.keys()):
+            return None
+        kinds = {name: type(value) for name, value in stored.items()}
+        if any(
+            kinds[n] is not kind and (kind, kinds[n]) != (float, int) for n, kind in fields.items()
+        ):
+            return None
+        found = cls(**stored)
+        times = (found.seconds, found.closing, found.validated)
+        sound = (
+            0 <= found.best_step <= found.done
+            and -1 <= found.previous <= found.position
+            and math.isfinite(found.best_dice)
+            and all(math.isfinite(time) and time >= 0 for time in times)
+        )
+        return found if sound else None
+
 
 class Pace:
     """Positions of steps in a schedule of ``total`` positions.
@@ -51,7 +73,7 @@ class Pace:
 
     def begin(self, progress: Progress) -> None:
         """Complete the progress of a new or resumed training."""
-        if self.seconds is None:  # checkpoints of earlier versions store only the steps
+        if self.seconds is None:
             progress.position, progress.previous = progress.done, progress.done - 1
             progress.ended = progress.done >= self.total
 

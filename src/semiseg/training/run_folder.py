@@ -28,11 +28,11 @@ from semiseg.config import SECTIONS, RunConfig
 from semiseg.data.manifest import Split
 from semiseg.data.task import Task
 from semiseg.errors import UserError
-from semiseg.files import atomic_write, check_links, remove_partials
-from semiseg.locking import locked
+from semiseg.files import atomic_write, check_file, check_links
+from semiseg.locking import locked, remove_partials_below
 from semiseg.stored import read_stored, text_of
 from semiseg.strict import readable
-from semiseg.training.run_files import Finished, RunFacts
+from semiseg.training.run_files import PATTERNS, Finished, RunFacts
 from semiseg.yaml_text import parse_yaml
 
 FORMAT = 2  # stored in config.yaml; folders of another format raise
@@ -83,12 +83,17 @@ class RunFolder:
         Temporary files of killed processes are removed.
 
         Raises:
-            UserError: if another process holds the lock, or a link leads out of the folder.
+            UserError: if another process holds the lock, a link leads out of the folder, or a folder is
+                where the run has a file.
         """
         with locked(self.folder, "training"):
             check_links(self.folder, "replace the link by the files that it leads to")
-            for folder in (self.weights, self.checkpoints, *self.folder.glob("evaluation/*")):
-                remove_partials(folder)
+            for path in (path for pattern in PATTERNS for path in self.folder.glob(pattern)):
+                if (
+                    path.is_dir()
+                ):  # neither replaced nor deleted, and noticed only when it is written
+                    check_file(path, "move it out of the run")
+            remove_partials_below(self.folder)
             yield
 
     def config(self) -> RunConfig:

@@ -9,7 +9,7 @@ from semiseg.data.task import IGNORE_INDEX
 from semiseg.datasets.base import Naming
 from semiseg.datasets.naming import own_codes
 from semiseg.datasets.patients import patients_in
-from semiseg.errors import UserError
+from semiseg.errors import UserError, reason_to_skip
 from semiseg.evaluation.classes import Classes, check_codes, codes_in, foreground
 from semiseg.evaluation.pictures import score_picture
 from semiseg.evaluation.protocols import (
@@ -110,9 +110,9 @@ def compare(
             rows = score_files(
                 prediction, answers, case, classes, protocol, missing, spacing, naming, class_codes
             )
-        except UserError as error:
-            failed[case] = str(error)
-            console.warn(f"{case} skipped: {error}")
+        except (UserError, MemoryError, OSError, RuntimeError) as error:
+            failed[case] = reason_to_skip(error, str(prediction), "score it")
+            console.warn(f"{case} skipped: {failed[case]}")
             continue
         scores += rows
         if not rows:

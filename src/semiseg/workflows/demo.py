@@ -11,7 +11,7 @@ from semiseg.console import Console
 from semiseg.data.splits import parse_budget
 from semiseg.errors import RunFailure, UserError
 from semiseg.files import atomic_write, check_links, is_partial, read_text
-from semiseg.locking import one_at_a_time
+from semiseg.locking import one_at_a_time, remove_partials_below
 from semiseg.synthetic.phantom import write_phantom
 from semiseg.text import duration
 from semiseg.workflows.benchmark import benchmark
@@ -94,6 +94,7 @@ def demo(
             check_links(folder, "remove the link")
             for name in ("data", "phantom", "bench"):
                 shutil.rmtree(folder / name, ignore_errors=True)
+    remove_partials_below(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # written first, so that a demo can be resumed whenever it is interrupted

@@ -9,7 +9,7 @@ import torch
 
 from semiseg.console import Console
 from semiseg.data.manifest import Case, PreparedData
-from semiseg.errors import UserError
+from semiseg.errors import UserError, memory_for
 from semiseg.evaluation.pictures import score_picture
 from semiseg.evaluation.protocols import (
     CaseScore,
@@ -72,6 +72,7 @@ def evaluate(
 
     Raises:
         UserError: if no case can be scored, or an option is invalid.
+        RunFailure: if the memory does not suffice for a case.
     """
     folder = RunFolder(find_run(run))
     run, config = folder.folder, folder.config()
@@ -165,11 +166,11 @@ def _score_all(
     missing: Missing,
     console: Console,
 ) -> list[CaseScore]:
-    return [
-        score
-        for case in console.track(cases, "evaluating")
-        for score in score_prepared(predictor, data, case, protocol, missing)
-    ]
+    scores: list[CaseScore] = []
+    for case in console.track(cases, "evaluating"):
+        with memory_for(case.identifier, "predict and score it"):
+            scores += score_prepared(predictor, data, case, protocol, missing)
+    return scores
 
 
 def check_scores(folder: Path, origin: Mapping[str, str | bool], overwrite: bool) -> None:

@@ -10,12 +10,12 @@ from pydantic import BaseModel
 
 from semiseg.console import Console
 from semiseg.data.task import Task
-from semiseg.errors import UserError, is_out_of_memory
+from semiseg.errors import UserError, reason_to_skip
 from semiseg.files import atomic_output, is_partial, remove_partials
 from semiseg.formats import is_image
 from semiseg.formats.remarks import notes_on_files
 from semiseg.formats.stack import check_uneven
-from semiseg.locking import one_at_a_time
+from semiseg.locking import one_at_a_time, remove_partials_below
 from semiseg.stored import read_stored
 from semiseg.text import plural
 from semiseg.training.checkpoints import digest
@@ -128,6 +128,8 @@ def predict(
         return PredictResult(0, len(targets) - len(todo), ())
     for place in {target.parent for target in todo} - {folder}:
         remove_partials(place)
+    if (folder / ORIGIN).is_file():  # else the other sub-folders may be of anyone
+        remove_partials_below(folder)
     make_folder(folder)
     _write_origin(folder / ORIGIN, origin)
     failed, converted = [], []
@@ -146,8 +148,8 @@ def predict(
                 remarks.setdefault(kind, []).append(str(image))
             if image.converted(predictor.task):
                 converted.append(image)
-        except (UserError, MemoryError, RuntimeError) as error:
-            failed.append(reason_to_skip(error, str(image)))
+        except (UserError, MemoryError, OSError, RuntimeError) as error:
+            failed.append(reason_to_skip(error, str(image), "predict it"))
             console.warn(f"skipped: {failed[-1]}")
     if converted:
         console.warn(_conversion(converted, predictor.task))
@@ -158,19 +160,6 @@ def predict(
     if record.rows:
         console.info(f"least certain first: {folder / NAME}")
     return PredictResult(written, len(targets) - len(todo), tuple(failed))
-
-
-def reason_to_skip(error: Exception, image: str) -> str:
-    """Why an image was not predicted.
-
-    Raises:
-        Exception: ``error`` itself, if it is neither of the user nor a lack of memory.
-    """
-    if is_out_of_memory(error):
-        return f"{image}: not enough memory (CPU or GPU) to predict it."
-    if isinstance(error, UserError):
-        return str(error)
-    raise error
 
 
 def _is_new(folder: Path) -> bool:

@@ -12,6 +12,7 @@ from semiseg.console import Console
 from semiseg.data.manifest import Manifest
 from semiseg.datasets import check_source
 from semiseg.errors import UserError
+from semiseg.locking import tidy
 from semiseg.preparation.changes import find_earlier
 from semiseg.preparation.ordered_map import default_jobs
 from semiseg.preparation.scanning import Request, scan_source
@@ -139,6 +140,8 @@ def prepare(
             raise earlier.refusal(out)
         images = plural(len(plan.scan.cases), "image")
         console.info(f"{out} holds {images} of this source, unchanged: nothing to do.")
+        if not dry_run:
+            tidy(out)
         return earlier.before.manifest
     jobs = jobs or default_jobs(len(plan.scan.cases))
     if dry_run:

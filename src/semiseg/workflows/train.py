@@ -11,6 +11,7 @@ from semiseg.config import as_assignments
 from semiseg.console import Console, Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
+from semiseg.locking import tidy
 from semiseg.text import duration, listed
 from semiseg.training.device import torch_device
 from semiseg.training.launcher import launched
@@ -172,6 +173,8 @@ def resume(
     run.config()  # raises if it is not a run
     ended = _ended(run, console)
     if ended is not None:
+        if launch.rank == 0:
+            tidy(run.folder)
         return ended
     with run.held() if launch.rank == 0 else contextlib.nullcontext():
         # another process may have finished it since

@@ -20,7 +20,7 @@ from semiseg.config import as_assignments
 from semiseg.console import Console
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
-from semiseg.locking import one_at_a_time
+from semiseg.locking import one_at_a_time, remove_partials_below
 from semiseg.text import duration
 from semiseg.training.device import torch_device
 from semiseg.workflows.benchmark.checks import check_runs, overruled
@@ -132,6 +132,7 @@ def benchmark(
         console.info(
             f"every training takes {duration(each)}, whatever its number of iterations (--time)"
         )
+    remove_partials_below(folder)
     plan.save()
     failed = execute_runs(todo, execution, jobs, console)
     finished = [run for run in plan.runs if is_done(run, common)]

@@ -14,7 +14,7 @@ from semiseg.console import Console
 from semiseg.data.manifest import PreparedData
 from semiseg.datasets import check_source
 from semiseg.evaluation.summary import Summary
-from semiseg.locking import one_at_a_time
+from semiseg.locking import one_at_a_time, remove_partials_below
 from semiseg.text import duration, plural
 from semiseg.training.run_output import Round, RunOutput
 from semiseg.workflows.inspect import FACTS, PAGE, examine, write_inspection
@@ -134,6 +134,7 @@ def run(
     if dry_run:
         say_plan(output, found, request, watch, console)
         return None
+    remove_partials_below(output.folder)
     store_arguments(output, request)
     if found.changes:
         for sentence in found.changes:

@@ -6,13 +6,12 @@ from semiseg.console import Console
 from semiseg.data.manifest import PreparedData
 from semiseg.datasets import find_layout
 from semiseg.datasets.base import SourceCase
-from semiseg.errors import UserError
+from semiseg.errors import UserError, reason_to_skip
 from semiseg.formats import NIFTI, find_format
 from semiseg.text import plural
 from semiseg.training.patients import cases_of
 from semiseg.training.run_output import RunOutput
 from semiseg.workflows.loading import load_predictor
-from semiseg.workflows.predict import reason_to_skip
 from semiseg.workflows.prediction_files import write_prediction
 from semiseg.workflows.prediction_record import PredictionRecord
 from semiseg.workflows.prediction_table import NAME
@@ -44,8 +43,8 @@ def write_masks(
             try:
                 volume = case.read()
                 done = write_prediction(predictor, volume, target)
-            except (UserError, MemoryError, RuntimeError) as error:
-                console.warn(f"skipped: {reason_to_skip(error, case.identifier)}")
+            except (UserError, MemoryError, OSError, RuntimeError) as error:
+                console.warn(f"skipped: {reason_to_skip(error, case.identifier, 'predict it')}")
                 continue
             record.add(target, case.identifier, volume, done)
         written += 1
