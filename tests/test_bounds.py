@@ -105,6 +105,7 @@ def test_presets_of_other_forms_are_refused(
         ("variants: {}\n", "needs 'variants:'"),
         ("variants: {a: {method: mcsc, data: }}\n", "variant 'a': the section 'data'"),
         ("variants: {a: {method: mcsc}, a: {method: mcsc}}\n", "'a' occurs twice"),
+        ("variants: {a: {method: mcsc, training: {seed: 5}}}\n", "'a' sets training.seed.*--seeds"),
         ("variants: {1: {method: mcsc}, '1': {method: mcsc}}\n", "(twice|two variants of one name)"),
     ],
 )  # fmt: skip

@@ -139,6 +139,7 @@ BENCH = ("benchmark", "DATA", "-o", "OUT")
         ((*BENCH, "--methods", "mcsc", "--seeds", "a"), ["--seeds a"]),
         ((*BENCH, "--methods", "mcsc", "--seeds", "-1"), ["training.seed"]),
         ((*BENCH, "--methods", "mcsc", "--seeds", ","), ["--seeds"]),
+        ((*BENCH, "--methods", "mcsc", "--set", "training.seed=3"), ["training.seed", "use --seeds"]),
         ((*BENCH, "--methods", "mcsc", "--labelled", "1,50"), ["50 patients"]),
         ((*BENCH, "--methods", "mcsc", "--on", "training"), ["--on training"]),
         ((*BENCH, "--methods", "mcsc", "--protocol", "stric"), ["did you mean 'strict'?"]),

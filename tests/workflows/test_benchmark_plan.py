@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.training.benchmark_file import StoredSettings
+from semiseg.training.plan import plan_training
 from semiseg.workflows.benchmark.plan import BenchmarkPlan, CommonSettings, Variant, load_plan
 
 COMMON = CommonSettings("/data", None, (), "validation", None, "last")
@@ -65,6 +68,23 @@ def stored(folder: str = "runs/a") -> dict[str, Any]:
     }  # fmt: skip
 
 
+def test_the_seed_of_a_run_overrides_that_of_its_preset(
+    small_data: PreparedData, tmp_path: Path
+) -> None:
+    preset = tmp_path / "p.yaml"
+    preset.write_text("training: {seed: 9, iterations: 1}\n")
+    common = dataclasses.replace(COMMON, preset=str(preset))
+    runs = plan(tmp_path).extended([Variant("row", "supervised")], ["all"], [3, 4]).runs
+    seeds = [
+        plan_training(
+            small_data, "supervised", "all", 0, common.preset, run.settings(common),
+            torch.device("cpu"), {},
+        ).config.training.seed
+        for run in runs
+    ]  # fmt: skip
+    assert seeds == [3, 4]
+
+
 @pytest.mark.parametrize(
     "folder", ["../victim", "/tmp", ".", "", "runs", "runs/..", "runs/a/../../..", "runs/a\0b",
                "runs/a/b", "runs/link", "other"],
@@ -85,6 +105,7 @@ def test_a_folder_of_a_run_that_leads_outside_is_refused(tmp_path: Path, folder:
         ("runs.0.seed", "x", "runs.0.seed must be a valid integer, got 'x'"),
         ("runs.0.seed", -1, "runs.0.seed must be greater than or equal to 0"),
         ("runs.0.variant", [], "runs.0.variant"),
+        ("runs.0.variant.sections", {"training": {"seed": 1}}, "must not set training.seed"),
         ("plan.on", "train", "plan.on must be 'validation' or 'test', got 'train'"),
         ("plan.settings", {"a": 1}, "plan.settings must be a list"),
         ("runs", 3, "runs must be a list"),

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from semiseg.errors import UserError
 from semiseg.files import inside
@@ -24,6 +24,15 @@ class StoredVariant(BaseModel):
     name: str
     method: str
     sections: dict[str, Any] = {}
+
+    @field_validator("sections")
+    @classmethod
+    def _own_seed(cls, sections: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a seed that would take precedence over the seeds of the runs."""
+        training = sections.get("training")
+        if isinstance(training, dict) and "seed" in training:
+            raise ValueError("must not set training.seed")
+        return sections
 
 
 class StoredRun(BaseModel):
