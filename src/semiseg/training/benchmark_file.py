@@ -13,6 +13,7 @@ PLAN = "benchmark.json"
 REMEDY = "restore it, or choose another -o"
 
 
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -62,12 +63,13 @@ class StoredSettings(BaseModel):
 
 
 class StoredPlan(BaseModel):
-    """The content of the file."""
+    """The content of the file; ``files``: the SHA-256 of each list of patients or preset in a file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     plan: StoredSettings
     runs: tuple[StoredRun, ...]
+    files: dict[str, Digest] = {}
 
 
 def evaluation_name(on: str, network: str, weights: str) -> str:
