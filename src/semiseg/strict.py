@@ -1,5 +1,6 @@
 """Base class of typed settings, and errors of validation as sentences."""
 
+import math
 import re
 import reprlib
 import typing
@@ -57,10 +58,9 @@ def _is_odd(value: Any) -> bool:
     if not isinstance(value, str) or ORDINARY.fullmatch(value):
         return False
     try:
-        float(value)
+        return math.isfinite(float(value))  # pydantic says what is wrong with others
     except ValueError:
         return False
-    return True
 
 
 def _holds_truth(value: Any) -> bool:
