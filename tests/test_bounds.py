@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
+import yaml
 
 from semiseg import methods, networks, presets
 from semiseg.cli import options
@@ -12,7 +13,7 @@ from semiseg.data.manifest import PreparedData
 from semiseg.data.splits import make_split, parse_budget
 from semiseg.errors import UserError
 from semiseg.training.configuration import resolve_config
-from semiseg.yaml_text import parse_yaml
+from semiseg.yaml_text import parse_yaml, write_yaml
 
 MANY = "9" * 400
 VALUES: tuple[Any, ...] = (
@@ -52,6 +53,9 @@ def test_every_option_takes_or_refuses_every_value(
         "swin.depths=[]", "swin.depths=[0,2]", "unet.channels=[]", "data.patch=[]",
         f"data.size={MANY}", "training.batch_size=100000000", "training.keep_weights_at=[0]",
         "training.learning_rate=1e400", f"training.learning_rate={MANY}", "training.iterations=2001-99-99",
+        "training.iterations=12:30", "training.iterations=010", "training.iterations=1_000",
+        "training.iterations=0b1", "training.learning_rate=0x10", "training.learning_rate=1:30.5",
+        "training.iterations=no", "training.seed='007'", "unet.channels=[010,16]",
         "training.iterations=true", "training.learning_rate=false", "unet.channels=[16,true]",
         "training.validation_cases=true", "data.patch=[16,16,true]", "cross-teaching.weight=true",
     ],
@@ -61,6 +65,29 @@ def test_values_out_of_bounds_are_refused(small_data: PreparedData, assignment: 
         resolve_config(small_data.manifest, "cross-teaching", None, [assignment])
     assert assignment.partition("=")[0] in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("12", 12), ("-3", -3), ("+4", 4), ("0", 0), ("1.5", 1.5), ("1e-4", 1e-4), ("5.E3", 5e3),
+        (".5", 0.5), ("true", True), ("False", False), ("null", None), ("~", None), ("", None),
+        ("[1, 2e-3]", [1, 2e-3]), (".inf", float("inf")), ("12:30", "12:30"), ("010", "010"),
+        ("0x10", "0x10"), ("0b1", "0b1"), ("1_000", "1_000"), ("yes", "yes"), ("off", "off"),
+        ("2001-01-01", "2001-01-01"), ("1:30.5", "1:30.5"), ("'5'", "5"), ("=", "="),
+        ("{a: &x {b: 1}, c: {<<: *x}}", {"a": {"b": 1}, "c": {"b": 1}}),
+    ],
+)  # fmt: skip
+def test_words_of_yaml(text: str, value: Any) -> None:
+    assert parse_yaml(text) == value
+    assert type(parse_yaml(text)) is type(value)
+    assert parse_yaml(write_yaml(value)) == value
+    assert yaml.safe_load(write_yaml(value)) == value
+
+
+def test_texts_that_look_like_numbers_stay_texts() -> None:
+    assert parse_yaml(write_yaml(["1e-4", "5", "true", "1.0"])) == ["1e-4", "5", "true", "1.0"]
+    assert parse_assignments(["a.b='5'", "a.c=1e-4"]) == {"a": {"b": "5", "c": 1e-4}}
 
 
 @pytest.mark.parametrize(
@@ -85,7 +112,13 @@ def test_what_yaml_cannot_read_is_one_error(text: str) -> None:
         ("3: {a: 1}\n", "the name 3 must be a text"),
         ("training: {1: 2}\n", "section 'training' has no named values"),
         ("training: {seed: 1, seed: 2}\n", "'seed' occurs twice"),
-        ("data: {size: 2001-99-99}\n", "cannot be read as YAML"),
+        ("data: {size: 2001-99-99}\n", "data.size must be .* got '2001-99-99'"),
+        ("data: {size: 2001-01-01}\n", "data.size must be .* got '2001-01-01'"),
+        ("training: {iterations: 12:30}\n", "training.iterations must be .* got '12:30'"),
+        ("training: {iterations: 010}\n", "training.iterations must be a number, got '010'"),
+        ("training: {iterations: 0x10}\n", "training.iterations must be .* got '0x10'"),
+        ("training: {iterations: on}\n", "training.iterations must be .* got 'on'"),
+        ("unet: {channels: [8, 1_6]}\n", "channels must be a number"),
         ("\xe9", "is not a preset"),
     ],
 )
@@ -105,6 +138,7 @@ def test_presets_of_other_forms_are_refused(
         ("variants: {}\n", "needs 'variants:'"),
         ("variants: {a: {method: mcsc, data: }}\n", "variant 'a': the section 'data'"),
         ("variants: {a: {method: mcsc}, a: {method: mcsc}}\n", "'a' occurs twice"),
+        ("variants: {a: {method: mcsc, training: {seed: 5}}}\n", "'a' sets training.seed.*--seeds"),
         ("variants: {1: {method: mcsc}, '1': {method: mcsc}}\n", "(twice|two variants of one name)"),
     ],
 )  # fmt: skip

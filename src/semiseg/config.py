@@ -212,8 +212,6 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
             raise UserError(
                 f"--set {name}: {shown(text)} is not a value: use a number, word or list."
             ) from None
-        if isinstance(value, str):
-            value = _number(value)
         out.setdefault(section.replace("_", "-"), {})[key] = value
     return out
 
@@ -258,13 +256,6 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)  # YAML 1.1 reads 5e-4 as a string
-    except ValueError:
-        return text
 
 
 @dataclasses.dataclass(frozen=True)

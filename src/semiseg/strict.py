@@ -1,5 +1,7 @@
 """Base class of typed settings, and errors of validation as sentences."""
 
+import math
+import re
 import reprlib
 import typing
 from collections.abc import Mapping
@@ -18,6 +20,7 @@ Count = Annotated[int, Field(ge=1)]
 Side = Annotated[int, Field(ge=1, le=4096)]
 Length = Annotated[float, Field(ge=1e-3, le=1e4)]
 LARGEST = 10**9
+ORDINARY = re.compile(r"\s*[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][-+]?\d+)?\s*", re.ASCII)
 SEEDS = 2**63
 """Seeds are below this number, which all libraries accept."""
 
@@ -48,6 +51,18 @@ def _kinds(annotation: Any) -> set[Any]:
     return {kind for one in inner for kind in _kinds(one)}
 
 
+def _is_odd(value: Any) -> bool:
+    """Whether a text within ``value`` is a number to Python, but not as numbers are usually written."""
+    if isinstance(value, list | tuple):
+        return any(_is_odd(entry) for entry in value)
+    if not isinstance(value, str) or ORDINARY.fullmatch(value):
+        return False
+    try:
+        return math.isfinite(float(value))  # pydantic says what is wrong with others
+    except ValueError:
+        return False
+
+
 def _holds_truth(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return any(_holds_truth(entry) for entry in value)
@@ -62,12 +77,15 @@ class Strict(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Reject a truth value where a number belongs: pydantic would take true for 1."""
+        """Reject a truth value where a number belongs, which pydantic takes for 1, and 010 and 1_000."""
         field = cls.model_fields.get(info.field_name or "")
-        if field is not None and _holds_truth(value):
-            kinds = _kinds(field.annotation)
-            if bool not in kinds and kinds & {int, float}:
-                raise ValueError("must be a number")
+        if field is None:
+            return value
+        kinds = _kinds(field.annotation)
+        if kinds & {int, float} and (
+            (bool not in kinds and _holds_truth(value)) or (str not in kinds and _is_odd(value))
+        ):
+            raise ValueError("must be a number")
         return value
 
     @field_validator("*")

@@ -167,6 +167,21 @@ def test_what_would_not_be_comparable_is_refused(data: Path, tmp_path: Path) -> 
     refused(call("benchmark", "-o", bench), bench / "benchmark.json")
 
 
+def test_a_list_of_patients_that_has_changed_is_refused(data: Path, tmp_path: Path) -> None:
+    names, bench = tmp_path / "list.txt", tmp_path / "bench"
+    patients = json.loads((data / "manifest.json").read_text())["split"]["train"]
+    names.write_text(f"{patients[0]}\n")
+    words = ("benchmark", data, "-o", bench, "--labelled", names, "--methods")
+    well(call(*words, "supervised", *small(iterations="1")))
+    names.write_text(f"{patients[1]}\n")
+    before = tree(bench)
+    refused(call(*words, "cross-teaching", *small(iterations="1")), names, "has changed")
+    refused(call(*words, "supervised", *small(iterations="1")), names, "has changed")
+    assert tree(bench) == before
+    names.unlink()  # finished runs do not need it
+    well(call("benchmark", "-o", bench))
+
+
 def test_a_run_that_fails_does_not_stop_the_others(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

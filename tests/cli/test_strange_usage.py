@@ -76,7 +76,7 @@ BENCH = ("benchmark", "DATA", "-o", "OUT")
         ((*TRAIN, "--method", "mcsc", "--set", "mcsc.temperature=0"), ["mcsc.temperature"]),
         (
             (*TRAIN, "--method", "plgcl", "--set", "plgcl.lambda_weight=inf"),
-            ["plgcl.lambda_weight must be a finite number, got inf"],
+            ["plgcl.lambda_weight must be a finite number, got"],
         ),
         (
             (*TRAIN, "--method", "plgcl", "--set", "plgcl.refine=maybe"),
@@ -130,6 +130,7 @@ BENCH = ("benchmark", "DATA", "-o", "OUT")
         (("prepare", "SOURCE", "-o", "OUT", "--layout", "nifty"), ["did you mean 'nifti'?"]),
         (("prepare", "SOURCE", "-o", "OUT", "--spacing", "1,2"), ["--spacing 1,2"]),
         (("prepare", "SOURCE", "-o", "OUT", "--spacing", "0,1,1"), ["--spacing 0,1,1"]),
+        (("prepare", "SOURCE", "-o", "OUT", "--spacing", "1e308,1,1"), ["at most 10,000"]),
         (("prepare", "SOURCE", "-o", "OUT", "--classes", "a,a"), ["--classes"]),
         (("prepare", "SOURCE", "-o", "OUT", "--patient-pattern", "("), ["--patient-pattern"]),
         (("prepare", "SOURCE", "-o", "OUT", "--split", "none.json"), ["none.json"]),
@@ -140,6 +141,7 @@ BENCH = ("benchmark", "DATA", "-o", "OUT")
         ((*BENCH, "--methods", "mcsc", "--seeds", "a"), ["--seeds a"]),
         ((*BENCH, "--methods", "mcsc", "--seeds", "-1"), ["training.seed"]),
         ((*BENCH, "--methods", "mcsc", "--seeds", ","), ["--seeds"]),
+        ((*BENCH, "--methods", "mcsc", "--set", "training.seed=3"), ["training.seed", "use --seeds"]),
         ((*BENCH, "--methods", "mcsc", "--labelled", "1,50"), ["50 patients"]),
         ((*BENCH, "--methods", "mcsc", "--on", "training"), ["--on training"]),
         ((*BENCH, "--methods", "mcsc", "--protocol", "stric"), ["did you mean 'strict'?"]),

@@ -94,6 +94,9 @@ def test_unreadable_splits_are_refused(tmp_path: Path) -> None:
     (tmp_path / "split.json").write_text("{")
     with pytest.raises(UserError, match="is not JSON"):
         read_split(tmp_path / "split.json", NAMES, NAMES)
+    (tmp_path / "split.json").write_text('{"train": ["a"], "train": ["b"]}')
+    with pytest.raises(UserError, match=r"split\.json: 'train' occurs twice"):
+        read_split(tmp_path / "split.json", NAMES, NAMES)
     with pytest.raises(UserError, match="does not exist"):
         read_split(tmp_path / "none.json", NAMES, NAMES)
     with pytest.raises(UserError, match="sum to 1"):

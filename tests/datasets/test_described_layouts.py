@@ -167,6 +167,13 @@ def test_decathlon_that_names_files_elsewhere(tmp_path: Path) -> None:
             scan(folder)
 
 
+def test_a_name_that_occurs_twice_is_refused(tmp_path: Path) -> None:
+    replicas.decathlon(tmp_path, 2, 1)
+    (tmp_path / "dataset.json").write_text('{"labels": {"0": "background", "1": "a", "1": "b"}}')
+    with pytest.raises(UserError, match=r"dataset\.json: '1' occurs twice"):
+        scan(tmp_path)
+
+
 def test_a_wrong_number_of_modalities_is_refused(tmp_path: Path) -> None:
     replicas.decathlon(tmp_path, 2, 2)
     describe(tmp_path, modality={"0": "MRI"})

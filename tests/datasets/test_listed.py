@@ -200,6 +200,7 @@ def test_all_missing_files_are_named_at_once(tmp_path: Path, suffix: str) -> Non
 @pytest.mark.parametrize(
     ("text", "word"),
     [
+        ('[{"image": "a.png", "image": "b.png"}]', "'image' occurs twice in one entry"),
         ("{", "cannot be read as JSON"),
         ("[" * 5000, "cannot be read as JSON"),
         ('{"image": "a.nii.gz"}', "is not a list"),

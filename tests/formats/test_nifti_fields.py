@@ -63,6 +63,7 @@ def test_metres_are_honoured_only_if_they_can_be_meant(tmp_path: Path) -> None:
         ({"sform_code": 0, "qform_code": 1, "pixdim": [1, 2, 2, np.nan, 0, 0, 0, 0]}, "2 x nan mm"),
         ({"srow_z": [0, 0, 0, 0]}, "no valid spacing"),
         ({"srow_z": [0, 0, np.nan, 0]}, "no valid spacing"),
+        ({"srow_z": [0, 0, 1e30, 0]}, "no valid spacing"),
         ({"datatype": 1, "bitpix": 1}, "holds single bits"),
         ({"datatype": 128, "bitpix": 24}, r"holds colours \(RGB24\)"),
         ({"datatype": 32, "bitpix": 64}, "holds complex numbers"),

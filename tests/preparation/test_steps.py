@@ -18,6 +18,8 @@ from semiseg.preparation.writing import check_set, write_set
     ("words", "said"),
     [
         ({"spacing": (1.0, 0.0, 1.0)}, "--spacing takes three distances"),
+        ({"spacing": (1e308, 1.0, 1.0)}, "at most 10,000"),
+        ({"spacing": (1e-320, 1.0, 1.0)}, "--spacing takes three distances"),
         ({"empty_slices": "gone"}, "--empty-slices gone"),
         ({"ignore_value": 0}, "--ignore-value 0"),
         ({"classes": ("a", "a")}, "name each class once"),

@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.training.benchmark_file import StoredSettings
+from semiseg.training.plan import plan_training
 from semiseg.workflows.benchmark.plan import BenchmarkPlan, CommonSettings, Variant, load_plan
+from semiseg.workflows.benchmark.run import Execution, execute_run
 
 COMMON = CommonSettings("/data", None, (), "validation", None, "last")
 
@@ -49,6 +53,40 @@ def test_a_row_of_one_name_with_other_settings_is_refused(tmp_path: Path) -> Non
     first = plan(tmp_path).extended([Variant("row", "mcsc")], ["all"], [0])
     with pytest.raises(UserError, match="The row 'row' has another method or other settings"):
         first.extended([Variant("row", "mcsc", {"mcsc": {"temperature": 1}})], ["all"], [0])
+    with pytest.raises(UserError, match="The row 'row' has another method or other settings"):
+        first.extended([Variant("row", "mcsc", {"mcsc": {"temperature": 1}})], ["2"], [1])
+
+
+def test_a_file_that_has_changed_since_it_was_given_is_refused(tmp_path: Path) -> None:
+    names, preset = tmp_path / "list.txt", tmp_path / "preset.yaml"
+    names.write_text("p1\n")
+    preset.write_text("training: {iterations: 1}\n")
+    common = dataclasses.replace(COMMON, preset=str(preset))
+    begun = BenchmarkPlan(tmp_path / "bench", common, ())
+    rows = [Variant("row", "supervised")]
+    begun.extended(rows, [str(names)], [0]).save()
+    first = load_plan(begun.folder)
+    assert first is not None
+    assert set(first.files) == {str(names), str(preset)}
+    execution = Execution(common, True, None, "cpu", first.files)
+    execution.check_files(first.runs[0])
+    assert first.extended(rows, [str(names)], [1]).files == first.files
+    names.write_text("p2\n")
+    first.extended(rows, ["all"], [1])  # another budget
+    with pytest.raises(UserError, match=r"list\.txt has changed since"):
+        first.extended(rows, [str(names)], [1])
+    with pytest.raises(UserError, match=r"list\.txt has changed since"):
+        execution.check_files(first.runs[0])
+    error = execute_run(first.runs[0], execution)
+    assert error is not None
+    assert "list.txt has changed since" in error
+    names.unlink()
+    with pytest.raises(UserError, match=r"list\.txt.* is missing: restore it"):
+        execution.check_files(first.runs[0])
+    names.write_text("p1\n")
+    preset.write_text("training: {iterations: 2}\n")
+    with pytest.raises(UserError, match=r"preset\.yaml has changed since"):
+        first.extended(rows, ["all"], [1])
 
 
 def stored(folder: str = "runs/a") -> dict[str, Any]:
@@ -63,6 +101,23 @@ def stored(folder: str = "runs/a") -> dict[str, Any]:
         },
         "runs": [run],
     }  # fmt: skip
+
+
+def test_the_seed_of_a_run_overrides_that_of_its_preset(
+    small_data: PreparedData, tmp_path: Path
+) -> None:
+    preset = tmp_path / "p.yaml"
+    preset.write_text("training: {seed: 9, iterations: 1}\n")
+    common = dataclasses.replace(COMMON, preset=str(preset))
+    runs = plan(tmp_path).extended([Variant("row", "supervised")], ["all"], [3, 4]).runs
+    seeds = [
+        plan_training(
+            small_data, "supervised", "all", 0, common.preset, run.settings(common),
+            torch.device("cpu"), {},
+        ).config.training.seed
+        for run in runs
+    ]  # fmt: skip
+    assert seeds == [3, 4]
 
 
 @pytest.mark.parametrize(
@@ -85,6 +140,7 @@ def test_a_folder_of_a_run_that_leads_outside_is_refused(tmp_path: Path, folder:
         ("runs.0.seed", "x", "runs.0.seed must be a valid integer, got 'x'"),
         ("runs.0.seed", -1, "runs.0.seed must be greater than or equal to 0"),
         ("runs.0.variant", [], "runs.0.variant"),
+        ("runs.0.variant.sections", {"training": {"seed": 1}}, "must not set training.seed"),
         ("plan.on", "train", "plan.on must be 'validation' or 'test', got 'train'"),
         ("plan.settings", {"a": 1}, "plan.settings must be a list"),
         ("runs", 3, "runs must be a list"),

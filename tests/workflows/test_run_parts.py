@@ -16,6 +16,7 @@ from semiseg.preparation.scanning import Plan
 from semiseg.training.run_folder import RunFolder, RunSplit
 from semiseg.training.run_output import Round, RunOutput
 from semiseg.workflows.run.budget import Costs, Stopwatch, Work, divide, next_share
+from semiseg.workflows.run.choices import _seed_of
 from semiseg.workflows.run.renamed import folds_with_present_names, with_present_names
 from semiseg.workflows.run.request import RunRequest
 from semiseg.workflows.run.rounds import begin_round, earlier_run, labels_read
@@ -41,6 +42,16 @@ def source(labelled: int, patients: int = 20, split: Split | None = None) -> Pla
     scan = Scan("x", cases, ("background", "a"), "volumes", Intensity(kind="minmax"), split=split)
     drawn = split or make_split(everybody, everybody[:labelled])
     return Plan(Path("x"), "volumes", "", scan, Options(), drawn, "")
+
+
+def test_the_seed_of_run_overrides_that_of_a_preset(tmp_path: Path) -> None:
+    preset = tmp_path / "p.yaml"
+    preset.write_text("training: {seed: 9}\n")
+    own = ("training.seed=5",)
+    assert _seed_of(request(seed=0)) == []
+    assert _seed_of(request(seed=3)) == ["training.seed=3"]
+    assert _seed_of(request(seed=0, preset=str(preset))) == ["training.seed=0"]
+    assert _seed_of(request(seed=3, preset=str(preset), settings=own)) == []
 
 
 def test_the_time_is_divided() -> None:

@@ -119,9 +119,9 @@ def presets(
         if json:
             print(json_module.dumps(content, indent=1))
             return
-        import yaml
+        from semiseg.yaml_text import write_yaml
 
-        print(yaml.safe_dump(content, sort_keys=False, width=100).rstrip())
+        print(write_yaml(content, width=100).rstrip())
         return
     rows = [("preset", name, store.load(name).get("summary", "")) for name in store.names()]
     rows += [("study", n, store.load_study(n).get("summary", "")) for n in store.study_names()]

@@ -198,10 +198,12 @@ def numbers(text: str, option: str) -> list[int]:
 
 def spacing(text: str | None) -> tuple[float, float, float] | None:
     """``10,1.5,1.5`` -> (slice, row, column) in mm; None stays None."""
+    from semiseg.data.task import is_possible
+
     shown = _short(text or "")
     found = _three(text, f"--spacing {shown}: give three numbers in mm, such as 10,1.5,1.5.")
-    if found is not None and not 0 < min(found) <= max(found) < float("inf"):
-        raise UserError(f"--spacing {shown}: all three numbers must be above 0.")
+    if found is not None and not is_possible(found):
+        raise UserError(f"--spacing {shown}: give distances in mm, above 0 and at most 10,000.")
     return found
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 from semiseg.data.manifest import PARTS, Case, Split
 from semiseg.errors import UserError
 from semiseg.files import atomic_output, check_file
+from semiseg.json_text import TwiceError, parse_json
 from semiseg.text import plural
 
 MOST = 10**9  # patients
@@ -114,10 +115,12 @@ def read_split(
     path = Path(path)
     check_file(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): check the path.") from None
-    except (ValueError, RecursionError):
+    except TwiceError as error:
+        raise UserError(f"{path}: {error}: keep one of them.") from None
+    except ValueError:
         raise UserError(
             f'{path} is not JSON: write {{"train": [...], "validation": [...], "test": [...]}}.'
         ) from None

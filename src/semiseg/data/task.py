@@ -1,5 +1,6 @@
 """The description of a segmentation task, for networks and predictors."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -9,11 +10,18 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 IGNORE_INDEX = 255  # in a label: unknown class; excluded from losses and metrics
 
 Side = Annotated[int, Field(ge=1)]
-Step = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+SMALLEST_STEP, LARGEST_STEP = 1e-9, 1e4
+"""Bounds of a spacing in mm; products of three possible ones are far from the limits of a float."""
+Step = Annotated[float, Field(ge=SMALLEST_STEP, le=LARGEST_STEP)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Colour = Annotated[str, Field(pattern="^#[0-9a-f]{6}$")]
 Bounds = tuple[float, float] | tuple[tuple[float, float], ...]
 """The intensities of a case that become 0 and 1: one pair for all channels, or one per channel."""
+
+
+def is_possible(spacing: Iterable[float]) -> bool:
+    """Whether all steps of a spacing in mm are within the bounds; NaN is not."""
+    return all(SMALLEST_STEP <= step <= LARGEST_STEP for step in spacing)
 
 
 def first_channel(bounds: Bounds) -> tuple[float, float]:

@@ -1,11 +1,11 @@
 """Reading ``dataset.json`` of the Medical Segmentation Decathlon and nnU-Net."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from semiseg.errors import UserError
+from semiseg.json_text import TwiceError, parse_json
 
 NAME = "dataset.json"
 
@@ -18,8 +18,10 @@ def read_description(folder: Path) -> Mapping[str, Any]:
     """
     path = folder / NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = parse_json(path.read_text(encoding="utf-8"))
+    except TwiceError as error:
+        raise UserError(f"{path}: {error}: keep one of them.") from None
+    except (OSError, ValueError):
         raise UserError(f"{path} is not readable JSON: repair it or remove it.") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} has no named entries such as labels: repair it or remove it.")

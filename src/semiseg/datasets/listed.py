@@ -7,7 +7,6 @@ to the list's folder and must stay inside it.
 
 import csv
 import dataclasses
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from semiseg.datasets.volumes import scan_volumes
 from semiseg.errors import UserError, unknown
 from semiseg.files import inside
 from semiseg.formats import is_picture, is_volume, stem_of, suffixes_of
+from semiseg.json_text import TwiceError, parse_json
 
 NAMES = ("semiseg.csv", "semiseg.json")
 SUFFIXES = (".csv", ".json")
@@ -243,8 +243,10 @@ def _csv(path: Path) -> Iterator[Entry]:
 def _json(path: Path) -> Iterator[Entry]:
     """Rows of a JSON list of objects of strings; ``image`` may be a list, one file per channel."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
+        content = parse_json(path.read_text(encoding="utf-8-sig"))
+    except TwiceError as error:
+        raise UserError(f"{path}: {error} in one entry: keep one of them.") from None
+    except (OSError, ValueError):
         raise UserError(f"{path} cannot be read as JSON: save it again.") from None
     if not isinstance(content, list):
         raise UserError(

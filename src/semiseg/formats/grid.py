@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.data.manifest import Case
+from semiseg.data.task import is_possible
 from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.formats.remarks import SHEARED, with_remarks
@@ -163,10 +164,10 @@ def spacing_of(affine: Affine, path: Path) -> tuple[float, float, float]:
     """The spacing of the source's three axes in mm.
 
     Raises:
-        UserError: if the affine is singular or not finite.
+        UserError: if the affine is singular or not finite, or if a step is not possible.
     """
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    if not (np.isfinite(affine).all() and (spacing > 0).all()) or _is_flat(affine, spacing):
+    if not (np.isfinite(affine).all() and is_possible(spacing)) or _is_flat(affine, spacing):
         raise UserError(f"{path} has no valid spacing in its header: repair the affine.")
     # Headers are float32: round so that 0.7 is shown as 0.7.
     first, second, third = (float(f"{value:.6g}") for value in spacing)

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.task import is_possible
 from semiseg.errors import UserError
 from semiseg.formats.grid import Affine
 from semiseg.formats.uneven import check_positions, depth_of, resampled, steps_of
@@ -177,6 +178,10 @@ def _grid(slices: Sequence[Slice], name: str, uneven: Uneven) -> Stack:
     affine[:3, 1] = down * first.spacing[0]
     affine[:3, 2] = step
     affine[:3, 3] = positions[0]
+    if not is_possible(np.linalg.norm(affine[:3, :3], axis=0)):
+        raise UserError(
+            f"{name} has no valid directions or spacing in its headers: export it again."
+        )
     notes += _shear(step, normal, name)
     return Stack(tuple(order), affine, notes, tuple(float(place) for place in places))
 

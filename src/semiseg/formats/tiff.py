@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.task import is_possible
 from semiseg.errors import UserError
 from semiseg.files import atomic_output, check_file
 from semiseg.formats.quiet import hearing_libtiff, hearing_tifffile, quiet_pillow
@@ -244,7 +245,7 @@ def _spacing(file: Any, page: Any) -> tuple[float, float, float] | None:
         )  # fmt: skip
     except (*READING, ZeroDivisionError):
         return None
-    if not all(0 < step < np.inf for step in spacing):
+    if not is_possible(spacing):
         return None
     first, second, third = (float(f"{step:.6g}") for step in spacing)
     return first, second, third

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.task import is_possible
 from semiseg.errors import UserError
 from semiseg.formats.units import MILLIMETRES
 from semiseg.formats.values import damaged
@@ -124,7 +125,7 @@ def ome_spacing(file: Any) -> tuple[float, float, float] | None:
             step = float(size[1]) * factor if size and factor else 0.0
         except ValueError:
             return None
-        if not 0 < step < np.inf:
+        if not is_possible([step]):
             return None
         steps.append(float(f"{step:.6g}"))
     depth, row, column = steps

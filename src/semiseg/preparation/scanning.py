@@ -7,12 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from semiseg import presets
 from semiseg.data.manifest import PARTS, Split
 from semiseg.data.splits import check_split, make_split, read_split
-from semiseg.data.task import Intensity
+from semiseg.data.task import Intensity, is_possible
 from semiseg.datasets import find_layout
 from semiseg.datasets.base import Layout, Naming, Options, Scan, folder_of
 from semiseg.datasets.checks import check_cases
@@ -67,8 +65,10 @@ class Request:
     def __post_init__(self) -> None:
         """Check the values that do not depend on the source."""
         spacing = self.spacing
-        if spacing is not None and not (len(spacing) == 3 and all(0 < s < np.inf for s in spacing)):
-            raise UserError("--spacing takes three distances in mm above 0: slice, row, column.")
+        if spacing is not None and not (len(spacing) == 3 and is_possible(spacing)):
+            raise UserError(
+                "--spacing takes three distances in mm, above 0 and at most 10,000: slice, row, column."
+            )
         if self.empty_slices not in ("background", "unlabelled"):
             raise UserError(f"--empty-slices {self.empty_slices}: use background or unlabelled.")
         check_uneven(self.uneven_slices)

@@ -116,7 +116,13 @@ def load_study(name: str) -> dict[str, Any]:
     if len(set(names)) < len(names):
         raise UserError(f"Study '{name}' has two variants of one name: rename one of them.")
     for variant, content in variants.items():
-        _check_sections(content, NO_SECTIONS, f"Study '{name}', variant '{variant}'")
+        where = f"Study '{name}', variant '{variant}'"
+        _check_sections(content, NO_SECTIONS, where)
+        if "seed" in content.get("training", {}):  # it would take precedence over the seeds
+            raise UserError(
+                f"{where} sets training.seed, which every run of a benchmark has of its own: remove it and "
+                "use --seeds."
+            )
     return study
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from semiseg.errors import UserError
 from semiseg.files import inside
@@ -13,6 +13,7 @@ PLAN = "benchmark.json"
 REMEDY = "restore it, or choose another -o"
 
 
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -24,6 +25,15 @@ class StoredVariant(BaseModel):
     name: str
     method: str
     sections: dict[str, Any] = {}
+
+    @field_validator("sections")
+    @classmethod
+    def _own_seed(cls, sections: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a seed that would take precedence over the seeds of the runs."""
+        training = sections.get("training")
+        if isinstance(training, dict) and "seed" in training:
+            raise ValueError("must not set training.seed")
+        return sections
 
 
 class StoredRun(BaseModel):
@@ -53,12 +63,13 @@ class StoredSettings(BaseModel):
 
 
 class StoredPlan(BaseModel):
-    """The content of the file."""
+    """The content of the file; ``files``: the SHA-256 of each list of patients or preset in a file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     plan: StoredSettings
     runs: tuple[StoredRun, ...]
+    files: dict[str, Digest] = {}
 
 
 def evaluation_name(on: str, network: str, weights: str) -> str:

@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semiseg import __version__, methods, networks
@@ -33,7 +32,7 @@ from semiseg.locking import locked, remove_partials_below
 from semiseg.stored import read_stored, text_of
 from semiseg.strict import readable
 from semiseg.training.run_files import PATTERNS, Finished, RunFacts
-from semiseg.yaml_text import parse_yaml
+from semiseg.yaml_text import parse_yaml, write_yaml
 
 FORMAT = 2  # stored in config.yaml; folders of another format raise
 REMEDY = "restore it or train again"
@@ -70,7 +69,7 @@ class RunFolder:
             self.write_json("task.json", task.model_dump(mode="json"))
             self.write_json("split.json", split.model_dump(mode="json"))
             content = {"format": FORMAT, **to_file_form(config)}
-            self._write("config.yaml", yaml.safe_dump(content, sort_keys=False))
+            self._write("config.yaml", write_yaml(content))
         except OSError as error:
             raise UserError(
                 f"{self.folder} cannot be written ({error.strerror}): choose another folder with -o."

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from semiseg.data.task import Task
+from semiseg.data.task import Task, is_possible
 from semiseg.errors import UserError
 from semiseg.inference.axes import as_slices
 from semiseg.inference.predictors import AnyPredictor
@@ -104,8 +104,10 @@ class Model:
             UserError: if the shape is invalid (the message lists valid ones), values are not finite, the
                 file cannot be read, or the spacing is missing or not positive.
         """
-        if spacing is not None and not (len(spacing) == 3 and all(0 < s < np.inf for s in spacing)):
-            raise UserError("spacing must be three positive numbers in mm: slice, row, column.")
+        if spacing is not None and not (len(spacing) == 3 and is_possible(spacing)):
+            raise UserError(
+                "spacing must be three positive numbers in mm, at most 10,000: slice, row, column."
+            )
         if isinstance(image, Path | str):
             return self._predict_file(Path(image), spacing, probabilities)
         given = as_slices(image, self.task, self._dimensions)

@@ -4,7 +4,7 @@ A benchmark can be interrupted, resumed and extended. Finished runs are not repe
 
 ::
 
-    BENCH/benchmark.json       the plan
+    BENCH/benchmark.json       the plan, and digests of the files that it was given
     BENCH/runs/NAME/           one run folder each, with its evaluation
     BENCH/runs.csv             one line per run, network and class
     BENCH/table.csv, table.md  means over seeds
@@ -112,7 +112,7 @@ def benchmark(
     prepared, common = PreparedData(plan.common.data), plan.common
     todo = [run for run in plan.runs if not is_done(run, common)]
     ordered = prepared.manifest.split.labelled_order is not None
-    execution = Execution(common, ordered, threads, device)
+    execution = Execution(common, ordered, threads, device, plan.files)
     fetched = check_runs(prepared, todo, execution)
     count = "1 run" if len(plan.runs) == 1 else f"{len(plan.runs)} runs"
     console.info(f"{count}, {len(plan.runs) - len(todo)} of them finished: {folder}")

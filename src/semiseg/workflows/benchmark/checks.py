@@ -33,6 +33,7 @@ def check_runs(data: PreparedData, runs: Sequence[PlannedRun], execution: Execut
     built: dict[str, Method] = {}  # all seeds and budgets of a variant have the same networks
     for run in runs:
         variant = run.variant
+        execution.check_files(run)
         plan = plan_training(
             data, variant.method, run.labelled, execution.labelled_seed(run), common.preset,
             run.settings(common), device, variant.sections,

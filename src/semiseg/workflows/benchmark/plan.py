@@ -15,6 +15,7 @@ from semiseg.errors import UserError
 from semiseg.files import atomic_write
 from semiseg.training.benchmark_file import PLAN, read_plan
 from semiseg.training.configuration import SMALL
+from semiseg.workflows.benchmark.given_files import check_unchanged, digests_of
 
 LONGEST = 100  # characters of a name made from a variant and a budget
 
@@ -79,11 +80,15 @@ class CommonSettings:
 
 @dataclasses.dataclass(frozen=True)
 class BenchmarkPlan:
-    """The runs of a benchmark, finished or not, in the order of the tables."""
+    """The runs of a benchmark, finished or not, in the order of the tables.
+
+    ``files``: the digest of each list of patients or preset that is a file.
+    """
 
     folder: Path
     common: CommonSettings
     runs: tuple[PlannedRun, ...]
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def save(self) -> None:
         """Write ``benchmark.json``; raises `UserError` if that fails."""
@@ -91,7 +96,9 @@ class BenchmarkPlan:
             {**dataclasses.asdict(run), "folder": str(run.folder.relative_to(self.folder))}
             for run in self.runs
         ]
-        content = {"plan": dataclasses.asdict(self.common), "runs": runs}
+        content = {
+            "plan": dataclasses.asdict(self.common), "runs": runs, "files": dict(self.files),
+        }  # fmt: skip
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with atomic_write(self.folder / PLAN) as partial:
@@ -109,8 +116,12 @@ class BenchmarkPlan:
         A run that exists stays unchanged, but moves to its position in the arguments.
 
         Raises:
-            UserError: if two variants with one name have different methods or settings.
+            UserError: if two variants with one name have different methods or settings, or if a file
+                among ``labelled`` or the preset has changed since it was given.
         """
+        given = [self.common.preset, *map(absolute, labelled)]
+        check_unchanged(self.files, given)
+        rows = {run.variant.name: run.variant for run in self.runs}
         known = {run.key: run for run in self.runs}
         taken = {run.folder.name.lower() for run in self.runs}
         for seed, budget, variant in itertools.product(seeds, labelled, variants):
@@ -120,15 +131,15 @@ class BenchmarkPlan:
                 # names that differ only in case, punctuation, or the folder of a list
                 unique = f"{name}-{_digest(run.key)}"
                 run = dataclasses.replace(run, folder=run.folder.with_name(unique))
-            found = known.pop(run.key, run)
-            if found.variant != variant:
+            if rows.setdefault(variant.name, variant) != variant:
                 raise UserError(
                     f"The row '{variant.name}' has another method or other settings than the row of that "
                     f"name in {self.folder}: give it another name, or choose another -o."
                 )
-            known[run.key] = found
+            known[run.key] = found = known.pop(run.key, run)
             taken.add(found.folder.name.lower())
-        return dataclasses.replace(self, runs=tuple(known.values()))
+        files = digests_of(given) | dict(self.files)
+        return dataclasses.replace(self, runs=tuple(known.values()), files=files)
 
 
 def load_plan(folder: Path) -> BenchmarkPlan | None:
@@ -147,7 +158,7 @@ def load_plan(folder: Path) -> BenchmarkPlan | None:
         )
         for run in stored.runs
     ]  # fmt: skip
-    return BenchmarkPlan(folder, CommonSettings(**dict(stored.plan)), tuple(runs))
+    return BenchmarkPlan(folder, CommonSettings(**dict(stored.plan)), tuple(runs), stored.files)
 
 
 def variants_of(names: Sequence[str], study: str | None) -> list[Variant]:

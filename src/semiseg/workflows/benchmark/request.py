@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from semiseg import methods
+from semiseg.config import parse_assignments
 from semiseg.console import Console
 from semiseg.errors import UserError
 from semiseg.files import is_partial
@@ -60,6 +61,8 @@ def make_plan(folder: Path, request: Request, small: bool, console: Console) -> 
         raise UserError(f"--on {request.on}: choose validation or test.")
     if request.weights not in (None, "best", "last"):
         raise UserError(f"--weights {request.weights}: choose best or last.")
+    if "seed" in parse_assignments(request.settings).get("training", {}):
+        raise UserError("training.seed cannot be set for a whole benchmark: use --seeds.")
     old = load_plan(folder)
     if not request.methods and request.study is None:
         return _resumed(old, request)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 
 from semiseg import methods
@@ -9,6 +10,7 @@ from semiseg.console import Console, Quiet
 from semiseg.errors import RunFailure, UserError
 from semiseg.training.benchmark_file import evaluation_name
 from semiseg.training.run_folder import RunFolder
+from semiseg.workflows.benchmark.given_files import check_unchanged
 from semiseg.workflows.benchmark.plan import CommonSettings, PlannedRun
 
 
@@ -21,12 +23,22 @@ class Execution:
         ordered: whether the data have an order of labelled patients.
         threads: CPU threads of each run; None: torch's default.
         device: auto, cpu or cuda.
+        files: the digests of the lists of patients and of the preset that are files.
     """
 
     common: CommonSettings
     ordered: bool
     threads: int | None
     device: str
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def check_files(self, run: PlannedRun) -> None:
+        """Check that the files that ``run`` reads have not changed since they were given.
+
+        Raises:
+            UserError: naming the first that has.
+        """
+        check_unchanged(self.files, (self.common.preset, run.labelled))
 
     def labelled_seed(self, run: PlannedRun) -> int | None:
         """None if the data have an order of labelled patients; else the run's seed."""
@@ -84,6 +96,7 @@ def _train(run: PlannedRun, execution: Execution, console: Console) -> None:
     if RunFolder(run.folder).exists():
         resume(run.folder, data=common.data, device=device, threads=threads, console=console)
         return
+    execution.check_files(run)  # the runs before it may have taken days
     train(
         common.data, run.folder, method=run.variant.method, labelled=run.labelled,
         labelled_seed=execution.labelled_seed(run), preset=common.preset,

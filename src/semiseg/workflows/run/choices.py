@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from semiseg import methods, networks
+from semiseg import methods, networks, presets
 from semiseg.config import parse_assignments
 from semiseg.console import Console, Quiet
 from semiseg.data.manifest import PreparedData
@@ -65,9 +65,7 @@ def choose(
         torch.set_num_threads(request.threads)
     labelled = {c.identifier for c in data.of_patients(split.labelled, labelled=True)}
     unlabelled = any(c.identifier not in labelled for c in data.of_patients(split.split.train))
-    settings = request.settings
-    if request.seed and "seed" not in parse_assignments(settings).get("training", {}):
-        settings = (*settings, f"training.seed={request.seed}")
+    settings = (*request.settings, *_seed_of(request))
     method, why = request.method, ""
     if method is None and request.preset is None:
         given = methods_of(request.settings)
@@ -124,6 +122,15 @@ def choose(
             f"the command takes about {duration(request.seconds + shares.excess)}, longer than --time"
         )
     return Choice(method, settings, count, costs, shares)
+
+
+def _seed_of(request: RunRequest) -> list[str]:
+    """The setting of the training's seed, which overrides that of a preset; none if it has no effect."""
+    if "seed" in parse_assignments(request.settings).get("training", {}):
+        return []
+    preset = presets.load(request.preset, request.method) if request.preset else {}
+    before = preset.get("training", {}).get("seed", 0)
+    return [] if before == request.seed else [f"training.seed={request.seed}"]
 
 
 def methods_of(settings: Sequence[str]) -> list[str]:
