@@ -342,6 +342,23 @@ def test_the_best_weights_are_not_scored_on_the_cases_that_chose_them(
     assert "give --methods" in said.err
 
 
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_a_precision_that_the_device_lacks_is_refused_first(
+    data: Path, tmp_path: Path, precision: str
+) -> None:
+    words = ("benchmark", data, "-o", tmp_path / "b", "--methods", "supervised")
+    settings = (
+        "--set",
+        "data.dimensions=3",
+        "--set",
+        "data.patch=[16,16,16]",
+        "--set",
+        f"training.precision={precision}",
+    )
+    refused(call(*words, *settings, "--device", "cpu"), "training.precision")
+    assert not (tmp_path / "b").exists()
+
+
 def test_weights_of_an_iteration_are_no_weights_of_a_benchmark(data: Path, tmp_path: Path) -> None:
     words = ("benchmark", data, "-o", tmp_path / "b", "--methods", "supervised")
     refused(call(*words, "--weights", "step-2"), "--weights step-2: choose best or last")

@@ -211,11 +211,11 @@ def choose_precision(resolved: Resolved, device: torch.device) -> Resolved:
 
 
 def check_precision(config: RunConfig, device: torch.device) -> None:
-    """Check that the precision gives right gradients on ``device``.
+    """Check that ``device`` has the precision, and that it gives right gradients.
 
     Raises:
-        UserError: for mixed precision of volumes on a CPU. There torch's bf16 gradient of 3D
-            convolutions on small maps depends on freed memory.
+        UserError: for 16-mixed on a CPU, and for mixed precision of volumes on a CPU. There torch's bf16
+            gradient of 3D convolutions on small maps depends on freed memory.
     """
     mixed = config.training.precision not in ("auto", "32-true")
     if mixed and device.type == "cpu" and config.data.dimensions == 3:
@@ -223,6 +223,8 @@ def check_precision(config: RunConfig, device: torch.device) -> None:
             f"training.precision={config.training.precision} gives wrong gradients for volumes on a CPU: "
             "use training.precision=32-true, or a GPU."
         )
+    if device.type == "cpu" and config.training.precision == "16-mixed":
+        raise UserError("training.precision 16-mixed needs a GPU: use 32-true or bf16-mixed.")
 
 
 def auto_precision(device: torch.device, dimensions: int) -> tuple[str, str]:

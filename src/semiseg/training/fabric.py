@@ -4,7 +4,6 @@ import logging
 import warnings
 from typing import TYPE_CHECKING
 
-from semiseg.errors import UserError
 from semiseg.training.device import torch_device
 from semiseg.training.launcher import Launch, launched, without_ranks
 
@@ -20,12 +19,10 @@ def make_fabric(device: str, precision: str) -> "Fabric":
         precision: Fabric's name, such as '32-true' or 'bf16-mixed'.
 
     Raises:
-        UserError: if the device is unknown or not available, or does not support the precision, or if the
-            launcher's variables contradict each other.
+        UserError: if the device is unknown or not available, or if the launcher's variables contradict
+            each other.
     """
     on_gpu = torch_device(device).type == "cuda"
-    if not on_gpu and precision == "16-mixed":
-        raise UserError("training.precision 16-mixed needs a GPU: use 32-true or bf16-mixed.")
     launch = launched()
     warnings.filterwarnings("ignore", module="lightning_fabric")
     # it logs the precision

@@ -23,6 +23,7 @@ from semiseg.networks.build import section_of
 from semiseg.preparation.auto_config import SIZE
 from semiseg.text import plural
 from semiseg.training.configuration import (
+    check_precision,
     choose_precision,
     count_iterations,
     resolve_config,
@@ -90,6 +91,7 @@ def plan_training(
     if preset is None and sections is None and not given:
         resolved = choose_crops(resolved, data, cases.labelled)
     resolved = _absolute(choose_precision(count_iterations(resolved, cases), device))
+    check_precision(resolved.config, device)
     return Plan(resolved, split, cases, data)
 
 
