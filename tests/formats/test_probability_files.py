@@ -15,6 +15,7 @@ from semiseg.formats import format_of
         (["A", "a", "b"], ["A-1", "a-2", "b"]),
         (["a b", "a-b", "a-b-1"], ["a-b-1-1", "a-b-2", "a-b-1"]),
         (["/", "?"], ["--1", "--2"]),
+        (["l" * 300, "l" * 301, "ü" * 150], [f"{'l' * 40}-1", f"{'l' * 40}-2", "ü" * 20]),
     ],
 )
 def test_pictures_have_one_file_per_class(classes: list[str], names: list[str]) -> None:

@@ -14,6 +14,7 @@ from semiseg.evaluation.pictures import score_picture
 from semiseg.evaluation.protocols import STRICT
 from semiseg.evaluation.summary import summarise
 from semiseg.reporting.captions import caption, definitions
+from semiseg.reporting.facts import labelled_words
 from semiseg.reporting.results import read_benchmark
 from semiseg.reporting.tables import budget_order, head_of, keys_of, make_lines, write_tables
 
@@ -156,3 +157,10 @@ def test_pictures_have_iou_and_mae_and_pixels(bench: Path) -> None:
     heads = [head_of(key) for key in keys_of(rows)]  # with one class, only the mean
     assert heads == ["DSC [%]", "IoU [%]", "HD95 [pixels]", "ASD [pixels]", "MAE [%]"]
     assert {"IoU", "MAE"} <= {term for term, _ in definitions(rows)}
+
+
+def test_lists_of_one_name_are_told_apart() -> None:
+    budgets = ["/data/A/x.txt", "/data/B/x.txt", "/data/B/y.txt", "7", "all"]
+    words = [labelled_words(budget, budgets) for budget in budgets]
+    assert words == ["A/x.txt", "B/x.txt", "y.txt", "7", "all"]
+    assert labelled_words("/data/A/x.txt") == "x.txt"

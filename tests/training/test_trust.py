@@ -13,6 +13,7 @@ from semiseg.csv_files import read_csv
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.locking import locked
+from semiseg.reporting.facts import software
 from semiseg.testing.data import small_settings
 from semiseg.training.checkpoints import load_checkpoint, read_weights, save_checkpoint
 from semiseg.training.run_folder import RunFolder
@@ -178,7 +179,12 @@ def test_another_number_of_processes_is_said(stopped: Path) -> None:
     (stopped / "run.json").write_text(json.dumps(facts | {"world_size": 2}))
     heard = Heard()
     resume(stopped, device="cpu", threads=1, console=heard)
-    assert any("was trained in 2 processes and is resumed in one process" in x for x in heard.lines)
+    words = "was trained in 2 processes and is resumed in one process"
+    assert any(words in line for line in heard.lines)
+    kept = RunFolder(stopped).facts()  # so that the page says it too
+    assert kept.world_size == 1
+    assert [words in change for change in kept.changes] == [True]
+    assert ("Resumed", kept.changes[0]) in software(kept, None, "x")
 
 
 def test_a_run_in_use_is_neither_replaced_nor_changed(

@@ -23,6 +23,8 @@ from semiseg.formats.pictures import (
 )
 from semiseg.formats.tiff import TIFF_SUFFIXES, write_tiff_stack
 
+LONGEST_WORD = 40  # bytes of a class in a file's name, of which file systems allow 255 in all
+
 
 class PictureFormat(Format):
     """Single pictures through Pillow; masks are PNG."""
@@ -63,10 +65,13 @@ class PictureFormat(Format):
             self._write_grey(file, np.rint(255 * values).astype(np.uint8))
 
     def probability_files(self, path: Path, classes: Sequence[str]) -> list[Path]:
-        """``NAME_CLASS`` per foreground class; the code is added to names that would be equal."""
+        """``NAME_CLASS`` per foreground class; the code is added to names that would be equal.
+
+        Long names of classes are shortened.
+        """
         suffix = self.suffix(path)
         # a class name may contain any character
-        words = [re.sub(r"[^\w#.-]+", "-", name) for name in classes[1:]]
+        words = [_shortened(re.sub(r"[^\w#.-]+", "-", name)) for name in classes[1:]]
         lower = [word.lower() for word in words]  # some file systems ignore the case
         files = []
         for code, word in enumerate(words, start=1):
@@ -100,6 +105,10 @@ class TiffFormat(PictureFormat):
 
     def _write_grey(self, path: Path, values: NDArray[np.uint8]) -> None:
         write_tiff_stack(path, values)
+
+
+def _shortened(word: str) -> str:
+    return word.encode()[:LONGEST_WORD].decode(errors="ignore")
 
 
 PICTURES = PictureFormat()

@@ -71,7 +71,7 @@ def strip_section(bench: Benchmark, budget: str) -> dict[str, Any]:
         groups = {v: list(_over_seeds(runs[v], name).values()) for v in variants}
         title = "mean over classes" if name is None and len(names) > 1 else name or names[0]
         charts.append(strip(groups, [bench.variants.index(v) for v in variants], title))
-    return {"title": f"{labelled_words(budget)} labelled", "charts": charts}
+    return {"title": f"{labelled_words(budget, bench.budgets)} labelled", "charts": charts}
 
 
 def strip(groups: Mapping[str, Sequence[float]], indices: Sequence[int], title: str) -> Markup:
@@ -96,7 +96,7 @@ def paired(bench: Benchmark) -> list[dict[str, Any]]:
                 spread = f" ± {statistics.stdev(gains):.1f}" if len(gains) > 1 else ""
                 out.append(
                     {
-                        "budget": labelled_words(budget), "base": variants[0], "other": other,
+                        "budget": labelled_words(budget, bench.budgets), "base": variants[0], "other": other,
                         "gain": f"{statistics.fmean(gains):+.1f}{spread}",
                         "median": f"{statistics.median(gains):+.1f}",
                         "higher": sum(gain > 0 for gain in gains), "cases": len(gains),
@@ -159,7 +159,7 @@ def validation_facets(bench: Benchmark) -> list[tuple[str, Markup]]:
                 lines.append(Curve(variant, common, means, index))
         if lines:
             chart = figures.curves(lines, "iteration", "validation Dice", unit_interval=True)
-            out.append((f"{labelled_words(budget)} labelled", Markup(chart)))
+            out.append((f"{labelled_words(budget, bench.budgets)} labelled", Markup(chart)))
     return out
 
 
@@ -169,7 +169,7 @@ def losses(bench: Benchmark) -> list[dict[str, Any]]:
     for budget in bench.budgets:
         for variant in bench.variants:
             for s in bench.of(budget, variant)[:1]:
-                title = f"{variant}, {labelled_words(budget)} labelled, seed {s.row['seed']}"
+                title = f"{variant}, {labelled_words(budget, bench.budgets)} labelled, seed {s.row['seed']}"
                 out += [{**chart, "title": title} for chart in loss_charts(s.folder)[:1]]
     return out
 

@@ -22,9 +22,19 @@ def available_of(data: PreparedData | None) -> int:
     return len({c.patient for c in data.of_patients(data.manifest.split.train, labelled=True)})
 
 
-def labelled_words(budget: str) -> str:
-    """A budget in a sentence; a file is represented by its name."""
-    return Path(budget).name if "/" in budget else budget
+def labelled_words(budget: str, among: Sequence[str] = ()) -> str:
+    """A budget in a sentence; a file is represented by its name.
+
+    Folders are added to a name until no other file of ``among`` ends so.
+    """
+    if "/" not in budget:
+        return budget
+    parts = Path(budget).parts
+    others = [Path(other).parts for other in among if "/" in other and other != budget]
+    count = 1
+    while count < len(parts) and any(other[-count:] == parts[-count:] for other in others):
+        count += 1
+    return "/".join(parts[-count:])
 
 
 def is_phantom(name: str) -> bool:
@@ -45,7 +55,11 @@ def benchmark_facts(bench: Benchmark) -> list[tuple[str, str]]:
         ):  # fmt: skip
             if own and key == "Labelled":
                 value += f", chosen for each seed (here: seed {bench.of(budget)[0].row['seed']})"
-            label = f"{key} ({labelled_words(budget)})" if len(bench.budgets) > 1 else key
+            label = (
+                f"{key} ({labelled_words(budget, bench.budgets)})"
+                if len(bench.budgets) > 1
+                else key
+            )
             facts.append((label, value))
     rows = [s.row for s in bench.scored]
     seeds = sorted({row["seed"] for row in rows})
@@ -108,6 +122,7 @@ def software(facts: RunFacts, data: PreparedData | None, name: str) -> list[tupl
         out += [("Note of the preparation", note) for note in data.manifest.notes]
     if device:
         out.append(("Device", device))
+    out += [("Resumed", change) for change in facts.changes]
     git = f" ({facts.git})" if facts.git else ""
     out.append(
         (
@@ -150,7 +165,7 @@ def settings_of(bench: Benchmark) -> list[tuple[str, str]]:
     """Title and complete configuration of every scored run."""
     out = {}
     for s in bench.scored:
-        budget = labelled_words(s.row["labelled"])
+        budget = labelled_words(s.row["labelled"], bench.budgets)
         title = f"{s.row['variant']}, {budget} labelled, seed {s.row['seed']}"
         took = "" if s.row["seconds"] is None else f" ({duration(s.row['seconds'])})"
         out[title + took] = config_text(s.folder)
@@ -164,7 +179,7 @@ def config_text(folder: Path) -> str:
 
 def budget_words(budgets: Sequence[str], noun: str) -> str:
     """``1 and 3 labelled patients``, ``10% and all of the labelled patients``."""
-    shown = [labelled_words(budget) for budget in budgets]
+    shown = [labelled_words(budget, budgets) for budget in budgets]
     if all(budget.isdigit() for budget in budgets):
         return f"{joined(shown)} labelled {noun if shown != ['1'] else noun.removesuffix('s')}"
     return f"{joined(shown)} of the labelled {noun}"

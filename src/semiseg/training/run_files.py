@@ -19,7 +19,10 @@ PATTERNS = (
 
 
 class RunFacts(BaseModel):
-    """The content of ``run.json``: what a run was made from and with."""
+    """The content of ``run.json``: what a run was made from and with.
+
+    ``world_size``: number of processes, at last; ``changes``: what differed when the training was resumed.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -30,6 +33,7 @@ class RunFacts(BaseModel):
     device: str | None = None
     threads: Count | None = None
     world_size: Annotated[int, Field(ge=1)] = 1
+    changes: tuple[str, ...] = ()
     semiseg: str = ""
     python: str = ""
     torch: str = ""

@@ -214,12 +214,17 @@ def _resume(
         )
     cases = cases_of(prepared, run.split())
     session = Session(prepared, run.config(), cases, device, threads, console)
-    before = run.facts().world_size
-    if processes != before:
-        session.console.warn(
-            f"the run was trained in {_processes(before)} and is resumed in {_processes(processes)}: its "
-            "result is no longer equal bit for bit to that of a run without interruption."
+    facts = run.facts()
+    if processes != facts.world_size:
+        change = (
+            f"the run was trained in {_processes(facts.world_size)} and is resumed in "
+            f"{_processes(processes)}: its result is no longer equal bit for bit to that of a run without "
+            "interruption."
         )
+        session.console.warn(change)
+        if launched().rank == 0:
+            new = {"world_size": processes, "changes": (*facts.changes, change)}
+            run.write_json("run.json", facts.model_copy(update=new).model_dump(mode="json"))
     return session.fit(run, seconds, resumed=True)
 
 
