@@ -230,6 +230,13 @@ def test_a_case_listed_twice_is_refused(volumes: Path) -> None:
     assert not (volumes / "out").exists()
 
 
+def test_a_column_of_patients_with_gaps_is_refused(volumes: Path) -> None:
+    head = "image,image_2,label,patient"
+    path = write(volumes / "list.csv", head, row(0, "a"), row(1, ""), row(2, "b"))
+    with pytest.raises(UserError, match=r"line 3, names no patient although other rows do"):
+        scan(path)
+
+
 def test_only_lists_may_be_files(volumes: Path) -> None:
     path = write(volumes / "list.csv", "image", "scans/site0/0/c0.nii.gz")
     for source, layout in ((path, "volumes"), (volumes / "drawn" / "L0.nrrd", None)):

@@ -21,6 +21,7 @@ def patients(*names: str, pictures: bool = False) -> list[str]:
         ("ses-01_T1w", "ses-02_T1w"), ("m06", "m12"), ("frame01", "frame12"), ("left_t0", "right_t1"),
         ("20240301_091501", "20240302_101502"), ("2024-03-01T09-15-01", "2024-03-01T09-15-59"),
         ("20240301_cine", "20240415_cine"), ("links", "rechts"), ("W01", "W12"), ("fov1", "fov2"),
+        ("11.05.2022", "03.09.2023"), ("vid1", "vid2"), ("clip_01", "clip_02"),
         ("2CH_ED", "4CH_ES"), ("preop", "postop"), ("pre-op", "post-op"), ("LEFT_CC", "RIGHT_MLO"),
         ("L_CC", "R_MLO"), ("axial", "sagittal"), ("A", "B"),
         ("roi3", "roi4"), ("tile_1_7", "tile_2_7"), ("x0_y512", "x512_y0"), ("s1_z05", "s2_z05"),
@@ -29,6 +30,19 @@ def patients(*names: str, pictures: bool = False) -> list[str]:
 def test_what_several_images_share_is_the_patient(one: str, other: str, pictures: bool) -> None:
     found = patients(f"p1_{one}", f"p1_{other}", f"p2_{one}", f"p2_{other}", pictures=pictures)
     assert found == ["p1", "p1", "p2", "p2"]
+
+
+def test_folders_of_days_are_no_patients() -> None:
+    people = ("Bauer", "Beck", "Horn", "Kranz", "Lang", "Otto")
+    days = ("20210304", "20210918", "20220511", "20221024", "20230420", "20231130")
+    pairs = [
+        Pair(
+            f"{who}_{day}_T2", Path(who, day, "T2.nii.gz"), None, None, place=(who, day), prefix=who
+        )
+        for n, who in enumerate(people)
+        for day in (days[n], days[(n + 1) % 6])
+    ]
+    assert patients_of(pairs, None) == [who for who in people for _ in range(2)]
 
 
 def test_a_date_before_the_patient() -> None:

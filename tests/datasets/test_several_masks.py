@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import mask_replicas
+from consoles import Listening
 from semiseg.console import Quiet
 from semiseg.datasets import detect
 from semiseg.datasets.base import Options, Scan
@@ -190,6 +191,30 @@ def test_a_mask_that_pairs_with_nothing_is_no_image(tmp_path: Path) -> None:
     mask_replicas.save_picture(tmp_path / "b_spot.png", TWO)
     with pytest.raises(UserError, match=r"b_spot\.png pairs with no image and looks like a mask"):
         prepare(tmp_path, tmp_path.with_name("data"), console=Quiet())
+
+
+@pytest.mark.parametrize("corrected", [2, 4])
+def test_corrections_of_masks_do_not_make_images_of_the_masks(
+    tmp_path: Path, corrected: int
+) -> None:
+    """``x_AB`` is a mask, and ``x_AB_mask`` its correction."""
+    for number in range(4):
+        folder = tmp_path / "source" / f"p{number}"
+        volume(folder / "ct.nii.gz", np.random.default_rng(number).normal(size=(32, 32, 4)))
+        mask = np.zeros((32, 32, 4), np.uint8)
+        mask[5 : 15 + number, 5:20] = 1
+        volume(folder / "liver_AB.nii.gz", mask)
+        if number < corrected:
+            volume(folder / "liver_AB_mask.nii.gz", np.roll(mask, 2, 0))
+    console = Listening()
+    if corrected < 4:
+        with pytest.raises(
+            UserError, match=r"liver_AB\.nii\.gz pairs with no image and looks like"
+        ):
+            prepare(tmp_path / "source", tmp_path / "data", console=console)
+        return
+    prepare(tmp_path / "source", tmp_path / "data", console=console)
+    assert any("all 4 labelled images look like masks" in line for line in console.said)
 
 
 def test_numbered_objects_that_pair_with_nothing_are_no_image(tmp_path: Path) -> None:

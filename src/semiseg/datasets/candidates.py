@@ -60,7 +60,7 @@ def chosen_labels(
         kept = set(images)
         return images, own, [file.path for file in rest if file not in kept]
     ending = composed(labels).lower()
-    own = [f for f in files if f.word.endswith(ending) and len(f.word) > len(ending)]
+    own = [f for f in files if f.word.endswith(ending)]
     if not own and ending.startswith("."):
         own = [file for file in files if file.path.name.lower().endswith(ending)]
     if not own:

@@ -136,6 +136,12 @@ def _with_patients(scan: Scan, rows: Sequence[Row], options: Options) -> Scan:
     """The scan with the patients of the list, and a split by its parts."""
     if not any(row.patient or row.part for row in rows):
         return scan
+    nameless = next((row for row in rows if not row.patient), None)
+    if nameless is not None and any(row.patient for row in rows):
+        raise UserError(
+            f"{nameless.where} names no patient although other rows do: fill the column in every row (in a "
+            "spreadsheet, unmerge its cells)."
+        )
     cases: list[SourceCase] = []
     for case, row in zip(scan.cases, rows, strict=True):
         patient = row.patient and patient_of(row.patient, options.patient_pattern or ".+")

@@ -11,7 +11,8 @@ from semiseg.datasets.pairs import Pair
 from semiseg.errors import UserError
 from semiseg.text import plural
 
-MASK_LIKE, IMAGE_LIKE = "image like a mask", "labelled image"
+MASK_LIKE, IMAGE_LIKE = "image like a mask", "image unlike a mask"
+LABELLED_MASK, LABELLED_IMAGE = "labelled image like a mask", "labelled image"
 FEW_VALUES = 4
 MOST_SAMPLED = 100_000
 LEAST = 256  # pixels; smaller images have few values by chance
@@ -19,14 +20,14 @@ LARGEST_EDGE = 0.15  # of the pixels of objects: their right neighbour differs
 
 
 def kind_remark(image: NDArray[Any], pair: Pair, name: str) -> dict[str, str]:
-    """The remark that an image without a label looks like a mask, or that a labelled image does not."""
+    """The remarks that an image looks like a mask or does not, with or without a label."""
     if image.size < LEAST:
         return {}
     sample = image.reshape(-1)[:: max(image.size // MOST_SAMPLED, 1)]
     masked = np.unique(sample).size <= FEW_VALUES or _numbers_objects(image)
     if pair.label is None:
-        return {MASK_LIKE: name} if masked else {}
-    return {} if masked else {IMAGE_LIKE: name}
+        return {MASK_LIKE if masked else IMAGE_LIKE: name}
+    return {LABELLED_MASK: name} if masked else {IMAGE_LIKE: name, LABELLED_IMAGE: name}
 
 
 def _numbers_objects(image: NDArray[Any]) -> bool:
@@ -46,7 +47,7 @@ def _numbers_objects(image: NDArray[Any]) -> bool:
 
 
 def check_masks_among_images(remarks: Mapping[str, Sequence[str]], folder: Path) -> None:
-    """Check that no unlabelled image looks like a mask, unless labelled images do.
+    """Check that no unlabelled image looks like a mask, unless all images do.
 
     Raises:
         UserError: if one does.
@@ -59,3 +60,15 @@ def check_masks_among_images(remarks: Mapping[str, Sequence[str]], folder: Path)
         f"as {plural(len(files), 'file')} so far: name it like its image, put it into a folder of masks "
         "(--labels FOLDER), or remove it."
     )
+
+
+def note_on_masks_as_images(remarks: Mapping[str, Sequence[str]]) -> list[str]:
+    """A note if all labelled images look like masks, and others do not."""
+    if LABELLED_MASK not in remarks or LABELLED_IMAGE in remarks or IMAGE_LIKE not in remarks:
+        return []
+    files = remarks[LABELLED_MASK]
+    return [
+        f"all {plural(len(files), 'labelled image')} look like masks (such as {files[0]}), and images "
+        "without a label do not: these may be two masks of one image; name the folder or the ending of the "
+        "right ones with --labels, and take the others away."
+    ]

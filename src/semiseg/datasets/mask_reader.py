@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 
 from semiseg.data.volume import Volume
 from semiseg.datasets.base import Naming
-from semiseg.datasets.mask_images import check_masks_among_images, kind_remark
+from semiseg.datasets.mask_images import (
+    check_masks_among_images,
+    kind_remark,
+    note_on_masks_as_images,
+)
 from semiseg.datasets.pairs import Pair
 from semiseg.datasets.uniting import united
 from semiseg.errors import UserError
@@ -164,7 +168,7 @@ class MaskReader:
                 f"different structures, name them, for example --classes {whites[0]}=NAME,{whites[-1]}=NAME; "
                 "otherwise save all masks with the same values."
             )
-        notes = []
+        notes = note_on_masks_as_images(remarks)
         lossy = [
             file for word, files in remarks.items() if word.startswith(LOSSY) for file in files
         ]

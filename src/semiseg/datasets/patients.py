@@ -8,10 +8,12 @@ from semiseg.datasets.pairs import Pair
 
 BIDS = re.compile(r"^(sub-[A-Za-z0-9]+)(?:_|$)")
 # What may follow the patient, if several images share what is before it.
-DATE = r"(?:(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])|(?:19|20)\d\d[\-.]\d\d[\-.]\d\d)"
+DATE = r"(?:(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])|(?:19|20)\d\d[\-.]\d\d[\-.]\d\d"
+DATE += r"|(?:0[1-9]|[12]\d|3[01])[\-.](?:0[1-9]|1[0-2])[\-.](?:19|20)\d\d)"
 TIME = r"(?:[T_\- ]?\d\d[\-.:]?\d\d(?:[\-.:]?\d\d)?)"
 WEAK = re.compile(
     r"[_\-. ](?:(?:t|tp|v|m|w|fu|timepoint|week|wk|month|day|year|scan|exam|study|visit|session|ses|run|date"
+    r"|vid|video|clip|seq|sequence|cine|loop|acq|acquisition|visite|untersuchung|aufnahme"
     r"|fov|roi|field|crop|patch|region|pos|position|series|s|z|x|y|c|ch|row|col)"
     r"[_\-]?\d+|tile(?:[_\-]?\d+){1,2}|baseline|bl|follow[_\-]?up[_\-]?\d*|fu|pre|post|prior|current|before"
     r"|after|pre[_\-]?op|post[_\-]?op|left|right|l|r|od|os|links|rechts|gauche|droite|[a-d]"
@@ -26,6 +28,7 @@ FRONT = re.compile(  # a date or a side before the patient; a number before view
     r"|(?:left|right|baseline|follow[_\-]?up|pre|post|pre[_\-]?op|post[_\-]?op)[_\-. ]+(?=\w*\d))(?=.)",
     re.IGNORECASE,
 )
+DAY = re.compile(DATE)
 SIDE = re.compile(r"(?<=\d)[LR]$")  # 01L and 01R
 PERSON = re.compile(
     r"(?:(?:sub|subj|subject|pat|patient|case|person|proband|participant|volunteer|donor|animal|mouse|rat"
@@ -61,7 +64,7 @@ def _persons(places: Sequence[tuple[str, ...]]) -> list[str] | None:
     persons = []
     for place in places:
         words = [_without_endings(folder) for folder in place]
-        person = next((word for word in words if PERSON.match(word)), None)
+        person = next((w for w in words if PERSON.match(w) and not DAY.fullmatch(w)), None)
         if person is None:
             return None
         persons.append(person)

@@ -28,7 +28,8 @@ SEPARATOR = re.compile(r"[_\-. ()\[\]]+")
 GROUND_TRUTH = re.compile(r"ground[_\-. ]+truth", re.IGNORECASE)
 ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)$")
 LABEL_ENDING = re.compile(
-    rf"[_\-. ](?:{'|'.join(sorted(LABELS, key=len, reverse=True))})$", re.IGNORECASE
+    rf"[_\-. ](?:{'|'.join(sorted({*LABELS, 'labelled', 'labeled'}, key=len, reverse=True))})$",
+    re.IGNORECASE,
 )
 IMAGE_ENDING = re.compile(r"[_\-. ](?:img|image|imaging|0000)$", re.IGNORECASE)
 CHANNEL = re.compile(r"_(\d{4})$")

@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 
 from semiseg.data.volume import Volume
 from semiseg.datasets.base import OTHER_GRID, Options, usual_notes
-from semiseg.datasets.mask_images import check_masks_among_images, kind_remark
+from semiseg.datasets.mask_images import (
+    check_masks_among_images,
+    kind_remark,
+    note_on_masks_as_images,
+)
 from semiseg.datasets.pairs import Pair
 from semiseg.datasets.segmented import by_name
 from semiseg.datasets.uniting import united
@@ -90,7 +94,7 @@ class VolumeReader:
             UserError: if a mask is among the images.
         """
         check_masks_among_images(remarks, self.folder)
-        notes = []
+        notes = note_on_masks_as_images(remarks)
         if overlapping := remarks.get("overlapping"):
             order = " < ".join((self.classes or ())[1:6]) + (
                 " < ..." if len(self.classes or ()) > 6 else ""

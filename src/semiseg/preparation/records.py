@@ -29,7 +29,7 @@ from semiseg.preparation.near_duplicates import PICTURE, VOLUME, Fingerprint
 from semiseg.preparation.sources import SourceFile
 from semiseg.text import listed
 
-FORMAT = 5  # of the records and their measures: cases of other formats are read again
+FORMAT = 6  # of the records and their measures: cases of other formats are read again
 NAME = "records.jsonl"
 
 
