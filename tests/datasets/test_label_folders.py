@@ -228,6 +228,44 @@ def test_masks_in_a_flat_folder_have_joined_names(tmp_path: Path, ending: str, m
     np.testing.assert_array_equal(label[0] != 0, MASK)
 
 
+def test_an_older_version_is_not_proposed(tmp_path: Path) -> None:
+    for name in "abc":
+        picture(tmp_path / "images" / f"{name}.png", ord(name))
+        for place in ("masks", "masks/old"):
+            mask_replicas.save_picture(
+                tmp_path / place / f"{name}.png", MASK.astype(np.uint8) * 255
+            )
+    with pytest.raises(UserError) as raised:
+        scan(tmp_path)
+    assert str(raised.value) == (
+        "a.png has several versions of the same mask (masks/a.png and old/a.png): remove all but one."
+    )
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "words"),
+    [
+        ("ManualMask/left", "ManualMask/right", "--labels ManualMask takes all of them"),
+        ("disc", "cup", "--labels names one of them, or put them into one folder 'masks'"),
+        ("drawn/2021", "drawn/2022", "--labels drawn takes all of them"),
+    ],
+)
+def test_every_folder_that_may_hold_the_labels_is_shown(
+    tmp_path: Path, left: str, right: str, words: str
+) -> None:
+    for number in range(6):
+        picture(tmp_path / "cxr" / f"{number}.png", number)
+        for place, move in ((left, 0), (right, 3)):
+            mask = np.roll(MASK, move + number, 0).astype(np.uint8) * 255
+            mask_replicas.save_picture(tmp_path / place / f"{number}.png", mask)
+    with pytest.raises(UserError, match="has no folder of labels by name") as raised:
+        scan(tmp_path)
+    said = str(raised.value)
+    assert words in said
+    assert f"{Path(left).name} (6 files, " in said
+    assert f"{Path(right).name} (6 files, " in said
+
+
 @pytest.mark.parametrize(("one", "other"), [("v1", "v2"), ("draft", "final")])
 def test_versions_of_a_mask_are_not_united(tmp_path: Path, one: str, other: str) -> None:
     for name in "abc":

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from os.path import commonpath
 from pathlib import Path
 
 from semiseg.datasets.content import content_of
@@ -239,11 +240,30 @@ def _without_part(name: str) -> tuple[str, ...]:
     )
 
 
-def suggestion(files: Sequence[PlacedFile]) -> str:
-    """The ``--labels`` that may be meant, as the end of an error; empty if nothing looks like a mask."""
-    found = mask_folders(files)
-    name = next(iter(found), "")
-    return f" (the files of {name} look like masks: --labels {_quoted(name)})" if name else ""
+def suggestion(folder: Path, files: Sequence[PlacedFile]) -> str:
+    """The ``--labels`` that may be meant, as the end of an error; empty if nothing looks like a mask.
+
+    Several folders are shown with what they hold, and the folder that contains these alone.
+    """
+    found: dict[Path, list[Path]] = {}
+    for own in mask_folders(files).values():
+        paths = [file.path for file in own]
+        # files of one folder name, such as a day, may lie in folders of several patients
+        found.setdefault(Path(commonpath([path.parent for path in paths])), []).extend(paths)
+    found.pop(folder, None)
+    if len(found) < 2:
+        name = next((place.name for place in found), "")
+        return f" (the files of {name} look like masks: --labels {_quoted(name)})" if name else ""
+    held = "; ".join(f"{place.name} ({content_of(paths).words})" for place, paths in found.items())
+    masks = {path for paths in found.values() for path in paths}
+    above = Path(commonpath([*found]))
+    within = {file.path for file in files if file.path.is_relative_to(above)}
+    whole = (
+        f"--labels {_quoted(above.name)} takes all of them"
+        if above != folder and within == masks
+        else "put them into one folder 'masks' if all are right"
+    )
+    return f" (the files of these look like masks: {held}; --labels names one of them, or {whole})"
 
 
 def _folder_of(folder: Path, label: PlacedFile) -> str:

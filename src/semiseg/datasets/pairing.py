@@ -90,7 +90,7 @@ def pair_files(
     orphans = tuple(label.path for label in drawn if label.path not in taken)
     check_channels(images, matches, names, [names[path] for path in orphans])
     if orphans and not matches:
-        hint = suggestion(files) if labels is None else ""
+        hint = suggestion(folder, files) if labels is None else ""
         raise UserError(
             f"{folder}: none of its labels ({len(orphans):,}, for example {orphans[0].name}) matches an "
             "image: give image and label the same name, end the label's name in _mask, _seg or _gt, or "
@@ -98,7 +98,7 @@ def pair_files(
         )
     images, derived = without_derived([image for image in images if image.path not in taken])
     ignored = [*ignored, *derived]
-    if not matches and labels is None and (hint := suggestion(files)):
+    if not matches and labels is None and (hint := suggestion(folder, files)):
         raise UserError(f"{folder} has no folder of labels by name{hint}.")
     pairs = _pairs(images, matches, masks, names)
     return Found(pairs, orphans, tuple(ignored), (*notes, *about))

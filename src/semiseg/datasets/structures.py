@@ -26,6 +26,7 @@ VERSION = re.compile(
     r"|reviewed|approved|checked|backup|copy)(?=_|$)",
     re.IGNORECASE,
 )
+OLDER = re.compile(r"(?:^|_)(?:draft|old|backup|copy)(?=_|$)", re.IGNORECASE)
 IDENTIFIER = re.compile(r"(?=.*\d)(?:[0-9a-f]{8,}|\w{16,})$", re.IGNORECASE)
 
 
@@ -139,13 +140,21 @@ def _check_versions(of_image: Mapping[Path, Sequence[Match]]) -> None:
         for match in found:
             groups.setdefault(_without_version(match.word), []).append(match)
         for own in groups.values():
-            newest = next((m.word for m in reversed(own) if VERSION.search(m.word)), None)
-            if len(own) > 1 and newest is not None:
-                names = joined([match.label.path.name for match in own])
-                raise UserError(
-                    f"{image.name} has several versions of the same mask ({names}): remove all but one, or "
-                    f"choose by the ending of their names, such as --labels {newest}."
-                )
+            versions = [match.word for match in own if VERSION.search(match.word)]
+            if len(own) < 2 or not versions:
+                continue
+            paths = [match.label.path for match in own]
+            same = len({path.name for path in paths}) < len(paths)
+            names = joined(
+                [f"{path.parent.name}/{path.name}" if same else path.name for path in paths]
+            )
+            newest = next((word for word in reversed(versions) if not OLDER.search(word)), None)
+            choice = "" if same or newest is None else (
+                f", or choose by the ending of their names, such as --labels {newest}"
+            )  # fmt: skip
+            raise UserError(
+                f"{image.name} has several versions of the same mask ({names}): remove all but one{choice}."
+            )
 
 
 def _without_version(word: str) -> str:
