@@ -432,3 +432,20 @@ def test_outputs_in_the_source_are_no_part_of_it(tmp_path: Path, names: tuple[st
         (tmp_path / "out" / name).write_text("{}")
     picture(tmp_path / "out" / "figures" / "x.png", 4)
     assert found(scan(tmp_path)) == {"0": True, "1": True, "2": True}
+
+
+def test_overviews_of_slides_are_no_images(tmp_path: Path) -> None:
+    slides = [f"H21-10{number}" for number in range(44, 49)]
+    for slide in slides:
+        for name in ("t0.png", "t1.png"):
+            picture(tmp_path / slide / "tiles" / name, len(name))
+            mask_replicas.save_picture(
+                tmp_path / slide / "masks" / name, MASK.astype(np.uint8) * 255
+            )
+        for name in ("thumbnail", "macro"):
+            picture(tmp_path / slide / f"{name}.png", 9)
+    result = scan(tmp_path)
+    assert len(result.cases) == 10
+    assert all(case.has_label for case in result.cases)
+    assert {case.patient for case in result.cases} == set(slides)
+    assert any("macro.png" in note for note in result.notes)

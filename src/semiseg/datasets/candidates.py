@@ -28,6 +28,9 @@ DERIVED = {"pred", "preds", "prediction", "predictions", "predicted", "output", 
            "vis", "visualisation", "visualization", "pseudo", "probabilities"}  # fmt: skip
 
 
+ALONE = {*DERIVED, "macro", "overview"}  # also if they are the whole name, as in exports of slides
+
+
 def chosen_labels(
     folder: Path, files: Sequence[PlacedFile], labels: str
 ) -> tuple[list[PlacedFile], list[PlacedFile], list[Path]]:
@@ -150,7 +153,7 @@ def without_derived(images: Sequence[PlacedFile]) -> tuple[list[PlacedFile], lis
     """The images, and files derived from them, such as overlays and predictions.
 
     The name of a derived file continues that of an image in the same folder with a word such as
-    ``overlay``.
+    ``overlay``, or is such a word.
 
     Raises:
         UserError: for a file whose name continues that of an image with another word and that looks like
@@ -158,7 +161,13 @@ def without_derived(images: Sequence[PlacedFile]) -> tuple[list[PlacedFile], lis
     """
     known = {(image.place, image.word): image for image in images}
     kept, derived = [], []
+    alone = {image for image in images if {*tokens_of(image.word)} <= ALONE}
+    if len(alone) == len(images):
+        alone = set()
     for image in images:
+        if image in alone:
+            derived.append(image.path)
+            continue
         ends = [end for end, sign in enumerate(image.word) if sign in "_-." and end]
         bases = [
             (known[key], end) for end in ends if (key := (image.place, image.word[:end])) in known

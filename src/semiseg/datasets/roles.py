@@ -13,7 +13,8 @@ from semiseg.formats import stem_of
 
 IMAGES = {"image", "images", "img", "imgs", "imaging", "scan", "scans", "volume", "volumes", "vol",
           "picture", "pictures", "photo", "photos", "frame", "frames", "original", "originals", "orig",
-          "raw", "input", "inputs", "unlabelled", "unlabeled", "jpegimages", "bild", "bilder",
+          "raw", "input", "inputs", "tile", "tiles", "patch", "patches", "unlabelled", "unlabeled",
+          "jpegimages", "bild", "bilder",
           "imagen", "imagenes", "imágenes", "图像"}  # fmt: skip
 LABELS = {"label", "labels", "lbl", "mask", "masks", "msk", "seg", "segs", "dseg", "segmentation",
           "segmentations", "gt", "gts", "truth", "groundtruth", "groundtruths", "annotation",
