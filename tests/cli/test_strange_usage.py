@@ -25,6 +25,7 @@ from semiseg.evaluation.surfaces import DEFINITIONS
 VERBS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 TRAIN = ("train", "DATA", "-o", "OUT")
 BENCH = ("benchmark", "DATA", "-o", "OUT")
+EQUAL = ("--set", "training.batch_size=4", "--set", "training.labelled_batch_size=4")
 
 
 @pytest.mark.parametrize(
@@ -138,6 +139,8 @@ BENCH = ("benchmark", "DATA", "-o", "OUT")
         (("benchmark", "-o", "OUT", "--methods", "mcsc"), ["No prepared data set was given"]),
         ((*BENCH, "--methods", "mcsk"), ["did you mean 'mcsc'?"]),
         ((*BENCH, "--study", "mcsc-tabel3"), ["did you mean 'mcsc-table3'?"]),
+        ((*BENCH, "--methods", "mcsc", *EQUAL), ["in its batch"]),
+        ((*BENCH, "--methods", "mcsc", "--set", "training.weights_from=none"), ["none"]),
         ((*BENCH, "--methods", "mcsc", "--seeds", "a"), ["--seeds a"]),
         ((*BENCH, "--methods", "mcsc", "--seeds", "-1"), ["training.seed"]),
         ((*BENCH, "--methods", "mcsc", "--seeds", ","), ["--seeds"]),

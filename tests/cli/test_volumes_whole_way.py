@@ -44,6 +44,15 @@ def data(solids: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_run_refuses_mixed_precision_on_a_cpu_before_it_prepares(
+    solids: Path, tmp_path: Path
+) -> None:
+    sets = settings("supervised", "training.precision=bf16-mixed")
+    words = ("run", solids, "--method", "supervised", "-o", tmp_path / "x", "--device", "cpu")
+    refused(call(*words, *sets), "wrong gradients for volumes on a CPU")
+    assert list(tmp_path.iterdir()) == []
+
+
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))

@@ -39,7 +39,7 @@ def test_a_mistyped_option_of_a_shared_section_is_an_error(
     with pytest.raises(UserError, match=MISTYPED):
         resolve_config(manifest, "supervised", None, [USE, "batformer.windw=8"])
     with pytest.raises(UserError, match=MISTYPED):
-        check_options("supervised", None, ["batformer.windw=3"])
+        check_options("supervised", None, ["batformer.windw=3"], torch.device("cpu"))
     both = preset(tmp_path, "batformer: {fraction_weight: 0.1, window: 8}")
     found = resolve_config(manifest, "supervised", both, [USE])
     assert found.config.networks["batformer"]["window"] == 8

@@ -96,11 +96,16 @@ def resolve_config(
     return resolved
 
 
-def check_options(method: str | None, preset: str | None, settings: Sequence[str]) -> None:
+def check_options(
+    method: str | None, preset: str | None, settings: Sequence[str], device: torch.device
+) -> None:
     """Check the names and values of options without data.
 
+    The data may still choose volumes, so that their precision is checked again.
+
     Raises:
-        UserError: for an unknown method, preset or option, or an invalid value.
+        UserError: for an unknown method, preset or option, or an invalid value, or a precision that
+            ``device`` does not support.
     """
     content = presets.load(preset, method) if preset else {}
     name = method or content.get("method")
@@ -115,6 +120,7 @@ def check_options(method: str | None, preset: str | None, settings: Sequence[str
     )
     resolved = resolve(_known(name, cls), [*layers, Layer("--set", given)], preset)
     find_protocol(resolved.config.evaluation.protocol)
+    check_precision(resolved.config, device)
 
 
 def _known(name: str, cls: type[Method]) -> KnownSections:

@@ -144,13 +144,20 @@ def check_terms(method: Method, config: RunConfig, cases: Cases) -> None:
     """Check that every loss term can become active.
 
     Raises:
-        UserError: if not; the message names the term and what to change.
+        UserError: if not, or if the method gets no unlabelled images that it needs; the message says what
+            to change.
     """
     name, iterations = config.method, config.training.iterations
     if method.uses_unlabelled and not cases.unlabelled and not _unlabelled_slices(config, cases):
         raise UserError(
             f"{name} needs unlabelled images, and every training case is labelled: use --method "
             "supervised, or fewer cases with --labelled."
+        )
+    training = config.training
+    if method.uses_unlabelled and training.labelled_batch_size == training.batch_size:
+        raise UserError(
+            f"{name} needs unlabelled images in its batch: set training.batch_size higher than "
+            f"training.labelled_batch_size ({training.labelled_batch_size})."
         )
     for term, start in method.active_from(iterations).items():
         if start >= iterations:

@@ -107,11 +107,6 @@ class Session:
         self.notes = list(self.method.notes)
         check_terms(self.method, config, cases)
         self.counts = batch_counts(self.method, config)
-        if self.method.uses_unlabelled and self.counts[1] == 0:
-            raise UserError(
-                f"{config.method} needs unlabelled images in its batch: set training.batch_size higher than "
-                f"training.labelled_batch_size ({self.counts[0]})."
-            )
         self.fabric = make_fabric(device, config.training.precision)
         self._check_division()
         self.console = console if self.fabric.is_global_zero else Quiet()

@@ -10,7 +10,8 @@ from semiseg.evaluation.protocols import find_protocol
 from semiseg.methods.base import Method
 from semiseg.networks.build import downloads, without_pretrained
 from semiseg.training.device import torch_device
-from semiseg.training.plan import check_terms, plan_training
+from semiseg.training.initial_weights import load_initial_weights
+from semiseg.training.plan import check_classes, check_terms, check_volumes, plan_training
 from semiseg.workflows.benchmark.plan import BenchmarkPlan, PlannedRun
 from semiseg.workflows.benchmark.run import Execution
 
@@ -45,7 +46,12 @@ def check_runs(data: PreparedData, runs: Sequence[PlannedRun], execution: Execut
             )
         if variant.name not in built:
             config = without_pretrained(plan.config, "hub")  # no downloads in a check
-            built[variant.name] = methods.entry(variant.method).load()(data.task, config)
+            method = methods.entry(variant.method).load()(data.task, config)
+            if config.training.weights_from is not None:
+                load_initial_weights(method, config.training.weights_from)
+            built[variant.name] = method
+        check_volumes(plan.data, plan.cases, plan.config)
+        check_classes(plan.data, plan.cases)
         check_terms(built[variant.name], plan.config, plan.cases)
         fetched |= dict.fromkeys(downloads(plan.config))
     return list(fetched)

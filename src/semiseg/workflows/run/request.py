@@ -62,7 +62,7 @@ class RunRequest:
         Raises:
             UserError: if an argument is invalid.
         """
-        torch_device(self.device)
+        device = torch_device(self.device)
         if self.seconds is not None:
             if not self.seconds > 0:
                 raise UserError("--time must be above 0: write 2h, 30m, 90s or 1h30m.")
@@ -76,7 +76,7 @@ class RunRequest:
             raise UserError(f"--folds {self.folds}: give 2 or more, or 0 for no cross-validation.")
         named = self.method or self.preset
         for method in (self.method,) if named else AUTOMATIC:
-            check_options(method, self.preset, self.settings)
+            check_options(method, self.preset, self.settings, device)
         self.how_to_read  # noqa: B018 - raises for invalid values
 
     @property
