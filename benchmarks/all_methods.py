@@ -23,7 +23,14 @@ from typing import Any
 import semiseg
 from semiseg import methods
 from semiseg.reporting.results import Scored, read_benchmark
-from semiseg.reporting.tables import columns_of, metric_of, title_of
+from semiseg.reporting.tables import (
+    classes_of,
+    columns_of,
+    make_lines,
+    metric_of,
+    shown,
+    title_of,
+)
 
 COSTS = Path(__file__).with_name("step_costs.json")
 STUDY = Path(__file__).with_name("labelled_part.yaml")
@@ -36,57 +43,51 @@ def names_of_methods() -> list[str]:
     return [BASELINE, *(name for name in names if name != BASELINE)]
 
 
-def values_of(scored: Scored) -> dict[str, float]:
-    """Column -> value of one network."""
-    summary = scored.row["summary"]
-    found = {f"DSC {name}": 100 * own["dice"]["mean"] for name, own in summary["classes"].items()}
-    for column in columns_of([scored.row]):
-        factor = 100 if metric_of(column) in ("dice", "iou") else 1
-        found[column] = factor * summary["mean_over_classes"][column]["mean"]
-    for status in ("missing", "spurious"):
-        found[status] = sum(own["cases"][status] for own in summary["classes"].values())
-    return found
+def dice_of(scored: Sequence[Scored], variant: str) -> dict[int, float]:
+    """Seed -> mean Dice over classes in percent."""
+    return {
+        one.row["seed"]: 100 * one.row["summary"]["mean_over_classes"]["dice"]["mean"]
+        for one in scored
+        if one.row["variant"] == variant
+    }
 
 
-def shown(values: Sequence[float], decimals: int) -> str:
-    """Mean and standard deviation over seeds, if there are several."""
-    text = f"{statistics.fmean(values):.{decimals}f}"
-    return f"{text} ± {statistics.stdev(values):.{decimals}f}" if len(values) > 1 else text
+def counted(scored: Sequence[Scored], variant: str, status: str) -> str:
+    """The structures of a status in all classes, as the mean over seeds."""
+    own = [
+        one.row["summary"]["classes"].values() for one in scored if one.row["variant"] == variant
+    ]
+    return f"{statistics.fmean(sum(c['cases'][status] for c in classes) for classes in own):.0f}"
 
 
 def rows_of(scored: Sequence[Scored], costs: Mapping[str, Any]) -> list[list[str]]:
     """The rows of one budget, the heads first."""
-    by_method: dict[str, dict[int, dict[str, float]]] = {}
-    for one in scored:
-        by_method.setdefault(one.row["variant"], {})[one.row["seed"]] = values_of(one)
-    if not by_method:
-        return []
-    first = next(iter(next(iter(by_method.values())).values()))
-    classes = [name for name in first if name.startswith("DSC ")]
-    distances = [name for name in first if metric_of(name) in ("hd95", "asd")]
+    rows = [one.row for one in scored]
+    keys = [(None, "dice"), *((name, "dice") for name in classes_of(rows))]
+    keys += [(None, c) for c in columns_of(rows) if metric_of(c) in ("hd95", "asd")]
+    titles = [name or title_of(column).removesuffix(" [%]") for name, column in keys]
     heads = [
-        "method", "seeds", "DSC", f"against {BASELINE}", *(name.removeprefix("DSC ") for name in classes),
-        *map(title_of, distances), "missed", "spurious", "s/step", "MiB", "million parameters",
+        "method", "seeds", titles[0], f"against {BASELINE}", *titles[1:], "missed", "spurious",
+        "s/step", "MiB", "million parameters",
     ]  # fmt: skip
-    rows = [heads]
-    base = by_method.get(BASELINE, {})
-    for name, seeds in by_method.items():
-        own = list(seeds.values())
-        common = [seed for seed in seeds if seed in base and name != BASELINE]
-        gain = [seeds[seed]["dice"] - base[seed]["dice"] for seed in common]
+    out = [heads]
+    base = dice_of(scored, BASELINE)
+    for line in make_lines(rows):
+        name = line.variant
+        own = {} if name == BASELINE else dice_of(scored, name)
+        gain = [dice - base[seed] for seed, dice in own.items() if seed in base]
+        cells = [shown(key[1], line.values.get(key)) for key in keys]
         cost = costs.get(name)
-        rows.append(
+        out.append(
             [
-                name, str(len(own)), shown([v["dice"] for v in own], 1),
-                f"{statistics.fmean(gain):+.1f}" if gain else "",
-                *(shown([v[key] for v in own], 1) for key in classes),
-                *(shown([v[key] for v in own], 2 if "asd" in key else 1) for key in distances),
-                *(f"{statistics.fmean(v[key] for v in own):.0f}" for key in ("missing", "spurious")),
+                name, str(len(line.seeds)), cells[0],
+                f"{statistics.fmean(gain):+.1f}" if gain else "", *cells[1:],
+                *(counted(scored, name, status) for status in ("missing", "spurious")),
                 *([f"{cost['seconds']:.2f}", f"{cost['peak']:.0f}", f"{cost['parameters'] / 1e6:.1f}"]
                   if cost else ["", "", ""]),
             ]
         )  # fmt: skip
-    return rows
+    return out
 
 
 def print_tables(bench: Path) -> None:
