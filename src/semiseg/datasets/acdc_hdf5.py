@@ -12,17 +12,9 @@ from pathlib import Path
 
 from semiseg.data.manifest import Part, Split
 from semiseg.data.task import Intensity
-from semiseg.data.volume import Volume
-from semiseg.datasets.base import (
-    Options,
-    Scan,
-    SourceCase,
-    patient_of,
-    refused_case,
-    with_background,
-)
+from semiseg.datasets.array_cases import array_case
+from semiseg.datasets.base import Options, Scan, SourceCase, patient_of, with_background
 from semiseg.errors import UserError
-from semiseg.formats.arrays import stack
 from semiseg.formats.hdf5 import HDF5
 
 CLASSES = ("RV", "Myo", "LV")
@@ -126,42 +118,22 @@ class AcdcHdf5:
         cases = []
         for identifier, numbered in volumes.items():
             numbered.sort()
-            paths = tuple(path for _, path in numbered)
-            patient = patient_of(identifier, options.patient_pattern)
-            source = str(paths[0].relative_to(folder)) if paths else identifier
-            try:
-                if identifier in absent:
-                    raise UserError(absent[identifier])
-                check_numbers(identifier, [number for number, _ in numbered], folder)
-                has_label = HDF5.has_label(paths[0])
-            except UserError as error:
-                cases.append(
-                    refused_case(
-                        identifier, patient, source, error, has_label=True, part=part, files=paths
-                    )
-                )
-                continue
+            order = [number for number, _ in numbered]
+            check = functools.partial(_check, absent.get(identifier), identifier, order, folder)
             cases.append(
-                SourceCase(
-                    identifier=identifier,
-                    patient=patient,
-                    has_label=has_label,
-                    part=part,
-                    source=source,
-                    files=paths,
-                    read=functools.partial(read_stack, paths, identifier),
+                array_case(
+                    folder, identifier, patient_of(identifier, options.patient_pattern), part,
+                    tuple(path for _, path in numbered), HDF5, check,
                 )
-            )
+            )  # fmt: skip
         return cases
 
 
-def read_stack(paths: Sequence[Path], identifier: str) -> Volume:
-    """Read one volume from its slices, or from a single file.
-
-    Raises:
-        UserError: for slices of different shapes, some slices without a label, or invalid values.
-    """
-    return stack([HDF5.read_slices(path) for path in paths], paths, identifier)
+def _check(absent: str | None, identifier: str, numbers: Sequence[int], folder: Path) -> None:
+    """Check that all files of a case exist (``absent`` says which does not), without a gap."""
+    if absent is not None:
+        raise UserError(absent)
+    check_numbers(identifier, numbers, folder)
 
 
 def listed_names(path: Path) -> list[str]:

@@ -7,26 +7,16 @@ without spacing. The lists ``train.txt`` and ``test_vol.txt`` may be in the fold
 
 import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from semiseg.data.manifest import Part
 from semiseg.data.task import Intensity
-from semiseg.data.volume import Volume
 from semiseg.datasets.acdc_hdf5 import check_numbers, listed_names
-from semiseg.datasets.base import (
-    Options,
-    Scan,
-    SourceCase,
-    refused_case,
-    split_of_parts,
-    with_background,
-)
+from semiseg.datasets.array_cases import array_case
+from semiseg.datasets.base import Options, Scan, split_of_parts, with_background
 from semiseg.datasets.btcv import ORGANS
 from semiseg.errors import UserError
 from semiseg.files import check_file
-from semiseg.formats.array_format import ArrayFormat
-from semiseg.formats.arrays import stack
 from semiseg.formats.hdf5 import HDF5
 from semiseg.formats.npz import NPZ
 
@@ -72,10 +62,12 @@ class SynapsePrepared:
         cases = []
         for case, files in numbered.items():
             files.sort()
-            check = functools.partial(check_numbers, case, [n for n, _ in files], folder)
-            cases.append(_case(folder, case, tuple(path for _, path in files), NPZ, "train", check))
+            paths = tuple(path for _, path in files)
+            check = functools.partial(_check, paths, case, [n for n, _ in files], folder)
+            cases.append(array_case(folder, case, case, "train", paths, NPZ, check))
         for case, path in volumes.items():
-            cases.append(_case(folder, case, (path,), HDF5, "test"))
+            check = functools.partial(_check, (path,), case, (), folder)
+            cases.append(array_case(folder, case, case, "test", (path,), HDF5, check))
         split, notes = split_of_parts(cases, "the set's training slices and test volumes")
         return Scan(
             name="BTCV",
@@ -88,30 +80,12 @@ class SynapsePrepared:
         )
 
 
-def _case(
-    folder: Path,
-    name: str,
-    files: tuple[Path, ...],
-    file_format: ArrayFormat,
-    part: Part,
-    check: Callable[[], None] = lambda: None,
-) -> SourceCase:
-    """A case of one file or several; what ``check`` raises is raised when the case is read."""
-    source = str(files[0].relative_to(folder))
-    try:
-        for path in files:
-            check_file(path, "copy it, or remove it from the list")
-        check()
-        labelled = file_format.has_label(files[0])
-    except UserError as error:
-        existing = tuple(path for path in files if path.is_file())
-        return refused_case(name, name, source, error, has_label=True, part=part, files=existing)
-    read = functools.partial(_read, file_format, files, name)
-    return SourceCase(name, name, labelled, part, source, files, read)
-
-
-def _read(file_format: ArrayFormat, paths: Sequence[Path], case: str) -> Volume:
-    return stack([file_format.read_slices(path) for path in paths], paths, case)
+def _check(files: Sequence[Path], case: str, numbers: Sequence[int], folder: Path) -> None:
+    """Check that all files exist, and that the numbers of slices have no gap."""
+    for path in files:
+        check_file(path, "copy it, or remove it from the list")
+    if numbers:
+        check_numbers(case, numbers, folder)
 
 
 def _slices(folder: Path) -> dict[str, Path]:
