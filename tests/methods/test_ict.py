@@ -79,14 +79,15 @@ class TestICT(LateTeacher, MethodConformance):
     def test_the_teacher_sees_whole_images(
         self, small_data: PreparedData, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        method = self.build(small_data, self.config(small_data))
+        assert isinstance(method, ict.ICT)
         seen = []
 
-        def predict(network: torch.nn.Module, images: Tensor) -> Tensor:
+        def predict(images: Tensor) -> Tensor:
             seen.append(images)
-            return network(images).softmax(1).detach()
+            return method.teacher(images).softmax(1).detach()
 
-        monkeypatch.setattr(ict, "predict_probabilities", predict)
-        method = self.build(small_data, self.config(small_data))
+        monkeypatch.setattr(method, "teacher_probabilities", predict)
         batch = self.batch(unlabelled=3)
         method(batch, Step(99, 100))
         assert torch.equal(torch.cat(seen), batch.images[2:])

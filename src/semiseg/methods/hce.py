@@ -40,7 +40,6 @@ from semiseg.methods.base import Step
 from semiseg.methods.common.auxiliary_decoders import AuxiliaryDecoders
 from semiseg.methods.common.batch_norm import run_parts
 from semiseg.methods.common.perturb import drop_attended, noise_features
-from semiseg.methods.common.pseudo_label import predict_probabilities
 from semiseg.methods.common.teacher_student import TeacherOptions, TeacherStudent
 
 
@@ -86,7 +85,7 @@ class HCE(TeacherStudent):
         weight = self.consistency_weight(step)
         if not weight:  # no pass of the teacher
             return terms | dict.fromkeys(("consistency", "self_guided"), main.new_zeros(()))
-        target = predict_probabilities(self.teacher, batch.images[labelled:])
+        target = self.teacher_probabilities(batch.images[labelled:])
         p = [x[labelled:].softmax(1) for x in outputs]
         guided = torch.stack([corrected_mse(one, target) for one in p])
         own = torch.stack([softmax_mse(p[0], one) for one in p[1:]])

@@ -27,7 +27,6 @@ from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
 from semiseg.methods.base import Step
 from semiseg.methods.common.mixing import mixup, mixup_factors
-from semiseg.methods.common.pseudo_label import predict_probabilities
 from semiseg.methods.common.teacher_student import TeacherOptions, TeacherStudent
 
 
@@ -56,7 +55,7 @@ class ICT(TeacherStudent):
         weight = self.consistency_weight(step)
         if not weight:  # no pass of the teacher
             return terms | {"consistency": logits.new_zeros(())}
-        target = mixup(*halves(predict_probabilities(self.teacher, unlabelled)), factors)
+        target = mixup(*halves(self.teacher_probabilities(unlabelled)), factors)
         consistency = softmax_mse(logits[labelled:].softmax(1), target)
         return terms | {"consistency": weight * consistency}
 

@@ -31,7 +31,6 @@ from semiseg.losses.precision import at_least_single
 from semiseg.methods import base
 from semiseg.methods.base import Step
 from semiseg.methods.common.plane_transform import apply_transforms, draw_transforms, inside
-from semiseg.methods.common.pseudo_label import predict_probabilities
 from semiseg.methods.common.quarter_turns import allows_quarter_turns
 from semiseg.methods.common.teacher_student import TeacherOptions, TeacherStudent
 from semiseg.networks.build import spacing_of
@@ -72,7 +71,7 @@ class TCSM(TeacherStudent):
         weight = self.consistency_weight(step)
         if not weight:  # no pass of the teacher
             return terms | {"consistency": logits.new_zeros(())}
-        prediction = predict_probabilities(self.teacher, images)
+        prediction = self.teacher_probabilities(images)
         target = apply_transforms(prediction, transforms, outside="border")
         consistency = softmax_mse(logits[labelled:].softmax(1), target, inside(transforms, sides))
         return terms | {"consistency": weight * consistency}
