@@ -8,7 +8,7 @@ import pytest
 from commandline import call, refused, small, tree, well
 
 from semiseg.locking import locked
-from semiseg.networks import swin_weights
+from semiseg.networks import swin_weights, weight_files
 from semiseg.workflows import inspect as inspecting
 from semiseg.workflows.temporary import PREFIX, remove_stale, temporary_folder
 
@@ -181,8 +181,8 @@ def test_a_dry_run_downloads_nothing_and_says_what_would_be(
     def forbidden(*args: object, **options: object) -> None:
         raise AssertionError("a download")
 
-    monkeypatch.setattr(swin_weights.torch.hub, "download_url_to_file", forbidden)
-    monkeypatch.setattr(swin_weights.torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(weight_files.torch.hub, "download_url_to_file", forbidden)
+    monkeypatch.setattr(weight_files.torch.hub, "get_dir", lambda: str(tmp_path))
     words = ("train", data, "-o", tmp_path / "run", "--method", "cross-teaching", "--labelled", "2")
     said = well(call(*words, *small(), "--set", "swin.pretrained=hub", "--dry-run"))
     assert f"not downloaded here: {swin_weights.OFFICIAL}" in said.out
@@ -197,8 +197,8 @@ def test_a_dry_run_of_several_trainings_downloads_nothing(
     def forbidden(*args: object, **options: object) -> None:
         raise AssertionError("a download")
 
-    monkeypatch.setattr(swin_weights.torch.hub, "download_url_to_file", forbidden)
-    monkeypatch.setattr(swin_weights.torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(weight_files.torch.hub, "download_url_to_file", forbidden)
+    monkeypatch.setattr(weight_files.torch.hub, "get_dir", lambda: str(tmp_path))
     words: tuple[object, ...] = ("run", phantom, "--method", "cross-teaching")
     if verb == "benchmark":
         words = ("benchmark", data, "--methods", "cross-teaching", "--labelled", "2")
@@ -214,8 +214,8 @@ def test_a_download_is_announced_before_it_begins(
         print("asked")
         raise OSError
 
-    monkeypatch.setattr(swin_weights.torch.hub, "download_url_to_file", offline)
-    monkeypatch.setattr(swin_weights.torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(weight_files.torch.hub, "download_url_to_file", offline)
+    monkeypatch.setattr(weight_files.torch.hub, "get_dir", lambda: str(tmp_path))
     words = ("train", data, "-o", tmp_path / "run", "--method", "cross-teaching", "--labelled", "2")
     said = well(call(*words, *small(iterations="1"), "--set", "swin.pretrained=hub"))
     assert said.out.index(f"downloading {swin_weights.OFFICIAL}") < said.out.index("asked")

@@ -8,6 +8,7 @@ from semiseg import networks
 from semiseg.errors import UserError
 from semiseg.networks.backbone import Backbone, NetworkConfig
 from semiseg.networks.batformer import BATFormerConfig
+from semiseg.networks.encoder_unet import EncoderUNetConfig
 from semiseg.networks.nnformer import NNFormerConfig
 from semiseg.networks.projector import SharedProjector
 from semiseg.networks.segmenter import Segmenter
@@ -20,7 +21,10 @@ UNET = UNetConfig(channels=(4, 6, 8, 10, 12))
 SWIN = SwinConfig(embed_dim=8, head_dim=4)
 BATFORMER = BATFormerConfig(channels=(4, 6, 8, 10, 12), heads=(2, 2), head_dim=(4, 4))
 NNFORMER = NNFormerConfig(embed_dim=8, head_dim=4)
-SLICES: dict[str, NetworkConfig] = {"unet": UNET, "swin": SWIN, "batformer": BATFORMER}
+ENCODER = EncoderUNetConfig(encoder="resnet18", pretrained="none", channels=(8, 8, 6, 4, 4))
+SLICES: dict[str, NetworkConfig] = {
+    "unet": UNET, "swin": SWIN, "batformer": BATFORMER, "encoder-unet": ENCODER
+}  # fmt: skip
 FLAT = (1.0, 1.0)
 CUBE, STACK = (1.0, 1.0, 1.0), (5.0, 1.0, 1.0)
 
@@ -35,6 +39,8 @@ def build(name: str, channels: int, size: int) -> Segmenter:
 @pytest.mark.parametrize("size", [32, 64, 96, 128])
 @pytest.mark.parametrize("name", list(SLICES))
 def test_features_are_as_announced(name: str, size: int, channels: int) -> None:
+    if (name, size) == ("encoder-unet", 32):
+        size = 160  # it needs 64 pixels
     network = build(name, channels, size).eval()
     images = torch.rand(2, channels, size, size)
     with torch.no_grad():
@@ -267,6 +273,7 @@ def test_interpolation_keeps_the_corners() -> None:
         ("swin", (32, 32)),
         ("vnet", (8, 16, 16)),
         ("batformer", (32, 32)),
+        ("encoder-unet", (64, 64)),
         ("nnformer", (32, 32, 32)),
     ],
 )

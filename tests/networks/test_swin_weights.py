@@ -11,7 +11,8 @@ from torch import Tensor
 
 from semiseg.errors import UserError
 from semiseg.networks.swin_unet import SwinConfig, SwinUnet
-from semiseg.networks.swin_weights import hub_file, load_pretrained
+from semiseg.networks.swin_weights import OFFICIAL, load_pretrained
+from semiseg.networks.weight_files import hub_file
 
 State = dict[str, Tensor]
 
@@ -192,7 +193,7 @@ def test_a_damaged_download_is_named_and_not_taken_for_no_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    path = hub_file()
+    path = hub_file(OFFICIAL)
     path.parent.mkdir()
     torch.save({"model": official()}, path)
     flip(path)

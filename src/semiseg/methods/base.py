@@ -222,6 +222,37 @@ class Method(nn.Module):
         """Called after the optimiser's step, for example to update a teacher."""
 
 
+def optimised_groups(method: Method) -> list[ParameterGroup]:
+    """Return the method's parameter groups, those of encoders with their own rate apart.
+
+    The section of a network sets the rate of its encoder (``encoder_learning_rate_scale``).
+    """
+    scales = {
+        id(p): m.config.encoder_learning_rate_scale
+        for m in method.modules()
+        if isinstance(m, Segmenter) and m.config.encoder_learning_rate_scale != 1.0
+        for p in m.encoder.parameters()
+    }
+    groups = method.parameter_groups()
+    if not scales:
+        return groups
+    out = []
+    for group in groups:
+        parts: dict[float, list[nn.Parameter]] = {}
+        for p in group.parameters:
+            parts.setdefault(scales.get(id(p), 1.0), []).append(p)
+        out += [
+            dataclasses.replace(
+                group,
+                name=group.name if scale == 1.0 else f"{group.name}_encoder",
+                parameters=parameters,
+                lr_scale=group.lr_scale * scale,
+            )
+            for scale, parameters in parts.items()
+        ]
+    return out
+
+
 def as_iterations(value: float, iterations: int) -> int:
     """Convert a fraction of the run (below 1) or a number of iterations to iterations."""
     return round(value * iterations) if value < 1 else int(value)

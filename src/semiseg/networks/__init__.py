@@ -44,6 +44,10 @@ BUILT_IN = (
     Entry(
         "unet", "U-Net with the channels of the SSL4MIS benchmark", "semiseg.networks.unet:UNet", (2, 3)
     ),
+    Entry(
+        "encoder-unet", "U-Net on the encoder of an image classifier, pretrained on ImageNet",
+        "semiseg.networks.encoder_unet:EncoderUNet",
+    ),
     Entry("swin", "Swin-Unet, a Transformer", "semiseg.networks.swin_unet:SwinUnet"),
     Entry("vnet", "V-Net, a residual network for volumes", "semiseg.networks.vnet:VNet", (3,)),
     Entry(

@@ -15,6 +15,9 @@ class NetworkConfig(Strict):
     head_kernel: Literal[1, 3] = Field(3, description="kernel size of the head's convolution")
     sigmoid: bool = Field(False, description="whether two classes share one channel of the head")
     learning_rate_scale: float = Field(1.0, gt=0, description="factor of training.learning_rate")
+    encoder_learning_rate_scale: float = Field(
+        1.0, gt=0, description="further factor of the encoder's learning rate"
+    )
     warmup: float = Field(0.0, ge=0, lt=1, description="linear warm-up, as a fraction of the run")
 
 
@@ -79,6 +82,11 @@ class Backbone(nn.Module):
             UserError: if an option does not fit the input.
         """
         raise NotImplementedError
+
+    @classmethod
+    def downloads(cls, config: NetworkConfig) -> Sequence[str]:
+        """Return the addresses of weights that `create` will download, with size and place."""
+        return ()
 
     def new_decoder(self, **changes: object) -> Stages:
         """Build another decoder for the same encoder, with its own weights.

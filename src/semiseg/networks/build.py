@@ -12,7 +12,6 @@ from semiseg.errors import UserError
 from semiseg.networks.backbone import NetworkConfig
 from semiseg.networks.mixed_precision import keep_layer_norm_single
 from semiseg.networks.segmenter import Segmenter
-from semiseg.networks.swin_weights import OFFICIAL, hub_file
 
 
 def spacing_of(task: Task, config: RunConfig) -> tuple[float, ...]:
@@ -87,8 +86,11 @@ def check_patch(network: Segmenter, side: int, name: str) -> None:
 
 def downloads(config: RunConfig) -> list[str]:
     """The addresses of weights that building the networks downloads, with their sizes."""
-    asked = config.networks.get("swin", {}).get("pretrained") == "hub"
-    return [f"{OFFICIAL} (110 MB) to {hub_file()}"] if asked and not hub_file().is_file() else []
+    return [
+        address
+        for name in config.networks
+        for address in networks.entry(name).load().downloads(section_of(config, name))
+    ]
 
 
 def without_pretrained(config: RunConfig, source: str | None = None) -> RunConfig:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from semiseg.errors import UserError
 from semiseg.networks.backbone import Backbone, NetworkConfig, Stages
-from semiseg.networks.swin_weights import load_pretrained
+from semiseg.networks.swin_weights import OFFICIAL, load_pretrained
+from semiseg.networks.weight_files import hub_file
 
 PATCH = 4
 
@@ -375,6 +376,12 @@ class SwinUnet(Backbone):
     ) -> None:
         """See `Backbone`."""
         find_window(sides[0], cast(SwinConfig, config))
+
+    @classmethod
+    def downloads(cls, config: NetworkConfig) -> Sequence[str]:
+        """See `Backbone`."""
+        asked = cast(SwinConfig, config).pretrained == "hub" and not hub_file(OFFICIAL).is_file()
+        return [f"{OFFICIAL} (110 MB) to {hub_file(OFFICIAL)}"] if asked else []
 
     @classmethod
     def create(

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semiseg.errors import UserError, is_out_of_memory
-from semiseg.torch_files import read_torch
+from semiseg.errors import UserError
+from semiseg.networks.weight_files import download, read_weights
 
 if TYPE_CHECKING:
     from semiseg.networks.swin_unet import SwinUnet
@@ -20,11 +20,6 @@ OFFICIAL = (
     "https://github.com/SwinTransformer/storage/releases/download/v1.0.0/"
     "swin_tiny_patch4_window7_224.pth"
 )
-
-
-def hub_file() -> Path:
-    """The file that the official weights are downloaded to, once."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / OFFICIAL.rpartition("/")[2]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,17 +44,17 @@ def load_pretrained(network: "SwinUnet", source: str) -> LoadReport:
         return LoadReport(0, "Swin-Unet starts from random weights (swin.pretrained=none).")
     if source == "hub":
         try:
-            _download(hub_file())
+            file = download(OFFICIAL)
         except Exception as error:  # any network failure: training must work offline
             return LoadReport(
                 0,
                 f"ImageNet weights could not be downloaded ({type(error).__name__}): Swin-Unet starts "
                 f"from random weights. Download {OFFICIAL} and use --set swin.pretrained=FILE.",
             )
-        state = _read(hub_file(), "remove it, and it is downloaded again")
+        state = read_weights(file, "swin.pretrained", "remove it, and it is downloaded again")
         name = "the official Swin-T release"
     else:
-        state, name = _read(Path(source)), source
+        state, name = read_weights(Path(source), "swin.pretrained"), source
     width = network.encoder.patch_embed.proj.out_channels
     loaded = _copy(network, _encoder_names(state))
     if loaded == 0 and source == "hub":
@@ -75,46 +70,17 @@ def load_pretrained(network: "SwinUnet", source: str) -> LoadReport:
     return LoadReport(loaded, f"{loaded} tensors of Swin-Unet were loaded from {name}.")
 
 
-def _download(file: Path) -> None:
-    """Download the official weights to ``file``, unless they are there."""
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(OFFICIAL, str(file), progress=False)
-
-
-def _read(path: Path, remedy: str = "give another") -> dict[str, Tensor]:
-    if not path.is_file():
-        raise UserError(f"swin.pretrained: {path} does not exist: give a file, 'hub' or 'none'.")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(str(path))
-        # the official file may be in the form before PyTorch 1.6
-        return dict(read_torch(path, legacy=True))
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        raise UserError(
-            f"swin.pretrained: {path} is not a readable file of weights, or is damaged: {remedy}."
-        ) from None
-
-
 def _encoder_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors under the official names, also for files from timm.
 
-    The official file wraps them in 'model'. timm stores the patch merging after stage i in stage i + 1.
+    timm stores the patch merging after stage i in stage i + 1.
     """
-    inner = state.get("model", state.get("state_dict", state))
-    tensors = {str(k): v for k, v in dict(inner).items() if isinstance(v, Tensor)}
-    if not any(name.startswith("layers.0.downsample") for name in tensors):
-        tensors = {
-            re.sub(
-                r"^layers\.(\d)\.downsample", lambda m: f"layers.{int(m[1]) - 1}.downsample", k
-            ): v
-            for k, v in tensors.items()
-        }
-    return tensors
+    if any(name.startswith("layers.0.downsample") for name in state):
+        return state
+    return {
+        re.sub(r"^layers\.(\d)\.downsample", lambda m: f"layers.{int(m[1]) - 1}.downsample", k): v
+        for k, v in state.items()
+    }
 
 
 def _copy(network: "SwinUnet", source: dict[str, Tensor]) -> int:

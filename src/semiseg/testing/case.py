@@ -16,7 +16,7 @@ from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
 from semiseg.data.distance_maps import stacked_maps
 from semiseg.data.manifest import PreparedData
-from semiseg.methods.base import Method, Step
+from semiseg.methods.base import Method, Step, optimised_groups
 from semiseg.testing.data import small_settings, write_slices, write_volumes
 from semiseg.training.configuration import resolve_config
 from semiseg.training.loop import Hooks, fit, seed_step
@@ -106,7 +106,7 @@ class MethodCase:
         self, method: Method, config: RunConfig, batches: list[Batch], count: int
     ) -> list[float]:
         """The loss of every step of a plain loop."""
-        optimisers = build_optimisers(method.parameter_groups(), config.training)
+        optimisers = build_optimisers(optimised_groups(method), config.training)
         losses = []
         method.train()
         for index in range(count):

@@ -17,7 +17,7 @@ from semiseg.data.loaders import loader_of
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import RunFailure
 from semiseg.inference.predictors import build_predictor
-from semiseg.methods.base import Method, Step
+from semiseg.methods.base import Method, Step, optimised_groups
 from semiseg.torch_files import DamagedError
 from semiseg.training.checkpoints import load_checkpoint, save_checkpoint, save_weights
 from semiseg.training.logs import Logs
@@ -121,7 +121,7 @@ def fit(
     """
     training = config.training
     pace = Pace(training.iterations, training.seconds)
-    built = build_optimisers(method.parameter_groups(), training)
+    built = build_optimisers(optimised_groups(method), training)
     progress, meter = _restore(fabric, run, method, built, hooks)
     hooks.begin(progress.done)
     model, *optimisers = fabric.setup(method, *built)
@@ -294,7 +294,7 @@ def measured_gradients(
 
 def gradient_sizes(terms: dict[str, Tensor], method: Method) -> list[dict[str, Any]]:
     """Return the gradient norm of each weighted term, per parameter group."""
-    groups = method.parameter_groups()
+    groups = optimised_groups(method)
     parameters = [p for group in groups for p in group.parameters]
     rows = []
     for name, term in terms.items():

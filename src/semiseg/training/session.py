@@ -19,7 +19,7 @@ from semiseg.data.loaders import loader_of
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.errors import UserError
 from semiseg.inference.predictors import AnyPredictor, build_predictor, predict_case
-from semiseg.methods.base import Method, Step
+from semiseg.methods.base import Method, Step, optimised_groups
 from semiseg.networks.build import downloads, without_pretrained
 from semiseg.stopping import Stop, listening
 from semiseg.text import duration, plural
@@ -227,7 +227,7 @@ class Session:
     def time_step(self, steps: int = 3) -> float:
         """Return the seconds of the fastest of ``steps`` steps. Changes the session's weights."""
         training = self.config.training
-        built = build_optimisers(self.method.parameter_groups(), training)
+        built = build_optimisers(optimised_groups(self.method), training)
         model, *optimisers = self.fabric.setup(self.method, *built)
         loader = loader_of(self.config.data)(
             self.data, self.cases.labelled, self.cases.unlabelled, self.counts, self.config.data,
