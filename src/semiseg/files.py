@@ -162,6 +162,14 @@ def check_file(path: Path, remedy: str = "check the path") -> None:
     raise UserError(f"{path} does not exist: {remedy}.")
 
 
+def is_file(name: str) -> bool:
+    """Whether a word that a user typed is the path of a regular file."""
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # a very long name, or NUL
+        return False
+
+
 def is_partial(path: Path) -> bool:
     """Whether ``path`` is a lock, or a temporary file of a process that is writing or was killed."""
     return path.name == LOCK or path.name.startswith(PREFIX)

@@ -6,13 +6,13 @@ is named by a digest of its UID.
 """
 
 import dataclasses
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from semiseg.digests import text_digest
 from semiseg.errors import UserError
 from semiseg.formats.dicom_files import dicom_files, quiet, read_header
 from semiseg.formats.dicom_header import (
@@ -129,7 +129,7 @@ class Found:
 
 def series_name(uid: str) -> str:
     """``series-`` and the first 8 hexadecimal digits of the SHA-256 of a SeriesInstanceUID."""
-    return f"series-{hashlib.sha256(uid.encode()).hexdigest()[:8]}"
+    return f"series-{text_digest(uid, 8)}"
 
 
 def series_below(folder: Path, uneven: Uneven = "refuse") -> Found:

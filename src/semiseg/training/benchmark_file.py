@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from semiseg.digests import LENGTH
 from semiseg.errors import UserError
 from semiseg.files import inside
 from semiseg.stored import read_stored
@@ -13,7 +14,7 @@ PLAN = "benchmark.json"
 REMEDY = "restore it, or choose another -o"
 
 
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Digest = Annotated[str, Field(pattern=rf"^[0-9a-f]{{{LENGTH}}}$")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 

@@ -138,12 +138,6 @@ def save_weights(path: Path, method: nn.Module, facts: Mapping[str, Any]) -> Non
     _atomically(path, lambda partial: save_file(tensors, str(partial), metadata=metadata))
 
 
-def digest(path: Path) -> str:
-    """Return a hash that identifies a file of weights."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
 def read_weights(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a file of weights and the facts that were saved with them.
 

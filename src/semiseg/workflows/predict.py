@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from semiseg.console import Console
 from semiseg.data.task import Task
+from semiseg.digests import SHORT, file_digest
 from semiseg.errors import UserError, reason_to_skip
 from semiseg.files import atomic_output, is_partial, remove_partials
 from semiseg.formats import is_image
@@ -18,7 +19,6 @@ from semiseg.formats.stack import check_uneven
 from semiseg.locking import one_at_a_time, remove_partials_below
 from semiseg.stored import read_stored
 from semiseg.text import plural
-from semiseg.training.checkpoints import digest
 from semiseg.training.run_folder import RunFolder
 from semiseg.training.run_output import find_run
 from semiseg.workflows.inputs import Input, as_inputs, find_images
@@ -235,7 +235,7 @@ def _origin(
     return {
         "run": str(run.folder.resolve()),
         "network": choose_network(run.config(), network)[1],
-        "weights": f"{weights} ({digest(run.weights / f'{weights}.safetensors')})",
+        "weights": f"{weights} ({file_digest(run.weights / f'{weights}.safetensors', SHORT)})",
         "flips": "yes" if flips else "no",
         "largest": "yes" if largest else "no",
     }

@@ -4,11 +4,12 @@ All runs must have read the same content, whenever they are added. The rows of a
 itself, so its file may change.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from semiseg.digests import file_digest
 from semiseg.errors import UserError
+from semiseg.files import is_file
 
 
 def digests_of(words: Iterable[str | None]) -> dict[str, str]:
@@ -17,7 +18,9 @@ def digests_of(words: Iterable[str | None]) -> dict[str, str]:
     Raises:
         UserError: for a file that cannot be read.
     """
-    paths = [word for word in words if word is not None and "/" in word and Path(word).is_file()]
+    paths = [
+        word for word in words if word is not None and Path(word).is_absolute() and is_file(word)
+    ]
     return {path: _digest(path) for path in dict.fromkeys(paths)}
 
 
@@ -45,6 +48,6 @@ def check_unchanged(known: Mapping[str, str], words: Iterable[str | None]) -> No
 
 def _digest(path: str) -> str:
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return file_digest(path)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): check the file.") from None
