@@ -344,7 +344,7 @@ def resolve(known: KnownSections, layers: Sequence[Layer], preset: str | None = 
     network in use that has them.
 
     Raises:
-        UserError: for an unknown section or option, or an invalid value.
+        UserError: for an unknown section or option, an invalid value, or options that exclude each other.
     """
     merged, every = _Merged(), _Merged()
     for layer in layers:
@@ -355,6 +355,7 @@ def resolve(known: KnownSections, layers: Sequence[Layer], preset: str | None = 
             if not isinstance(values, Mapping):
                 raise UserError(f"{layer.origin}: section '{section}' must contain named values.")
             fields = known.fields(name)
+            _check_rivals(name, values, layer.origin)
             for key, value in values.items():
                 if known.ignored(name, key):
                     continue
@@ -372,9 +373,20 @@ def resolve(known: KnownSections, layers: Sequence[Layer], preset: str | None = 
                     continue
                 merged.set(name, key, value, layer.origin)
                 rival = RIVALS.get(f"{name}.{key}")
-                if rival is not None and rival not in values:
+                if rival is not None and value is not None and values.get(rival) is None:
                     merged.drop(name, rival)
     return _validate(known, merged, every, preset)
+
+
+def _check_rivals(section: str, values: Mapping[str, Any], origin: str) -> None:
+    """Check that one layer does not give two options that exclude each other."""
+    for key in values:
+        rival = RIVALS.get(f"{section}.{key}", key)
+        if rival != key and values[key] is not None and values.get(rival) is not None:
+            raise UserError(
+                f"{section}.{key} and {section}.{rival} contradict each other (both from {origin}): give "
+                "one of them."
+            )
 
 
 def _validate(

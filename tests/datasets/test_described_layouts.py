@@ -14,6 +14,7 @@ from semiseg.data.manifest import PreparedData
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.datasets import detect
 from semiseg.datasets.base import Options, Scan
+from semiseg.datasets.description import read_description
 from semiseg.errors import UserError
 from semiseg.workflows.prepare import prepare
 
@@ -182,3 +183,16 @@ def test_a_wrong_number_of_modalities_is_refused(tmp_path: Path) -> None:
     describe(tmp_path, modality={"0": "T1", "1": "T2", "2": "PD"})
     with pytest.raises(UserError, match="export 3 axes and, as a fourth, 3 channels"):
         scan(tmp_path).cases[0].read()
+
+
+@pytest.mark.parametrize("name", ["label", "lables", "Labels", "channel_name"])
+def test_a_misspelt_entry_of_dataset_json_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "dataset.json").write_text(json.dumps({name: {"0": "background", "1": "a"}}))
+    with pytest.raises(UserError, match=f"'{name}' is not read, and looks like"):
+        read_description(tmp_path)
+
+
+def test_other_entries_of_dataset_json_are_not_read(tmp_path: Path) -> None:
+    content = {"labels": {"0": "background", "1": "a"}, "label": {}, "modalities": {"0": "CT"}}
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    assert read_description(tmp_path) == content

@@ -115,7 +115,7 @@ def presets(
     from semiseg import presets as store
 
     if name is not None:
-        content = store.load_study(name) if name in store.study_names() else store.load(name)
+        content = store.load_either(name)
         if json:
             print(json_module.dumps(content, indent=1))
             return

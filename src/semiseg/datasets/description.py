@@ -1,5 +1,6 @@
 """Reading ``dataset.json`` of the Medical Segmentation Decathlon and nnU-Net."""
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,15 @@ from semiseg.errors import UserError
 from semiseg.json_text import TwiceError, parse_json
 
 NAME = "dataset.json"
+READ = ("labels", "channel_names", "modality")
+"""The entries that are read. Files of other tools have many others."""
 
 
 def read_description(folder: Path) -> Mapping[str, Any]:
     """The entries of dataset.json in ``folder``.
 
     Raises:
-        UserError: if it is not a JSON object.
+        UserError: if it is not a JSON object, or the name of an entry that is read is misspelt.
     """
     path = folder / NAME
     try:
@@ -25,6 +28,12 @@ def read_description(folder: Path) -> Mapping[str, Any]:
         raise UserError(f"{path} is not readable JSON: repair it or remove it.") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} has no named entries such as labels: repair it or remove it.")
+    for name, value in content.items():
+        near = difflib.get_close_matches(name.lower(), READ, n=1, cutoff=0.8)
+        if near and near[0] not in content and isinstance(value, dict):
+            raise UserError(
+                f"{path}: '{name}' is not read, and looks like '{near[0]}': correct the name."
+            )
     return content
 
 
