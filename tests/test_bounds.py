@@ -9,8 +9,9 @@ import yaml
 from semiseg import methods, networks, presets
 from semiseg.cli import options
 from semiseg.config import SECTIONS, RunConfig, parse_assignments
+from semiseg.data.budget import parse_budget
 from semiseg.data.manifest import PreparedData
-from semiseg.data.splits import make_split, parse_budget
+from semiseg.data.splits import make_split
 from semiseg.errors import UserError
 from semiseg.training.configuration import resolve_config
 from semiseg.yaml_text import parse_yaml, write_yaml

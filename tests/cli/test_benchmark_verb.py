@@ -161,7 +161,9 @@ def test_what_would_not_be_comparable_is_refused(data: Path, tmp_path: Path) -> 
     refused(call("benchmark", "-o", bench, "--labelled", "1"), "--methods")
     refused(call("benchmark", "-o", bench, "--seeds", "1,2"), "--methods")
     assert tree(bench) == before
-    said = well(call(*words[:-1], "supervised,supervised", *small(iterations="1"), "--dry-run"))
+    twice = call(*words[:-1], "supervised,supervised", *small(iterations="1"), "--dry-run")
+    refused(twice, "--methods names supervised twice")
+    said = well(call(*words, *small(iterations="1"), "--dry-run"))
     assert "1 run, 1 of them finished" in said.out
     (bench / "benchmark.json").write_text("{")
     refused(call("benchmark", "-o", bench), bench / "benchmark.json")

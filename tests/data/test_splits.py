@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from semiseg.data.budget import parse_budget, plain_budget
 from semiseg.data.manifest import PARTS, Split
 from semiseg.data.splits import (
     check_split,
     draw_labelled,
     make_split,
-    parse_budget,
     read_split,
     seeded_order,
     write_split,
@@ -114,7 +114,29 @@ def test_budgets(tmp_path: Path) -> None:
     assert parse_budget(str(path), 70) == ["p01", "p05", "p02"]
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "1.5", "0%", "101%", "seven", "", "71"])
+def test_words_are_not_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("7", "all", "10%"):
+        Path(name).write_text("p01\n")
+    assert [parse_budget(text, 70) for text in ("7", "all", "10%")] == [7, 70, 7]
+    assert parse_budget("./7", 70) == ["p01"]
+    assert plain_budget("./7") == str(tmp_path / "7")
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("7", "7"), ("07", "7"), ("7.0", "7"), ("700", "700"), ("0", "0"), ("-010", "-10"),
+        ("10 %", "10%"), ("02.50%", "2.5%"), ("ALL", "all"), ("1" * 400, "1" * 400), ("seven", "seven"),
+    ],
+)  # fmt: skip
+def test_a_budget_has_one_form(text: str, plain: str) -> None:
+    assert plain_budget(text) == plain_budget(plain) == plain
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "-1", "1.5", "0%", "101%", "seven", "", "71", "1_0", "\u0667", "+7", "7e0"]
+)
 def test_bad_budgets_are_refused(text: str) -> None:
     with pytest.raises(UserError, match="--labelled"):
         parse_budget(text, 70)

@@ -8,11 +8,19 @@ from typing import Any
 import pytest
 import torch
 
+from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.training.benchmark_file import StoredSettings
 from semiseg.training.plan import plan_training
-from semiseg.workflows.benchmark.plan import BenchmarkPlan, CommonSettings, Variant, load_plan
+from semiseg.workflows.benchmark.plan import (
+    BenchmarkPlan,
+    CommonSettings,
+    Variant,
+    absolute_preset,
+    load_plan,
+)
+from semiseg.workflows.benchmark.request import Request, make_plan
 from semiseg.workflows.benchmark.run import Execution, execute_run
 
 COMMON = CommonSettings("/data", None, (), "validation", None, "last")
@@ -35,7 +43,7 @@ def test_names_that_look_alike_get_folders_of_their_own(tmp_path: Path) -> None:
         lists[-1].write_text("p1\n")
     names = ("A b", "a-b", "a b!", "x" * 300, "x" * 300 + "y")
     variants = [Variant(name, "supervised") for name in names]
-    made = plan(tmp_path / "bench").extended(variants, [*map(str, lists), "all", "ALL"], (0, 1))
+    made = plan(tmp_path / "bench").extended(variants, [*map(str, lists), "all", "2"], (0, 1))
     folders = {str(run.folder).lower() for run in made.runs}
     assert len(folders) == len(made.runs) == len(names) * 4 * 2
     assert max(len(run.folder.name) for run in made.runs) < 150
@@ -87,6 +95,49 @@ def test_a_file_that_has_changed_since_it_was_given_is_refused(tmp_path: Path) -
     preset.write_text("training: {iterations: 2}\n")
     with pytest.raises(UserError, match=r"preset\.yaml has changed since"):
         first.extended(rows, ["all"], [1])
+
+
+def test_a_file_of_the_current_folder_does_not_replace_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number, ``all`` and the name of a preset are words; a file is given with its folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("7", "all", "10%", "cpu", "mcsc", "list"):
+        Path(name).write_text("p1\n")
+    begun = BenchmarkPlan(tmp_path / "bench", dataclasses.replace(COMMON, preset="cpu"), ())
+    row = [Variant("row", "supervised")]
+    made = begun.extended(row, ["7", "all", "10%"], [0])
+    assert [run.labelled for run in made.runs] == ["7", "all", "10%"]
+    assert [run.folder.name for run in made.runs] == ["row-7-s0", "row-all-s0", "row-10%-s0"]
+    assert made.files == {}
+    lists = begun.extended(row, ["./7", "list"], [0])
+    assert [run.labelled for run in lists.runs] == [str(tmp_path / "7"), str(tmp_path / "list")]
+    assert set(lists.files) == {str(tmp_path / "7"), str(tmp_path / "list")}
+    assert absolute_preset("cpu") == "cpu"
+
+
+def test_a_budget_has_one_row_however_it_is_written(tmp_path: Path) -> None:
+    made = plan(tmp_path).extended([Variant("row", "supervised")], ["7", "all"], [0])
+    again = made.extended([Variant("row", "supervised")], ["07", "7.0", "ALL"], [0])
+    assert {run.labelled for run in again.runs} == {"7", "all"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"seeds": (1, 1)}, "--seeds names 1 twice: name it once"),
+        ({"labelled": ("3", "07", "7")}, "--labelled names 7 twice"),
+        ({"methods": ("mcsc", "mcsc")}, "--methods names mcsc twice"),
+    ],
+)
+def test_what_is_named_twice_is_refused(
+    tmp_path: Path, changed: dict[str, Any], message: str
+) -> None:
+    request = Request(
+        tmp_path, ("supervised",), None, ("all",), (0,), None, (), "test", None, None
+    )  # fmt: skip
+    with pytest.raises(UserError, match=message):
+        make_plan(tmp_path / "bench", dataclasses.replace(request, **changed), True, Quiet())
 
 
 def stored(folder: str = "runs/a") -> dict[str, Any]:

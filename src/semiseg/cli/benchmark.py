@@ -62,7 +62,8 @@ def benchmark(
     from semiseg.workflows.benchmark import benchmark as workflow
 
     result = workflow(
-        data, out, methods=options.words(methods), study=study, labelled=options.words(labelled),
+        data, out, methods=options.words(methods, "--methods"), study=study,
+        labelled=options.words(labelled, "--labelled"),
         seeds=options.numbers(seeds, "--seeds"), preset=preset, settings=settings or [], on=on,
         protocol=protocol, weights=weights, jobs=jobs, threads=threads,
         seconds=options.seconds(time), device=device, dry_run=dry_run,

@@ -42,6 +42,7 @@ def embeddings(
     from semiseg.workflows.embeddings import embeddings as workflow
 
     workflow(
-        runs, out, weights=options.words(weights), on=on, images=images, spaces=options.words(spaces),
+        runs, out, weights=options.words(weights, "--weights"), on=on, images=images,
+        spaces=options.words(spaces, "--spaces"),
         device=device,
     )  # fmt: skip

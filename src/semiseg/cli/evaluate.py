@@ -90,7 +90,7 @@ def evaluate(
     from semiseg.evaluation.protocols import check_missing
     from semiseg.workflows.compare import compare
 
-    named, naming = read_naming(options.words(classes) or None, None)
+    named, naming = read_naming(options.words(classes, "--classes") or None, None)
     summary = compare(
         run, references, classes=named, naming=naming, protocol=protocol or "strict",
         missing=check_missing(missing or "worst"), hd95=hd95, patient_pattern=patient_pattern,

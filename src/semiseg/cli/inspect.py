@@ -55,7 +55,7 @@ def inspect(
 
     workflow(
         data, out, size=size, json=json, overwrite=overwrite,
-        layout=layout, classes=options.words(classes) or None, patient_pattern=patient_pattern,
+        layout=layout, classes=options.words(classes, "--classes") or None, patient_pattern=patient_pattern,
         spacing=options.spacing(spacing), split=split, parts=options.parts(parts), max_side=max_side,
         intensity=intensity, all_frames=all_frames, ignore_value=ignore_value, empty_slices=empty_slices,
         reader=reader, uneven_slices=uneven_slices, skip_bad=skip_bad, labels=labels,

@@ -11,6 +11,8 @@ from semiseg.errors import UserError
 MOST = 10**6  # of anything that is counted
 SEEDS = 2**63 - 1
 LONGEST = 10 * 365 * 86400  # seconds
+NUMBER = re.compile(r"-?[0-9]{1,40}")
+FRACTION = re.compile(r"\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*")
 
 # Repeated here, since the tables import numpy and yaml. A test compares them.
 PROTOCOLS = "strict, paper, paper-plgcl or paper-cross-level"
@@ -178,22 +180,26 @@ def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def words(text: str | None) -> list[str]:
-    """A comma-separated list."""
-    return [part.strip() for part in (text or "").split(",") if part.strip()]
+def words(text: str | None, option: str) -> list[str]:
+    """A comma-separated list; raises `UserError` for an empty entry."""
+    found = [part.strip() for part in (text or "").split(",")]
+    if found == [""]:
+        return []
+    if not all(found):
+        raise UserError(
+            f"{option} {_short(text or '')} has an empty entry: fill it in, or remove a comma."
+        )
+    return found
 
 
 def numbers(text: str, option: str) -> list[int]:
-    """A comma-separated list of whole numbers."""
-    try:
-        found = [int(part) for part in words(text)]
-    except ValueError:
-        found = [SEEDS + 1]
-    if any(abs(number) > SEEDS for number in found):
+    """A comma-separated list of whole numbers; zeros at their front do not count."""
+    parts = words(text, option)
+    if not all(NUMBER.fullmatch(part) and abs(int(part)) <= SEEDS for part in parts):
         raise UserError(
             f"{option} {_short(text)}: give whole numbers below 2^63, separated by commas."
         )
-    return found
+    return [int(part) for part in parts]
 
 
 def spacing(text: str | None) -> tuple[float, float, float] | None:
@@ -216,10 +222,8 @@ def _three(text: str | None, message: str) -> tuple[float, float, float] | None:
     """Parse three numbers; ``message`` is the error for anything else."""
     if text is None:
         return None
-    try:
-        first, second, third = (float(part) for part in text.split(","))
-    except ValueError:
-        raise UserError(message) from None
-    if first != first or second != second or third != third:  # NaN
+    parts = text.split(",")
+    if len(parts) != 3 or not all(FRACTION.fullmatch(part) for part in parts):
         raise UserError(message)
+    first, second, third = map(float, parts)
     return first, second, third

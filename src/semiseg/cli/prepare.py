@@ -53,7 +53,7 @@ def prepare(
     from semiseg.workflows.prepare import prepare as workflow
 
     workflow(
-        source, out, layout=layout, classes=options.words(classes) or None,
+        source, out, layout=layout, classes=options.words(classes, "--classes") or None,
         patient_pattern=patient_pattern, spacing=options.spacing(spacing), split=split,
         parts=options.parts(parts), seed=seed,
         max_side=max_side, intensity=intensity, all_frames=all_frames, jobs=jobs,

@@ -87,7 +87,7 @@ def run(
         source, out, labelled=labelled, method=method, preset=preset, settings=settings or (),
         seconds=options.seconds(time), folds=folds, from_scratch=from_scratch, seed=seed, device=device,
         threads=threads, dry_run=dry_run, begun=begun,
-        layout=layout, classes=options.words(classes) or None, patient_pattern=patient_pattern,
+        layout=layout, classes=options.words(classes, "--classes") or None, patient_pattern=patient_pattern,
         spacing=options.spacing(spacing), split=split, parts=options.parts(parts), max_side=max_side,
         intensity=intensity, all_frames=all_frames, ignore_value=ignore_value, empty_slices=empty_slices,
         reader=reader, uneven_slices=uneven_slices,

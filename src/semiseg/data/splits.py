@@ -6,18 +6,17 @@ of files nor on the version of a library, and a larger budget always contains a 
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from semiseg.data.budget import at_most
 from semiseg.data.manifest import PARTS, Case, Split
 from semiseg.errors import UserError
 from semiseg.files import atomic_output, check_file
 from semiseg.json_text import TwiceError, parse_json
 from semiseg.text import plural
 
-MOST = 10**9  # patients
 FEWEST_TO_DIVIDE = 5  # labelled patients; with fewer, all are needed for training
 
 
@@ -196,61 +195,6 @@ def check_split(split: Split, patients: Iterable[str], name: str = "The split") 
         raise UserError(f"{name}: labelled_order names a patient twice: name each patient once.")
 
 
-def parse_budget(text: str, available: int) -> int | list[str]:
-    """Parse ``--labelled``: ``7``, ``10%``, ``all``, or a text file of patients.
-
-    Args:
-        text: the option's value.
-        available: number of labelled training patients, which is 100%.
-
-    Raises:
-        UserError: for other values, a budget of 0, or more patients than available.
-    """
-    text = text.strip()
-    if text.lower() == "all":
-        return available
-    number = re.fullmatch(r"(-?\d+(?:\.\d+)?)\s*(%?)", text)
-    if number:
-        value = float(number.group(1))
-        if number.group(2):
-            if not 0 < value <= 100:
-                raise UserError(
-                    f"--labelled {text[:60]}: give a percentage above 0 and up to 100%."
-                )
-            return max(int(available * value / 100 + 0.5), 1)
-        if abs(value) > MOST:
-            raise UserError(
-                f"--labelled {text[:20]}: give a whole number of patients, 1 to {available}."
-            )
-        if value != int(value) or value < 1:
-            raise UserError(f"--labelled {text}: give a whole number of patients, 1 or more.")
-        return _at_most(int(value), available)
-    path = Path(text)
-    if not _is_file(path):
-        raise UserError(
-            f"--labelled {text[:200]}: give a number such as 7, a percentage such as 10%, all, or a text "
-            "file of patients."
-        )
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise UserError(f"{path} cannot be read as text: write one patient per line.") from None
-    words = [word for line in lines for word in re.split(r"[,\s]+", line.partition("#")[0]) if word]
-    if not words:
-        raise UserError(f"{path} names no patient: write one patient per line.")
-    for word in words:
-        if words.count(word) > 1:
-            raise UserError(f"{path} names patient '{word}' twice: name each patient once.")
-    return words
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a very long name, or NUL
-        return False
-
-
 def draw_labelled(
     split: Split,
     labelled_train_patients: Sequence[str],
@@ -285,7 +229,7 @@ def draw_labelled(
     if labelled_seed is None and split.labelled_order:
         first = [patient for patient in split.labelled_order if patient in available]
         order = (*first, *(patient for patient in order if patient not in first))
-    return order[: _at_most(budget, len(order))]
+    return order[: at_most(budget, len(order))]
 
 
 def counted(cases: Sequence[Case], kind: Literal["volumes", "pictures"]) -> str:
@@ -296,15 +240,6 @@ def counted(cases: Sequence[Case], kind: Literal["volumes", "pictures"]) -> str:
         return pictures if patients == len(cases) else f"{_patients(patients)} = {pictures}"
     slices = sum(case.slices for case in cases)
     return f"{_patients(patients)} = {plural(len(cases), 'volume')} = {plural(slices, 'slice')}"
-
-
-def _at_most(budget: int, available: int) -> int:
-    if budget > available:
-        raise UserError(
-            f"--labelled asks for {_patients(budget)}, but the training part has only "
-            f"{available} with labels: use at most {available}."
-        )
-    return budget
 
 
 def _patients(count: int) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from semiseg import presets
+from semiseg.data.budget import parse_budget
 from semiseg.data.manifest import PreparedData
-from semiseg.data.splits import draw_labelled, parse_budget
+from semiseg.data.splits import draw_labelled
 from semiseg.errors import UserError
 from semiseg.reporting.results import Benchmark, Scored
 from semiseg.training.run_folder import RunFolder, RunSplit

@@ -3,8 +3,9 @@
 import dataclasses
 from collections.abc import Sequence
 
+from semiseg.data.budget import parse_budget
 from semiseg.data.manifest import Case, PreparedData
-from semiseg.data.splits import draw_labelled, parse_budget
+from semiseg.data.splits import draw_labelled
 from semiseg.errors import UserError
 from semiseg.training.run_folder import RunSplit
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from semiseg.console import Console
-from semiseg.data.splits import parse_budget
+from semiseg.data.budget import parse_budget
 from semiseg.errors import RunFailure, UserError
 from semiseg.files import atomic_write, check_links, is_partial, read_text
 from semiseg.locking import one_at_a_time, remove_partials_below

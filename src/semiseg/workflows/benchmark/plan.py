@@ -1,7 +1,6 @@
 """The plan of a benchmark: its settings and its list of runs, in ``benchmark.json``."""
 
 import dataclasses
-import hashlib
 import itertools
 import json
 import re
@@ -11,8 +10,10 @@ from typing import Any
 
 from semiseg import methods, presets
 from semiseg.console import Console
+from semiseg.data.budget import names_a_file, plain_budget
+from semiseg.digests import text_digest
 from semiseg.errors import UserError
-from semiseg.files import atomic_write
+from semiseg.files import atomic_write, is_file
 from semiseg.training.benchmark_file import PLAN, read_plan
 from semiseg.training.configuration import SMALL
 from semiseg.workflows.benchmark.given_files import check_unchanged, digests_of
@@ -119,14 +120,15 @@ class BenchmarkPlan:
             UserError: if two variants with one name have different methods or settings, or if a file
                 among ``labelled`` or the preset has changed since it was given.
         """
-        given = [self.common.preset, *map(absolute, labelled)]
+        labelled = [plain_budget(budget) for budget in labelled]
+        given = [self.common.preset, *labelled]
         check_unchanged(self.files, given)
         rows = {run.variant.name: run.variant for run in self.runs}
         known = {run.key: run for run in self.runs}
         taken = {run.folder.name.lower() for run in self.runs}
         for seed, budget, variant in itertools.product(seeds, labelled, variants):
             name = _slug(variant.name, budget, seed)
-            run = PlannedRun(variant, absolute(budget), seed, self.folder / "runs" / name)
+            run = PlannedRun(variant, budget, seed, self.folder / "runs" / name)
             if run.key not in known and name in taken:
                 # names that differ only in case, punctuation, or the folder of a list
                 unique = f"{name}-{_digest(run.key)}"
@@ -187,17 +189,17 @@ def small_preset(variants: Sequence[Variant], console: Console) -> str:
     return preset
 
 
-def absolute(word: str) -> str:
-    """The absolute path of a file (of patients or a preset); other words unchanged."""
-    return str(Path(word).resolve()) if Path(word).is_file() else word
+def absolute_preset(word: str) -> str:
+    """The absolute path of a preset in a file; the name of a preset unchanged."""
+    return str(Path(word).resolve()) if word.endswith(presets.SUFFIXES) and is_file(word) else word
 
 
 def _slug(variant: str, budget: str, seed: int) -> str:
     """The name of a run's folder; a budget in a file is represented by the file's name."""
-    text = f"{variant}-{Path(budget).stem if Path(budget).is_file() else budget}-s{seed}"
+    text = f"{variant}-{Path(budget).stem if names_a_file(budget) else budget}-s{seed}"
     slug = re.sub(r"[^A-Za-z0-9.%]+", "-", text.replace("+", "plus")).strip("-").lower()
     return slug if len(slug) <= LONGEST else f"{slug[:LONGEST]}-{_digest((variant, budget, seed))}"
 
 
 def _digest(key: tuple[str, str, int]) -> str:
-    return hashlib.sha256(repr(key).encode()).hexdigest()[:8]
+    return text_digest(repr(key), 8)

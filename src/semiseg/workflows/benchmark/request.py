@@ -7,13 +7,14 @@ from pathlib import Path
 from semiseg import methods
 from semiseg.config import parse_assignments
 from semiseg.console import Console
+from semiseg.data.budget import plain_budget
 from semiseg.errors import UserError
 from semiseg.files import is_partial
 from semiseg.text import duration
 from semiseg.workflows.benchmark.plan import (
     BenchmarkPlan,
     CommonSettings,
-    absolute,
+    absolute_preset,
     load_plan,
     small_preset,
     variants_of,
@@ -68,6 +69,9 @@ def make_plan(folder: Path, request: Request, small: bool, console: Console) -> 
         return _resumed(old, request)
     if not request.labelled or not request.seeds:
         raise UserError("--labelled and --seeds need at least one value each, such as 3 and 0.")
+    _check_once("--methods", [methods.entry(name).name for name in request.methods])
+    _check_once("--labelled", [plain_budget(budget) for budget in request.labelled])
+    _check_once("--seeds", request.seeds)
     if old is None:
         _check_new(folder)
     place = request.place or (old.common.data if old is not None else None)
@@ -78,7 +82,7 @@ def make_plan(folder: Path, request: Request, small: bool, console: Console) -> 
     variants = variants_of(request.methods, request.study)
     preset = request.preset
     if preset is not None:
-        preset = absolute(preset)
+        preset = absolute_preset(preset)
     elif old is not None:
         preset = old.common.preset
     elif small:
@@ -97,6 +101,13 @@ def make_plan(folder: Path, request: Request, small: bool, console: Console) -> 
         )
     plan = old if old is not None else BenchmarkPlan(folder, common, ())
     return plan.extended(variants, request.labelled, request.seeds)
+
+
+def _check_once(option: str, values: Sequence[str | int]) -> None:
+    """Check that no value of a list occurs twice, which would be one run."""
+    twice = next((value for value in values if values.count(value) > 1), None)
+    if twice is not None:
+        raise UserError(f"{option} names {twice} twice: name it once.")
 
 
 def _resumed(old: BenchmarkPlan | None, request: Request) -> BenchmarkPlan:

@@ -6,6 +6,7 @@ At least ten: on held-out patients. Three to nine: by cross-validation. Fewer: n
 import dataclasses
 from collections.abc import Collection
 
+from semiseg.data.budget import parse_budget
 from semiseg.data.manifest import Split
 from semiseg.data.rounds import (
     FEWEST_TO_TEST,
@@ -14,7 +15,7 @@ from semiseg.data.rounds import (
     extend_split,
     held_out_counts,
 )
-from semiseg.data.splits import draw_labelled, parse_budget
+from semiseg.data.splits import draw_labelled
 from semiseg.errors import UserError
 from semiseg.preparation.changes import Before
 from semiseg.preparation.scanning import Groups, Plan
