@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from semiseg.data.arrays import open_array
 from semiseg.data.fingerprint import Fingerprint
 from semiseg.data.identifiers import flaw_of
+from semiseg.data.identity import identity_of
 from semiseg.data.image_ranges import ImageRanges
 from semiseg.data.task import (
     IGNORE_INDEX,
@@ -33,6 +34,7 @@ from semiseg.data.task import (
     Task,
     window_between,
 )
+from semiseg.digests import LENGTH
 from semiseg.errors import UserError
 from semiseg.files import atomic_write
 from semiseg.stored import parse_stored, text_of
@@ -136,6 +138,8 @@ class Manifest(BaseModel):
     groups: tuple[tuple[str, ...], ...] = ()
     """Patients that belong together: with nearly identical images, or names like slices of one patient."""
     decisions: tuple[Decision, ...] = ()
+    content: Annotated[str, Field(pattern=rf"^([0-9a-f]{{{LENGTH}}})?$")] = ""
+    """Digest of the source files and of the options that they were read with; empty if unknown."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -189,7 +193,7 @@ class PreparedData:
         text = text_of(path, REMEDY)
         if _is_older(text):
             raise UserError(f"{path} was written by an older version of semiseg: {REMEDY}.")
-        self.manifest = parse_stored(text, path, Manifest, REMEDY)
+        self.manifest = self._stored = parse_stored(text, path, Manifest, REMEDY)
         for case in self.manifest.cases:
             flaw = flaw_of(case.identifier)
             if flaw is not None:
@@ -202,6 +206,11 @@ class PreparedData:
     def task(self) -> Task:
         """The task description."""
         return self.manifest.task
+
+    @functools.cached_property
+    def identity(self) -> dict[str, str]:
+        """Digests of what decides results, as stored, whatever window `with_intensity` has set."""
+        return identity_of(self._stored)
 
     @functools.cached_property
     def cases(self) -> dict[str, Case]:

@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict
 from semiseg.data.check import check_case
 from semiseg.data.identifiers import flaw_of
 from semiseg.data.manifest import Case, Manifest, PreparedData, window_of
+from semiseg.digests import text_digest
 from semiseg.errors import UserError
 from semiseg.files import is_special
 from semiseg.formats.memory import free_memory
@@ -91,6 +92,10 @@ def write_pack(path: Path, data: PreparedData, manifest: Manifest, bits: Bits) -
                 label = data.label(case.identifier)
                 put(f"labels/{case.identifier}", label.size, (one.tobytes() for one in label))
             yield case
+        if manifest.content and not all(coding.exact for coding in codings.values()):
+            # what is unpacked differs from the source
+            content = text_digest(f"{manifest.content} in {bits} bits")
+            manifest = manifest.model_copy(update={"content": content})
         text = manifest.model_dump_json().encode()
         put("manifest.json", len(text), [text])
         text = Content(bits=bits, codings=codings, digests=digests).model_dump_json().encode()

@@ -22,6 +22,7 @@ from semiseg.data.task import Bounds, Intensity, Side, Step, bounds_of
 from semiseg.data.volume import Volume
 from semiseg.datasets.base import SourceCase
 from semiseg.datasets.naming import slices_without_labels
+from semiseg.digests import text_digest
 from semiseg.errors import UserError
 from semiseg.files import atomic_write, read_text
 from semiseg.preparation.label_maps import label_map
@@ -162,6 +163,12 @@ def measure(
         affine=None if affine is None else tuple(tuple(row) for row in affine.tolist()),
         slice_axis=volume.slice_axis,
     )
+
+
+def content_digest(options: Mapping[str, Any], records: Iterable[Record]) -> str:
+    """The digest of the source files of a data set and of the options that they were read with."""
+    files = sorted((one.identifier, [file.digest for file in one.files]) for one in records)
+    return text_digest(json.dumps([dict(options), files], sort_keys=True))
 
 
 def _signature(image: NDArray[np.generic]) -> NDArray[np.float32]:

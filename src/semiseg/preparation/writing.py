@@ -9,7 +9,7 @@ from semiseg.preparation.changes import Earlier, find_earlier, still_true
 from semiseg.preparation.description import describe
 from semiseg.preparation.manifest_builder import ManifestBuilder
 from semiseg.preparation.reading import read_cases
-from semiseg.preparation.records import Record
+from semiseg.preparation.records import Record, content_digest
 from semiseg.preparation.scanning import Plan
 from semiseg.preparation.splitting import settled
 from semiseg.preparation.store import DataWriter
@@ -75,7 +75,10 @@ def _manifest(builder: ManifestBuilder, plan: Plan) -> Manifest:
     """The manifest with the split that the images decide."""
     found = settled(plan, {record.identifier: record for record in builder.records})
     manifest = builder.manifest(plan.layout, found.split)
-    more = {"notes": (*manifest.notes, *found.notes), "groups": found.groups}
+    more = {
+        "notes": (*manifest.notes, *found.notes), "groups": found.groups,
+        "content": content_digest(plan.options_of_cases, builder.records),
+    }  # fmt: skip
     return manifest.model_copy(update=more)
 
 

@@ -21,12 +21,14 @@ PATTERNS = (
 class RunFacts(BaseModel):
     """The content of ``run.json``: what a run was made from and with.
 
-    ``world_size``: number of processes, at last; ``changes``: what differed when the training was resumed.
+    ``world_size``: number of processes, at last; ``changes``: what differed when the training was resumed;
+    ``identity``: that of the data (`semiseg.data.identity`), empty in runs of earlier versions.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     data: str
+    identity: dict[str, str] = {}
     command: str = ""
     origins: dict[str, str] = {}
     notes: tuple[str, ...] = ()

@@ -132,6 +132,7 @@ class Session:
         ranges = self.data.manifest.training_images
         return {
             "data": str(self.data.folder.resolve()),
+            "identity": self.data.identity,
             "command": shlex.join(sys.argv),
             "origins": dict(origins),
             "notes": self.notes,

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from semiseg import methods
 from semiseg.config import RunConfig
+from semiseg.data.identity import changed_parts
 from semiseg.data.manifest import Case, PreparedData, window_of
 from semiseg.errors import UserError, unknown
 from semiseg.files import is_partial
@@ -108,6 +109,18 @@ def is_same(run: RunFolder, data: PreparedData) -> bool:
     known = {case.patient for case in data.manifest.cases}
     patients = {*split.train, *split.validation, *split.test}
     return data.task.classes == run.task().classes and known >= patients
+
+
+def changes_since(run: RunFolder, data: PreparedData) -> list[str]:
+    """What differs between ``data`` and the data that a run was trained on, in words; empty if nothing.
+
+    Of a run of an earlier version only the patients and the task are known.
+    """
+    known = run.facts().identity
+    if known:
+        return changed_parts(known, data.identity)
+    same = is_same(run, data) and _as_trained(run, data).task == run.task()
+    return [] if same else ["the patients or the task"]
 
 
 def part_of(run: RunFolder, data: PreparedData, on: str) -> list[Case]:

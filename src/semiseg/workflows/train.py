@@ -12,7 +12,7 @@ from semiseg.console import Console, Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.locking import tidy
-from semiseg.text import duration, listed
+from semiseg.text import duration, joined, listed
 from semiseg.training.device import torch_device
 from semiseg.training.launcher import launched
 from semiseg.training.patients import cases_of
@@ -21,7 +21,7 @@ from semiseg.training.run_folder import RunFolder, RunSplit
 from semiseg.training.run_output import find_run
 from semiseg.training.session import Session, TrainResult
 from semiseg.training.time_limit import TimeLimit, fit_to_time, given_length
-from semiseg.workflows.loading import is_same, open_data
+from semiseg.workflows.loading import changes_since, open_data
 from semiseg.workflows.new_folder import check_new_folder, clear_run
 
 LEAST = 0.1  # of the time for the schedule, however long its preparations take
@@ -207,10 +207,11 @@ def _resume(
     prepared = open_data(
         run, data, f"give their new folder with semiseg train DATA --resume -o {run.folder}"
     )
-    if not is_same(run, prepared) or prepared.task != run.task():
+    changes = changes_since(run, prepared)
+    if changes:
         raise UserError(
-            f"{prepared.folder} contains other data than {run.folder} was trained on (the patients or "
-            "the task differ): resume with the run's own data, or start a new run."
+            f"{prepared.folder} contains other data than {run.folder} was trained on (changed: "
+            f"{joined(changes)}): resume with the run's own data, or start a new run."
         )
     cases = cases_of(prepared, run.split())
     session = Session(prepared, run.config(), cases, device, threads, console)

@@ -23,7 +23,7 @@ from semiseg.errors import UserError
 from semiseg.locking import one_at_a_time, remove_partials_below
 from semiseg.text import duration
 from semiseg.training.device import torch_device
-from semiseg.workflows.benchmark.checks import check_runs, overruled
+from semiseg.workflows.benchmark.checks import check_data, check_runs, overruled
 from semiseg.workflows.benchmark.plan import BenchmarkPlan, PlannedRun
 from semiseg.workflows.benchmark.processes import execute_runs
 from semiseg.workflows.benchmark.request import Request, make_plan
@@ -100,7 +100,8 @@ def benchmark(
         console: prints messages and progress.
 
     Raises:
-        UserError: if a name is unknown, or ``out`` contains a benchmark of other data or settings.
+        UserError: if a name is unknown, ``out`` contains a benchmark of other data or settings, or the data
+            were prepared again since.
     """
     folder = Path(out)
     request = Request(
@@ -110,9 +111,10 @@ def benchmark(
     begun = time.monotonic()
     plan = make_plan(folder, request, torch_device(device).type == "cpu", console)
     prepared, common = PreparedData(plan.common.data), plan.common
+    check_data(plan, prepared)
     todo = [run for run in plan.runs if not is_done(run, common)]
     ordered = prepared.manifest.split.labelled_order is not None
-    execution = Execution(common, ordered, threads, device, plan.files)
+    execution = Execution(common, ordered, threads, device, plan.files, prepared.identity)
     fetched = check_runs(prepared, todo, execution)
     count = "1 run" if len(plan.runs) == 1 else f"{len(plan.runs)} runs"
     console.info(f"{count}, {len(plan.runs) - len(todo)} of them finished: {folder}")

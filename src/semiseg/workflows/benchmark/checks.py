@@ -12,8 +12,23 @@ from semiseg.networks.build import downloads, without_pretrained
 from semiseg.training.device import torch_device
 from semiseg.training.initial_weights import load_initial_weights
 from semiseg.training.plan import check_classes, check_terms, check_volumes, plan_training
+from semiseg.training.run_folder import RunFolder
+from semiseg.workflows.benchmark.given_files import refuse_other_data
 from semiseg.workflows.benchmark.plan import BenchmarkPlan, PlannedRun
 from semiseg.workflows.benchmark.run import Execution
+from semiseg.workflows.loading import changes_since
+
+
+def check_data(plan: BenchmarkPlan, data: PreparedData) -> None:
+    """Check that the runs that were begun have the data that the others will have.
+
+    Raises:
+        UserError: if the data were prepared again since; the message says what changed.
+    """
+    for run in plan.runs:
+        folder = RunFolder(run.folder)
+        if folder.exists():
+            refuse_other_data(plan.common.data, changes_since(folder, data))
 
 
 def check_runs(data: PreparedData, runs: Sequence[PlannedRun], execution: Execution) -> list[str]:

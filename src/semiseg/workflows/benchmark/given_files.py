@@ -4,12 +4,13 @@ All runs must have read the same content, whenever they are added. The rows of a
 itself, so its file may change.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from semiseg.digests import file_digest
 from semiseg.errors import UserError
 from semiseg.files import is_file
+from semiseg.text import joined
 
 
 def digests_of(words: Iterable[str | None]) -> dict[str, str]:
@@ -44,6 +45,15 @@ def check_unchanged(known: Mapping[str, str], words: Iterable[str | None]) -> No
                 f"{word} has changed since it was given to the benchmark, so the results would not be "
                 "comparable: restore it, or choose another -o."
             )
+
+
+def refuse_other_data(data: str, changes: Sequence[str]) -> None:
+    """Raise `UserError` if there are ``changes`` of the prepared data since runs were trained on them."""
+    if changes:
+        raise UserError(
+            f"{data} was prepared again since the benchmark began ({joined(list(changes))} changed), so the "
+            "results would not be comparable: restore the data, or choose another -o."
+        )
 
 
 def _digest(path: str) -> str:

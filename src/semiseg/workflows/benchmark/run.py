@@ -7,10 +7,12 @@ from pathlib import Path
 
 from semiseg import methods
 from semiseg.console import Console, Quiet
+from semiseg.data.identity import changed_parts
+from semiseg.data.manifest import PreparedData
 from semiseg.errors import RunFailure, UserError
 from semiseg.training.benchmark_file import evaluation_name
 from semiseg.training.run_folder import RunFolder
-from semiseg.workflows.benchmark.given_files import check_unchanged
+from semiseg.workflows.benchmark.given_files import check_unchanged, refuse_other_data
 from semiseg.workflows.benchmark.plan import CommonSettings, PlannedRun
 
 
@@ -24,6 +26,7 @@ class Execution:
         threads: CPU threads of each run; None: torch's default.
         device: auto, cpu or cuda.
         files: the digests of the lists of patients and of the preset that are files.
+        identity: the identity of the data.
     """
 
     common: CommonSettings
@@ -31,14 +34,18 @@ class Execution:
     threads: int | None
     device: str
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    identity: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def check_files(self, run: PlannedRun) -> None:
-        """Check that the files that ``run`` reads have not changed since they were given.
+        """Check that the files and the data that ``run`` reads have not changed since they were given.
 
         Raises:
             UserError: naming the first that has.
         """
         check_unchanged(self.files, (self.common.preset, run.labelled))
+        if self.identity:
+            changes = changed_parts(self.identity, PreparedData(self.common.data).identity)
+            refuse_other_data(self.common.data, changes)
 
     def labelled_seed(self, run: PlannedRun) -> int | None:
         """None if the data have an order of labelled patients; else the run's seed."""
