@@ -178,6 +178,9 @@ class RunConfig(Strict):
 RIVALS = {"training.iterations": "epochs", "training.epochs": "iterations"}
 """Options that exclude each other: one in a later layer replaces the other in an earlier layer."""
 
+GIVEN = ("--set", "the study")
+"""Origins of options that the user gives for a training."""
+
 SECTIONS = ("data", "training", "evaluation")
 NETWORKS = "networks"
 """The section whose options apply to every network of a run that has them."""
@@ -262,7 +265,7 @@ def _plain(value: Any) -> Any:
 class Resolved:
     """A validated configuration and the origin of each value that is not a default.
 
-    ``unused``: options that ``--set`` gives to networks that the method does not train.
+    ``unused``: options that ``--set`` or a study gives to networks that the method does not train.
     """
 
     config: RunConfig
@@ -417,5 +420,9 @@ def _validate(
     mine = {f"{known.method}.{key}" for key in type(options).model_fields}
     in_use = {*SECTIONS, *networks}
     kept = {k: o for k, o in origins.items() if k in mine or k.partition(".")[0] in in_use}
-    unused = [k for k, o in merged.origins.items() if k not in kept and o == "--set"]
-    return Resolved(config, kept, tuple(unused))
+    unused = [k for k, o in merged.origins.items() if k not in kept and o in GIVEN]
+    for option, origin in every.origins.items():
+        key = option.partition(".")[2]
+        if origin in GIVEN and not any(key in known.fields(name) for name in networks):
+            unused.append(f"{NETWORKS}.{key}")
+    return Resolved(config, kept, tuple(dict.fromkeys(unused)))

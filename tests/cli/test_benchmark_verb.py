@@ -151,6 +151,23 @@ def test_it_is_said_where_a_row_has_its_own_word(data: Path, tmp_path: Path) -> 
     well(call(*words, "--study", "cross-level-table1"))
 
 
+def test_settings_without_effect_in_any_row_are_said(data: Path, tmp_path: Path) -> None:
+    words = ("benchmark", data, "-o", tmp_path / "bench", "--dry-run", "--labelled", "2", *small())
+    more = ("--set", "mcsc.temperature=1", "--set", "training.power=1")
+    alone = well(call(*words, "--methods", "supervised", *more)).out
+    assert "mcsc.temperature has no effect: no row of the benchmark is mcsc\n" in alone
+    assert "swin.embed_dim has no effect: supervised trains unet\n" in alone
+    assert "training.power" not in alone
+    both = well(call(*words, "--methods", "supervised,mcsc", *more)).out
+    assert "has no effect" not in both
+    study = tmp_path / "study.yaml"
+    study.write_text("variants: {a: {method: supervised, swin: {window: 4}}}\n")
+    said = well(call(*words, "--study", study)).out
+    assert "a: swin.window has no effect: supervised trains unet\n" in said
+    study.write_text("variants: {a: {method: supervised, mcsc: {temperature: 1}}}\n")
+    refused(call(*words, "--study", study), study, "variant 'a' has the section 'mcsc'")
+
+
 def test_what_would_not_be_comparable_is_refused(data: Path, tmp_path: Path) -> None:
     bench = tmp_path / "bench"
     words = ("benchmark", data, "-o", bench, "--labelled", "2", "--methods", "supervised")

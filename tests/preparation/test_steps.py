@@ -39,7 +39,7 @@ def test_a_plan_says_how_each_case_is_read(tmp_path: Path) -> None:
     assert plan.naming.empty_is_unlabelled
     assert plan.options_of_cases["codes"] == [[3, 1], [7, 2]]
     assert json.loads(json.dumps(plan.options_of_cases)) == plan.options_of_cases
-    other = scan_source(tmp_path / "set", Request(patient_pattern="[0-9]", all_frames=True))
+    other = scan_source(tmp_path / "set", Request(patient_pattern="[0-9]"))
     plain = scan_source(tmp_path / "set", Request())
     assert other.options_of_cases == plain.options_of_cases  # they do not change cases
 

@@ -86,6 +86,10 @@ def evaluate(
             "--on, --data, --network, --weights and --flips need a run: "
             "semiseg evaluate RUN --on test."
         )
+    if device != "auto" or threads is not None:
+        raise UserError("--device and --threads need a run: leave them out to compare masks.")
+    if overwrite and out is None:
+        raise UserError("--overwrite replaces scores in a folder: give the folder with -o.")
     from semiseg.datasets.naming import read_naming
     from semiseg.evaluation.protocols import check_missing
     from semiseg.workflows.compare import compare

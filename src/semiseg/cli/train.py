@@ -49,6 +49,8 @@ def train(
 
     To train in several processes: torchrun --nproc-per-node 2 -m semiseg.cli.main train ...
     """
+    from semiseg.config import parse_assignments
+    from semiseg.data.budget import names_a_file
     from semiseg.workflows import train as workflow
 
     limit = options.seconds(time)
@@ -64,6 +66,13 @@ def train(
     if data is None:
         raise UserError("No prepared data set was given: semiseg train DATA -o RUN.")
     chosen = list(settings or [])
+    if labelled_seed is not None and names_a_file(labelled):
+        raise UserError(
+            f"--labelled-seed {labelled_seed} chooses patients, but {labelled} lists them: leave out one of "
+            "the two."
+        )
+    if seed is not None and "seed" in parse_assignments(chosen).get("training", {}):
+        raise UserError(f"--seed {seed} and --set training.seed contradict each other: give one.")
     if seed is not None:
         chosen.append(f"training.seed={seed}")
     workflow.train(

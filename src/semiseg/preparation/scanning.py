@@ -33,6 +33,8 @@ Redraw = Callable[["Plan", Groups], Split]
 OF_THE_SET = ("patient_pattern", "all_frames")
 # Options of some layouts: they count only if they are given, as earlier versions did not have them.
 SPECIAL = {"reader": None, "uneven_slices": "refuse"}
+# Layouts of one public data set whose names of folders or files are its patients.
+KNOWN_PATIENTS = ("acdc", "btcv", "kits19", "synapse-prepared")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,6 +239,15 @@ def _check_layout(layout: Layout, options: Options) -> None:
                 f"--{name} does not apply to the layout '{layout.name}', which says where labels are: leave "
                 f"it out, or add --layout {' or --layout '.join(FOLDERS)}."
             )
+    if options.all_frames and layout.name != "acdc":
+        raise UserError(
+            f"--all-frames is for ACDC as downloaded, but this is the layout '{layout.name}': leave it out."
+        )
+    if options.patient_pattern is not None and layout.name in KNOWN_PATIENTS:
+        raise UserError(
+            f"--patient-pattern does not apply to the layout '{layout.name}', whose patients are known: "
+            "leave it out."
+        )
     if options.trust_grid and layout.name == "dicom":
         raise UserError(
             "--trust-grid does not apply to DICOM, because a label without a position may be mirrored: "
@@ -274,9 +285,19 @@ def _kind(scan: Scan, layout: Layout) -> str:
 
 
 def _split(scan: Scan, request: Request) -> Split:
-    """The split of a file, else that of the source, else a drawn one."""
+    """The split of a file, else that of the source, else a drawn one.
+
+    Raises:
+        UserError: for a split that does not fit the patients, or ``parts`` that would have no effect.
+    """
     patients = list(dict.fromkeys(case.patient for case in scan.cases))
     labelled = list(dict.fromkeys(case.patient for case in scan.cases if case.has_label))
+    if request.parts is not None and (request.split is not None or scan.split is not None):
+        given = "--split" if request.split is not None else "that of the source"
+        raise UserError(
+            f"--parts is for a random split, but {given} is used: leave out --parts"
+            f"{', or --split' if request.split is not None else ''}."
+        )
     if request.split is not None:
         split = read_split(presets.split_file(str(request.split)), patients, labelled)
     else:

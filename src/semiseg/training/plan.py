@@ -33,6 +33,7 @@ from semiseg.training.patients import Cases, cases_of, choose_patients
 from semiseg.training.resolution import CROP_SIZE, choose_crops
 from semiseg.training.run_folder import RunSplit
 from semiseg.training.run_output import find_run
+from semiseg.training.without_effect import without_effect
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,8 +211,8 @@ def describe(plan: Plan) -> list[str]:
     for option, origin in resolved.origins.items():
         section, _, key = option.partition(".")
         lines.append(f"  {option} = {sections[section][key]}  (from {origin})")
-    trained = " and ".join(resolved.config.networks)
-    lines += [f"  {option} has no effect: {name} trains {trained}" for option in resolved.unused]
+    unused = without_effect(resolved, bool(cases.validation))
+    lines += [f"  {option} {sentence}" for option, sentence in unused.items()]
     for one in derived_settings(resolved.config):
         if one.option not in resolved.origins:
             lines.append(f"  {one.option} = {one.value}  (from the input: {one.reason})")

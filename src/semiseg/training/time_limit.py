@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from semiseg.config import Resolved
+from semiseg.config import GIVEN, Resolved
 from semiseg.errors import UserError
 from semiseg.training.configuration import with_training
 from semiseg.training.pacing import SHARE_OF_VALIDATION
@@ -10,8 +10,6 @@ from semiseg.training.pacing import SHARE_OF_VALIDATION
 PARTS = 10  # maximum number of validations and of checkpoints, unless the user sets their intervals
 FEWEST = 4  # validations, so that they can choose a checkpoint
 LENGTHS = ("training.iterations", "training.epochs")
-GIVEN = ("--set", "the study")
-"""Origins of options that the user gives for this training."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -66,6 +66,8 @@ def inspect(
     target = None if out is None else Path(out)
     if size is not None and size not in SIZES:
         raise UserError(f"--size {size}: give the side of the input, {SIZES[0]} to {SIZES[-1]}.")
+    if target is None and overwrite:
+        raise UserError("--overwrite replaces an inspection in a folder: give the folder with -o.")
     if target is not None:
         _check_output(target, data, overwrite)
     remove_stale()

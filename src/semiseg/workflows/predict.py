@@ -120,6 +120,9 @@ def predict(
     if probabilities:
         _check_probabilities(targets, predictor.task)
     kept = set() if overwrite else _finished(folder, targets)
+    if probabilities:  # an earlier call may have written only the masks
+        classes = predictor.task.classes
+        kept = {t for t in kept if all(file.exists() for file in probability_files(t, classes))}
     todo = {t: p for t, p in targets.items() if t not in kept}
     if len(todo) < len(targets):
         console.info(f"kept: {_masks(len(kept))} already in {folder} (to replace: --overwrite)")

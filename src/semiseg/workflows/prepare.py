@@ -133,6 +133,11 @@ def prepare(
     check_source(source, layout)
     check_output(out, source)
     plan = scan_source(source, request)
+    if seed and plan.redraw is None:
+        given = "--split" if split is not None else "the source"
+        raise UserError(
+            f"--seed {seed} is for a random split, but {given} gives the split: leave out --seed."
+        )
     console.info(f"{source}: layout '{plan.layout}' ({one_line(plan.evidence)})")
     earlier = find_earlier(out, plan)
     if earlier is not None and not overwrite:

@@ -115,12 +115,13 @@ def benchmark(
     todo = [run for run in plan.runs if not is_done(run, common)]
     ordered = prepared.manifest.split.labelled_order is not None
     execution = Execution(common, ordered, threads, device, plan.files, prepared.identity)
-    fetched = check_runs(prepared, todo, execution)
+    checked = check_runs(prepared, todo, execution)
     count = "1 run" if len(plan.runs) == 1 else f"{len(plan.runs)} runs"
     console.info(f"{count}, {len(plan.runs) - len(todo)} of them finished: {folder}")
-    for line in overruled(plan):
+    all_new = len(todo) == len(plan.runs)  # else a setting may have an effect in a finished run
+    for line in (*overruled(plan), *(checked.ineffective if all_new else ())):
         console.info(line)
-    for address in fetched:
+    for address in checked.fetched:
         console.info(f"{'not downloaded here' if dry_run else 'to be downloaded'}: {address}")
     plan = _limited(plan, todo, execution, seconds, jobs, begun)
     execution = dataclasses.replace(execution, common=plan.common)

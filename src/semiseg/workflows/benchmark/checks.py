@@ -1,9 +1,10 @@
 """Checks of a benchmark before anything is written."""
 
+import dataclasses
 from collections.abc import Sequence
 
 from semiseg import methods
-from semiseg.config import parse_assignments
+from semiseg.config import as_assignments, parse_assignments
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
 from semiseg.evaluation.protocols import find_protocol
@@ -11,8 +12,9 @@ from semiseg.methods.base import Method
 from semiseg.networks.build import downloads, without_pretrained
 from semiseg.training.device import torch_device
 from semiseg.training.initial_weights import load_initial_weights
-from semiseg.training.plan import check_classes, check_terms, check_volumes, plan_training
+from semiseg.training.plan import Plan, check_classes, check_terms, check_volumes, plan_training
 from semiseg.training.run_folder import RunFolder
+from semiseg.training.without_effect import without_effect
 from semiseg.workflows.benchmark.given_files import refuse_other_data
 from semiseg.workflows.benchmark.plan import BenchmarkPlan, PlannedRun
 from semiseg.workflows.benchmark.run import Execution
@@ -31,11 +33,21 @@ def check_data(plan: BenchmarkPlan, data: PreparedData) -> None:
             refuse_other_data(plan.common.data, changes_since(folder, data))
 
 
-def check_runs(data: PreparedData, runs: Sequence[PlannedRun], execution: Execution) -> list[str]:
-    """Check every training as `train` does, so that no run fails after others are finished.
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """What was found of trainings that can be run.
 
-    Returns:
-        The addresses of weights that the trainings will download.
+    Attributes:
+        fetched: the addresses of weights that they will download.
+        ineffective: one sentence for each setting of the user that has no effect in any of them.
+    """
+
+    fetched: tuple[str, ...]
+    ineffective: tuple[str, ...]
+
+
+def check_runs(data: PreparedData, runs: Sequence[PlannedRun], execution: Execution) -> Checked:
+    """Check every training as `train` does, so that no run fails after others are finished.
 
     Raises:
         UserError: see `train` and `evaluate`.
@@ -46,6 +58,7 @@ def check_runs(data: PreparedData, runs: Sequence[PlannedRun], execution: Execut
     if common.on == "test" and not data.of_patients(data.manifest.split.test, labelled=True):
         raise UserError(f"{data.folder} has no labelled test case: choose --on validation.")
     fetched: dict[str, None] = {}
+    sentences: dict[str, list[str | None]] = {}
     built: dict[str, Method] = {}  # all seeds and budgets of a variant have the same networks
     for run in runs:
         variant = run.variant
@@ -69,7 +82,27 @@ def check_runs(data: PreparedData, runs: Sequence[PlannedRun], execution: Execut
         check_classes(plan.data, plan.cases)
         check_terms(built[variant.name], plan.config, plan.cases)
         fetched |= dict.fromkeys(downloads(plan.config))
-    return list(fetched)
+        for option, sentence in _effects(plan, run.settings(common)).items():
+            sentences.setdefault(option, []).append(sentence)
+        for option, sentence in _effects(plan, as_assignments(variant.sections)).items():
+            sentences.setdefault(f"{variant.name}: {option}", []).append(sentence)
+    ineffective = [f"{key} {found[0]}" for key, found in sentences.items() if all(found)]
+    return Checked(tuple(fetched), tuple(ineffective))
+
+
+def _effects(plan: Plan, settings: Sequence[str]) -> dict[str, str | None]:
+    """For each setting, the end of a sentence that says why it has no effect in a training; else None."""
+    unused = without_effect(plan.resolved, bool(plan.cases.validation))
+    found: dict[str, str | None] = {}
+    for section, values in parse_assignments(settings).items():
+        for key in values:
+            option = f"{section}.{key}"
+            other = section in methods.table() and section != plan.config.method
+            foreign = other and option not in plan.resolved.origins
+            found[option] = unused.get(option) or (
+                f"has no effect: no row of the benchmark is {section}" if foreign else None
+            )
+    return found
 
 
 def overruled(plan: BenchmarkPlan) -> list[str]:

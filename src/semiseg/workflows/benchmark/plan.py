@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from semiseg import methods, presets
+from semiseg import methods, networks, presets
 from semiseg.console import Console
 from semiseg.data.budget import names_a_file, plain_budget
 from semiseg.digests import text_digest
@@ -167,13 +167,20 @@ def variants_of(names: Sequence[str], study: str | None) -> list[Variant]:
     """The methods ``names``, then the variants of ``study``.
 
     Raises:
-        UserError: if a method or the study is unknown.
+        UserError: if a method or the study is unknown, or a variant has a section of another method.
     """
     variants = [Variant(name, methods.entry(name).name) for name in names]
     if study is not None:
         for name, content in presets.load_study(study)["variants"].items():
             sections = {key: value for key, value in content.items() if key != "method"}
-            variants.append(Variant(str(name), methods.entry(content["method"]).name, sections))
+            method = methods.entry(content["method"]).name
+            other = methods.table().keys() & sections.keys() - {method, *networks.table()}
+            if other:
+                raise UserError(
+                    f"Study '{study}', variant '{name}' has the section '{min(other)}', which has no effect "
+                    f"on {method}: remove it."
+                )
+            variants.append(Variant(str(name), method, sections))
     return variants
 
 

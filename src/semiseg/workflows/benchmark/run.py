@@ -37,12 +37,15 @@ class Execution:
     identity: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def check_files(self, run: PlannedRun) -> None:
-        """Check that the files and the data that ``run`` reads have not changed since they were given.
+        """Check that the files that ``run`` reads have not changed since they were given.
 
         Raises:
             UserError: naming the first that has.
         """
         check_unchanged(self.files, (self.common.preset, run.labelled))
+
+    def check_data(self) -> None:
+        """Check that the data were not prepared again; raises `UserError` if they were."""
         if self.identity:
             changes = changed_parts(self.identity, PreparedData(self.common.data).identity)
             refuse_other_data(self.common.data, changes)
@@ -104,6 +107,7 @@ def _train(run: PlannedRun, execution: Execution, console: Console) -> None:
         resume(run.folder, data=common.data, device=device, threads=threads, console=console)
         return
     execution.check_files(run)  # the runs before it may have taken days
+    execution.check_data()
     train(
         common.data, run.folder, method=run.variant.method, labelled=run.labelled,
         labelled_seed=execution.labelled_seed(run), preset=common.preset,
