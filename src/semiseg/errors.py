@@ -20,7 +20,8 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(names)}."
-    return UserError(f"Unknown {what} '{name}': {hint}")
+    shown = name if len(name) <= 200 else f"{name[:100]}...{name[-40:]}"
+    return UserError(f"Unknown {what} '{shown}': {hint}")
 
 
 class RunFailure(Exception):  # noqa: N818 - a public name
