@@ -94,8 +94,11 @@ def _method(name: str, json: bool) -> None:
 
 
 def _default(settings: Mapping[str, Any], section: str, key: str, field: "FieldInfo") -> Any:
-    """The default of an option, or the value that the method needs."""
-    return settings.get(section, {}).get(key, field.get_default())
+    """The default of an option, or the value that the method needs, in types of JSON."""
+    from pydantic_core import to_jsonable_python
+
+    own = field.get_default(call_default_factory=True, validated_data={})
+    return to_jsonable_python(settings.get(section, {}).get(key, own))
 
 
 def _meaning(field: "FieldInfo") -> str:

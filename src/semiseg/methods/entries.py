@@ -313,4 +313,12 @@ BUILT_IN = (
             "ACDC, 3 patients: 88.8 DSC (its paper)", "ACDC, 7 patients: 89.5 DSC (its paper)",
         ),
     ),
+    Entry(
+        "self-training", 2026, "pseudo-labels of the student's moving average teach a strong view",
+        "No paper's method: Tarvainen, Valpola. Mean teachers are better role models. NeurIPS 2017. "
+        "Lee. Pseudo-label: the simple and efficient semi-supervised learning method for deep neural "
+        "networks. ICML workshop 2013.", "semiseg.methods.self_training:SelfTraining", (2, 3),
+        equation="0.5 (CE + Dice) + w(t) 0.5 (CE + Dice)(p(strong view; student), "
+        "argmax p(x; teacher))",
+    ),
 )  # fmt: skip

@@ -1,0 +1,215 @@
+"""`self-training`: a student learns from pseudo-labels of its moving average, with optional ingredients of
+recent methods.
+
+L = 0.5 (CE + Dice) on labelled images + w(t) 0.5 (CE + Dice) of the student's prediction of a strong view
+and the teacher's pseudo-label of the unlabelled image. The teacher is the moving average of the student with
+decay min(1 - 1/(t + 1), d) (Tarvainen and Valpola, NeurIPS 2017); it is used for inference. Pseudo-labels
+are the teacher's argmax (Lee, ICML workshop 2013) or its probabilities.
+
+This is no paper's method. Each ingredient is an option, so that its worth can be measured alone:
+
+- ``brightness``, ``contrast``, ``gamma``, ``blur``, ``noise``: photometric changes of the strong view.
+- ``cutmix_probability``: a box of another unlabelled image, with its pseudo-label (French et al., BMVC 2020).
+- ``copy_paste_probability``: a box of a labelled image, with its label (Bai et al., CVPR 2023, one way).
+- ``threshold``: only pixels with a confidence of at least this (Sohn et al., NeurIPS 2020).
+- ``largest_component``: each class of a pseudo-label keeps its largest component (Bai et al.).
+- ``dropped_channels``: a share of the channels of the encoder's maps is dropped for unlabelled images
+  (UniMatch, Yang et al., CVPR 2023); the strong view and this perturbation share one pass.
+- ``starts_at`` and ``rampup``: labelled images alone at first, and a weight that rises linearly.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from semiseg.config import RunConfig
+from semiseg.data.batch import Batch
+from semiseg.data.task import Task
+from semiseg.losses.dice import supervised_loss
+from semiseg.losses.ignore import one_hot
+from semiseg.losses.pseudo_label import soft_label_loss
+from semiseg.methods import base
+from semiseg.methods.base import Method, Step, as_iterations
+from semiseg.methods.common.batch_norm import batch_statistics
+from semiseg.methods.common.frozen_pass import frozen_pass
+from semiseg.methods.common.largest_component import largest_component
+from semiseg.methods.common.mixing import another_image, copy_paste_mask, cutmix_mask, mix
+from semiseg.methods.common.perturb import drop_channels
+from semiseg.methods.common.photometric import PhotometricRanges, photometric_augment
+from semiseg.methods.common.pseudo_label import (
+    confidence_mask,
+    hard_pseudo_label,
+    ignore_outside,
+    soft_pseudo_label,
+)
+from semiseg.methods.common.ramp_up import linear_rampup
+from semiseg.methods.common.teacher import ema_decay_at, frozen_copy, update_ema
+from semiseg.networks.build import build_network, spacing_of
+
+Range = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
+
+
+class SelfTrainingOptions(base.NetworkOptions):
+    """Options of ``self-training``."""
+
+    targets: Literal["hard", "soft"] = Field(
+        "hard", description="pseudo-labels: the teacher's argmax, or its probabilities"
+    )
+    pseudo_weight: float = Field(0.5, ge=0, description="weight of the pseudo-labels")
+    starts_at: float = Field(
+        0.0,
+        ge=0,
+        description="start of the pseudo-labels: fraction of the run, or iteration if >= 1",
+    )
+    rampup: float = Field(
+        0.0, ge=0, le=1, description="length of the linear ramp-up of their weight, part of the run"
+    )
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="decay of the teacher")
+    threshold: float = Field(0.0, ge=0, le=1, description="lowest confidence of a pseudo-label")
+    largest_component: bool = Field(
+        False, description="whether a class of a pseudo-label keeps its largest component only"
+    )
+    photometric_probability: float = Field(
+        0.5, ge=0, le=1, description="probability of each photometric change of the strong view"
+    )
+    brightness: float = Field(
+        0.1, ge=0, description="largest shift, as a fraction of the image's range"
+    )
+    contrast: Range = Field(
+        (0.8, 1.25), description="range of the factor of the deviation from the mean"
+    )
+    gamma: Range = Field((0.8, 1.25), description="range of the exponent")
+    blur: Range = Field((0.0, 0.5), description="range of the standard deviation, in pixels")
+    noise: float = Field(
+        0.05, ge=0, description="largest standard deviation, as a fraction of the image's range"
+    )
+    cutmix_probability: float = Field(
+        0.0, ge=0, le=1, description="probability of a box of another unlabelled image"
+    )
+    copy_paste_probability: float = Field(
+        0.0, ge=0, le=1, description="probability of a box of a labelled image"
+    )
+    dropped_channels: float = Field(
+        0.0, ge=0, lt=1, description="probability that a channel of an encoder map is dropped"
+    )
+    on_labelled: bool = Field(
+        False, description="whether labelled images are seen in a strong view as well"
+    )
+
+    @model_validator(mode="after")
+    def _of_hard_targets(self) -> "SelfTrainingOptions":
+        if self.targets == "soft" and (self.threshold or self.largest_component):
+            raise ValueError("threshold and largest_component need targets=hard")
+        return self
+
+
+class SelfTraining(Method):
+    """A student, and the teacher that is its moving average. The teacher is used for inference."""
+
+    Options: ClassVar[type[base.Options]] = SelfTrainingOptions
+    networks: ClassVar[tuple[str, ...]] = ("teacher", "student")
+
+    def __init__(self, task: Task, config: RunConfig) -> None:
+        """See `Method`."""
+        super().__init__(task, config)
+        self.student = build_network(task, config, self.options.network)
+        self.teacher = frozen_copy(self.student)
+
+    def weight(self, step: Step) -> float:
+        """Return w(t): 0 before ``starts_at``, then rising linearly over ``rampup``."""
+        o: SelfTrainingOptions = self.options
+        start = as_iterations(o.starts_at, step.total)
+        if step.index < start:
+            return 0.0
+        return o.pseudo_weight * linear_rampup((step.index - start) / step.total, o.rampup)
+
+    def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Terms: ``supervised`` and, with unlabelled images, ``pseudo``."""
+        labelled, weight = batch.labelled, self.weight(step)
+        own, others = batch.images[:labelled], batch.images[labelled:]
+        if self.options.on_labelled:
+            own = self.strong(own)
+        if not len(others) or not weight:
+            logits = self.student.classify(self.features(self.student, own, labelled))
+            terms = {"supervised": supervised_loss(logits, batch.labels)}
+            return terms | ({"pseudo": logits.new_zeros(())} if len(others) else {})
+        seen, target = self.strong_view(others, self.target(others), batch)
+        logits = self.logits_of(torch.cat([own, seen]), labelled)
+        pseudo = self.pseudo_loss(logits[labelled:], target)
+        return {
+            "supervised": supervised_loss(logits[:labelled], batch.labels),
+            "pseudo": weight * pseudo,
+        }
+
+    def target(self, images: Tensor) -> Tensor:
+        """Return the teacher's pseudo-labels of images [U, C, ...]: [U, ...], or [U, K, ...] if soft."""
+        o: SelfTrainingOptions = self.options
+        with frozen_pass(self.teacher):
+            probabilities = soft_pseudo_label(self.teacher(images))
+        if o.targets == "soft":
+            return probabilities
+        label = hard_pseudo_label(probabilities)
+        if o.largest_component:
+            label = largest_component(label)
+        return (
+            ignore_outside(label, confidence_mask(probabilities, o.threshold))
+            if o.threshold
+            else label
+        )
+
+    def strong(self, images: Tensor) -> Tensor:
+        """Return the images [B, C, ...] with other brightness, contrast, gamma, blur and noise."""
+        spacing = spacing_of(self.task, self.config)
+        o: SelfTrainingOptions = self.options
+        ranges = PhotometricRanges(
+            brightness=o.brightness, contrast=o.contrast, gamma=o.gamma, blur=o.blur, noise=o.noise,
+            probability=o.photometric_probability,
+        )  # fmt: skip
+        return photometric_augment(images, ranges, spacing)
+
+    def strong_view(self, images: Tensor, target: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the strong view of images [U, C, ...] and the targets that belong to it."""
+        o: SelfTrainingOptions = self.options
+        seen, sides = self.strong(images), images.shape[2:]
+        if o.cutmix_probability:
+            mask = cutmix_mask(len(seen), sides, seen.device, probability=o.cutmix_probability)
+            other = another_image(len(seen), seen.device)
+            seen, target = mix(seen, seen[other], mask), mix(target, target[other], mask)
+        if o.copy_paste_probability and batch.labelled:
+            mask = copy_paste_mask(len(seen), sides, seen.device)
+            chosen = torch.rand(len(seen), device=seen.device) < o.copy_paste_probability
+            mask = mask | ~chosen.view(-1, *(1,) * len(sides))
+            source = torch.randint(batch.labelled, (len(seen),), device=seen.device)
+            labels = batch.labels[source]
+            if o.targets == "soft":
+                labels = one_hot(labels, target.shape[1], target.dtype)
+            seen = mix(seen, self.strong(batch.images[source]), mask)
+            target = mix(target, labels, mask)
+        return seen, target
+
+    def logits_of(self, images: Tensor, labelled: int) -> Tensor:
+        """Return the student's logits of images, labelled ones first; see ``dropped_channels``."""
+        o: SelfTrainingOptions = self.options
+        if not o.dropped_channels:
+            return self.student.classify(self.features(self.student, images, labelled))
+        student = self.student
+        own = student.classify(self.features(student, images[:labelled], labelled))
+        with batch_statistics(student):
+            maps = drop_channels(student.encode(images[labelled:]), o.dropped_channels)
+            return torch.cat([own, student.classify(student.decode(maps))])
+
+    def pseudo_loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        """0.5 (CE + Dice) with hard or soft targets."""
+        loss = soft_label_loss if self.options.targets == "soft" else supervised_loss
+        return loss(logits, target)
+
+    def after_step(self, step: Step) -> None:
+        """Update the teacher."""
+        update_ema(self.teacher, self.student, ema_decay_at(step.index, self.options.ema_decay))
+
+    def active_from(self, iterations: int) -> dict[str, int]:
+        """See `Method`."""
+        o: SelfTrainingOptions = self.options
+        return {"pseudo": as_iterations(o.starts_at, iterations)} if o.pseudo_weight else {}
