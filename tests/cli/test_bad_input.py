@@ -495,7 +495,11 @@ def test_a_real_process_tells_by_its_exit_code(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        (["--reader", "x"], "--reader is for DICOM, but this is the layout 'volumes'"),
+        (["--reader", "x"], "--reader x: no mask has this reader in its name or folder"),
+        (
+            ["--reader", "x", "--layout", "btcv"],
+            "--reader is for DICOM-SEG and for folders of masks",
+        ),
         (["--uneven-slices", "resample"], "--uneven-slices is for DICOM"),
         (["--uneven-slices", "maybe"], "--uneven-slices maybe: use refuse or resample"),
     ],
