@@ -165,7 +165,11 @@ def test_an_output_inside_the_source_is_written_there_and_not_read_back(tmp_path
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        (["--reader", "x"], "--reader is for DICOM, but this is the layout 'volumes'"),
+        (["--reader", "x"], "--reader x: no mask has this reader in its name or folder"),
+        (
+            ["--reader", "x", "--layout", "btcv"],
+            "--reader is for DICOM-SEG and for folders of masks",
+        ),
         (["--uneven-slices", "resample"], "--uneven-slices is for DICOM"),
         (["--uneven-slices", "maybe"], "--uneven-slices maybe: use refuse or resample"),
     ],

@@ -6,10 +6,45 @@ import pytest
 
 from semiseg.datasets.pairs import Pair
 from semiseg.datasets.patients import patients_of, shared_stems
+from semiseg.datasets.sites import notes_on_sites
 
 
 def patients(*names: str, pictures: bool = False) -> list[str]:
     return patients_of([Pair(name, Path(name), None, None) for name in names], None, pictures)
+
+
+# What follows the patient in English, German, French and Spanish.
+WORDS = """
+    Aufnahme1 Aufnahme2, scan2 scan3, img1 img3, image_1 image_2, Foto Foto2, photo1 photo2, pic1 pic2,
+    Bild_01 Bild_02, snapshot1 snapshot2, view1 view2, Ansicht1 Ansicht2, vue1 vue2, vista1 vista2,
+    Schnitt1 Schnitt2, coupe1 coupe2, corte1 corte2, Messung1 Messung2, Besuch1 Besuch2, Termin1
+    Termin2, Kontrolle1 Kontrolle2, examen1 examen2, visita1 visita2, consulta1 consulta2, cliché1
+    cliché2, imagen1 imagen2, toma1 toma2, Tag1 Tag2, Woche1 Woche2, jour1 jour2, semaine1 semaine2,
+    mois1 mois2, día1 día2, semana1 semana2, mes1 mes2, vorher nachher, avant après, avant apres, antes
+    después, droit gauche, derecha izquierda, séance1 séance2, sesión1 sesión2, suivi1 suivi2, estudio1
+    estudio2, serie1 serie2, série1 série2, Läsion1 Läsion2, lesion1 lesion2, zona1 zona2, Teil1 Teil2,
+    section1 section2, test retest, Sitzung1 Sitzung2, bild1a bild1b
+""".replace("\n", " ")
+
+
+@pytest.mark.parametrize("pictures", [False, True])
+@pytest.mark.parametrize("separator", ["-", "_", " "])
+def test_words_of_four_languages_follow_the_patient(separator: str, pictures: bool) -> None:
+    for one, other in (pair.split() for pair in WORDS.split(",")):
+        names = [f"P{n:02d}{separator}{word}" for n in (1, 2, 3) for word in (one, other)]
+        expected = [f"P{n:02d}" for n in (1, 1, 2, 2, 3, 3)]
+        assert patients(*names, pictures=pictures) == expected, one
+
+
+def test_images_of_sites_and_classes_are_of_different_patients() -> None:
+    for groups in (("benign", "malignant"), ("batch1", "batch2"), tuple("ABCDEF")):
+        names = [f"{group}_img{n}" for group in groups for n in range(3)]
+        assert patients(*names, pictures=True) == names
+    assert patients("site1_control1", "site1_control2", "site2_control1") == [
+        "site1_control1", "site1_control2", "site2_control1",
+    ]  # fmt: skip
+    many = [f"US{n:03d}_img{k}" for n in range(5) for k in (1, 2)]
+    assert patients(*many, pictures=True) == [f"US{n:03d}" for n in range(5) for _ in (1, 2)]
 
 
 @pytest.mark.parametrize("pictures", [False, True])
@@ -124,3 +159,62 @@ def test_names_that_look_like_slices() -> None:
     }  # fmt: skip
     assert shared_stems([f"case7_{n}" for n in range(5)]) == {}
     assert shared_stems(["a", "b", "p1_1", "p1_2", "c", "d"]) == {}
+
+
+def in_folders(*folders: str, names: tuple[str, ...] = ("f0", "f1")) -> list[Pair]:
+    """Images of the same names in folders; identifiers begin with the folders."""
+    found = []
+    for folder in folders:
+        prefix = folder.replace("/", "_")
+        for name in names:
+            place = tuple(folder.split("/"))
+            found.append(
+                Pair(f"{prefix}_{name}", Path(folder, name), None, None, (), place, prefix)
+            )
+    return found
+
+
+def test_patients_of_two_sites_with_the_same_names_are_told() -> None:
+    pairs = in_folders("Lyon/P01", "Lyon/P02", "Mainz/P01", "Mainz/P02")
+    found = patients_of(pairs, None)
+    assert found == ["P01", "P01", "P02", "P02"] * 2  # two patients taken for one do no harm
+    (note,) = notes_on_sites(pairs, found, None)
+    assert note == (
+        "the folders Lyon and Mainz hold patients of the same names (P01, P02): each name counts as one "
+        "patient. If these are different people, --patient-pattern '^([^_]+_[^_]+)' separates them."
+    )
+    apart = patients_of(pairs, "^([^_]+_[^_]+)")
+    assert len(set(apart)) == 4
+    assert notes_on_sites(pairs, apart, "^([^_]+_[^_]+)") == []
+
+
+@pytest.mark.parametrize("folders", [("Lyon", "Mainz"), ("benign", "malignant")])
+def test_files_with_the_name_of_a_person_in_two_folders(folders: tuple[str, str]) -> None:
+    pairs = in_folders(*folders, names=("P01", "P02_img1", "P02_img2"))
+    found = patients_of(pairs, None, pictures=True)
+    assert found == ["P01", "P02", "P02"] * 2
+    assert "P01, P02" in notes_on_sites(pairs, found, None)[0]
+    numbers = in_folders(
+        *folders, names=("01", "02", "03")
+    )  # numbers of images rather than of people
+    assert len(set(patients_of(numbers, None))) == 6
+
+
+@pytest.mark.parametrize("folders", [("T1", "T2"), ("baseline", "followup"), ("Tag 1", "Tag 2")])
+@pytest.mark.parametrize("names", [("P01", "P02"), ("Meyer", "Otto")])
+def test_folders_of_visits_hold_the_same_patients(
+    folders: tuple[str, str], names: tuple[str, str]
+) -> None:
+    pairs = in_folders(*folders, names=names)
+    found = patients_of(pairs, None)
+    assert found == [*names, *names]
+    assert notes_on_sites(pairs, found, None) == []
+
+
+def test_a_site_that_is_not_in_the_identifier() -> None:
+    pairs = [
+        Pair(f"f{n}", Path(place, f"f{n}"), None, None, (), tuple(place.split("/")))
+        for n, place in enumerate(("Lyon/P01", "Lyon/P02", "Mainz/P01"))
+    ]
+    (note,) = notes_on_sites(pairs, patients_of(pairs, None), None)
+    assert note.endswith("different people, list the images in a CSV with a column patient.")

@@ -105,8 +105,8 @@ EmptySlices = Annotated[
 Reader = Annotated[
     str | None,
     typer.Option(
-        help="DICOM: use only the DICOM-SEG that this person has drawn (ContentCreatorName or "
-        "OperatorsName)."
+        help="Use only the masks that this person has drawn: with the name in that of the mask or of its "
+        "folder, or in ContentCreatorName or OperatorsName of DICOM-SEG."
     ),
 ]
 UnevenSlices = Annotated[

@@ -51,7 +51,7 @@ class Options:
         max_side: larger pictures are reduced to this longer side.
         all_frames: whether frames of a time series without annotation are unlabelled images.
         naming: definition of the values in labels.
-        reader: person whose DICOM-SEG are the labels; None for all.
+        reader: person whose DICOM-SEG or masks are the labels; None for all.
         uneven_slices: whether DICOM series with uneven distances of slices are refused or resampled.
         labels: the folder of the labels, or the ending of their names.
         class_by_folder: whether the folder of an image names the class of its mask.

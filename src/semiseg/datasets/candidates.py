@@ -13,13 +13,15 @@ from semiseg.datasets.roles import (
     PART_NAMES,
     PlacedFile,
     composed,
+    names_label,
     role_of,
     tokens_of,
     without_words,
 )
+from semiseg.datasets.versions import newest_folder
 from semiseg.errors import UserError
-from semiseg.formats import suffix_of
-from semiseg.text import listed
+from semiseg.formats import stem_of, suffix_of
+from semiseg.text import joined, listed, plural
 
 MOST_FOLDERS = 8  # more folders are those of cases or patients
 DERIVED = {"pred", "preds", "prediction", "predictions", "predicted", "output", "outputs", "out",
@@ -76,13 +78,17 @@ def chosen_labels(
         )
     taken = set(own)
     others = [file for file in files if file not in taken]
-    stems = {file.stem for file in others}
-    images, ignored = [], []
+    stems = {file.stem for file in files}  # masks of others may continue the name of a label
+    images, ignored = [], list[PlacedFile]()
     for file in others:
         begins = {file.stem[:end] for end, sign in enumerate(file.stem) if sign in "_-. "}
-        derived = bool(begins & stems) and content_of([file.path]).masks
-        (ignored.append(file.path) if derived else images.append(file))
-    return images, [dataclasses.replace(file, role="label") for file in own], ignored
+        may_be = bool(begins & stems) or names_label(file.stem)
+        mask = file.role == "label" or (may_be and content_of([file.path]).masks)
+        (ignored if mask else images).append(file)
+    if not images:
+        images, ignored = others, []
+    own = [dataclasses.replace(file, role="label") for file in own]
+    return images, own, [file.path for file in ignored]
 
 
 def _without(parts: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -219,11 +225,40 @@ def check_one_folder(
     if len(files) < 2:
         return
     held = {name: content_of(paths) for name, paths in files.items()}
+    shown = [f"{name} ({content.words})" for name, content in held.items()]
+    if (newest := newest_folder(list(files))) is not None:
+        raise UserError(
+            f"{folder} has several versions of its masks, in {joined(shown)}: "
+            f"{_which_version(newest, files)}."
+        )
     likely = next((n for n, c in held.items() if c.masks and "the same" not in c.words), "FOLDER")
     raise UserError(
-        f"{folder} has several folders that may hold the labels: "
-        f"{'; '.join(f'{name} ({content.words})' for name, content in held.items())}: choose one with "
-        f"--labels, for example --labels {_quoted(likely)}."
+        f"{folder} has several folders that may hold the labels: {'; '.join(shown)}: choose one "
+        f"with --labels, for example --labels {_quoted(likely)}."
+    )
+
+
+def _which_version(newest: str, files: Mapping[str, Sequence[Path]]) -> str:
+    """What to do about folders that hold versions of the masks.
+
+    Args:
+        newest: the folder of the newest version.
+        files: folder -> its masks.
+    """
+    keys = {
+        name: {without_words(stem_of(path), LABELS) for path in own} for name, own in files.items()
+    }
+    others = [name for name in files if name != newest]
+    older = set().union(*(keys[name] for name in others))
+    choice = f"--labels {_quoted(newest)}"
+    if not older & keys[newest]:
+        return f"they are of different images, so put all into one folder 'masks', or take only {choice}"
+    left = len(older - keys[newest])
+    if not left:
+        return f"take the newest ones with {choice}"
+    return (
+        f"take only the newest ones with {choice} ({plural(left, 'image')} then without a label), or copy "
+        f"them over those of {joined(others)} and remove {newest}"
     )
 
 

@@ -1,7 +1,7 @@
 """Reading pictures with their masks, and remarks on the encoding of the masks."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from semiseg.datasets.mask_images import (
     note_on_masks_as_images,
 )
 from semiseg.datasets.pairs import Pair
-from semiseg.datasets.uniting import united
+from semiseg.datasets.uniting import UNNAMED, foreground_of, notes_on_overlaps, united
 from semiseg.errors import UserError
 from semiseg.formats.header import Header
 from semiseg.formats.mask_values import MaskValues
@@ -23,8 +23,7 @@ from semiseg.formats.masks import read_instances, read_picture_mask
 from semiseg.formats.pictures import read_picture
 from semiseg.formats.remarks import STORED_POLARITY
 
-# Prefixes of remarks that a picture may have several of: a colour, class or grey level follows.
-UNNAMED = "unnamed "
+# Prefixes of remarks that a picture may have several of: a grey level follows the second.
 LOSSY = "lossy"
 WHITE = "white is "
 
@@ -122,16 +121,26 @@ class MaskReader:
             return mask.codes
 
         result = united(pair.classes, read, self.classes, self.naming, pair.image)
-        remarks |= {UNNAMED + name: self._name(pair.image) for name in result.unnamed}
+        remarks |= result.remarks(self._name(pair.image))
         if "lossy" in encodings:
             remarks[LOSSY] = self._name(encodings["lossy"])
-        if result.overlapping:
-            remarks["overlapping"] = self._name(pair.image)
         if not pair.classes[0][0]:
             for encoding in ("binary", "lossy"):
                 if encoding in encodings:
                     self._two_values(encodings[encoding], remarks)
         return result.codes
+
+    def masks_of(self, pair: Pair, header: Header) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+        """The name and the foreground [H, W] or [D, H, W] of each named mask of a picture.
+
+        Raises:
+            UserError: for a mask that cannot be read.
+        """
+        shape = (header.height, header.width)
+        whole = shape if header.pages == 1 else (header.pages, *shape)
+        for name, path in pair.classes:
+            codes = read_picture_mask(path, whole, self.max_side, self.values).codes
+            yield name, foreground_of(codes, self.naming, path, name, len(pair.classes))[0]
 
     def _two_values(self, path: Path, remarks: dict[str, str]) -> None:
         """Remark that a mask is black and white.
@@ -177,13 +186,7 @@ class MaskReader:
                 f"{len(lossy):,} masks have grey edges (such as {Path(lossy[0]).name}): "
                 "they were thresholded at 128."
             )
-        if overlapping := remarks.get("overlapping"):
-            order = " < ".join((self.classes or ())[1:])
-            notes.append(
-                f"in {len(overlapping):,} pictures masks of several classes overlap (such as "
-                f"{Path(overlapping[0]).name}): later classes cover earlier ones ({order}; --classes "
-                "changes the order)."
-            )
+        notes += notes_on_overlaps(remarks, self.classes, "picture")
         unnamed = sorted(w.removeprefix(UNNAMED) for w in remarks if w.startswith(UNNAMED))
         if unnamed:
             what = "colours" if self.values.colours is not None else "masks"

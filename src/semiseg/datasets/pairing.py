@@ -17,6 +17,7 @@ from semiseg.datasets.candidates import (
 from semiseg.datasets.channel_files import check_channels
 from semiseg.datasets.matching import Match, Matcher, pairing_names
 from semiseg.datasets.pairs import Found, Pair
+from semiseg.datasets.readers import masks_of_reader
 from semiseg.datasets.roles import (
     IMAGE_ENDING,
     LABEL_ENDING,
@@ -26,6 +27,7 @@ from semiseg.datasets.roles import (
     placed_files,
 )
 from semiseg.datasets.source_files import OfKind
+from semiseg.datasets.structure_files import masks_by_content, suggested_masks
 from semiseg.datasets.structures import Masks, masks_of_images
 from semiseg.errors import UserError
 
@@ -38,6 +40,7 @@ def pair_files(
     labels: str | None = None,
     classes: Sequence[str] | None = None,
     several: bool = True,
+    reader: str | None = None,
 ) -> Found:
     """Pair images with labels below ``folder``.
 
@@ -51,6 +54,7 @@ def pair_files(
         of_kind: which files are images or labels.
         labels: the folder of the labels, or the ending of their names, as given by the user.
         classes: class names, as given by the user.
+        reader: the person whose labels count, as given by the user; None for all.
         several: whether an image may have several labels, or a label a longer name than its image.
 
     Raises:
@@ -79,14 +83,23 @@ def pair_files(
     ]
     if not drawn and several:
         matches = _by_class_names(images, names)
+    if not drawn and not matches and several and labels is None:
+        matches = masks_by_content(images, notes)
+        masked = {match.label.path for match in matches}
+        names = pairing_names(images, [image for image in images if image.path not in masked])
     if not matches and labels is not None:
         matches = _by_numbers(images, drawn, notes)
+    others_drawn: set[Path] = set()
+    if reader is not None:
+        own, left = masks_of_reader(matches, reader)
+        others_drawn = {m.label.path for m in matches} - {m.label.path for m in own}
+        matches, notes = own, [*notes, *left]
     check_one_folder(folder, matches, others)
     if labels is None:
         notes += several_folders(folder, matches)
     matches = _without_strays(matches)
     masks, about = masks_of_images(matches, classes)
-    taken = {match.label.path for match in matches}
+    taken = {match.label.path for match in matches} | others_drawn
     orphans = tuple(label.path for label in drawn if label.path not in taken)
     check_channels(images, matches, names, [names[path] for path in orphans])
     if orphans and not matches:
@@ -98,6 +111,8 @@ def pair_files(
         )
     images, derived = without_derived([image for image in images if image.path not in taken])
     ignored = [*ignored, *derived]
+    if not matches and labels is None and several and (hint := suggested_masks(images)):
+        raise UserError(f"{folder} has no label by name; {hint}.")
     if not matches and labels is None and (hint := suggestion(folder, files)):
         raise UserError(f"{folder} has no folder of labels by name{hint}.")
     pairs = _pairs(images, matches, masks, names)

@@ -3,33 +3,11 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from semiseg.datasets.base import ENDINGS, patient_of
+from semiseg.datasets.base import patient_of
 from semiseg.datasets.pairs import Pair
+from semiseg.datasets.patient_endings import DAY, is_ending, without_endings
 
 BIDS = re.compile(r"^(sub-[A-Za-z0-9]+)(?:_|$)")
-# What may follow the patient, if several images share what is before it.
-DATE = r"(?:(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])|(?:19|20)\d\d[\-.]\d\d[\-.]\d\d"
-DATE += r"|(?:0[1-9]|[12]\d|3[01])[\-.](?:0[1-9]|1[0-2])[\-.](?:19|20)\d\d)"
-TIME = r"(?:[T_\- ]?\d\d[\-.:]?\d\d(?:[\-.:]?\d\d)?)"
-WEAK = re.compile(
-    r"[_\-. ](?:(?:t|tp|v|m|w|fu|timepoint|week|wk|month|day|year|scan|exam|study|visit|session|ses|run|date"
-    r"|vid|video|clip|seq|sequence|cine|loop|acq|acquisition|visite|untersuchung|aufnahme"
-    r"|fov|roi|field|crop|patch|region|pos|position|series|s|z|x|y|c|ch|row|col)"
-    r"[_\-]?\d+|tile(?:[_\-]?\d+){1,2}|baseline|bl|follow[_\-]?up[_\-]?\d*|fu|pre|post|prior|current|before"
-    r"|after|pre[_\-]?op|post[_\-]?op|left|right|l|r|od|os|links|rechts|gauche|droite|[a-d]"
-    r"|[234]ch|a[2345]c|cc|mlo|ml|lm|lcc|rcc|lmlo|rmlo|ap|pa|lat|lateral|axial|sagittal|coronal|frontal"
-    rf"|{DATE}{TIME}?(?:[_\-. ][^\W\d_]+)?|t1w?|t2w?|flair|pd|dwi|adc|ct|mr|mri|pet)$"
-    r"|\s*\[[^\]]*\]$",
-    re.IGNORECASE,
-)
-VIEW = r"(?:left|right|l|r|od|os|cc|mlo|ml|lm|lcc|rcc|lmlo|rmlo|ap|pa|lat|axial|sagittal|coronal)"
-FRONT = re.compile(  # a date or a side before the patient; a number before views alone is the patient
-    rf"^(?:{DATE}{TIME}?[_\-. ]+(?!{VIEW}(?:[_\-. ]{VIEW})*$)"
-    r"|(?:left|right|baseline|follow[_\-]?up|pre|post|pre[_\-]?op|post[_\-]?op)[_\-. ]+(?=\w*\d))(?=.)",
-    re.IGNORECASE,
-)
-DAY = re.compile(DATE)
-SIDE = re.compile(r"(?<=\d)[LR]$")  # 01L and 01R
 PERSON = re.compile(
     r"(?:(?:sub|subj|subject|pat|patient|case|person|proband|participant|volunteer|donor|animal|mouse|rat"
     r"|specimen|id|p)[_\-. ]*[A-Za-z]{0,4}[_\-]?\d+|\d{2,})$",
@@ -43,11 +21,12 @@ def patients_of(pairs: Sequence[Pair], pattern: str | None, pictures: bool = Fal
     """The patient of every image.
 
     With a ``pattern``, see `patient_of`. Otherwise, in this order: the folder that names a person
-    (``P01``), if every image is in one and several share one; the subject of a name of BIDS; the folder,
-    without endings such as ``_20240115`` that several have, if images in several folders have equal names;
-    the name without endings such as ``_frame01`` (pictures: if several share it); the name without
-    endings such as ``_baseline``, ``_t1``, ``_left``, if several images share it and not all of them are
-    then one patient; the name.
+    (``P01``), if every image is in one and several share one; the file of such a name, if several folders
+    have equal names; the name without its folder, if all folders are visits or kinds of images; the subject
+    of a name of BIDS; the folder, without endings such as ``_20240115`` that several have, if images in
+    several folders have equal names; the name without endings such as ``_frame01`` (pictures: if several
+    share it); the name without endings such as ``_baseline``, ``_t1``, ``_left``, ``_img3``, if several
+    images share it and not all of them are then one patient; the name.
 
     Raises:
         UserError: as in `patient_of`.
@@ -56,6 +35,13 @@ def patients_of(pairs: Sequence[Pair], pattern: str | None, pictures: bool = Fal
     prefixes = [pair.prefix for pair in pairs]
     if pattern is None and (persons := _persons([p.place for p in pairs])):
         return persons
+    if pattern is None and all(prefixes):  # files of equal names in several folders
+        own = [pair.identifier.removeprefix(f"{pair.prefix}_") for pair in pairs]
+        persons = _persons([(name,) for name in own])
+        if persons and not any(person.isdecimal() for person in persons):
+            return persons
+        if all(is_ending(folder) for pair in pairs for folder in pair.place):
+            names, prefixes = own, [""] * len(own)
     return patients_in(names, prefixes, pattern, pictures)
 
 
@@ -63,7 +49,7 @@ def _persons(places: Sequence[tuple[str, ...]]) -> list[str] | None:
     """The folder of each image that names a person; None if one has none, or all have one each."""
     persons = []
     for place in places:
-        words = [_without_endings(folder) for folder in place]
+        words = [without_endings(folder, general=True) for folder in place]
         person = next((w for w in words if PERSON.match(w) and not DAY.fullmatch(w)), None)
         if person is None:
             return None
@@ -131,17 +117,24 @@ def _without_shared_endings(names: Sequence[str], own: Sequence[str]) -> list[st
 
     All of ``own`` if they would all become one.
     """
-    loose = [_without_endings(name) for name in names]
+    of_name = dict(zip(dict.fromkeys(names), _stems(list(dict.fromkeys(names))), strict=True))
+    loose = [of_name[name] for name in names]
     if len(set(loose)) < 2:
         return list(own)
-    shared = _shared([_without_endings(name) for name in dict.fromkeys(names)])
+    shared = _shared(list(of_name.values()))
     return [stem if stem in shared else name for stem, name in zip(loose, own, strict=True)]
 
 
-def _without_endings(name: str) -> str:
-    """``name`` without all endings."""
-    while True:
-        shorter = FRONT.sub("", SIDE.sub("", WEAK.sub("", ENDINGS.sub("", name))))
-        if shorter == name or not shorter:
-            return name
-        name = shorter
+def _stems(names: Sequence[str]) -> list[str]:
+    """Names without endings; without ``image3`` only after the number of a person, or of many things.
+
+    ``batch1_image3`` and ``batch2_image3`` are images of different patients.
+    """
+    plain = [without_endings(name) for name in names]
+    bare = [without_endings(name, general=True) for name in names]
+    numbered = {stem for stem in bare if any(sign.isdecimal() for sign in stem)}
+    several = len(numbered & _shared(bare)) >= FEWEST_FOLDERS
+    return [
+        short if short in numbered and (several or PERSON.match(short)) else own
+        for short, own in zip(bare, plain, strict=True)
+    ]

@@ -22,9 +22,11 @@ from semiseg.datasets.base import (
 )
 from semiseg.datasets.class_names import named_masks
 from semiseg.datasets.mask_reader import MaskReader
+from semiseg.datasets.overlaps import drawing_order
 from semiseg.datasets.pairing import pair_files
 from semiseg.datasets.pairs import Found, left_over
 from semiseg.datasets.patients import patients_of
+from semiseg.datasets.sites import notes_on_sites
 from semiseg.datasets.source_files import any_of
 from semiseg.errors import UserError
 from semiseg.formats import is_picture
@@ -52,7 +54,9 @@ class PictureFolder:
         Raises:
             UserError: for an unreadable picture, and as in :func:`pair_files`.
         """
-        found = pair_files(folder, is_picture, options.labels, options.classes)
+        found = pair_files(
+            folder, is_picture, options.labels, options.classes, reader=options.reader
+        )
         return scan_pictures(folder, found, options, folder.resolve().name)
 
 
@@ -99,7 +103,15 @@ def scan_pictures(
     elif classes is None and not instances:
         named, naming = _coloured_classes(found, named, naming)
     masks = MaskReader(folder, named, options.max_side, instances, naming, options.spacing)
+    if own is not None and not options.classes:
+        whole = [pair for pair in found.pairs if pair.image in headers]
+        named, about = drawing_order(
+            whole, own, lambda pair: masks.masks_of(pair, headers[pair.image])
+        )
+        masks.classes = named
+        notes += about
     patients = patients_of(found.pairs, options.patient_pattern, pictures=True)
+    notes += notes_on_sites(found.pairs, patients, options.patient_pattern)
     cases = []
     for pair, patient in zip(found.pairs, patients, strict=True):
         source, has_label = str(pair.image.relative_to(folder)), pair.label is not None

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from semiseg.datasets.matching import Match
+from semiseg.datasets.versions import check_versions, without_version
 from semiseg.errors import UserError
 from semiseg.text import joined, listed, plural
 
@@ -21,12 +22,6 @@ PEOPLE = re.compile(
     r"|physician|doctor)\d*)(?:_|$)",
     re.IGNORECASE,
 )
-VERSION = re.compile(
-    r"(?:^|_)(?:(?:v|ver|version|rev|revision)_?\d+|final|draft|old|new|edited|corrected|revised"
-    r"|reviewed|approved|checked|backup|copy)(?=_|$)",
-    re.IGNORECASE,
-)
-OLDER = re.compile(r"(?:^|_)(?:draft|old|backup|copy)(?=_|$)", re.IGNORECASE)
 IDENTIFIER = re.compile(r"(?=.*\d)(?:[0-9a-f]{8,}|\w{16,})$", re.IGNORECASE)
 
 
@@ -49,11 +44,11 @@ def masks_of_images(
     for match in matches:
         of_image.setdefault(match.image.path, []).append(match)
     _check_people(of_image)
-    _check_versions(of_image)
+    check_versions(of_image)
     spelling: dict[str, str] = {}  # names that differ only in case are one structure
 
     def plain(match: Match) -> Match:
-        word = _without_version(match.word)
+        word = without_version(match.word)
         return dataclasses.replace(match, word=spelling.setdefault(word.lower(), word))
 
     of_image = {image: [plain(match) for match in found] for image, found in of_image.items()}
@@ -127,38 +122,6 @@ def _check_people(of_image: Mapping[Path, Sequence[Match]]) -> None:
                 f"{image.name} has several annotations of the same structure ({joined(people)}): choose "
                 f"the masks with --labels, by the ending of their names, such as --labels {ending}."
             )
-
-
-def _check_versions(of_image: Mapping[Path, Sequence[Match]]) -> None:
-    """Check that the masks of an image are not versions of one mask.
-
-    Raises:
-        UserError: if the names of two differ only in words such as ``v2`` or ``final``.
-    """
-    for image, found in of_image.items():
-        groups: dict[str, list[Match]] = {}
-        for match in found:
-            groups.setdefault(_without_version(match.word), []).append(match)
-        for own in groups.values():
-            versions = [match.word for match in own if VERSION.search(match.word)]
-            if len(own) < 2 or not versions:
-                continue
-            paths = [match.label.path for match in own]
-            same = len({path.name for path in paths}) < len(paths)
-            names = joined(
-                [f"{path.parent.name}/{path.name}" if same else path.name for path in paths]
-            )
-            newest = next((word for word in reversed(versions) if not OLDER.search(word)), None)
-            choice = "" if same or newest is None else (
-                f", or choose by the ending of their names, such as --labels {newest}"
-            )  # fmt: skip
-            raise UserError(
-                f"{image.name} has several versions of the same mask ({names}): remove all but one{choice}."
-            )
-
-
-def _without_version(word: str) -> str:
-    return VERSION.sub("", word).strip("_")
 
 
 def _check_one_name(of_image: Mapping[Path, Sequence[Match]]) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,10 @@ from semiseg.data.task import IGNORE_INDEX
 from semiseg.datasets.base import Naming
 from semiseg.errors import UserError
 from semiseg.formats.mask_values import LARGEST_CODE
+from semiseg.text import plural
 
+# Remarks of an image; a class follows the first two.
+UNNAMED, HIDDEN, OVERLAPPING = "unnamed ", "hidden ", "overlapping"
 TWICE = 0.5  # intersection over union above which two masks are two drawings of one structure
 
 
@@ -23,12 +26,52 @@ class United:
     Attributes:
         codes: class codes.
         overlapping: whether masks of different classes overlap.
+        hidden: classes that others cover completely.
         unnamed: names of masks without a class, which became background.
     """
 
     codes: NDArray[np.uint8]
     overlapping: bool
+    hidden: tuple[str, ...]
     unnamed: tuple[str, ...]
+
+    def remarks(self, image: str) -> dict[str, str]:
+        """Remarks for `notes_on_overlaps`.
+
+        Args:
+            image: the image, for the notes.
+        """
+        found = {UNNAMED + name: image for name in self.unnamed}
+        found |= {HIDDEN + name: image for name in self.hidden}
+        return found | ({OVERLAPPING: image} if self.overlapping else {})
+
+
+def notes_on_overlaps(
+    remarks: Mapping[str, Sequence[str]], classes: Sequence[str] | None, noun: str
+) -> list[str]:
+    """Notes about images in which masks of several classes overlap.
+
+    Args:
+        remarks: the remarks of all images.
+        classes: names, background first.
+        noun: what the images are called.
+    """
+    if OVERLAPPING not in remarks:
+        return []
+    images, names = remarks[OVERLAPPING], list((classes or ())[1:])
+    order = " < ".join(names[:5]) + (" < ..." if len(names) > 5 else "")
+    notes = [
+        f"in {plural(len(images), noun)} masks of several classes overlap (such as {images[0]}): later "
+        f"classes cover earlier ones ({order}; --classes changes the order)."
+    ]
+    for remark in sorted(remarks):
+        if remark.startswith(HIDDEN):
+            where = remarks[remark]
+            notes.append(
+                f"'{remark.removeprefix(HIDDEN)}' is completely covered by other classes in "
+                f"{plural(len(where), noun)} (such as {where[0]}): put it later in --classes to keep it."
+            )
+    return notes
 
 
 def united(
@@ -58,10 +101,10 @@ def united(
     ignored: NDArray[np.bool_] | None = None
     counts = Counter(name for name, _ in masks)
     drawn = {name: Drawn() for name, count in counts.items() if count > 1}
-    overlapping, unnamed, value = False, [], 0
+    overlapping, unnamed, drawn_codes, value = False, [], set[int](), 0
     for name, path in order:
         values = read(path)
-        foreground, void, own = _foreground(values, naming, path, name, len(masks))
+        foreground, void, own = foreground_of(values, naming, path, name, len(masks))
         codes = np.zeros(values.shape, np.uint8) if codes is None else codes
         ignored = void if ignored is None else ignored | void
         if name and name.lower() not in lower:
@@ -81,14 +124,20 @@ def united(
             ((codes[foreground] > 0) & (codes[foreground] != code)).any()
         )
         codes[foreground] = code
+        if foreground.any():
+            drawn_codes.add(code)
     assert codes is not None  # there is a mask
     assert ignored is not None
     mark = IGNORE_INDEX if naming.ignore_value is None else naming.ignore_value
     label = np.where(ignored & (codes == 0), np.uint8(mark), codes)
-    return United(label, overlapping, tuple(dict.fromkeys(unnamed)))
+    hidden = drawn_codes - set(np.flatnonzero(np.bincount(codes.ravel())).tolist())
+    return United(
+        label, overlapping, tuple(names[code] for code in sorted(hidden) if code < len(names)),
+        tuple(dict.fromkeys(unnamed)),
+    )  # fmt: skip
 
 
-def _foreground(
+def foreground_of(
     values: NDArray[np.uint8], naming: Naming, path: Path, name: str, masks: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], int]:
     """The foreground and the ignored pixels of the mask of one class, and its code.

@@ -1,7 +1,7 @@
 """Reading volumes with their labels, and remarks on them."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +16,11 @@ from semiseg.datasets.mask_images import (
 )
 from semiseg.datasets.pairs import Pair
 from semiseg.datasets.segmented import by_name
-from semiseg.datasets.uniting import united
+from semiseg.datasets.uniting import UNNAMED, foreground_of, notes_on_overlaps, united
 from semiseg.errors import UserError
 from semiseg.formats import volume_format_of
 from semiseg.formats.channels import read_channels
 from semiseg.formats.grid import apart, grid_tolerance
-from semiseg.text import plural
 
 
 class VolumeReader:
@@ -53,10 +52,7 @@ class VolumeReader:
         Raises:
             UserError: for an unreadable file, another grid, and as in `united`.
         """
-        if len(images) > 1:
-            volume = read_channels(images)
-        else:
-            volume = volume_format_of(images[0]).read_image(images[0], self.channels)
+        volume = self._image(images)
         name = str(pair.image.relative_to(self.folder))
         remarks = kind_remark(volume.image, pair, name)
         if pair.classes:
@@ -66,6 +62,25 @@ class VolumeReader:
             if pair.label is not None and table:
                 volume = by_name(volume, table, pair.label)
         return dataclasses.replace(volume, remarks={**volume.remarks, **remarks})
+
+    def masks_of(
+        self, pair: Pair, images: Sequence[Path]
+    ) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+        """The name and the foreground [D, H, W] of each named mask of an image.
+
+        Raises:
+            UserError: for a file that cannot be read, or another grid.
+        """
+        volume = self._image(images)
+        for name, path in pair.classes:
+            label = labelled(volume, path, self.trusted).label
+            assert label is not None  # there is a path
+            yield name, foreground_of(label, self.naming, path, name, len(pair.classes))[0]
+
+    def _image(self, images: Sequence[Path]) -> Volume:
+        if len(images) > 1:
+            return read_channels(images)
+        return volume_format_of(images[0]).read_image(images[0], self.channels)
 
     def _united(self, volume: Volume, pair: Pair, remarks: dict[str, str], name: str) -> Volume:
         """The volume with the label of several masks."""
@@ -82,9 +97,7 @@ class VolumeReader:
                 f"{pair.image} has several masks without names of structures, but several classes are "
                 "named: name one class, or put the masks of each class into a folder of its name."
             )
-        if result.overlapping:
-            remarks["overlapping"] = name
-        remarks |= {f"unnamed {word}": name for word in result.unnamed}
+        remarks |= result.remarks(name)
         return dataclasses.replace(volume, label=result.codes)
 
     def notes(self, remarks: Mapping[str, Sequence[str]]) -> Sequence[str]:
@@ -95,16 +108,8 @@ class VolumeReader:
         """
         check_masks_among_images(remarks, self.folder)
         notes = note_on_masks_as_images(remarks)
-        if overlapping := remarks.get("overlapping"):
-            order = " < ".join((self.classes or ())[1:6]) + (
-                " < ..." if len(self.classes or ()) > 6 else ""
-            )
-            notes.append(
-                f"in {plural(len(overlapping), 'image')} masks of several classes overlap (such as "
-                f"{overlapping[0]}): later classes cover earlier ones ({order}; --classes changes the "
-                "order)."
-            )
-        unnamed = sorted(w.removeprefix("unnamed ") for w in remarks if w.startswith("unnamed "))
+        notes += notes_on_overlaps(remarks, self.classes, "image")
+        unnamed = sorted(w.removeprefix(UNNAMED) for w in remarks if w.startswith(UNNAMED))
         if unnamed:
             notes.append(f"masks without a class count as background: {', '.join(unnamed)}.")
         return [*notes, *usual_notes(remarks)]

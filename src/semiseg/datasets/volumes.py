@@ -20,10 +20,12 @@ from semiseg.datasets.base import (
 )
 from semiseg.datasets.class_names import named_masks
 from semiseg.datasets.description import NAME, channel_names, class_names, read_description
+from semiseg.datasets.overlaps import drawing_order
 from semiseg.datasets.pairing import pair_files
 from semiseg.datasets.pairs import Found, Pair, left_over
 from semiseg.datasets.patients import patients_of
 from semiseg.datasets.segmented import named_segments
+from semiseg.datasets.sites import notes_on_sites
 from semiseg.datasets.source_files import any_of
 from semiseg.datasets.volume_reader import VolumeReader
 from semiseg.errors import UserError
@@ -54,7 +56,7 @@ class VolumeFolder:
         described = read_description(folder) if (folder / NAME).is_file() else {}
         return scan_volumes(
             folder,
-            pair_files(folder, is_volume, options.labels, options.classes),
+            pair_files(folder, is_volume, options.labels, options.classes, reader=options.reader),
             options,
             name=str(described.get("name") or "") or None,
             classes=None if options.classes else class_names(folder, described),
@@ -87,11 +89,20 @@ def scan_volumes(
     labels = [pair.label for pair in found.pairs if pair.label is not None and not pair.classes]
     segmented = named_segments(labels, options) if named is None else None
     reader = VolumeReader(folder, named, channels, options)
+    about: list[str] = []
+    if named is not None and not options.classes:
+        named, about = drawing_order(
+            found.pairs,
+            named,
+            lambda pair: reader.masks_of(pair, images(pair) if images else (pair.image,)),
+        )
+        reader.classes = named
     if named is None and segmented is not None:
         named = segmented.classes
     elif named is None:
         named = with_background(options.classes) if options.classes else classes
     patients = patients_of(found.pairs, options.patient_pattern)
+    about += notes_on_sites(found.pairs, patients, options.patient_pattern)
     cases = []
     for pair, patient in zip(found.pairs, patients, strict=True):
         source = str(pair.image.relative_to(folder))
@@ -131,7 +142,7 @@ def scan_volumes(
         intensity=Intensity(kind="percentile", low=0.5, high=99.5),
         by_data=True,
         split=split,
-        notes=(*notes, *left_over(folder, found, found.pairs)),
+        notes=(*notes, *about, *left_over(folder, found, found.pairs)),
         afterwards=reader.notes,
     )
 

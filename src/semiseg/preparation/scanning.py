@@ -253,11 +253,14 @@ def _check_layout(layout: Layout, options: Options) -> None:
             "--trust-grid does not apply to DICOM, because a label without a position may be mirrored: "
             "convert the series and its label to NIfTI together."
         )
-    special = [name for name, default in SPECIAL.items() if getattr(options, name) != default]
-    if special and layout.name != "dicom":
+    if options.reader is not None and layout.name not in ("dicom", *FOLDERS):
         raise UserError(
-            f"--{special[0].replace('_', '-')} is for DICOM, but this is the layout '{layout.name}': omit "
-            "it."
+            f"--reader is for DICOM-SEG and for folders of masks, but this is the layout '{layout.name}': "
+            "omit it."
+        )
+    if options.uneven_slices != "refuse" and layout.name != "dicom":
+        raise UserError(
+            f"--uneven-slices is for DICOM, but this is the layout '{layout.name}': omit it."
         )
 
 

@@ -99,7 +99,8 @@ def prepare(
             enter no loss and no metric, or 'none'. Default: 255, unless it is a class.
         empty_slices: 'background' or 'unlabelled' (ignored): how to treat slices of labelled volumes
             that contain no structure.
-        reader: take only DICOM-SEG that this person has drawn (ContentCreatorName or OperatorsName).
+        reader: take only the masks that this person has drawn, with this name in that of the mask or of
+            its folder, or in ContentCreatorName or OperatorsName of DICOM-SEG.
         uneven_slices: 'refuse' or 'resample' (to the smallest distance): how to treat DICOM series whose
             slices are at uneven distances.
         skip_bad: leave out images that cannot be read, or whose label cannot be, and say so. Otherwise
