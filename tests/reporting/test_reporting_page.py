@@ -12,7 +12,9 @@ from fabricated import evaluate, make_benchmark, make_run
 from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.errors import UserError
+from semiseg.reporting.facts import trained
 from semiseg.reporting.page import benchmark_page, run_page
+from semiseg.training.run_files import Finished
 from semiseg.workflows.report import report
 
 
@@ -157,6 +159,22 @@ def test_report_of_a_run(data: PreparedData, tmp_path: Path) -> None:
         "--set training.iterations=20", "semiseg evaluate run --on test", "Learning rate",
     ):  # fmt: skip
         assert words in page.text, words
+
+
+@pytest.mark.parametrize(
+    ("dice", "words"),
+    [
+        (
+            0.5,
+            "the weights of iteration 10 are used, the best on the validation cases (Dice 0.500)",
+        ),
+        (None, "1 min 05 s; the weights of the last iteration are used"),
+        (-1.0, "1 min 05 s; the weights of the last iteration are used"),
+    ],
+)
+def test_the_page_says_which_weights_are_used(dice: float | None, words: str) -> None:
+    ended = Finished(iterations=20, best_step=10, best_dice=dice, seconds=65.0)
+    assert trained(20, 32, ended).endswith(words)
 
 
 def test_a_run_without_evaluation_or_end(data: PreparedData, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class TrainResult:
         folder: folder of the run.
         iterations: completed iterations, including those before a resumption.
         best_step: iteration of the best weights.
-        best_dice: mean Dice of the validation cases at ``best_step``; None without validation.
+        best_dice: mean Dice of the validation cases at ``best_step``; None without a structure to score.
         seconds: time spent in the training loop, including earlier sessions.
         finished: False if the training was stopped by its time limit or by a signal.
     """
@@ -181,7 +181,7 @@ class Session:
                 ),
                 seconds,
             )  # fmt: skip
-        best = progress.best_dice if self.cases.validation else None
+        best = progress.best_dice if progress.best_dice >= 0 else None
         result = TrainResult(
             run.folder, progress.done, progress.best_step, best, progress.seconds, progress.ended
         )
