@@ -133,6 +133,8 @@ def test_text_json_csv_and_page_agree(
     upper_bound = f"{found['upper_bound']['foreground']:.3f}"
     assert upper_bound in said
     assert f"<td>{upper_bound}</td>" in page
+    assert "of all labelled pixels" in page  # pictures have no voxels
+    assert "voxel" not in page
 
 
 def test_the_page_holds_all_it_shows(written: Path) -> None:
@@ -149,6 +151,16 @@ def test_the_page_holds_all_it_shows(written: Path) -> None:
     assert '<div class="pair">' in page[: page.index('id="sheet"')]
     assert page.count('<svg role="img"') == 2  # intensities, sizes of the only class
     assert page.index('id="warnings"') < page.index('id="task"')
+
+
+def test_empty_masks_of_pictures_have_pixels(tmp_path: Path) -> None:
+    for number in range(3):
+        for folder, top in (("images", 200), ("masks", 1)):
+            values = np.random.default_rng(number).integers(0, top, (20, 20)).astype(np.uint8)
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(values).save(tmp_path / folder / f"p{number}.png")
+    with pytest.raises(UserError, match=r"no foreground \(every pixel is background\)"):
+        inspect(tmp_path, console=Quiet())
 
 
 def test_volumes_of_several_geometries(tmp_path: Path) -> None:
@@ -176,6 +188,7 @@ def test_volumes_of_several_geometries(tmp_path: Path) -> None:
         assert title in page
     assert "Number of columns" not in page
     assert "slice 2 of 5" in page
+    assert "of all labelled voxels" in page
 
 
 def test_a_manifest_with_a_patient_in_two_parts(prepared: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from semiseg.reporting.inspection import (
     case_table,
     class_table,
     count_facts,
+    elements_of,
     intensity_table,
     task_facts,
 )
@@ -53,6 +54,7 @@ def inspection_page(inspection: Inspection, data: PreparedData) -> str:
         serious=sum(finding.level == "serious" for finding in inspection.findings),
         size=inspection.size,
         size_origin=inspection.size_origin,
+        elements=elements_of(manifest.task),
         class_table=class_table(inspection.classes),
         intensity_table=intensity_table(inspection),
         histograms=_histograms(inspection),
