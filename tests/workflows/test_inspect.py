@@ -15,9 +15,10 @@ import pytest
 from PIL import Image
 
 from semiseg.console import Console, Quiet
-from semiseg.data.manifest import PreparedData
-from semiseg.errors import UserError
+from semiseg.data.manifest import Case, PreparedData
+from semiseg.errors import RunFailure, UserError
 from semiseg.evaluation.resize_upper_bound import resize_upper_bound
+from semiseg.reporting import inspection_page
 from semiseg.reporting.inspection import content
 from semiseg.workflows import inspect as workflow
 from semiseg.workflows.inspect import inspect
@@ -306,3 +307,27 @@ def test_a_damaged_prepared_set_is_refused(prepared: Path, tmp_path: Path) -> No
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+def test_a_lack_of_memory_names_the_image(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = workflow.measure
+
+    def measure(case: Case, *given: Any) -> Any:
+        if case.identifier == "polypc":
+            raise MemoryError
+        return whole(case, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workflow, "measure", measure)
+        with pytest.raises(RunFailure, match=r"^polypc: not enough memory .* to inspect it"):
+            inspect(prepared, tmp_path / "out", console=Quiet())
+
+    def overlay(*given: Any, **named: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(inspection_page, "overlay", overlay)
+    with pytest.raises(RunFailure, match=r"^polyp\w: not enough memory .* to draw it"):
+        inspect(prepared, tmp_path / "out", console=Quiet())
+    assert not list((tmp_path / "out").glob("*"))

@@ -17,7 +17,7 @@ from semiseg.config import RunConfig
 from semiseg.console import Bar, Console, Quiet
 from semiseg.data.loaders import loader_of
 from semiseg.data.manifest import Case, PreparedData
-from semiseg.errors import UserError
+from semiseg.errors import UserError, memory_for
 from semiseg.inference.predictors import AnyPredictor, build_predictor, predict_case
 from semiseg.methods.base import Method, Step, optimised_groups
 from semiseg.networks.build import downloads, without_pretrained
@@ -254,10 +254,15 @@ class Session:
         return self.time_prediction(cases[len(cases) // 2]) * len(cases)
 
     def time_prediction(self, case: Case) -> float:
-        """Return the seconds of the prediction of a prepared case by the first network."""
+        """Return the seconds of the prediction of a prepared case by the first network.
+
+        Raises:
+            RunFailure: if the memory does not suffice for it.
+        """
         predictor = self.untrained_predictor()
         start = time.monotonic()
-        predict_case(predictor, self.data, case)
+        with memory_for(case.identifier, "predict it"):
+            predict_case(predictor, self.data, case)
         return time.monotonic() - start
 
     def untrained_predictor(self) -> AnyPredictor:
