@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from semiseg.console import Console, Quiet
 from semiseg.data.manifest import Case, PreparedData
@@ -162,6 +162,28 @@ def test_empty_masks_of_pictures_have_pixels(tmp_path: Path) -> None:
             Image.fromarray(values).save(tmp_path / folder / f"p{number}.png")
     with pytest.raises(UserError, match=r"no foreground \(every pixel is background\)"):
         inspect(tmp_path, console=Quiet())
+
+
+def test_outlines_in_large_pictures_are_found_before_they_are_reduced(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for number in range(4):
+        picture = Image.effect_noise((640, 600), 40 + number)
+        mask = Image.new("L", picture.size)
+        place = (100 + 20 * number, 150, 300, 380 + 10 * number)
+        ImageDraw.Draw(mask).ellipse(place, outline=255, width=1)
+        for folder, made in (("images", picture), ("masks", mask)):
+            (source / folder).mkdir(parents=True, exist_ok=True)
+            made.save(source / folder / f"p{number}.png")
+    found = inspect(source, console=Quiet())
+    assert found.findings[0].kind == "outlines"
+    assert found.findings[0].level == "serious"
+    assert any(
+        note.startswith("4 masks (such as p0.png) are thin closed lines, which break")
+        for note in found.manifest.notes
+    )
+    whole = inspect(source, max_side=640, console=Quiet())  # nothing is reduced
+    assert "outlines" in {finding.kind for finding in whole.findings}
+    assert not any(case.case.outlined for case in whole.cases)
 
 
 def test_volumes_of_several_geometries(tmp_path: Path) -> None:
