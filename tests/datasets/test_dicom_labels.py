@@ -197,6 +197,24 @@ def test_segments_that_no_image_shows_are_no_classes(tmp_path: Path) -> None:
     assert any(note.startswith("70 segments of the DICOM-SEG") for note in result.notes)
 
 
+def test_a_segment_of_empty_frames_is_a_class_without_voxels(tmp_path: Path) -> None:
+    files = series(tmp_path)
+    path = tmp_path / "seg.dcm"
+    dicom_files.segmentation(files, CODES, ("Liver", "Cyst"), path)
+    made = pydicom.dcmread(path)
+    frames = made.PerFrameFunctionalGroupsSequence
+    numbers = [f.SegmentIdentificationSequence[0].ReferencedSegmentNumber for f in frames]
+    size = made.Rows * made.Columns
+    bits = np.unpackbits(np.frombuffer(made.PixelData, np.uint8), bitorder="little")
+    for index in np.flatnonzero(np.array(numbers) == 2):
+        bits[index * size : (index + 1) * size] = 0
+    made.PixelData = np.packbits(bits, bitorder="little").tobytes()
+    made.save_as(path)
+    result = scan(tmp_path)
+    assert result.classes == ("background", "Liver", "Cyst")
+    expect_label(result, (CODES == 1).astype(np.uint8))
+
+
 def test_a_label_on_uneven_slices_is_resampled_with_them(tmp_path: Path) -> None:
     files = dicom_files.ct_slices(HU, AFFINE, dicom_files.person(0))
     for one, height in zip(files, (0, 4, 8, 15, 22, 29), strict=True):
