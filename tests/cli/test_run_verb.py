@@ -41,6 +41,7 @@ def test_volumes_all_the_way(phantom: Path, tmp_path: Path) -> None:
     page = (out / "report.html").read_text()
     assert "On images that were not used for training" in page
     assert "Images without a label" in page
+    assert "next label the first images of each group below" in page
     shown = page[page.index('id="unlabelled"') :]
     assert all(
         f"phantom{n:03d}_{time}: confidence" in shown for n in (9, 10) for time in ("ED", "ES")

@@ -16,7 +16,7 @@ from semiseg.data.patches import PatchLoader
 from semiseg.data.resampling import resample_labels
 from semiseg.data.task import IGNORE_INDEX, normalise
 from semiseg.data.volumes import VolumeStore
-from semiseg.errors import UserError
+from semiseg.errors import RunFailure, UserError
 from semiseg.testing.data import write_volumes
 
 STILL = DataConfig(dimensions=3, patch=(8, 16, 16), quarter_turns_and_flips=0, rotation=0)
@@ -160,6 +160,18 @@ def test_a_resampled_volume_is_cut_like_any_other(volumes: PreparedData) -> None
     nothing, none = store.box(case, (50, 0, 0), (4, 4, 4), False)
     assert not nothing.any()
     assert none is None
+
+
+def test_a_lack_of_memory_names_the_resampled_volume(
+    volumes: PreparedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resample(*given: object) -> object:
+        raise MemoryError
+
+    monkeypatch.setattr("semiseg.data.volumes.resample", resample)
+    store = VolumeStore(volumes, (1.0, 1.0, 1.0), 64)
+    with pytest.raises(RunFailure, match=r"^p1: not enough memory .* to resample it"):
+        store.box(volumes.cases["p1"], (0, 0, 0), (20, 20, 18), False)
 
 
 def test_volumes_without_spacing_are_not_resampled(volumes: PreparedData) -> None:

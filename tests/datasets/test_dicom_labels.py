@@ -197,6 +197,24 @@ def test_segments_that_no_image_shows_are_no_classes(tmp_path: Path) -> None:
     assert any(note.startswith("70 segments of the DICOM-SEG") for note in result.notes)
 
 
+def test_a_segment_of_empty_frames_is_a_class_without_voxels(tmp_path: Path) -> None:
+    files = series(tmp_path)
+    path = tmp_path / "seg.dcm"
+    dicom_files.segmentation(files, CODES, ("Liver", "Cyst"), path)
+    made = pydicom.dcmread(path)
+    frames = made.PerFrameFunctionalGroupsSequence
+    numbers = [f.SegmentIdentificationSequence[0].ReferencedSegmentNumber for f in frames]
+    size = made.Rows * made.Columns
+    bits = np.unpackbits(np.frombuffer(made.PixelData, np.uint8), bitorder="little")
+    for index in np.flatnonzero(np.array(numbers) == 2):
+        bits[index * size : (index + 1) * size] = 0
+    made.PixelData = np.packbits(bits, bitorder="little").tobytes()
+    made.save_as(path)
+    result = scan(tmp_path)
+    assert result.classes == ("background", "Liver", "Cyst")
+    expect_label(result, (CODES == 1).astype(np.uint8))
+
+
 def test_a_label_on_uneven_slices_is_resampled_with_them(tmp_path: Path) -> None:
     files = dicom_files.ct_slices(HU, AFFINE, dicom_files.person(0))
     for one, height in zip(files, (0, 4, 8, 15, 22, 29), strict=True):
@@ -222,13 +240,82 @@ def test_a_segmentation_without_preamble(tmp_path: Path, blanked: bool) -> None:
     expect_label(scan(tmp_path))
 
 
-def test_files_whose_segments_overlap_may_be_those_of_two_readers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("same_structure", [True, False])
+@pytest.mark.parametrize("second", ["Riviera^Nick", "Hibbert^Julius", ""])
+def test_a_reader_is_chosen_only_among_several(
+    tmp_path: Path, second: str, same_structure: bool
+) -> None:
     files = series(tmp_path)
-    draw(tmp_path / "a.dcm", files, BINARY, "Tumor 1")
-    draw(tmp_path / "b.dcm", files, np.roll(BINARY, 1, 0), "Tumor 2")
+    draw(tmp_path / "a.dcm", files, BINARY, "Tumor", ContentCreatorName="Hibbert^Julius")
+    other = "Tumor" if same_structure else "Cyst"
+    draw(tmp_path / "b.dcm", files, np.roll(BINARY, 1, 0), other, ContentCreatorName=second)
     (case,) = scan(tmp_path).cases
-    with pytest.raises(UserError, match=r"has 2 DICOM-SEG whose segments overlap.* --reader"):
+    with pytest.raises(UserError, match="has 2 DICOM-SEG") as raised:
         case.read()
+    assert ("--reader" in str(raised.value)) is (second != "Hibbert^Julius")
+    assert str(raised.value).endswith(
+        "keep one DICOM-SEG per series." if same_structure
+        else "save segments without overlap."
+    )  # fmt: skip
+
+
+def gappy(folder: Path, *missing: int) -> NDArray[np.uint8]:
+    """A series of six slices at 0, 5, ..., 25 mm without some of them, and a DICOM-SEG of all."""
+    files = dicom_files.ct_slices(HU, AFFINE, dicom_files.person(0))
+    kept = [one for number, one in enumerate(files) if number not in missing]
+    dicom_files.write(kept, folder / "ct")
+    full = np.ones_like(BINARY)  # with a frame for every slice
+    full[:3] = 0
+    full[4, 4] = np.arange(6) % 2
+    draw(folder / "seg.dcm", files, full)
+    return np.moveaxis(full, 2, 0)
+
+
+def test_a_missing_slice_that_is_labelled(tmp_path: Path) -> None:
+    drawn = gappy(tmp_path, 3)
+    with pytest.raises(
+        UserError, match=r"series-\w+ has a gap of 10 mm after slice 3 of 5,.*--uneven"
+    ):
+        scan(tmp_path)
+    result = scan(tmp_path, uneven_slices="resample")
+    expect = "its DICOM-SEG marks 1 slice that the series does not have (at 15 mm); used where"
+    assert [expect in note for note in result.notes].count(True) == 1
+    (found,) = labels(result).values()
+    np.testing.assert_array_equal(found, drawn)  # the slice that is resampled has its own mask
+
+
+@pytest.mark.parametrize("missing", [(5,), (0, 5)])
+def test_missing_slices_at_the_ends_that_are_labelled(
+    tmp_path: Path, missing: tuple[int, ...]
+) -> None:
+    drawn = gappy(tmp_path, *missing)
+    result = scan(tmp_path)
+    (note,) = [note for note in result.notes if "DICOM-SEG marks" in note]
+    assert ("(at 25 mm)" if len(missing) == 1 else "(at 0 mm, 25 mm)") in note
+    assert "left out, since there is no image: copy the missing slices" in note
+    (found,) = labels(result).values()
+    np.testing.assert_array_equal(found, np.delete(drawn, missing, axis=0))
+
+
+def test_a_label_of_other_slices_is_refused_with_their_position(tmp_path: Path) -> None:
+    gappy(tmp_path, 0, 1, 2, 3)
+    result = scan(tmp_path)
+    assert not any("DICOM-SEG marks" in note for note in result.notes)
+    (case,) = result.cases
+    with pytest.raises(
+        UserError, match=r"marks 4 of 6 slices where .* \(the first at 0 mm\): copy"
+    ):
+        case.read()
+
+
+def test_a_label_without_references_fits_a_series_with_a_missing_slice(tmp_path: Path) -> None:
+    drawn = gappy(tmp_path, 5)
+    without_sources(tmp_path / "seg.dcm")
+    made = pydicom.dcmread(tmp_path / "seg.dcm")
+    del made.ReferencedSeriesSequence
+    made.save_as(tmp_path / "seg.dcm")
+    (found,) = labels(scan(tmp_path)).values()
+    np.testing.assert_array_equal(found, drawn[:5])
 
 
 UNEVEN = (0, 4, 8, 15, 22, 29)

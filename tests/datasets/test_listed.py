@@ -142,7 +142,24 @@ def test_no_path_leaves_the_folder(tmp_path: Path, name: str, column: str) -> No
     [
         ([], "no column 'image'"),
         (["picture,label"], "unknown column 'picture'"),
-        (["image,lable", "a,b"], "did you mean 'label'"),
+        (["image,lable", "a,b"], "did you mean 'label', or remove the column?"),
+        (
+            ["image,Label,Quality", "a,b,good"],
+            "unknown column 'Quality': remove it, or rename it to one of image,",
+        ),
+        (
+            ["Bild;Maske;Quelle", "a;b;c"],
+            "unknown columns 'Bild', 'Maske' and 'Quelle': remove them, or rename each to",
+        ),
+        (["Image,IMAGE", "a,b"], "the same column twice"),
+        (["sep=;", "image;label", "scans/site0/0/c0.nii.gz"], "line 3, has 1 columns"),
+        (
+            ["image,label", "scans/site0/0/c0.nii.gz,n/a"],
+            "leave the label of an image without one empty",
+        ),
+        (["image", "C:\\Data\\c0.nii.gz"], "path of another computer: write paths relative"),
+        (["image", "D:\\Data\\scans\\site0\\0\\c0.nii.gz"], "(scans/site0/0/c0.nii.gz)"),
+        (["image", "\\\\server\\share\\scans\\site0\\0\\c0.nii.gz"], "(scans/site0/0/c0.nii.gz)"),
         (["image,image", "a,b"], "the same column twice"),
         (["image,image_1", "a,b"], "unknown column 'image_1'"),
         (["label", "b"], "no column 'image'"),
@@ -253,3 +270,52 @@ def test_paths_of_windows(volumes: Path) -> None:
     result = scan(write(volumes / "list.csv", "image,image_2,label", *lines))
     plain = scan(write(volumes / "other.csv", "image,image_2,label", *map(row, range(4))))
     assert [case.files for case in result.cases] == [case.files for case in plain.cases]
+
+
+@pytest.mark.parametrize(
+    ("first", "sign", "encoding"),
+    [
+        ("sep=;\r\n", ";", "utf-8-sig"),
+        ("sep=,\n", ",", "utf-8"),
+        ("sep=|\n", "|", "utf-8"),
+        ("", "\t", "utf-16"),
+        ("", ";", "utf-8-sig"),
+    ],
+)
+def test_lists_of_spreadsheets(volumes: Path, first: str, sign: str, encoding: str) -> None:
+    lines = [
+        sign.join(("Image", " IMAGE_2", "Label ", "Patient")),
+        *(row(n, f"p{n}", sign=sign) for n in range(4)),
+    ]
+    path = volumes / "list.csv"
+    path.write_bytes((first + "\r\n".join(lines) + "\r\n").encode(encoding))
+    result = scan(path)
+    assert [case.patient for case in result.cases] == ["p0", "p1", "p2", "p3"]
+    assert all(case.has_label for case in result.cases)
+    assert result.cases[0].read().image.shape == (5, 2, 26, 24)
+
+
+def test_capitals_in_json(volumes: Path) -> None:
+    entries = [
+        {"Image": f"scans/site0/{n}/c0.nii.gz", "Label": f"drawn/L{2 * n}.nrrd"} for n in range(2)
+    ]
+    (volumes / "semiseg.json").write_text(json.dumps(entries))
+    assert [case.has_label for case in scan(volumes).cases] == [True, True]
+
+
+def test_names_that_other_systems_take_as_the_same(tmp_path: Path) -> None:
+    label = replicas.blocks(0)
+    for name in ("Anna Mu\u0308ller.nii.gz", "b.nii.gz", "B.nii.gz", "c.nii.gz"):
+        replicas.save(tmp_path / "Scans" / name, replicas.scan_of(label, 0))
+    names = ["Scans/Anna M\u00fcller.nii.gz", "scans/b.nii.gz", "SCANS/B.nii.gz", "Scans/C.NII.GZ"]
+    result = scan(write(tmp_path / "list.csv", "image", *names))
+    found = [case.files[0].relative_to(tmp_path).as_posix() for case in result.cases]
+    assert found == [
+        "Scans/Anna Mu\u0308ller.nii.gz",
+        "Scans/b.nii.gz",
+        "Scans/B.nii.gz",
+        "Scans/c.nii.gz",
+    ]
+    two = scan(write(tmp_path / "list.csv", "image", "Scans/c.nii.gz", "Scans/B.NII.GZ"))
+    with pytest.raises(UserError, match=r"Scans/B\.NII\.GZ, which is missing"):
+        two.cases[1].read()

@@ -219,8 +219,8 @@ MIRRORED = ((0.0, -1.0, 0.0, 0.0), *AFFINE[1:])
 @pytest.mark.parametrize(
     ("fields", "kind", "words"),
     [
-        ({"affine": MIRRORED}, "mixed-orientations", "(ARS 10, ALS 1): odd1"),
-        ({"slice_axis": 0}, "mixed-orientations", "ARS with slices along axis 0 1"),
+        ({"affine": MIRRORED}, "mixed-orientations", "(ARS in 10, ALS in 1): odd1"),
+        ({"slice_axis": 0}, "mixed-orientations", "ARS with slices along axis 0 in 1"),
         ({"spacing": (5.0, 1.0, 1.6)}, "mixed-spacings", "odd1 (5 x 1 x 1.6)"),
         ({"spacing": (3.0, 1.0, 1.0)}, "mixed-spacings", "(5 x 1 x 1 mm, slice x row x column)"),
         ({"spacing": None}, "spacing-missing", "1 image has no spacing while 10 have one: odd1"),

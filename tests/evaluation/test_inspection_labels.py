@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from inspected import CLASSES, facts_of, volume
 from semiseg.evaluation.inspection.labels import labels
 from semiseg.evaluation.inspection.measure import CaseFacts
+from semiseg.evaluation.inspection.outlines import outlines
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +170,38 @@ def test_one_inverted_mask_among_others_is_serious(sound: list[CaseFacts]) -> No
     (finding,) = (f for f in labels([*sound, odd], CLASSES) if f.kind == "labels-inverted")
     assert (finding.level, finding.cases) == ("serious", ("odd",))
     assert "look swapped compared with the other 10: odd" in finding.sentence
+
+
+def ringed(number: int, *codes: int) -> CaseFacts:
+    """A case whose structures of these codes are drawn as outlines of one pixel."""
+    image, label = volume(number)
+    label[:] = 0
+    for code, left in ((1, 3), (2, 17)):
+        label[:, 5:27, left : left + 11] = code
+        if code in codes:
+            label[:, 6:26, left + 1 : left + 10] = 0
+    return facts_of(f"ring{number}", image, label)
+
+
+def test_outlines_instead_of_masks_are_serious(sound: list[CaseFacts]) -> None:
+    rings = [ringed(number, 1) for number in range(20, 24)]
+    (finding,) = outlines([*sound[:2], *rings], CLASSES)
+    assert (finding.kind, finding.level) == ("outlines", "serious")
+    assert finding.cases == ("ring20", "ring21", "ring22", "ring23")
+    assert "In 4 of 6 labels of left lung a thin closed line" in finding.sentence
+    assert "binary_fill_holes" in finding.sentence
+    assert finding in labels([*sound[:2], *rings], CLASSES)
+    both = [ringed(number, 1, 2) for number in range(20, 23)]
+    (finding,) = outlines(both, CLASSES)
+    assert "3 of 3 labels of left lung and 3 of 3 labels of right lung" in finding.sentence
+    (finding,) = outlines([*sound, *both], CLASSES)
+    assert (finding.kind, finding.level) == ("outlines-in-some-labels", "minor")
+    assert "In 3 labels left lung and right lung is a thin closed line" in finding.sentence
+    assert outlines(sound, CLASSES) == []
+
+
+def test_outlines_that_broke_in_the_reduction_are_serious() -> None:
+    image, label = volume(1)
+    cases = [facts_of(f"c{n}", image, label, outlined=n < 3) for n in range(4)]
+    (finding,) = outlines(cases, CLASSES)
+    assert (finding.level, finding.cases) == ("serious", ("c0", "c1", "c2"))

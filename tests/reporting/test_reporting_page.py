@@ -5,14 +5,21 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from fabricated import evaluate, make_benchmark, make_run
 
+from consoles import Listening
 from semiseg.console import Quiet
 from semiseg.data.manifest import PreparedData
-from semiseg.errors import UserError
+from semiseg.errors import RunFailure, UserError
+from semiseg.inference.predictor import Predictor
+from semiseg.reporting import overlays
+from semiseg.reporting.facts import trained
 from semiseg.reporting.page import benchmark_page, run_page
+from semiseg.training.run_files import Finished
 from semiseg.workflows.report import report
 
 
@@ -157,6 +164,65 @@ def test_report_of_a_run(data: PreparedData, tmp_path: Path) -> None:
         "--set training.iterations=20", "semiseg evaluate run --on test", "Learning rate",
     ):  # fmt: skip
         assert words in page.text, words
+
+
+@pytest.mark.parametrize(
+    ("dice", "words"),
+    [
+        (
+            0.5,
+            "the weights of iteration 10 are used, the best on the validation cases (Dice 0.500)",
+        ),
+        (None, "1 min 05 s; the weights of the last iteration are used"),
+        (-1.0, "1 min 05 s; the weights of the last iteration are used"),
+    ],
+)
+def test_the_page_says_which_weights_are_used(dice: float | None, words: str) -> None:
+    ended = Finished(iterations=20, best_step=10, best_dice=dice, seconds=65.0)
+    assert trained(20, 32, ended).endswith(words)
+
+
+@pytest.mark.parametrize(("scored", "shown"), [(True, 3 * 3 * 3 - 3), (False, 0)])
+def test_a_picture_that_needs_too_much_memory_is_left_out(
+    data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scored: bool, shown: int
+) -> None:
+    folder = make_run(data, tmp_path / "run").folder
+    if scored:
+        evaluate(data, folder, "test", "unet", 2)
+    whole = Predictor.predict
+    calls: list[int] = []
+
+    def predict(self: Predictor, *given: Any, **named: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise MemoryError
+        return whole(self, *given, **named)
+
+    monkeypatch.setattr(Predictor, "predict", predict)
+    console = Listening()
+    page = read(report(folder, console=console).read_text("utf-8"))
+    (said,) = [line for line in console.said if "memory" in line]
+    assert re.fullmatch(r"picture left out: p\w+: not enough memory .* to predict it\.", said)
+    assert len(page.images) == shown
+
+
+def test_a_lack_of_memory_in_a_drawing_names_the_case(
+    data: PreparedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overlay(*given: Any, **named: Any) -> Any:
+        raise MemoryError
+
+    folder = make_run(data, tmp_path / "run").folder
+    monkeypatch.setattr(overlays, "overlay", overlay)
+    with pytest.raises(RunFailure, match=r"^p\w+: not enough memory .* to draw it"):
+        report(folder, console=Quiet())
+
+
+def test_the_greys_of_a_large_image_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = np.random.default_rng(0).normal(100, 20, (6, 1, 64, 64)).astype(np.int16)
+    exact = overlays.grey_range(image)
+    monkeypatch.setattr(overlays, "MOST_SAMPLED", image.size // 9)
+    np.testing.assert_allclose(overlays.grey_range(image), exact, atol=6)
 
 
 def test_a_run_without_evaluation_or_end(data: PreparedData, tmp_path: Path) -> None:

@@ -106,6 +106,33 @@ def test_few_labels_take_the_last_checkpoint(write_data: WriteData, tmp_path: Pa
     )
 
 
+@pytest.mark.parametrize("absent", [(2,), (1, 2)], ids=["square", "all"])
+def test_a_class_that_no_validation_case_shows(
+    write_data: WriteData, tmp_path: Path, absent: tuple[int, ...]
+) -> None:
+    data = write_data(tmp_path / "data")
+    for patient in data.manifest.split.validation:
+        file = data.folder / "labels" / f"{patient}.npy"
+        label = np.load(file)
+        np.save(file, np.where(np.isin(label, absent), 0, label))
+    console = Recorder()
+    result = run(data, tmp_path / "run", "supervised", console=console)
+    assert result is not None
+    said = " ".join(console.said)
+    rows = read_csv(tmp_path / "run" / "validation.csv")
+    if absent == (2,):  # not a zero in the mean
+        assert "no validation case contains square: the checkpoint is chosen by the other" in said
+        assert [row["dice"] for row in rows] == [row["disc"] for row in rows]
+        assert result.best_dice is not None
+        return
+    assert "no validation case contains a structure: the last checkpoint is used" in said
+    assert (result.best_dice, result.best_step) == (None, 6)
+    weights = tmp_path / "run" / "weights"
+    assert same(
+        load_file(str(weights / "best.safetensors")), load_file(str(weights / "last.safetensors"))
+    )
+
+
 def test_mixed_precision_trains(small_data: PreparedData, tmp_path: Path) -> None:
     losses = []
     for precision in ("32-true", "bf16-mixed"):

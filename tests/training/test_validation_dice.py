@@ -9,6 +9,7 @@ import pytest
 
 from semiseg.data.manifest import PreparedData
 from semiseg.data.task import IGNORE_INDEX
+from semiseg.errors import RunFailure
 from semiseg.training.validation import validation_dice
 
 
@@ -68,3 +69,20 @@ def test_what_is_ignored_does_not_count(
     np.save(data.folder / "labels" / "p7.npy", truth)
     scores = validation_dice(answers, data, data.of_patients(("p7",)))  # type: ignore[arg-type]
     assert scores == {"dice": 1.0, "disc": 1.0, "square": 1.0}
+
+
+def test_a_lack_of_memory_names_the_case(small_data: PreparedData) -> None:
+    answers = Answers(small_data, None)
+    whole = answers.predict
+
+    def predict(*given: Any) -> Any:
+        if len(answers.masks) == 1:
+            raise MemoryError
+        return whole(*given)
+
+    answers.predict = predict  # type: ignore[method-assign]
+    cases = small_data.of_patients(("p7", "p8"))
+    with pytest.raises(
+        RunFailure, match=r"^p8: not enough memory .* to score it in the validation"
+    ):
+        validation_dice(answers, small_data, cases)  # type: ignore[arg-type]

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from semiseg.console import Console, Quiet
-from semiseg.data.manifest import PreparedData
-from semiseg.errors import UserError
+from semiseg.data.manifest import Case, PreparedData
+from semiseg.errors import RunFailure, UserError
 from semiseg.evaluation.resize_upper_bound import resize_upper_bound
+from semiseg.reporting import inspection_page
 from semiseg.reporting.inspection import content
 from semiseg.workflows import inspect as workflow
 from semiseg.workflows.inspect import inspect
@@ -133,6 +134,8 @@ def test_text_json_csv_and_page_agree(
     upper_bound = f"{found['upper_bound']['foreground']:.3f}"
     assert upper_bound in said
     assert f"<td>{upper_bound}</td>" in page
+    assert "of all labelled pixels" in page  # pictures have no voxels
+    assert "voxel" not in page
 
 
 def test_the_page_holds_all_it_shows(written: Path) -> None:
@@ -149,6 +152,38 @@ def test_the_page_holds_all_it_shows(written: Path) -> None:
     assert '<div class="pair">' in page[: page.index('id="sheet"')]
     assert page.count('<svg role="img"') == 2  # intensities, sizes of the only class
     assert page.index('id="warnings"') < page.index('id="task"')
+
+
+def test_empty_masks_of_pictures_have_pixels(tmp_path: Path) -> None:
+    for number in range(3):
+        for folder, top in (("images", 200), ("masks", 1)):
+            values = np.random.default_rng(number).integers(0, top, (20, 20)).astype(np.uint8)
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(values).save(tmp_path / folder / f"p{number}.png")
+    with pytest.raises(UserError, match=r"no foreground \(every pixel is background\)"):
+        inspect(tmp_path, console=Quiet())
+
+
+def test_outlines_in_large_pictures_are_found_before_they_are_reduced(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for number in range(4):
+        picture = Image.effect_noise((640, 600), 40 + number)
+        mask = Image.new("L", picture.size)
+        place = (100 + 20 * number, 150, 300, 380 + 10 * number)
+        ImageDraw.Draw(mask).ellipse(place, outline=255, width=1)
+        for folder, made in (("images", picture), ("masks", mask)):
+            (source / folder).mkdir(parents=True, exist_ok=True)
+            made.save(source / folder / f"p{number}.png")
+    found = inspect(source, console=Quiet())
+    assert found.findings[0].kind == "outlines"
+    assert found.findings[0].level == "serious"
+    assert any(
+        note.startswith("4 masks (such as p0.png) are thin closed lines, which break")
+        for note in found.manifest.notes
+    )
+    whole = inspect(source, max_side=640, console=Quiet())  # nothing is reduced
+    assert "outlines" in {finding.kind for finding in whole.findings}
+    assert not any(case.case.outlined for case in whole.cases)
 
 
 def test_volumes_of_several_geometries(tmp_path: Path) -> None:
@@ -176,6 +211,7 @@ def test_volumes_of_several_geometries(tmp_path: Path) -> None:
         assert title in page
     assert "Number of columns" not in page
     assert "slice 2 of 5" in page
+    assert "of all labelled voxels" in page
 
 
 def test_a_manifest_with_a_patient_in_two_parts(prepared: Path, tmp_path: Path) -> None:
@@ -293,3 +329,27 @@ def test_a_damaged_prepared_set_is_refused(prepared: Path, tmp_path: Path) -> No
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+def test_a_lack_of_memory_names_the_image(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = workflow.measure
+
+    def measure(case: Case, *given: Any) -> Any:
+        if case.identifier == "polypc":
+            raise MemoryError
+        return whole(case, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workflow, "measure", measure)
+        with pytest.raises(RunFailure, match=r"^polypc: not enough memory .* to inspect it"):
+            inspect(prepared, tmp_path / "out", console=Quiet())
+
+    def overlay(*given: Any, **named: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(inspection_page, "overlay", overlay)
+    with pytest.raises(RunFailure, match=r"^polyp\w: not enough memory .* to draw it"):
+        inspect(prepared, tmp_path / "out", console=Quiet())
+    assert not list((tmp_path / "out").glob("*"))

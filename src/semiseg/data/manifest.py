@@ -61,6 +61,8 @@ class Case(BaseModel):
     source: str = ""
     unlabelled_slices: tuple[int, ...] = ()
     """Slices of a labelled case whose label is all ``IGNORE_INDEX``. They train as unlabelled."""
+    outlined: bool = False
+    """Whether the mask of a picture was thin closed lines, which the reduction of the picture breaks."""
     window: tuple[Finite, Finite] | None = None
     """0.5 and 99.5 percent of the intensities of the labelled classes, only in a CT whose window
     follows the labels of each training."""

@@ -13,7 +13,7 @@ from semiseg.data.evenly_spaced import evenly_spaced
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.data.resampling import new_shape, resample, resample_labels
 from semiseg.data.task import IGNORE_INDEX, normalise
-from semiseg.errors import UserError
+from semiseg.errors import UserError, memory_for
 
 Spacing = tuple[float, float, float]
 MOST_PLACES = 1000  # per class and case
@@ -100,6 +100,18 @@ class VolumeStore:
             self._places[case.identifier] = found
         return self._places[case.identifier]
 
+    def _resample(self, case: Case, with_label: bool) -> tuple[Tensor, Tensor | None]:
+        shape = self.shape(case)
+        pixels = np.asarray(self.data.image(case.identifier))
+        self.data.check_finite(pixels, case.identifier)
+        values = torch.from_numpy(normalise(pixels, self.data.task.intensity, case.bounds))
+        image = resample(values.movedim(0, 1), shape)
+        if not with_label:
+            return image, None
+        codes = np.asarray(self.data.label(case.identifier))
+        self.data.check_codes(codes, case.identifier)
+        return image, resample_labels(codes, shape)
+
     def _is_stored(self, case: Case, shape: Sequence[int]) -> bool:
         return tuple(shape) == (case.shape[0], *case.shape[2:])
 
@@ -114,16 +126,8 @@ class VolumeStore:
         if key in self.kept:
             self.kept.move_to_end(key)
             return self.kept[key]
-        shape = self.shape(case)
-        pixels = np.asarray(self.data.image(case.identifier))
-        self.data.check_finite(pixels, case.identifier)
-        values = torch.from_numpy(normalise(pixels, self.data.task.intensity, case.bounds))
-        image = resample(values.movedim(0, 1), shape)
-        label = None
-        if with_label:
-            codes = np.asarray(self.data.label(case.identifier))
-            self.data.check_codes(codes, case.identifier)
-            label = resample_labels(codes, shape)
+        with memory_for(case.identifier, "resample it"):
+            image, label = self._resample(case, with_label)
         self.kept[key] = image, label
         self.used += _bytes(image, label)
         while self.used > self.limit and len(self.kept) > 1:

@@ -11,7 +11,7 @@ from semiseg.datasets.source_files import files_of
 from semiseg.errors import UserError
 from semiseg.formats import is_volume, stem_of
 from semiseg.formats.dicom import Found, Series
-from semiseg.formats.dicom_match import match_segmentations
+from semiseg.formats.dicom_match import frames_of, match_segmentations
 from semiseg.formats.dicom_segments import Segmentation, is_drawn_by
 from semiseg.text import listed, plural
 
@@ -67,6 +67,7 @@ def find_labels(folder: Path, found: Found, options: Options) -> Labels:
             "its series and put it next to that folder, or into a folder 'labels'."
         )
     notes += matched.notes()
+    notes += _notes_on_slices(matched.labels, found.series)
     if unused:
         notes.append(
             f"left out: files of other formats that belong to none of the series ({unused:,})."
@@ -78,6 +79,33 @@ def find_labels(folder: Path, found: Found, options: Options) -> Labels:
             f"{listed(undrawn)}."
         )
     return Labels(matched.labels, files, names, codes, tuple(notes))
+
+
+def _notes_on_slices(
+    drawn: Mapping[str, Sequence[Segmentation]], series: Sequence[Series]
+) -> list[str]:
+    """Notes on frames of DICOM-SEG where their series has no slice."""
+    notes = []
+    for one in series:
+        frames = [frames_of(part, one) for part in drawn.get(one.uid, ())]
+        beside = {
+            f"{position:.4g} mm": position
+            for part in frames
+            if part is not None and part.fit  # else the label is refused when it is read
+            for position in part.millimetres(one)
+        }
+        if not beside:
+            continue
+        what = (
+            "left out, since there is no image: copy the missing slices"
+            if one.stack.even
+            else "used where the series is resampled, and left out elsewhere"
+        )
+        notes.append(
+            f"{one.name}: its DICOM-SEG marks {plural(len(beside), 'slice')} that the series does not "
+            f"have (at {listed(sorted(beside, key=lambda name: beside[name]))}); {what}."
+        )
+    return notes
 
 
 def _of_reader(

@@ -5,10 +5,9 @@ Columns (or keys of JSON): ``image`` (further channels ``image_2``, ``image_3``,
 to the list's folder and must stay inside it.
 """
 
-import csv
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from semiseg.data.manifest import Part
@@ -20,19 +19,18 @@ from semiseg.datasets.base import (
     refused_case,
     split_of_parts,
 )
+from semiseg.datasets.list_entries import entries_of
+from semiseg.datasets.list_paths import ListPaths
 from semiseg.datasets.pairs import Found, Pair
 from semiseg.datasets.pictures import scan_pictures
 from semiseg.datasets.roles import PART_NAMES
 from semiseg.datasets.volumes import scan_volumes
-from semiseg.errors import UserError, unknown
-from semiseg.files import inside
-from semiseg.formats import is_picture, is_volume, stem_of, suffixes_of
-from semiseg.json_text import TwiceError, parse_json
+from semiseg.errors import UserError
+from semiseg.formats import is_picture, stem_of
 
 NAMES = ("semiseg.csv", "semiseg.json")
 SUFFIXES = (".csv", ".json")
-COLUMNS = ("image", "label", "patient", "part", "identifier")
-CHANNEL_COLUMN = re.compile(r"image_([2-9]|[1-9]\d+)$")
+LEAVE_EMPTY = "leave the label of an image without one empty, or "
 SAFE = re.compile(r"\w[\w .+=@^-]{0,199}")  # identifiers become file names
 
 
@@ -159,13 +157,14 @@ def _list_of(source: Path) -> Path | None:
 
 
 def _rows(path: Path) -> Iterator[Row]:
-    entries = list(_csv(path) if path.suffix.lower() == ".csv" else _json(path))
-    stems = [stem_of(Path(_local(path.parent, images[0]))) for images, _, _ in entries]
+    entries = list(entries_of(path))
+    paths = ListPaths(path)
+    stems = [stem_of(Path(paths.local(images[0]))) for images, _, _ in entries]
     for (images, entry, where), stem in zip(entries, stems, strict=True):
-        files = tuple(_file(path, name, where) for name in images)
+        files = tuple(paths.file(name, where) for name in images)
         if len(set(files)) < len(files):
             raise UserError(f"{where} names the same file for two channels: correct it.")
-        label = _file(path, entry["label"], where) if entry["label"] else None
+        label = paths.file(entry["label"], where, LEAVE_EMPTY) if entry["label"] else None
         part = PART_NAMES.get(entry["part"].lower())
         if entry["part"] and part is None:
             raise UserError(
@@ -181,107 +180,5 @@ def _rows(path: Path) -> Iterator[Row]:
                 "most 200 letters, digits, '-', '_' and '.', with a letter or digit first."
             )
         absent = next((f for f in (*files, label) if f is not None and not f.is_file()), None)
-        missing = None if absent is None else _missing(path, absent, where)
+        missing = None if absent is None else paths.missing(absent, where)
         yield Row(files, label, entry["patient"], part, identifier, where, missing)
-
-
-def _missing(path: Path, file: Path, where: str) -> UserError:
-    """The error of a row with a file that does not exist."""
-    name = file.relative_to(path.parent).as_posix()
-    return UserError(f"{where} names {name}, which is missing: copy it or remove the line.")
-
-
-def _local(base: Path, name: str) -> str:
-    """``name`` with the separators of this system, if the list was written on Windows."""
-    return name.replace("\\", "/") if "\\" in name and not (base / name).exists() else name
-
-
-def _file(path: Path, name: str, where: str) -> Path:
-    """A file of the list, as a path below the list's folder.
-
-    Raises:
-        UserError: if it is outside the folder, or not an image.
-    """
-    base = path.parent
-    name = _local(base, name)
-    file = inside(base, name, path)
-    if not file.is_relative_to(base):  # an absolute path that leads into the folder through a link
-        file = base / file.resolve().relative_to(base.resolve())
-    if not (is_volume(file) or is_picture(file)):
-        raise UserError(
-            f"{where} names {name}, which is not an image: use files that end in "
-            f"{', '.join(suffixes_of('volume', 'picture'))}."
-        )
-    return file
-
-
-Entry = tuple[tuple[str, ...], dict[str, str], str]
-
-
-def _csv(path: Path) -> Iterator[Entry]:
-    """Rows of a CSV file: image files in the order of their columns, and the other columns."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        first = text.split("\n", 1)[0]
-        delimiter = max(",;\t", key=first.count)  # spreadsheets in some languages write ;
-        lines = list(csv.reader(text.splitlines(), delimiter=delimiter, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error):
-        raise UserError(f"{path} cannot be read as CSV text: save it again as UTF-8.") from None
-    header = [name.strip() for name in lines[0]] if lines else []
-    _check_columns(path, header)
-    channels = [name for name in header if CHANNEL_COLUMN.fullmatch(name)]
-    order = ["image", *sorted(channels, key=lambda name: int(name[6:]))]
-    for number, cells in enumerate(lines[1:], 2):
-        if not any(cell.strip() for cell in cells):
-            continue
-        where = f"{path}, line {number},"
-        if len(cells) != len(header):
-            raise UserError(
-                f"{where} has {len(cells)} columns but the first line has {len(header)}: correct it."
-            )
-        row = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
-        images = tuple(row[name] for name in order)
-        if not all(images):
-            raise UserError(f"{where} has an empty image: name a file for every channel.")
-        yield images, {name: row.get(name, "") for name in COLUMNS[1:]}, where
-
-
-def _json(path: Path) -> Iterator[Entry]:
-    """Rows of a JSON list of objects of strings; ``image`` may be a list, one file per channel."""
-    try:
-        content = parse_json(path.read_text(encoding="utf-8-sig"))
-    except TwiceError as error:
-        raise UserError(f"{path}: {error} in one entry: keep one of them.") from None
-    except (OSError, ValueError):
-        raise UserError(f"{path} cannot be read as JSON: save it again.") from None
-    if not isinstance(content, list):
-        raise UserError(
-            f'{path} is not a list: write [{{"image": "a.nii.gz", "label": "b.nii.gz"}}, ...].'
-        )
-    for number, row in enumerate(content, 1):
-        where = f"{path}, entry {number},"
-        if not isinstance(row, Mapping):
-            raise UserError(f'{where} is not an object: write {{"image": "a.nii.gz"}}.')
-        _check_columns(path, list(row))
-        row = {name: value for name, value in row.items() if value is not None}
-        images = row.pop("image", None)
-        images = images if isinstance(images, list) else [images]
-        more = sorted((n for n in row if CHANNEL_COLUMN.fullmatch(n)), key=lambda n: int(n[6:]))
-        images += [row.pop(name) for name in more]
-        if not all(isinstance(value, str) for value in (*images, *row.values())):
-            raise UserError(f"{where} has a value that is not text: write it in quotes.")
-        if not (images and all(images)):
-            raise UserError(f"{where} has an empty image: name a file for every channel.")
-        yield tuple(images), {name: row.get(name, "").strip() for name in COLUMNS[1:]}, where
-
-
-def _check_columns(path: Path, columns: Sequence[str]) -> None:
-    """Check the names: a misspelt ``label`` must not make every image unlabelled."""
-    for name in columns:
-        if name not in COLUMNS and not CHANNEL_COLUMN.fullmatch(name):
-            near = str(unknown("column", name, (*COLUMNS, "image_2")))
-            raise UserError(f"{path}: {near[0].lower()}{near[1:]}")
-    if len(set(columns)) < len(columns):
-        raise UserError(f"{path} has the same column twice: keep one of them.")
-    if "image" not in columns:
-        raise UserError(f"{path} has no column 'image': add one with a file in each line.")

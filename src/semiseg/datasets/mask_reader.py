@@ -21,7 +21,8 @@ from semiseg.formats.header import Header
 from semiseg.formats.mask_values import MaskValues
 from semiseg.formats.masks import read_instances, read_picture_mask
 from semiseg.formats.pictures import read_picture
-from semiseg.formats.remarks import STORED_POLARITY
+from semiseg.formats.remarks import OUTLINED, STORED_POLARITY
+from semiseg.text import plural
 
 # Prefixes of remarks that a picture may have several of: a grey level follows the second.
 LOSSY = "lossy"
@@ -105,6 +106,8 @@ class MaskReader:
             remarks["many values"] = self._name(path)
         if mask.encoding == "lossy":
             remarks[LOSSY] = self._name(path)
+        if mask.outlined:
+            remarks[OUTLINED] = self._name(path)
         return mask.codes
 
     def _by_class(
@@ -118,6 +121,8 @@ class MaskReader:
             encodings.setdefault(mask.encoding, path)
             if mask.inverted:
                 remarks[STORED_POLARITY] = self._name(path)
+            if mask.outlined:
+                remarks[OUTLINED] = self._name(path)
             return mask.codes
 
         result = united(pair.classes, read, self.classes, self.naming, pair.image)
@@ -191,6 +196,12 @@ class MaskReader:
         if unnamed:
             what = "colours" if self.values.colours is not None else "masks"
             notes.append(f"{what} without a class count as background: {', '.join(unnamed)}.")
+        if outlined := remarks.get(OUTLINED):
+            notes.append(
+                f"{plural(len(outlined), 'mask')} (such as {Path(outlined[0]).name}) "
+                f"{'is' if len(outlined) == 1 else 'are'} thin closed lines, which break in the reduction of "
+                "their pictures: if outlines were drawn, fill them."
+            )
         if reduced := remarks.get("reduced"):
             notes.append(
                 f"{len(reduced):,} pictures were reduced to a longer side of {self.max_side} pixels "

@@ -127,8 +127,9 @@ class Format(ABC):
         codes = self.read_mask(path).codes
         depth, _, height, width = like.image.shape
         if codes.shape != (depth, height, width):
+            elements = "pixels" if depth == 1 == len(codes) else "voxels"
             raise UserError(
-                f"{path} has {times(codes.shape)} voxels but its image has "
+                f"{path} has {times(codes.shape)} {elements} but its image has "
                 f"{times((depth, height, width))}: export the label on the image's grid."
             )
         return codes

@@ -64,47 +64,95 @@ def _series_of(one: Segmentation, series: Sequence[Series]) -> tuple[Sequence[Se
     uids = named & sources or named or sources
     found = [candidate for candidate in series if candidate.uid in uids]
     if len(found) > 1:
-        found = [candidate for candidate in found if _fits(one, candidate)] or found
+        found = _fitting(one, found) or found
     if found:
         return found, None
     if one.referenced:
         return (), NO_SERIES
-    placed = [
-        candidate
-        for candidate in series
-        if one.frame_of_reference
-        and candidate.frame_of_reference == one.frame_of_reference
-        and _fits(one, candidate)
-    ]
+    reference = one.frame_of_reference
+    placed = _fitting(
+        one, [other for other in series if reference and other.frame_of_reference == reference]
+    )
     if len(placed) > 1:
         return (), SEVERAL
     return placed, None if placed else UNPLACED
 
 
-def _fits(one: Segmentation, series: Series) -> bool:
-    """Whether the frames lie on slices of the series, pixel on pixel."""
-    return bool(one.planes) and all(place_of(plane, series) is not None for plane in one.planes)
+@dataclasses.dataclass(frozen=True)
+class Frames:
+    """Where the frames of a segmentation lie that are parallel to the slices of a series, pixel on pixel.
+
+    Attributes:
+        on_slices: number of slices of the series that they lie on.
+        beside: places where the series has no slice, on the third axis of its grid in voxels; rising.
+    """
+
+    on_slices: int
+    beside: tuple[float, ...]
+
+    @property
+    def fit(self) -> bool:
+        """Whether at least half of them lie on slices, as where a few slices of a series are missing."""
+        return self.on_slices >= max(len(self.beside), 1)
+
+    def millimetres(self, series: Series) -> list[float]:
+        """The positions of `beside` in mm along the normal of the slices."""
+        affine = series.stack.affine
+        normal = np.cross(affine[:3, 0], affine[:3, 1])
+        normal /= np.linalg.norm(normal)
+        return [
+            float(normal @ (affine[:3, 3] + place * affine[:3, 2])) + 0.0 for place in self.beside
+        ]
 
 
-def place_of(plane: Plane, series: Series) -> tuple[int, NDArray[np.float64]] | None:
-    """The slice of a series on which a plane lies, and the affine from its pixels to the slice's.
+def frames_of(one: Segmentation, series: Series) -> Frames | None:
+    """Where the frames of ``one`` lie; None if one is not parallel to the slices, pixel on pixel."""
+    slices: set[int] = set()
+    beside: list[float] = []
+    for plane in dict.fromkeys(one.planes):  # segments share planes
+        located = place_of(plane, series)
+        if located is None:
+            return None
+        index = slice_at(located[0], series.stack.places)
+        if index is None:
+            beside.append(located[0])
+        else:
+            slices.add(index)
+    return Frames(len(slices), tuple(sorted(beside)))
+
+
+def slice_at(place: float, places: Sequence[float]) -> int | None:
+    """The index of the slice at ``place``, in voxels of the grid; None if there is none."""
+    index = int(np.argmin(np.abs(np.array(places) - place)))
+    return index if abs(places[index] - place) <= GRID_TOLERANCE else None
+
+
+def _fitting(one: Segmentation, series: Sequence[Series]) -> list[Series]:
+    """The series on whose slices the frames lie: all frames or, if there is no such series, most."""
+    frames = [(candidate, frames_of(one, candidate)) for candidate in series]
+    found = [(candidate, where) for candidate, where in frames if where is not None and where.fit]
+    return [candidate for candidate, where in found if not where.beside] or [
+        candidate for candidate, _ in found
+    ]
+
+
+def place_of(plane: Plane, series: Series) -> tuple[float, NDArray[np.float64]] | None:
+    """Where a plane lies on the third axis of a series' grid, and the affine from its pixels to a slice's.
 
     Returns:
-        Index of the slice and a 3x3 affine from (column, row) to (column, row), both in pixels; None
-        if the plane is not parallel to the slices, between them, or between their pixels.
+        The place in voxels and a 3x3 affine from (column, row) to (column, row), both in pixels; None
+        if the plane is not parallel to the slices, or lies between their pixels.
     """
     right, down = np.array(plane.orientation).reshape(2, 3)
     origin = np.array(plane.position)
     points = np.array([origin, origin + right * plane.spacing[1], origin + down * plane.spacing[0]])
     inverse = np.linalg.inv(series.stack.affine)
     found = points @ inverse[:3, :3].T + inverse[:3, 3]
-    places = np.array(series.stack.places)
-    index = int(np.argmin(np.abs(places - found[0, 2])))
     steps = np.array([found[1] - found[0], found[2] - found[0]])
-    flat = np.abs(found[:, 2] - places[index]).max() <= GRID_TOLERANCE
+    flat = np.ptp(found[:, 2]) <= GRID_TOLERANCE
     whole = np.rint(np.c_[steps[:, :2].T, found[0, :2]])
     away = np.abs(np.c_[steps[:, :2].T, found[0, :2]] - whole).max()
     one_each = (np.abs(whole[:, :2]).sum(0) == 1).all() and (np.abs(whole[:, :2]).sum(1) == 1).all()
     if not (flat and one_each and away <= GRID_TOLERANCE):
         return None
-    return index, np.vstack([whole, [0, 0, 1]])
+    return float(found[0, 2]), np.vstack([whole, [0, 0, 1]])

@@ -12,10 +12,11 @@ from semiseg.errors import UserError
 from semiseg.formats.dicom import Series
 from semiseg.formats.dicom_files import quiet
 from semiseg.formats.dicom_header import SEGMENTATIONS
-from semiseg.formats.dicom_match import place_of
+from semiseg.formats.dicom_match import Frames, frames_of, place_of, slice_at
 from semiseg.formats.dicom_segments import Segmentation
-from semiseg.formats.grid import onto_grid
+from semiseg.formats.grid import GRID_TOLERANCE, onto_grid
 from semiseg.formats.uneven import nearest
+from semiseg.text import plural
 
 Codes = NDArray[np.integer[Any]]
 
@@ -44,24 +45,49 @@ def read_segmentations(
                 f"{series.name} has a DICOM-SEG, for which highdicom is missing: "
                 "run pip install 'semiseg[dicom]'."
             ) from None
-        slices = series.stack.slices
-        height, width = slices[0].size
-        label = np.zeros((width, height, len(slices)), np.uint8)
+        height, width = series.stack.slices[0].size
+        places = _places(segmentations, series)
+        label = np.zeros((width, height, len(places)), np.uint8)
         drawn: set[int] = set()
         for segmentation in segmentations:
-            found = _codes_in(pydicom, Seg, segmentation, codes, series, label.shape)
+            found = _codes_in(pydicom, Seg, segmentation, codes, series, places)
             for code in {codes[name] for _, name in segmentation.segments if name in codes}:
                 part = found == code
                 if code in drawn and (part != (label == code)).any():
                     raise _contradiction(segmentations, codes, code, series)
                 if ((label[part] != 0) & (label[part] != code)).any():
-                    raise _overlapping(series, len(segmentations))
+                    raise _overlapping(series, segmentations)
                 label[part] = code
                 drawn.add(code)
     stacked = label.transpose(2, 0, 1)
     if not series.stack.even:
-        stacked = nearest(stacked, series.stack.places)
+        stacked = nearest(stacked, places)
     return np.ascontiguousarray(np.moveaxis(np.moveaxis(stacked, 0, 2), like.slice_axis, 0))
+
+
+def _places(segmentations: Sequence[Segmentation], series: Series) -> tuple[float, ...]:
+    """The places of the label's slices on the grid, in voxels.
+
+    They are those of the series. A resampled series also has the frames between its slices, where
+    slices are missing.
+    """
+    own = series.stack.places
+    if series.stack.even:
+        return own
+    between = {
+        place
+        for one in segmentations
+        for place in (frames_of(one, series) or Frames(0, ())).beside
+        if own[0] < place < own[-1]
+    }
+    return tuple(sorted([*own, *_apart(sorted(between))]))
+
+
+def _apart(rising: Sequence[float]) -> list[float]:
+    """Places without those of the slice before, as several files give them."""
+    return [
+        place for n, place in enumerate(rising) if not n or place - rising[n - 1] > GRID_TOLERANCE
+    ]
 
 
 def _codes_in(
@@ -70,9 +96,11 @@ def _codes_in(
     segmentation: Segmentation,
     codes: Mapping[str, int],
     series: Series,
-    shape: tuple[int, int, int],
+    places: Sequence[float],
 ) -> NDArray[np.uint8]:
-    """Class codes of one file on the slices of the series: [column, row, slice]."""
+    """Class codes of one file on slices at ``places`` of the series' grid: [column, row, slice]."""
+    height, width = series.stack.slices[0].size
+    shape = width, height, len(places)
     table = np.zeros(max([0, *(number for number, _ in segmentation.segments)]) + 1, np.uint8)
     for number, name in segmentation.segments:
         table[number] = codes.get(name, 0)
@@ -83,7 +111,8 @@ def _codes_in(
                 f"The DICOM-SEG of {series.name} is fractional: save it as binary masks."
             )
         wanted = {number for number, name in segmentation.segments if name in codes}
-        placed = _by_frame(pydicom, found, segmentation, wanted, series, shape)
+        _check_slices(segmentation, series)
+        placed = _by_frame(pydicom, found, segmentation, wanted, series, places)
         if placed is None and series.stack.even:  # frames across the slices
             volume = found.get_volume(combine_segments=True)
             numbers, affine = np.asarray(volume.array), np.asarray(volume.affine, np.float64)
@@ -104,6 +133,22 @@ def _codes_in(
             "export it again."
         ) from None
     return result
+
+
+def _check_slices(segmentation: Segmentation, series: Series) -> None:
+    """Check that most frames lie on slices of the series, if they are parallel to them.
+
+    Raises:
+        UserError: if not: the segmentation is of other slices.
+    """
+    frames = frames_of(segmentation, series)
+    if frames is not None and frames.beside and not frames.fit:
+        count = frames.on_slices + len(frames.beside)
+        raise UserError(
+            f"The DICOM-SEG of {series.name} marks {len(frames.beside):,} of {plural(count, 'slice')} where "
+            f"the series has no slice (the first at {frames.millimetres(series)[0]:.4g} mm): copy the "
+            "missing slices, or resample it to the series."
+        )
 
 
 def _dataset(pydicom: Any, path: Path) -> Any:
@@ -127,16 +172,18 @@ def _by_frame(
     segmentation: Segmentation,
     wanted: set[int],
     series: Series,
-    shape: tuple[int, int, int],
+    places: Sequence[float],
 ) -> Codes | None:
-    """Numbers of the ``wanted`` segments, each frame on its slice of the series.
+    """Numbers of the ``wanted`` segments, each frame on its slice at ``places`` of the series' grid.
 
-    Frames are decoded one at a time: a hundred segments of a CT do not fit into the memory.
+    Frames without a slice are left out. Frames are decoded one at a time: a hundred segments of a CT do
+    not fit into the memory.
 
     Returns:
-        [column, row, slice]; None if a frame does not lie on a slice, pixel on pixel.
+        [column, row, slice]; None if a frame is not parallel to the slices, pixel on pixel.
     """
-    result = np.zeros(shape, np.int32)
+    height, width = series.stack.slices[0].size
+    result = np.zeros((width, height, len(places)), np.int32)
     shared = (found.get("SharedFunctionalGroupsSequence") or [{}])[0]
     if len(segmentation.planes) != int(found.NumberOfFrames):
         return None
@@ -155,13 +202,18 @@ def _by_frame(
         numbers = pixels.T.astype(np.int32) * (number or 1)
         numbers[~np.isin(numbers, list(wanted))] = 0
         place = place_of(plane, series)
-        turned = None if place is None else _turned(numbers, place[1], shape[:2])
-        if place is None or turned is None:
+        if place is None:
             return None
-        before = result[..., place[0]]
+        index = slice_at(place[0], places)
+        if index is None:
+            continue
+        turned = _turned(numbers, place[1], (width, height))
+        if turned is None:
+            return None
+        before = result[..., index]
         if ((turned != 0) & (before != 0) & (before != turned)).any():
             raise _overlapping(series)
-        result[..., place[0]] = np.where(turned != 0, turned, before)
+        result[..., index] = np.where(turned != 0, turned, before)
     return result
 
 
@@ -195,19 +247,29 @@ def _contradiction(
 ) -> UserError:
     """The error for several segmentations that draw one class differently."""
     names = (name for one in segmentations for _, name in one.segments if codes.get(name) == code)
-    readers = len({one.readers for one in segmentations if one.readers})
+    drawing = [
+        one for one in segmentations if any(codes.get(name) == code for _, name in one.segments)
+    ]
+    readers = len({one.readers for one in drawing if one.readers})
     return UserError(
-        f"{series.name} has {len(segmentations)} DICOM-SEG that draw '{next(names)}' differently (by "
-        f"{readers or 'no'} named {'reader' if readers == 1 else 'readers'}): choose one with --reader "
-        "NAME (ContentCreatorName or OperatorsName), or keep one DICOM-SEG per series."
+        f"{series.name} has {len(drawing)} DICOM-SEG that draw '{next(names)}' differently (by "
+        f"{readers or 'no'} named {'reader' if readers == 1 else 'readers'}): {_choice(drawing)}keep "
+        "one DICOM-SEG per series."
     )
 
 
-def _overlapping(series: Series, files: int = 1) -> UserError:
-    if files > 1:
+def _choice(segmentations: Sequence[Segmentation]) -> str:
+    """The advice to choose a reader, followed by 'or'; empty if the readers' names do not differ."""
+    if len({one.readers for one in segmentations}) < 2:
+        return ""
+    return "choose one with --reader NAME (ContentCreatorName or OperatorsName), or "
+
+
+def _overlapping(series: Series, segmentations: Sequence[Segmentation] = ()) -> UserError:
+    if len(segmentations) > 1:
         return UserError(
-            f"{series.name} has {files} DICOM-SEG whose segments overlap: if different persons drew them, "
-            "choose one with --reader; otherwise save segments without overlap."
+            f"{series.name} has {len(segmentations)} DICOM-SEG whose segments overlap: "
+            f"{_choice(segmentations)}save segments without overlap."
         )
     return UserError(
         f"The DICOM-SEG of {series.name} has overlapping segments: save segments without overlap."

@@ -26,6 +26,7 @@ class PictureMask:
         unnamed: colours (#rrggbb) without a class, which became background.
         inverted: the file calls white zero, but its values were taken as they are stored.
         white: of a mask of exactly two values, the higher one.
+        outlined: of a mask that was reduced, whether it was thin closed lines before.
     """
 
     codes: NDArray[np.uint8]
@@ -33,6 +34,7 @@ class PictureMask:
     unnamed: tuple[str, ...] = ()
     inverted: bool = False
     white: int = 0
+    outlined: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from semiseg.data.outlines import outline_growth
+from semiseg.data.task import IGNORE_INDEX
 from semiseg.errors import UserError
 from semiseg.formats.header import Header, read_header
 from semiseg.formats.mask_values import (
@@ -62,7 +64,13 @@ def read_picture_mask(
         decoded = dataclasses.replace(decoded, inverted=True)
     if header.pages > 1:
         return decoded
-    return dataclasses.replace(decoded, codes=shrunk(decoded.codes, max_side))
+    codes = shrunk(decoded.codes, max_side)
+    if codes is decoded.codes:
+        return decoded
+    # thin lines break, so that nobody could find out later that they were closed
+    classes = int(decoded.codes.max(initial=0, where=decoded.codes != IGNORE_INDEX))
+    outlined = bool(outline_growth(decoded.codes[None], classes))
+    return dataclasses.replace(decoded, codes=codes, outlined=outlined)
 
 
 def read_instances(

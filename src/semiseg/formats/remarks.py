@@ -17,6 +17,7 @@ TWO_GRIDS = "file: two grids"
 SCALED = "file: scaled"
 TRANSPARENT = "file: transparent"
 STORED_POLARITY = "file: stored polarity"
+OUTLINED = "outlined"  # a mask that was reduced was thin closed lines; see `semiseg.data.outlines`
 
 SENTENCES = {
     SHEARED: "{count} on a sheared grid, as after a tilt of the CT gantry (such as {first}): "

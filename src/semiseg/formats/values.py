@@ -50,7 +50,7 @@ def as_codes(label: NDArray[Any], name: str | Path) -> NDArray[np.uint8]:
         UserError: for values that are not integers (tolerance 1e-3) or are outside 0..255.
     """
     if label.dtype.kind not in "biuf":
-        raise UserError(f"{name} has {label.dtype} values: save one class code per voxel.")
+        raise UserError(f"{name} has {label.dtype} values: save one class code per pixel or voxel.")
     if label.dtype.kind == "f":
         # slice by slice, so that no second array of this size is needed; False for NaN
         if not all(bool((np.abs(one - np.rint(one)) <= LABEL_TOLERANCE).all()) for one in label):

@@ -32,7 +32,7 @@ def check_agreement(labels: Sequence[tuple[str, Collection[int]]], ignoring: boo
                 raise UserError(
                     f"The label of {source} contains 255 but no class code, while other labels contain "
                     f"{joined([str(code) for code in known])}: if 255 is a structure, save it with its "
-                    "class code; if it marks ignored voxels, use --ignore-value 255."
+                    "class code; if it marks what is to be ignored, use --ignore-value 255."
                 )
     _check_background(drawn, labels)
     filled = [(source, codes) for source, codes in drawn if codes]

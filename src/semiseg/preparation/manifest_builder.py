@@ -105,11 +105,12 @@ class ManifestBuilder:
         """
         highest, where = self._highest
         if highest == 0:
+            every = "every pixel" if self.scan.kind == "pictures" else "every voxel"
             raise UserError(
-                "The labels have no foreground (every voxel is background, or ignored with the value "
+                f"The labels have no foreground ({every} is background, or ignored with the value "
                 "255): if 255 is a class, name it with --classes 255=NAME."
                 if self.voxels[IGNORE_INDEX]
-                else "The labels have no foreground (every voxel is background): check their values."
+                else f"The labels have no foreground ({every} is background): check their values."
             )
         if self.scan.classes is not None:
             return self.scan.classes

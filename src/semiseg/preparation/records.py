@@ -25,6 +25,7 @@ from semiseg.datasets.naming import slices_without_labels
 from semiseg.digests import text_digest
 from semiseg.errors import UserError
 from semiseg.files import atomic_write, read_text
+from semiseg.formats.remarks import OUTLINED
 from semiseg.preparation.label_maps import label_map
 from semiseg.preparation.near_duplicates import PICTURE, VOLUME, Fingerprint
 from semiseg.preparation.sources import SourceFile
@@ -91,6 +92,7 @@ class Record(BaseModel):
             slice_axis=self.slice_axis,
             source=source.source,
             unlabelled_slices=self.unlabelled_slices,
+            outlined=OUTLINED in self.remarks,
         )
 
 

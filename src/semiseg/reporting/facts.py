@@ -134,11 +134,18 @@ def software(facts: RunFacts, data: PreparedData | None, name: str) -> list[tupl
 
 
 def trained(iterations: int, size: int | str, ended: Finished | None) -> str:
-    """The iterations, the input size and the duration of a training."""
+    """The iterations, the input size and the duration of a training, and which weights are used."""
     text = f"{iterations:,} iterations, input {input_words([size])}"
     if ended is None:
         return f"{text}; not finished yet"
-    return f"{text}, {duration(ended.seconds)}; best checkpoint at {ended.best_step:,}"
+    if ended.best_dice is None or ended.best_dice < 0:  # without a score
+        used = "the weights of the last iteration are used"
+    else:
+        used = (
+            f"the weights of iteration {ended.best_step:,} are used, the best on the validation cases "
+            f"(Dice {ended.best_dice:.3f})"
+        )
+    return f"{text}, {duration(ended.seconds)}; {used}"
 
 
 def methods_of(bench: Benchmark) -> list[dict[str, Any]]:

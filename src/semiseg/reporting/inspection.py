@@ -8,12 +8,17 @@ from typing import Any
 from semiseg.csv_files import write_rows
 from semiseg.data.manifest import PARTS, Case, Manifest
 from semiseg.data.splits import counted
-from semiseg.data.task import first_channel
+from semiseg.data.task import Task, first_channel
 from semiseg.evaluation.inspection.images import orientation_of
 from semiseg.evaluation.inspection.measure import HIGH, LOW, MIDDLE, CaseFacts
 from semiseg.evaluation.inspection.summary import ClassFacts, Inspection
 
 MOST_ROWS = 20  # of the table of cases in a terminal
+
+
+def elements_of(task: Task) -> str:
+    """What the images of a task consist of: ``pixels`` or ``voxels``."""
+    return "pixels" if task.kind == "pictures" else "voxels"
 
 
 def task_facts(manifest: Manifest) -> list[tuple[str, str]]:
@@ -30,7 +35,7 @@ def task_facts(manifest: Manifest) -> list[tuple[str, str]]:
         spacing = " x ".join(f"{step:g}" for step in task.spacing)
         facts.append(("Median spacing", f"{spacing} mm (slice x row x column)"))
     else:
-        unit = "pixels" if task.kind == "pictures" else "voxels"
+        unit = elements_of(task)
         facts.append(("Median spacing", f"none in these files, so distances are in {unit}"))
     decided = [(f"Chosen: {d.option}", f"{d.value} ({d.reason})") for d in manifest.decisions]
     return [*facts, ("Split", manifest.split.origin or "as prepared"), *decided]

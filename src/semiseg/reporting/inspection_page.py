@@ -10,6 +10,7 @@ from markupsafe import Markup
 from semiseg.data.evenly_spaced import evenly_spaced
 from semiseg.data.manifest import PreparedData
 from semiseg.data.task import first_channel
+from semiseg.errors import memory_for
 from semiseg.evaluation.inspection.findings import Finding
 from semiseg.evaluation.inspection.labels import volumes
 from semiseg.evaluation.inspection.measure import HIGH, LOW, CaseFacts
@@ -20,6 +21,7 @@ from semiseg.reporting.inspection import (
     case_table,
     class_table,
     count_facts,
+    elements_of,
     intensity_table,
     task_facts,
 )
@@ -53,6 +55,7 @@ def inspection_page(inspection: Inspection, data: PreparedData) -> str:
         serious=sum(finding.level == "serious" for finding in inspection.findings),
         size=inspection.size,
         size_origin=inspection.size_origin,
+        elements=elements_of(manifest.task),
         class_table=class_table(inspection.classes),
         intensity_table=intensity_table(inspection),
         histograms=_histograms(inspection),
@@ -96,25 +99,29 @@ class _Tiles:
     def of(self, name: str) -> Tile:
         """The slice of a case with the most labelled pixels, with the outlines of its structures."""
         if name not in self.made:
-            item = self.facts[name]
-            depth, _, height, width = item.case.shape
-            task, steps = self.data.task, item.case.spacing
-            grey = (float(item.percentiles[LOW]), float(item.percentiles[HIGH]))
-            if task.intensity.kind == "window":
-                grey = first_channel(item.case.bounds)
-            label = self.data.label(name)[item.shown] if item.case.labelled else None
-            if label is not None:
-                label = np.where(label < len(task.classes), label, np.uint8(0))
-            picture = overlay(
-                np.asarray(self.data.image(name)[item.shown]), label,
-                (steps[1], steps[2]) if steps else (1.0, 1.0), (0, height, 0, width),
-                grey if grey[1] > grey[0] else (grey[0], grey[0] + 1), side=SIDE, fill=0.12,
-                colours=figures.class_colours(task),
-            )  # fmt: skip
-            notes = [f"slice {item.shown + 1} of {depth}"] if depth > 1 else []
-            notes += [item.part] if item.part else []
-            self.made[name] = Tile(data_uri(picture), name, ", ".join(notes))
+            with memory_for(name, "draw it"):
+                self.made[name] = self._drawn(name)
         return self.made[name]
+
+    def _drawn(self, name: str) -> Tile:
+        item = self.facts[name]
+        depth, _, height, width = item.case.shape
+        task, steps = self.data.task, item.case.spacing
+        grey = (float(item.percentiles[LOW]), float(item.percentiles[HIGH]))
+        if task.intensity.kind == "window":
+            grey = first_channel(item.case.bounds)
+        label = self.data.label(name)[item.shown] if item.case.labelled else None
+        if label is not None:
+            label = np.where(label < len(task.classes), label, np.uint8(0))
+        picture = overlay(
+            np.asarray(self.data.image(name)[item.shown]), label,
+            (steps[1], steps[2]) if steps else (1.0, 1.0), (0, height, 0, width),
+            grey if grey[1] > grey[0] else (grey[0], grey[0] + 1), side=SIDE, fill=0.12,
+            colours=figures.class_colours(task),
+        )  # fmt: skip
+        notes = [f"slice {item.shown + 1} of {depth}"] if depth > 1 else []
+        notes += [item.part] if item.part else []
+        return Tile(data_uri(picture), name, ", ".join(notes))
 
 
 def _shown(finding: Finding, tiles: _Tiles) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from semiseg.data.task import IGNORE_INDEX
+from semiseg.errors import memory_for
 from semiseg.reporting.figures import CLASSES, rgb
 
 
@@ -40,6 +41,7 @@ class Shown:
     spacing: tuple[float, float, float] | None = None
 
 
+MOST_SAMPLED = 4_000_000  # values of an image for the range of its intensities
 Box = tuple[int, int, int, int]  # first row, last row + 1, first column, last column + 1
 Pixels = NDArray[np.uint8]
 
@@ -124,8 +126,12 @@ def crop_box(
 
 
 def grey_range(image: NDArray[np.generic]) -> tuple[float, float]:
-    """The intensities shown as black and white: percentiles 0.5 and 99.5 of [..., H, W]."""
-    low, high = np.percentile(np.asarray(image, np.float32), [0.5, 99.5])
+    """The intensities shown as black and white: percentiles 0.5 and 99.5 of [..., H, W].
+
+    Of a large image they are measured on a regular grid, so that no second array of its size is needed.
+    """
+    step = max(int(np.ceil(np.sqrt(image.size / MOST_SAMPLED))), 1)
+    low, high = np.percentile(np.asarray(image[..., ::step, ::step], np.float32), [0.5, 99.5])
     return float(low), float(high if high > low else low + 1)
 
 
@@ -228,7 +234,15 @@ def sheet(item: Shown, colours: Sequence[str] = CLASSES, slices: int = 3) -> She
         item: the case.
         colours: colours of the classes 1, 2, ...
         slices: number of rows for a volume.
+
+    Raises:
+        RunFailure: if the memory does not suffice.
     """
+    with memory_for(item.case, "draw it"):
+        return _drawn(item, colours, slices)
+
+
+def _drawn(item: Shown, colours: Sequence[str], slices: int) -> Sheet:
     reference = item.reference
     masks = [m for m in (reference, *item.predictions.values()) if m is not None]
     depth = item.image.shape[0]

@@ -269,7 +269,7 @@ def _validate(
             method.train()
         save_weights(run.weights / "last.safetensors", method, facts)
         score = facts.get("validation_dice", -1.0)
-        if not cases.validation or score > progress.best_dice or progress.best_step == 0:
+        if score > progress.best_dice or progress.best_dice < 0:  # unscored: the last are the best
             progress.best_dice, progress.best_step = score, progress.done
             save_weights(run.weights / "best.safetensors", method, facts)
     best = fabric.broadcast((progress.best_dice, progress.best_step))

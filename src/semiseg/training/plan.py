@@ -13,9 +13,8 @@ import torch
 from semiseg import methods, networks
 from semiseg.config import Resolved, RunConfig
 from semiseg.data.batch_loader import unlabelled_slices_of
-from semiseg.data.manifest import PreparedData, window_of
+from semiseg.data.manifest import Case, PreparedData, window_of
 from semiseg.data.splits import counted
-from semiseg.data.task import IGNORE_INDEX
 from semiseg.data.volumes import VolumeStore
 from semiseg.errors import UserError
 from semiseg.methods.base import DerivedSetting, Method
@@ -116,29 +115,44 @@ def check_volumes(data: PreparedData, cases: Cases, config: RunConfig) -> None:
 
 
 def check_classes(data: PreparedData, cases: Cases) -> list[str]:
-    """Return warnings about classes without a labelled case.
+    """Return warnings about classes without a labelled case or without a validation case.
 
     Raises:
         UserError: if there is no labelled case of any class.
     """
-    seen: set[int] = set()
-    for case in cases.labelled:
-        if len(seen) == len(data.task.foreground):
-            break
-        codes = np.unique(np.asarray(data.label(case.identifier)))
-        seen |= set(codes.tolist()) - {0, IGNORE_INDEX}
-    missing = [n for code, n in enumerate(data.task.foreground, start=1) if code not in seen]
-    if not missing:
-        return []
-    if len(missing) == len(data.task.foreground):
+    names = dict(enumerate(data.task.foreground, start=1))
+    seen = _codes_in(data, cases.labelled, set(names))
+    if not seen:
         raise UserError(
             "The labels of the labelled cases contain only background: choose other cases with "
             "--labelled or --labelled-seed."
         )
-    return [
-        f"no labelled case contains {' or '.join(missing)}, which the networks cannot learn: choose "
-        "other cases with --labelled or --labelled-seed"
-    ]
+    warnings = []
+    if missing := [name for code, name in names.items() if code not in seen]:
+        warnings.append(
+            f"no labelled case contains {' or '.join(missing)}, which the networks cannot learn: choose "
+            "other cases with --labelled or --labelled-seed"
+        )
+    scored = _codes_in(data, cases.validation, seen)
+    if cases.validation and not scored:
+        warnings.append("no validation case contains a structure: the last checkpoint is used")
+    elif unscored := [names[code] for code in sorted(seen - scored) if cases.validation]:
+        warnings.append(
+            f"no validation case contains {' or '.join(unscored)}: the checkpoint is chosen by the other "
+            "structures"
+        )
+    return warnings
+
+
+def _codes_in(data: PreparedData, cases: Sequence[Case], wanted: set[int]) -> set[int]:
+    """Those of the ``wanted`` class codes that the labels of cases contain."""
+    seen: set[int] = set()
+    for case in cases:
+        for plane in data.label(case.identifier):
+            if seen == wanted:
+                return seen
+            seen |= wanted.intersection(np.unique(plane).tolist())
+    return seen
 
 
 def check_terms(method: Method, config: RunConfig, cases: Cases) -> None:

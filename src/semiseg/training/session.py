@@ -17,7 +17,7 @@ from semiseg.config import RunConfig
 from semiseg.console import Bar, Console, Quiet
 from semiseg.data.loaders import loader_of
 from semiseg.data.manifest import Case, PreparedData
-from semiseg.errors import UserError
+from semiseg.errors import UserError, memory_for
 from semiseg.inference.predictors import AnyPredictor, build_predictor, predict_case
 from semiseg.methods.base import Method, Step, optimised_groups
 from semiseg.networks.build import downloads, without_pretrained
@@ -44,7 +44,7 @@ class TrainResult:
         folder: folder of the run.
         iterations: completed iterations, including those before a resumption.
         best_step: iteration of the best weights.
-        best_dice: mean Dice of the validation cases at ``best_step``; None without validation.
+        best_dice: mean Dice of the validation cases at ``best_step``; None without a structure to score.
         seconds: time spent in the training loop, including earlier sessions.
         finished: False if the training was stopped by its time limit or by a signal.
     """
@@ -181,7 +181,7 @@ class Session:
                 ),
                 seconds,
             )  # fmt: skip
-        best = progress.best_dice if self.cases.validation else None
+        best = progress.best_dice if progress.best_dice >= 0 else None
         result = TrainResult(
             run.folder, progress.done, progress.best_step, best, progress.seconds, progress.ended
         )
@@ -254,10 +254,15 @@ class Session:
         return self.time_prediction(cases[len(cases) // 2]) * len(cases)
 
     def time_prediction(self, case: Case) -> float:
-        """Return the seconds of the prediction of a prepared case by the first network."""
+        """Return the seconds of the prediction of a prepared case by the first network.
+
+        Raises:
+            RunFailure: if the memory does not suffice for it.
+        """
         predictor = self.untrained_predictor()
         start = time.monotonic()
-        predict_case(predictor, self.data, case)
+        with memory_for(case.identifier, "predict it"):
+            predict_case(predictor, self.data, case)
         return time.monotonic() - start
 
     def untrained_predictor(self) -> AnyPredictor:

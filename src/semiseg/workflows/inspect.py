@@ -9,7 +9,7 @@ from typing import Unpack
 
 from semiseg.console import Console, Quiet
 from semiseg.data.manifest import PreparedData
-from semiseg.errors import UserError
+from semiseg.errors import UserError, memory_for
 from semiseg.evaluation.inspection.duplicates import duplicates
 from semiseg.evaluation.inspection.images import images
 from semiseg.evaluation.inspection.labels import labels
@@ -61,6 +61,7 @@ def inspect(
     Raises:
         UserError: if the data cannot be read, or ``out`` must not be written. Existing files are then
             unchanged.
+        RunFailure: if the memory does not suffice for a case.
     """
     data, console = Path(data), console or Console()
     target = None if out is None else Path(out)
@@ -97,6 +98,7 @@ def examine(data: PreparedData, place: Path, size: int | None, console: Console)
 
     Raises:
         UserError: if arrays are missing or damaged.
+        RunFailure: if the memory does not suffice for a case.
     """
     manifest, task = data.manifest, data.task
     if not manifest.cases:
@@ -108,11 +110,12 @@ def examine(data: PreparedData, place: Path, size: int | None, console: Console)
     cases: list[CaseFacts] = []
     with listening() as stop, console.bar("inspecting", len(manifest.cases)) as bar:
         for case in manifest.cases:
-            image = data.image(case.identifier)
-            data.check_finite(image, case.identifier)
-            label = data.label(case.identifier) if case.labelled else None
-            part = parts.get(case.patient, "")
-            cases.append(measure(case, part, image, label, task.classes, size, small_shape))
+            with memory_for(case.identifier, "inspect it"):
+                image = data.image(case.identifier)
+                data.check_finite(image, case.identifier)
+                label = data.label(case.identifier) if case.labelled else None
+                part = parts.get(case.patient, "")
+                cases.append(measure(case, part, image, label, task.classes, size, small_shape))
             bar.advance()
             stop.pass_on()
     per_class = class_facts(cases, task.classes)

@@ -25,6 +25,7 @@ from semiseg.reporting.results import Benchmark, Scored, open_data, read_benchma
 from semiseg.reporting.rounds import read_cross_validation
 from semiseg.training.run_folder import RunFolder
 from semiseg.training.run_output import RunOutput, find_run
+from semiseg.workflows.left_out_pictures import picture_of
 from semiseg.workflows.loading import load_predictor
 from semiseg.workflows.unlabelled_pictures import unlabelled_pictures
 
@@ -164,14 +165,15 @@ def _output_pictures(
         case = data.cases[name]
         index = next(n for n, fold in enumerate(folds) if case.patient in fold)
         predictor = load_predictor(output.fold(index).folder, device=device)
-        predicted = predict_case(predictor, data, case)
-        out.append(
-            Shown(
-                "cross-validation", name, why, np.asarray(data.image(name)),
-                np.asarray(data.label(name)), {f"fold {index + 1}": predicted},
-                {f"fold {index + 1}": scores[name]}, case.spacing,
-            )
-        )  # fmt: skip
+        with picture_of(name, console):
+            predicted = predict_case(predictor, data, case)
+            out.append(
+                Shown(
+                    "cross-validation", name, why, np.asarray(data.image(name)),
+                    np.asarray(data.label(name)), {f"fold {index + 1}": predicted},
+                    {f"fold {index + 1}": scores[name]}, case.spacing,
+                )
+            )  # fmt: skip
     return out
 
 
@@ -199,10 +201,11 @@ def _pictures(
             console.warn(f"no pictures of {name}: {error}")
             continue
         for case, _ in picked:
-            image = np.asarray(data.image(case))
-            predictions[case][name] = predictor.predict(
-                image, data.cases[case].bounds, data.cases[case].spacing
-            )
+            with picture_of(case, console):
+                image = np.asarray(data.image(case))
+                predictions[case][name] = predictor.predict(
+                    image, data.cases[case].bounds, data.cases[case].spacing
+                )
     return [
         Shown(
             title, case, why, np.asarray(data.image(case)), np.asarray(data.label(case)),
@@ -232,19 +235,20 @@ def _unscored_pictures(
     name = run.config().method
     out = []
     for case in [cases[place] for place in evenly_spaced(len(cases), UNSCORED)]:
-        image, reference = data.image(case.identifier), None
-        predicted = predict_case(predictor, data, case)
-        scores: Sequence[float] = ()
-        if case.labelled:
-            reference = np.asarray(data.label(case.identifier))
-            scores = _scores(predicted, reference, len(data.task.classes))
-        out.append(
-            Shown(
-                title, case.identifier, "chosen by its position in the list",
-                np.asarray(image), reference, {name: predicted},
-                {name: statistics.fmean(scores)} if scores else {}, case.spacing,
-            )
-        )  # fmt: skip
+        with picture_of(case.identifier, console):
+            image, reference = data.image(case.identifier), None
+            predicted = predict_case(predictor, data, case)
+            scores: Sequence[float] = ()
+            if case.labelled:
+                reference = np.asarray(data.label(case.identifier))
+                scores = _scores(predicted, reference, len(data.task.classes))
+            out.append(
+                Shown(
+                    title, case.identifier, "chosen by its position in the list",
+                    np.asarray(image), reference, {name: predicted},
+                    {name: statistics.fmean(scores)} if scores else {}, case.spacing,
+                )
+            )  # fmt: skip
     return out
 
 

@@ -11,6 +11,7 @@ from semiseg.inference.predictors import predict_case
 from semiseg.reporting.overlays import Shown
 from semiseg.reporting.results import open_data
 from semiseg.training.run_output import RunOutput
+from semiseg.workflows.left_out_pictures import picture_of
 from semiseg.workflows.loading import load_predictor
 from semiseg.workflows.prediction_table import Prediction, read_predictions
 
@@ -39,14 +40,16 @@ def unlabelled_pictures(output: RunOutput, device: str, console: Console) -> lis
     predictor = load_predictor(output.training.folder, device=device)
     out = []
     for title, (case, row) in console.track(choose(rows), "pictures of unlabelled images"):
-        image = np.asarray(data.image(case.identifier))
-        predicted = predict_case(predictor, data, case)
         why = f"confidence {row.confidence:.2f}" + (f"; {row.remarks}" if row.remarks else "")
-        out.append(
-            Shown(
-                title, case.identifier, why, image, None, {"prediction": predicted}, {}, case.spacing
-            )
-        )  # fmt: skip
+        with picture_of(case.identifier, console):
+            image = np.asarray(data.image(case.identifier))
+            predicted = predict_case(predictor, data, case)
+            out.append(
+                Shown(
+                    title, case.identifier, why, image, None, {"prediction": predicted}, {},
+                    case.spacing,
+                )
+            )  # fmt: skip
     return out
 
 

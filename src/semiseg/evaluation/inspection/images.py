@@ -40,11 +40,12 @@ def _orientations(facts: Sequence[CaseFacts]) -> list[Finding]:
         return []
     (usual, most), *others = counts.most_common()
     odd = tuple(name for name, way in ways.items() if way[0] and way != usual)
-    rest = ", ".join(f"{_way(way, usual)} {n:,}" for way, n in others)
+    rest = ", ".join(f"{_way(way, usual)} in {n:,}" for way, n in others)
     sentence = (
-        f"{plural(len(odd), 'image')} ha{'s' if len(odd) == 1 else 've'} another orientation than the other "
-        f"{most:,} ({usual[0]} {most:,}, {rest}): {listed(odd)}; reorient them unless they are "
-        "oblique scans."
+        f"The axes of {plural(len(odd), 'image')} point in other directions than those of the other "
+        f"{most:,} ({usual[0]} in {most:,}, {rest}): {listed(odd)}; a network sees such images mirrored "
+        f"or turned, so save them with the orientation {usual[0]} like the others, except for oblique "
+        "scans, where a small tilt changes the letters."
     )
     return [Finding("mixed-orientations", "minor", sentence, odd)]
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from semiseg.evaluation.inspection.findings import Finding, strange
 from semiseg.evaluation.inspection.measure import CaseFacts
+from semiseg.evaluation.inspection.outlines import outlines
 from semiseg.preparation.label_maps import all_alike
 from semiseg.text import listed, plural
 
@@ -31,6 +32,7 @@ def labels(facts: Sequence[CaseFacts], classes: Sequence[str]) -> list[Finding]:
     ]  # in partial labels a missing class is no finding
     return [
         *_all_alike(cases),
+        *outlines(cases, classes),
         *_empty(whole),
         *_in_no_label(cases, classes),
         *(found for code in range(1, len(classes)) for found in _of_class(whole, code, classes)),

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semiseg.data.manifest import Case
+from semiseg.data.outlines import outline_growth
 from semiseg.evaluation.resize_upper_bound import resize_upper_bound
 from semiseg.formats.grid import steps_of_case, voxel_volume
 from semiseg.preparation.label_maps import label_map
@@ -31,6 +32,7 @@ class Structure:
             component within a slice that contains the median pixel.
         centre: mean (x, y, z) in mm if the case has an affine, otherwise (slice, row, column).
         upper_bound: Dice of the mask against itself, resized to the input size and back.
+        outline: whether it looks like thin closed lines with background inside.
     """
 
     voxels: int
@@ -39,6 +41,7 @@ class Structure:
     across: float | None = None
     centre: tuple[float, float, float] | None = None
     upper_bound: float | None = None
+    outline: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,6 +175,7 @@ def _structures(
 
     boxes = ndimage.find_objects(label, max_label=len(classes) - 1)
     upper_bounds = resize_upper_bound([label], size, classes)
+    lines = outline_growth(label, len(classes) - 1)
     scale = size * size / (label.shape[1] * label.shape[2])
     found = []
     for code, (name, box) in enumerate(zip(classes[1:], boxes, strict=True), start=1):
@@ -193,6 +197,7 @@ def _structures(
                 across=float(np.sqrt(_typical(areas) * scale)),
                 centre=_in_world(centre, case),
                 upper_bound=upper_bounds[name],
+                outline=code in lines,
             )
         )
     return tuple(found)

@@ -11,6 +11,7 @@ from semiseg.config import parse_assignments
 from semiseg.console import Console, Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.datasets.base import SourceCase
+from semiseg.errors import memory_for
 from semiseg.networks.build import downloads
 from semiseg.text import duration, plural
 from semiseg.training.device import torch_device
@@ -157,6 +158,7 @@ def measure(plan: Plan, request: RunRequest, example: SourceCase) -> Costs:
     cases = sorted(data.manifest.cases, key=lambda case: case.shape)
     prediction = session.time_prediction(cases[len(cases) // 2])
     begun = time.monotonic()
-    volume = example.read()
-    session.untrained_predictor().predict(volume.image, spacing=volume.spacing)
+    with memory_for(example.identifier, "predict it"):
+        volume = example.read()
+        session.untrained_predictor().predict(volume.image, spacing=volume.spacing)
     return Costs(step, prediction, time.monotonic() - begun, loading)
