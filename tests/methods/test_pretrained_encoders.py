@@ -61,7 +61,8 @@ def test_a_method_trains_on_it(data: PreparedData, name: str) -> None:
     assert len(held) == len(set(held))
     assert set(held) == {id(p) for p in method.parameters() if p.requires_grad}
     slow = {id(p) for group in groups if group.name.endswith("_encoder") for p in group.parameters}
-    encoder = [p for p in method.network.encoder.parameters() if p.requires_grad]
+    trained = getattr(method, "student", method.network)
+    encoder = [p for p in trained.encoder.parameters() if p.requires_grad]
     assert encoder
     assert {id(p) for p in encoder} <= slow
 

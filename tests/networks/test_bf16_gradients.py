@@ -56,8 +56,11 @@ def same_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", FLAT)
 def test_gradients_of_slices(name: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     same_windows(monkeypatch)
+    count = 4 if size == 32 else 1
+    if (name, size) == ("encoder-unet", 32):
+        size = 64  # its coarsest maps then have 2 x 2 pixels
     network = network_of(name, size)
-    images = torch.randn(4 if size == 32 else 1, 1, size, size)
+    images = torch.randn(count, 1, size, size)
     single, mixed = (gradients(network, images, p) for p in ("single", "bf16"))
     assert single.keys() == mixed.keys()
     total = float(torch.cat([g.flatten() for g in single.values()]).norm())
