@@ -197,6 +197,25 @@ def test_segments_that_no_image_shows_are_no_classes(tmp_path: Path) -> None:
     assert any(note.startswith("70 segments of the DICOM-SEG") for note in result.notes)
 
 
+def test_a_structure_that_a_series_lacks_is_said(tmp_path: Path) -> None:
+    """A segment that a file declares and leaves empty is not lacking."""
+    for number in range(3):
+        files = series(tmp_path, number)
+        draw(tmp_path / f"liver{number}.dcm", files, BINARY, "Liver")
+        if number:
+            draw(
+                tmp_path / f"spleen{number}.dcm",
+                files,
+                BINARY,
+                "Spleen" if number == 1 else "SPLEEN",
+            )
+    notes = [note for note in scan(tmp_path).notes if "absent" in note]
+    (note,) = notes
+    assert "(Spleen in 1 of 3 labelled images)" in note or "(SPLEEN in 1 of 3" in note
+    (tmp_path / "liver0.dcm").unlink()
+    assert not [note for note in scan(tmp_path).notes if "absent" in note]
+
+
 def test_a_segment_of_empty_frames_is_a_class_without_voxels(tmp_path: Path) -> None:
     files = series(tmp_path)
     path = tmp_path / "seg.dcm"

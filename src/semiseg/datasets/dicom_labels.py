@@ -8,6 +8,7 @@ from pathlib import Path
 from semiseg.datasets.base import Options, with_background
 from semiseg.datasets.roles import role_of
 from semiseg.datasets.source_files import files_of
+from semiseg.datasets.structures import notes_on_absent
 from semiseg.errors import UserError
 from semiseg.formats import is_volume, stem_of
 from semiseg.formats.dicom import Found, Series
@@ -78,7 +79,19 @@ def find_labels(folder: Path, found: Found, options: Options) -> Labels:
             f"{plural(len(undrawn), 'segment')} of the DICOM-SEG that no image shows are not classes: "
             f"{listed(undrawn)}."
         )
+    notes += notes_on_absent([_drawn_classes(own, codes) for own in matched.labels.values()])
     return Labels(matched.labels, files, names, codes, tuple(notes))
+
+
+def _drawn_classes(segmentations: Sequence[Segmentation], codes: Mapping[str, int]) -> set[str]:
+    """The classes of a series' segments, also of those that its files declare and leave empty."""
+    names = {code: name for name, code in codes.items()}
+    declared = {
+        name.lower()
+        for one in segmentations
+        for name in (*one.undrawn, *(name for _, name in one.segments))
+    }
+    return {names[code] for name, code in codes.items() if name.lower() in declared}
 
 
 def _notes_on_slices(

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from semiseg.datasets.matching import Match
@@ -74,7 +74,8 @@ def masks_of_images(
         image: tuple(sorted((names[_word(match)], match.label.path) for match in found))
         for image, found in of_image.items()
     }
-    return masks, [*notes, *_missing(masks)]
+    named = [{name for name, _ in own} for own in masks.values()]
+    return masks, [*notes, *notes_on_absent(named)]
 
 
 def _word(match: Match) -> str:
@@ -232,14 +233,19 @@ def _numbers(matches: Sequence[Match], base: str) -> set[int]:
     return out
 
 
-def _missing(masks: Masks) -> list[str]:
-    """A note about images without a mask of a class that others have."""
-    counts = Counter(name for own in masks.values() for name in {name for name, _ in own})
-    lacking = {name: len(masks) - count for name, count in counts.items() if count < len(masks)}
+def notes_on_absent(classes_of: Sequence[Collection[str]]) -> list[str]:
+    """A note about labelled images without a mask of a class that others have.
+
+    Args:
+        classes_of: the names of the classes that have a mask, for each labelled image.
+    """
+    counts = Counter(name for own in classes_of for name in set(own))
+    total = len(classes_of)
+    lacking = {name: total - count for name, count in counts.items() if count < total}
     if not lacking:
         return []
     words = listed(f"{name} in {count:,}" for name, count in sorted(lacking.items()))
     return [
-        f"a class without a mask counts as absent ({words} of {plural(len(masks), 'labelled image')}): "
+        f"a class without a mask counts as absent ({words} of {plural(total, 'labelled image')}): "
         "leave out images in which a structure was not drawn."
     ]

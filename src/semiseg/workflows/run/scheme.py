@@ -103,7 +103,7 @@ def decide(
         origin = f"{plural(len(labelled), 'labelled patient')}: all are used for training"
         split = Split(train=train, origin=origin)
         if before is not None and set(before.manifest.split.train) == set(train):
-            split = before.manifest.split
+            split = before.manifest.split.model_copy(update={"origin": origin})
     elif drawn and (before is not None or (parts is None and 0 < len(split.test) < FEWEST_TO_TEST)):
         start = Split(train=tuple(patients)) if before is None else before.manifest.split
         split = extend_split(start, patients, labelled, known, fractions, request.seed, groups)
