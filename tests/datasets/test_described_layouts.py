@@ -126,7 +126,7 @@ def test_nnunet_of_the_first_version_and_with_test_labels(tmp_path: Path) -> Non
     assert result.split is not None
     assert result.split.test == ("block_007", "block_008")
     replicas.save(tmp_path / "labelsTs" / "other.nii.gz", replicas.blocks(1))
-    assert any("1 labels without an image" in note for note in scan(tmp_path).notes)
+    assert any("1 label without an image" in note for note in scan(tmp_path).notes)
 
 
 def test_regions_are_read_where_classes_are_named(tmp_path: Path) -> None:

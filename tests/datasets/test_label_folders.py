@@ -358,7 +358,7 @@ def test_files_derived_from_images_are_not_images(tmp_path: Path) -> None:
     picture(tmp_path / "a_2.png", 9)  # another image
     result = scan(tmp_path)
     assert found(result) == {"a": True, "a_2": False, "b": True, "c": True}
-    assert any("3 files outside the image folders, or derived" in note for note in result.notes)
+    assert any("3 files outside the image folders or derived" in note for note in result.notes)
 
 
 def test_a_label_map_beside_a_labelled_volume_is_no_image(tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def test_dataset_json_names_classes_and_pairs(tmp_path: Path) -> None:
     assert result.name == "Heart"
     assert found(result) == {"a": True, "b": True}
     assert result.cases[0].read().label is not None
-    assert any("1 labels without an image" in note and "a_not" in note for note in result.notes)
+    assert any("1 label without an image" in note and "a_not" in note for note in result.notes)
     path.write_text(json.dumps({"labels": {"background": 0, "RV": 1}}))
     assert scan(tmp_path).classes == ("background", "RV")
     assert scan(tmp_path, Options(classes=("x", "y"))).classes == ("background", "x", "y")
@@ -286,7 +286,7 @@ def test_files_outside_the_image_folders_are_left_out(tmp_path: Path) -> None:
     picture(tmp_path / "overlay" / "x.png")
     result = scan(tmp_path)
     assert found(result) == {"x": True}
-    assert any("1 files outside the image folders" in note for note in result.notes)
+    assert any("1 file outside the image folders" in note for note in result.notes)
 
 
 def hdf5(path: Path, shape: tuple[int, ...], value: float = 0.5, labelled: bool = True) -> None:

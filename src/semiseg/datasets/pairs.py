@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from semiseg.data.manifest import Part
+from semiseg.text import listed, plural
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +62,12 @@ def left_over(folder: Path, found: Found, pairs: Sequence[Pair]) -> list[str]:
     used = {pair.label for pair in pairs}
     notes = list(found.notes)
     orphans = [path for path in found.orphans if path not in used]
-    for paths, what in (
-        (orphans, "labels without an image"),
-        (found.ignored, "files outside the image folders, or derived from images"),
+    for paths, noun, what in (
+        (orphans, "label", "without an image"),
+        (found.ignored, "file", "outside the image folders or derived from images"),
     ):
         if paths:
-            notes.append(
-                f"{len(paths):,} {what} are left out (such as {paths[0].relative_to(folder)})."
-            )
+            names = listed(str(path.relative_to(folder)) for path in paths)
+            left = "is left out" if len(paths) == 1 else "are left out"
+            notes.append(f"{plural(len(paths), noun)} {what} {left}: {names}.")
     return notes
