@@ -203,10 +203,10 @@ def test_a_download_is_announced_and_checked(
 
 def test_images_are_standardised_per_channel() -> None:
     encoder = build(3, encoder="resnet18").encoder.eval()
-    x = encoder.mean.expand(1, 3, 32, 32)
+    x = encoder.standardise.mean.expand(1, 3, 32, 32)
     assert (encoder.body(torch.zeros(1, 3, 32, 32))[0] == encoder(x)[0]).all()
     grey = build(1, encoder="resnet18").encoder
-    torch.testing.assert_close(float(grey.mean), (0.485 + 0.456 + 0.406) / 3)
+    torch.testing.assert_close(float(grey.standardise.mean), (0.485 + 0.456 + 0.406) / 3)
 
 
 def test_dropout_acts_on_the_coarsest_map() -> None:
@@ -230,5 +230,5 @@ def test_a_size_that_does_not_fit_is_refused_with_one_that_does() -> None:
 def test_load_imagenet_leaves_random_weights_alone() -> None:
     network = ResNet("resnet18", 3)
     before = {k: v.clone() for k, v in network.state_dict().items()}
-    assert "random weights" in load_imagenet(network, "resnet18", "none")
+    assert "random weights" in load_imagenet(network, network.stem, "resnet18", "none")
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())

@@ -16,6 +16,7 @@ from semiseg.networks.backbone import Backbone, NetworkConfig, Stages
 from semiseg.networks.efficientnet_lite import EfficientNetLite
 from semiseg.networks.imagenet_weights import load_imagenet, missing_download
 from semiseg.networks.resnet import ResNet
+from semiseg.networks.standardise import Standardise
 from semiseg.networks.unet import DoubleConvolution, Upsampling
 
 REDUCTION = 32  # of the coarsest map of every encoder
@@ -60,24 +61,17 @@ class EncoderUNetConfig(NetworkConfig):
 class ClassifierEncoder(Stages):
     """A classifier's convolutions on standardised images."""
 
-    mean: Tensor
-    deviation: Tensor
-
     def __init__(self, channels: int, config: EncoderUNetConfig) -> None:
         super().__init__()
         kind = ResNet if config.encoder.startswith("resnet") else EfficientNetLite
         self.body = kind(config.encoder, channels)
         self.dropout = nn.Dropout(config.dropout)
-        for name in ("mean", "deviation"):
-            values = torch.tensor(getattr(kind, name))
-            if channels != 3:
-                values = values.mean().expand(channels)
-            self.register_buffer(name, values[:, None, None].clone(), persistent=False)
+        self.standardise = Standardise(kind.mean, kind.deviation, channels)
         self.out_channels, self.reductions = self.body.out_channels, self.body.reductions
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """[B, C, H, W] -> maps of reduction 2 to 32."""
-        maps: list[Tensor] = self.body((x - self.mean) / self.deviation)
+        maps: list[Tensor] = self.body(self.standardise(x))
         return [*maps[:-1], self.dropout(maps[-1])]
 
 
@@ -131,7 +125,8 @@ class EncoderUNet(Backbone):
         super().__init__()
         self.config = config
         self.encoder = ClassifierEncoder(channels, config)
-        self.notes = [load_imagenet(self.encoder.body, config.encoder, config.pretrained)]
+        body = self.encoder.body
+        self.notes = [load_imagenet(body, body.stem, config.encoder, config.pretrained)]
         self.decoder = self.new_decoder()
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -146,9 +141,8 @@ class EncoderUNet(Backbone):
     ) -> None:
         """See `Backbone`."""
         size = sides[0]
-        if (
-            size % REDUCTION or size == REDUCTION
-        ):  # batch norm needs more than one pixel of an image
+        # batch norm needs more than one pixel of an image in the coarsest map
+        if size % REDUCTION or size == REDUCTION:
             lower = max(size // REDUCTION * REDUCTION, 2 * REDUCTION)
             raise UserError(
                 f"A side of {size} pixels (data.size or data.crop_size) does not fit encoder-unet: use a "
@@ -159,8 +153,7 @@ class EncoderUNet(Backbone):
     def downloads(cls, config: NetworkConfig) -> Sequence[str]:
         """See `Backbone`."""
         own = cast(EncoderUNetConfig, config)
-        found = missing_download(own.encoder, own.pretrained)
-        return [found] if found else []
+        return missing_download(own.encoder, own.pretrained)
 
     @classmethod
     def create(

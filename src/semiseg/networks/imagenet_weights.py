@@ -7,13 +7,12 @@ or from a download.
 import dataclasses
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from semiseg.errors import UserError
-from semiseg.networks.weight_files import download, hub_file, read_weights
+from semiseg.networks.weight_files import announced, download, read_weights
 
 OPTION = "encoder-unet.pretrained"
 PYTORCH = "https://download.pytorch.org/models/"
@@ -44,27 +43,12 @@ SOURCES = {
 }
 
 
-class Classifier(Protocol):
-    """An encoder whose parameters have the names of a classifier's file."""
-
-    stem: str
-    """The name of the first convolution's weight [outputs, channels, k, k]."""
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """See `torch.nn.Module`."""
-
-
-def default_source(encoder: str) -> str:
-    """'package' if a package ships the weights of ``encoder``, otherwise 'hub'."""
-    return "package" if SOURCES[encoder].package else "hub"
-
-
-def missing_download(encoder: str, pretrained: str) -> str | None:
-    """The address that ``pretrained`` will be downloaded from, with size and place; None if none is."""
+def missing_download(encoder: str, pretrained: str) -> list[str]:
+    """The address that ``pretrained`` will be downloaded from, with size and place; empty if none is."""
     source = SOURCES[encoder]
-    if pretrained != "hub" or source.address is None or hub_file(source.address).is_file():
-        return None
-    return f"{source.address} ({source.size} MB) to {hub_file(source.address)}"
+    if pretrained != "hub" or source.address is None:
+        return []
+    return announced(source.address, source.size)
 
 
 def package_file(encoder: str) -> Path | None:
@@ -76,14 +60,15 @@ def package_file(encoder: str) -> Path | None:
     return next(iter(sorted(Path(spec.origin).parent.glob("models/*.pth"))), None)
 
 
-def load_imagenet(network: nn.Module, encoder: str, pretrained: str) -> str:
+def load_imagenet(network: nn.Module, stem: str, encoder: str, pretrained: str) -> str:
     """Load weights into ``network``, and return a sentence for the user.
 
     A first convolution of other than three channels gets the sum of the channels' weights (one channel),
     or repeats them, scaled so that the outputs keep their size.
 
     Args:
-        network: the encoder, a `Classifier`.
+        network: the encoder; its parameters have the names of the classifier's file.
+        stem: the name of the first convolution's weight [outputs, channels, k, k].
         encoder: a key of ``SOURCES``.
         pretrained: 'package', 'hub', 'none' or a file.
 
@@ -96,7 +81,6 @@ def load_imagenet(network: nn.Module, encoder: str, pretrained: str) -> str:
     remedy = "install it again" if pretrained == "package" else "remove it, and give another"
     state = read_weights(path, OPTION, remedy)
     own: dict[str, Tensor] = network.state_dict()
-    stem: str = network.stem  # type: ignore[assignment]
     if stem in state and state[stem].ndim == 4:
         state[stem] = fit_channels(state[stem], own[stem].shape[1])
     # older files have no count of batches

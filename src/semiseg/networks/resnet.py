@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semiseg.networks.backbone import Stages
+from semiseg.networks.standardise import IMAGENET_DEVIATION, IMAGENET_MEAN
 
 STEM = 64
 # blocks of each stage, and the factor of a bottleneck's last convolution (1: two convolutions of 3 x 3)
@@ -59,8 +60,7 @@ class ResNet(Stages):
     """The convolutions of the classifier, without its head. Maps of reduction 2, 4, 8, 16 and 32."""
 
     stem = "conv1.weight"
-    mean = (0.485, 0.456, 0.406)
-    deviation = (0.229, 0.224, 0.225)
+    mean, deviation = IMAGENET_MEAN, IMAGENET_DEVIATION
 
     def __init__(self, name: str, channels: int) -> None:
         """Args: name: a key of ``LAYOUTS``; channels: channels of the input."""

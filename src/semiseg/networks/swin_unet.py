@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from semiseg.errors import UserError
 from semiseg.networks.backbone import Backbone, NetworkConfig, Stages
 from semiseg.networks.swin_weights import OFFICIAL, load_pretrained
-from semiseg.networks.weight_files import hub_file
+from semiseg.networks.weight_files import announced
 
 PATCH = 4
 
@@ -380,8 +380,7 @@ class SwinUnet(Backbone):
     @classmethod
     def downloads(cls, config: NetworkConfig) -> Sequence[str]:
         """See `Backbone`."""
-        asked = cast(SwinConfig, config).pretrained == "hub" and not hub_file(OFFICIAL).is_file()
-        return [f"{OFFICIAL} (110 MB) to {hub_file(OFFICIAL)}"] if asked else []
+        return announced(OFFICIAL, 110) if cast(SwinConfig, config).pretrained == "hub" else []
 
     @classmethod
     def create(

@@ -22,6 +22,7 @@ from semiseg.networks.stages import (
     normalisation,
     plan_stages,
 )
+from semiseg.networks.standardise import Standardise
 
 FLAT = Stage((1, 1), (3, 3))
 LINEAR = {2: "bilinear", 3: "trilinear"}
@@ -107,22 +108,6 @@ class Up(nn.Module):
         """[B, C, ...] and the skip [B, width, ...] -> a map of the skip's shape."""
         fused: Tensor = self.fuse(torch.cat([skip, self.expand(x)], 1))
         return fused
-
-
-class Standardise(nn.Module):
-    """Subtract ImageNet's mean from pictures in [0, 1] and divide by its deviation, per channel."""
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        for name, values in (("mean", [0.485, 0.456, 0.406]), ("deviation", [0.229, 0.224, 0.225])):
-            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, 3, H, W] -> the same shape."""
-        return (x - self.mean) / self.deviation
 
 
 class UNetEncoder(Stages):

@@ -15,6 +15,12 @@ def hub_file(address: str) -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
 
 
+def announced(address: str, size: int) -> list[str]:
+    """``address`` with its size in MB and its `hub_file`, if `download` will fetch it; otherwise empty."""
+    file = hub_file(address)
+    return [] if file.is_file() else [f"{address} ({size} MB) to {file}"]
+
+
 def download(address: str) -> Path:
     """Download ``address`` to its `hub_file`, unless it is there.
 
