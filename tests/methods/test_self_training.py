@@ -89,11 +89,11 @@ class TestSelfTraining(MethodConformance):
 
     def test_the_weight_starts_and_rises(self, small_data: PreparedData) -> None:
         method = self.method_of(small_data, "starts_at=0.2", "rampup=0.4", "pseudo_weight=2")
-        weights = [method.weight(Step(t, 100)) for t in (0, 19, 20, 40, 60, 99)]
+        weights = [method.consistency_weight(Step(t, 100)) for t in (0, 19, 20, 40, 60, 99)]
         assert weights == pytest.approx([0, 0, 0, 1, 2, 2])
         assert method.active_from(100) == {"pseudo": 20}
         assert method(self.batch(), Step(10, 100))["pseudo"].item() == 0
-        assert self.method_of(small_data).weight(Step(0, 100)) == 0.5
+        assert self.method_of(small_data).consistency_weight(Step(0, 100)) == 0.5
 
     def test_the_teacher_predicts(self, small_data: PreparedData) -> None:
         method = self.method_of(small_data)

@@ -24,29 +24,31 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
-from semiseg.data.task import Task
 from semiseg.losses.dice import supervised_loss
 from semiseg.losses.ignore import one_hot
 from semiseg.losses.pseudo_label import soft_label_loss
 from semiseg.methods import base
-from semiseg.methods.base import Method, Step, as_iterations
+from semiseg.methods.base import Step, as_iterations
 from semiseg.methods.common.batch_norm import batch_statistics
-from semiseg.methods.common.frozen_pass import frozen_pass
 from semiseg.methods.common.largest_component import largest_component
-from semiseg.methods.common.mixing import another_image, copy_paste_mask, cutmix_mask, mix
+from semiseg.methods.common.mixing import (
+    another_image,
+    copy_paste_mask,
+    cutmix_mask,
+    in_some_images,
+    mix,
+)
 from semiseg.methods.common.perturb import drop_channels
 from semiseg.methods.common.photometric import PhotometricRanges, photometric_augment
 from semiseg.methods.common.pseudo_label import (
     confidence_mask,
     hard_pseudo_label,
     ignore_outside,
-    soft_pseudo_label,
 )
 from semiseg.methods.common.ramp_up import linear_rampup
-from semiseg.methods.common.teacher import ema_decay_at, frozen_copy, update_ema
-from semiseg.networks.build import build_network, spacing_of
+from semiseg.methods.common.teacher_student import TeacherStudent
+from semiseg.networks.build import spacing_of
 
 Range = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
 
@@ -105,19 +107,13 @@ class SelfTrainingOptions(base.NetworkOptions):
         return self
 
 
-class SelfTraining(Method):
+class SelfTraining(TeacherStudent):
     """A student, and the teacher that is its moving average. The teacher is used for inference."""
 
     Options: ClassVar[type[base.Options]] = SelfTrainingOptions
     networks: ClassVar[tuple[str, ...]] = ("teacher", "student")
 
-    def __init__(self, task: Task, config: RunConfig) -> None:
-        """See `Method`."""
-        super().__init__(task, config)
-        self.student = build_network(task, config, self.options.network)
-        self.teacher = frozen_copy(self.student)
-
-    def weight(self, step: Step) -> float:
+    def consistency_weight(self, step: Step) -> float:
         """Return w(t): 0 before ``starts_at``, then rising linearly over ``rampup``."""
         o: SelfTrainingOptions = self.options
         start = as_iterations(o.starts_at, step.total)
@@ -127,7 +123,7 @@ class SelfTraining(Method):
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """Terms: ``supervised`` and, with unlabelled images, ``pseudo``."""
-        labelled, weight = batch.labelled, self.weight(step)
+        labelled, weight = batch.labelled, self.consistency_weight(step)
         own, others = batch.images[:labelled], batch.images[labelled:]
         if self.options.on_labelled:
             own = self.strong(own)
@@ -146,8 +142,7 @@ class SelfTraining(Method):
     def target(self, images: Tensor) -> Tensor:
         """Return the teacher's pseudo-labels of images [U, C, ...]: [U, ...], or [U, K, ...] if soft."""
         o: SelfTrainingOptions = self.options
-        with frozen_pass(self.teacher):
-            probabilities = soft_pseudo_label(self.teacher(images))
+        probabilities = self.teacher_probabilities(images)
         if o.targets == "soft":
             return probabilities
         label = hard_pseudo_label(probabilities)
@@ -179,8 +174,7 @@ class SelfTraining(Method):
             seen, target = mix(seen, seen[other], mask), mix(target, target[other], mask)
         if o.copy_paste_probability and batch.labelled:
             mask = copy_paste_mask(len(seen), sides, seen.device)
-            chosen = torch.rand(len(seen), device=seen.device) < o.copy_paste_probability
-            mask = mask | ~chosen.view(-1, *(1,) * len(sides))
+            mask = in_some_images(mask, o.copy_paste_probability)
             source = torch.randint(batch.labelled, (len(seen),), device=seen.device)
             labels = batch.labels[source]
             if o.targets == "soft":
@@ -204,10 +198,6 @@ class SelfTraining(Method):
         """0.5 (CE + Dice) with hard or soft targets."""
         loss = soft_label_loss if self.options.targets == "soft" else supervised_loss
         return loss(logits, target)
-
-    def after_step(self, step: Step) -> None:
-        """Update the teacher."""
-        update_ema(self.teacher, self.student, ema_decay_at(step.index, self.options.ema_decay))
 
     def active_from(self, iterations: int) -> dict[str, int]:
         """See `Method`."""

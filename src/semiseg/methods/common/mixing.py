@@ -65,8 +65,17 @@ def cutmix_mask(
     lengths = [
         (parts[:, axis] * side).round().long().clamp(1, side) for axis, side in enumerate(sides)
     ]
-    mask = box_mask(lengths, sides)
-    chosen = torch.rand(count, *(1,) * n, device=device) < probability
+    return in_some_images(box_mask(lengths, sides), probability)
+
+
+def in_some_images(mask: Tensor, probability: float) -> Tensor:
+    """Keep the box of an image with ``probability``; without a box its mask is true everywhere.
+
+    Args:
+        mask: [B, ...] bool, false inside a box.
+        probability: that an image keeps its box.
+    """
+    chosen = torch.rand(len(mask), *(1,) * (mask.ndim - 1), device=mask.device) < probability
     return mask | ~chosen
 
 
