@@ -11,28 +11,11 @@ from PIL import Image
 
 import mask_replicas
 from semiseg.console import Quiet
-from semiseg.datasets import detect
-from semiseg.datasets.base import Options, Scan
 from semiseg.datasets.pairing import pair_files
 from semiseg.errors import UserError
 from semiseg.formats import is_picture
 from semiseg.workflows.prepare import prepare
-
-MASK = np.zeros((24, 24), bool)
-MASK[4:12, 6:15] = True
-
-
-def picture(path: Path, seed: int) -> None:
-    pixels = np.random.default_rng(seed).integers(0, 256, (24, 24, 3)).astype(np.uint8)
-    mask_replicas.save_picture(path, pixels)
-
-
-def scan(folder: Path, **options: object) -> Scan:
-    return detect(folder)[0].scan(folder, Options(**options))  # type: ignore[arg-type]
-
-
-def found(result: Scan) -> dict[str, bool]:
-    return {case.identifier: case.has_label for case in result.cases}
+from small_pictures import MASK, found, picture, scan
 
 
 def test_none_of_two_folders_is_taken_silently(tmp_path: Path) -> None:

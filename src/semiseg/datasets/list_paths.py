@@ -1,9 +1,9 @@
 """The paths in a list of images, which may be written on another system."""
 
 import os
-import unicodedata
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from semiseg.datasets.roles import composed
 from semiseg.errors import UserError
 from semiseg.files import inside, is_inside
 from semiseg.formats import is_picture, is_volume, suffixes_of
@@ -61,7 +61,7 @@ class ListPaths:
             if part == ".." or (found / part).exists():
                 found /= part
                 continue
-            for form in (_composed, _folded):
+            for form in (composed, _folded):
                 same = [name for name in self._names_in(found) if form(name) == form(part)]
                 if same:
                     break
@@ -96,12 +96,8 @@ class ListPaths:
         )
 
 
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
-
-
 def _folded(name: str) -> str:
-    return _composed(name).casefold()
+    return composed(name).casefold()
 
 
 def _exists(path: Path) -> bool:

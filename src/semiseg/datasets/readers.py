@@ -74,14 +74,16 @@ def masks_of_reader(matches: Sequence[Match], reader: str) -> tuple[list[Match],
         )
     kept = {match.label.path for match in own}
     others = [match for match in matches if match.label.path not in kept]
-    drawn = {match.image.path for match in own}
-    only = len({match.image.path for match in others} - drawn)
-    tail = f"; images without one by {reader} count as unlabelled ({only:,})" if only else ""
-    notes = [
-        f"{plural(len(others), 'mask')} not by the reader {reader} left out (such as "
-        f"{others[0].label.path.parent.name}/{others[0].label.path.name}){tail}."
-        for _ in others[:1]
-    ]
+    notes = []
+    if others:
+        drawn = {match.image.path for match in own}
+        only = len({match.image.path for match in others} - drawn)
+        tail = f"; images without one by {reader} count as unlabelled ({only:,})" if only else ""
+        first = others[0].label.path
+        notes.append(
+            f"{plural(len(others), 'mask')} not by the reader {reader} left out (such as "
+            f"{first.parent.name}/{first.name}){tail}."
+        )
     return [_without(match, wanted) for match in own], notes
 
 

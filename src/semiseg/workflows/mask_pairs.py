@@ -2,10 +2,10 @@
 
 import collections
 import re
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from semiseg.datasets.roles import composed
 from semiseg.errors import UserError
 from semiseg.files import walk_files
 from semiseg.formats import is_image, stem_of
@@ -65,7 +65,7 @@ def _of_several(name: str, path: Path) -> str | None:
 
 def identifier_of(path: Path) -> str:
     """``patient001_frame01_gt.nii.gz`` -> ``patient001_frame01``."""
-    stem = unicodedata.normalize("NFC", stem_of(path))  # one letter in several Unicode forms
+    stem = composed(stem_of(path))  # one letter in several Unicode forms
     ending = next((end for end in MASK_SUFFIXES if stem.lower().endswith(end)), "")
     return stem[: len(stem) - len(ending)] or stem
 
@@ -104,7 +104,7 @@ def _by_identifier(places: Sequence[Place], nested: bool) -> dict[str, Path]:
     groups: dict[str, list[Path]] = collections.defaultdict(list)
     for file, folder in places:
         own = identifier_of(file)
-        below = unicodedata.normalize("NFC", folder)
+        below = composed(folder)
         groups[f"{below}/{own}" if nested and folder != "." else own].append(file)
     return {name: _only(name, files) for name, files in groups.items()}
 
