@@ -37,9 +37,10 @@ class TestAllIngredients(MethodConformance):
         "self-training.cutmix_probability=0.5", "self-training.copy_paste_probability=0.5",
         "self-training.dropped_channels=0.3", "self-training.threshold=0.4",
         "self-training.largest_component=true", "self-training.on_labelled=true",
+        "self-training.guard=true",
     )  # fmt: skip
     terms: ClassVar[set[str]] = TERMS
-    golden: ClassVar[dict[int, float]] = {0: 1.09366, 5: 0.82544, 10: 0.72934, 19: 0.64656}
+    golden: ClassVar[dict[int, float]] = {0: 1.09366, 5: 0.82544, 10: 0.71316, 19: 0.67961}
 
 
 class TestSoftTargets(MethodConformance):
@@ -111,7 +112,7 @@ class TestSelfTraining(MethodConformance):
 
     def test_unsure_pixels_teach_nothing(self, small_data: PreparedData) -> None:
         method = self.method_of(small_data, "threshold=1.0")
-        label = method.target(self.batch().images[2:])
+        label = method.target(self.batch().images[2:], self.batch().labels)
         assert (label == IGNORE_INDEX).all()
         assert method(self.batch(), Step(50, 100))["pseudo"].item() == pytest.approx(0, abs=1e-6)
 
@@ -126,7 +127,7 @@ class TestSelfTraining(MethodConformance):
         code = torch.full_like(batch.labels, 2)
         batch = Batch(torch.cat([torch.full_like(batch.images[:1], 7.0), batch.images[1:]]), code)
         images = batch.images[1:]
-        target = method.target(images)
+        target = method.target(images, batch.labels)
         seen, mixed = method.strong_view(images, target, batch)
         inside = seen[:, 0] == 7.0
         assert inside.float().mean() == pytest.approx((2 / 3) ** 2, abs=0.05)
@@ -177,3 +178,29 @@ class TestSelfTraining(MethodConformance):
         ]
         expected = 0.5 * (entropy / len(places) + np.mean(dice))
         assert soft_label_loss(logits, q).item() == pytest.approx(expected, rel=1e-9)
+
+    def test_the_guard_ignores_pixels_of_a_lost_class_and_says_so(
+        self, small_data: PreparedData, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        method, batch = self.method_of(small_data, "guard=true"), self.batch()
+        probabilities = torch.rand(2, 3, *self.shape) * torch.tensor([1.0, 1.0, 0.1])[:, None, None]
+        monkeypatch.setattr(method, "teacher_probabilities", lambda images: probabilities)
+        target = method.target(batch.images[batch.labelled :], batch.labels)
+        assert method.guard is not None
+        assert method.guard.vanished().tolist() == [False, False, True]
+        ignored = target == IGNORE_INDEX
+        share = min(2 * float((batch.labels == 2).float().mean()), 1.0)
+        assert float(ignored.float().mean()) == pytest.approx(share, abs=0.01)
+        assert probabilities[:, 2][ignored].min() >= probabilities[:, 2][~ignored].max()
+        name = method.task.classes[2]
+        assert [name in remark for remark in method.remarks()] == [True]
+        assert self.method_of(small_data).remarks() == []
+
+    def test_without_any_class_the_pseudo_labels_weigh_nothing(
+        self, small_data: PreparedData, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        method, batch = self.method_of(small_data, "guard=true"), self.batch()
+        empty = torch.zeros(2, 3, *self.shape)
+        empty[:, 0] = 1.0
+        monkeypatch.setattr(method, "teacher_probabilities", lambda images: empty)
+        assert method(batch, Step(50, 100))["pseudo"] == 0

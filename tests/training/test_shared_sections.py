@@ -15,7 +15,7 @@ from semiseg.testing.data import small_settings
 from semiseg.training.configuration import check_options, resolve_config
 from semiseg.training.plan import describe, plan_training
 from semiseg.training.run_folder import from_file_form, to_file_form
-from semiseg.workflows.run.choices import methods_of
+from semiseg.workflows.run.request import methods_of
 
 USE = "supervised.network=batformer"
 MISTYPED = r"batformer\.windw.*batformer\.window"

@@ -16,8 +16,8 @@ def run(
     method: Annotated[
         str | None,
         typer.Option(
-            help="A method (see 'semiseg methods'). Default: mcsc if there are unlabelled images, "
-            "else supervised."
+            help="A method (see 'semiseg methods'), or auto, the recommended one. Default: the preset's, "
+            "else auto."
         ),
     ] = None,
     preset: options.Preset = None,

@@ -16,7 +16,10 @@ def train(
     ] = None,
     method: Annotated[
         str | None,
-        typer.Option(help="A method (see 'semiseg methods'). Default: the preset's."),
+        typer.Option(
+            help="A method (see 'semiseg methods'), or auto, the recommended one. Default: the preset's, "
+            "else auto."
+        ),
     ] = None,
     labelled: options.Labelled = "all",
     labelled_seed: Annotated[

@@ -9,6 +9,10 @@ from semiseg.methods.entries import BUILT_IN as BUILT_IN
 from semiseg.methods.entries import Entry as Entry
 from semiseg.plugins import with_plugins
 
+AUTO = "auto"
+"""Stands for the recommended method."""
+RECOMMENDED = "self-training"
+
 
 def table() -> dict[str, Entry]:
     """Return all methods by name, built-in ones first."""
@@ -16,8 +20,14 @@ def table() -> dict[str, Entry]:
 
 
 def entry(name: str) -> Entry:
-    """Return the entry of ``name``; raises `UserError` with the nearest name if it is unknown."""
+    """Return the entry of ``name``, or of the recommended method for ``auto``.
+
+    Raises:
+        UserError: for an unknown name, with the nearest one.
+    """
     entries = table()
+    if name == AUTO:
+        name = RECOMMENDED
     if name not in entries:
-        raise unknown("method", name, entries)
+        raise unknown("method", name, [AUTO, *entries])
     return entries[name]

@@ -221,6 +221,10 @@ class Method(nn.Module):
     def after_step(self, step: Step) -> None:
         """Called after the optimiser's step, for example to update a teacher."""
 
+    def remarks(self) -> list[str]:
+        """Return sentences for the user on what happened in the training, once it has ended."""
+        return []
+
 
 def optimised_groups(method: Method) -> list[ParameterGroup]:
     """Return the method's parameter groups, those of encoders with their own rate apart.

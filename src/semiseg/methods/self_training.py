@@ -16,6 +16,8 @@ This is no paper's method. Each ingredient is an option, so that its worth can b
 - ``dropped_channels``: a share of the channels of the encoder's maps is dropped for unlabelled images
   (UniMatch, Yang et al., CVPR 2023); the strong view and this perturbation share one pass.
 - ``starts_at`` and ``rampup``: labelled images alone at first, and a weight that rises linearly.
+- ``guard``: protection against pseudo-labels that lose a class (`VanishedClasses`). If they have lost every
+  class, their weight is 0.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -24,7 +26,9 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
+from semiseg.data.task import Task
 from semiseg.losses.dice import supervised_loss
 from semiseg.losses.ignore import one_hot
 from semiseg.losses.pseudo_label import soft_label_loss
@@ -48,8 +52,10 @@ from semiseg.methods.common.pseudo_label import (
 )
 from semiseg.methods.common.ramp_up import linear_rampup
 from semiseg.methods.common.teacher_student import TeacherStudent
+from semiseg.methods.common.vanished_classes import VanishedClasses
 from semiseg.networks.build import spacing_of
 
+REMARKABLE = 0.2  # part of the steps without a class; at the beginning pseudo-labels are empty
 Range = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
 
 
@@ -99,11 +105,15 @@ class SelfTrainingOptions(base.NetworkOptions):
     on_labelled: bool = Field(
         False, description="whether labelled images are seen in a strong view as well"
     )
+    guard: bool = Field(
+        False,
+        description="whether likely pixels of a class that pseudo-labels have lost are ignored",
+    )
 
     @model_validator(mode="after")
     def _of_hard_targets(self) -> "SelfTrainingOptions":
-        if self.targets == "soft" and (self.threshold or self.largest_component):
-            raise ValueError("threshold and largest_component need targets=hard")
+        if self.targets == "soft" and (self.threshold or self.largest_component or self.guard):
+            raise ValueError("threshold, largest_component and guard need targets=hard")
         return self
 
 
@@ -112,6 +122,11 @@ class SelfTraining(TeacherStudent):
 
     Options: ClassVar[type[base.Options]] = SelfTrainingOptions
     networks: ClassVar[tuple[str, ...]] = ("teacher", "student")
+
+    def __init__(self, task: Task, config: RunConfig) -> None:
+        """See `Method`."""
+        super().__init__(task, config)
+        self.guard = VanishedClasses(len(task.classes)) if self.options.guard else None
 
     def consistency_weight(self, step: Step) -> float:
         """Return w(t): 0 before ``starts_at``, then rising linearly over ``rampup``."""
@@ -131,16 +146,21 @@ class SelfTraining(TeacherStudent):
             logits = self.student.classify(self.features(self.student, own, labelled))
             terms = {"supervised": supervised_loss(logits, batch.labels)}
             return terms | ({"pseudo": logits.new_zeros(())} if len(others) else {})
-        seen, target = self.strong_view(others, self.target(others), batch)
+        seen, target = self.strong_view(others, self.target(others, batch.labels), batch)
         logits = self.logits_of(torch.cat([own, seen]), labelled)
         pseudo = self.pseudo_loss(logits[labelled:], target)
+        if self.guard is not None:
+            weight = weight * self.guard.usable()
         return {
             "supervised": supervised_loss(logits[:labelled], batch.labels),
             "pseudo": weight * pseudo,
         }
 
-    def target(self, images: Tensor) -> Tensor:
-        """Return the teacher's pseudo-labels of images [U, C, ...]: [U, ...], or [U, K, ...] if soft."""
+    def target(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the teacher's pseudo-labels of images [U, C, ...]: [U, ...], or [U, K, ...] if soft.
+
+        ``labels`` [L, ...] are those of the same step, for the guard.
+        """
         o: SelfTrainingOptions = self.options
         probabilities = self.teacher_probabilities(images)
         if o.targets == "soft":
@@ -148,6 +168,9 @@ class SelfTraining(TeacherStudent):
         label = hard_pseudo_label(probabilities)
         if o.largest_component:
             label = largest_component(label)
+        if self.guard is not None:
+            self.guard.update(labels, label)
+            label = self.guard.ignore(label, probabilities)
         return (
             ignore_outside(label, confidence_mask(probabilities, o.threshold))
             if o.threshold
@@ -198,6 +221,18 @@ class SelfTraining(TeacherStudent):
         """0.5 (CE + Dice) with hard or soft targets."""
         loss = soft_label_loss if self.options.targets == "soft" else supervised_loss
         return loss(logits, target)
+
+    def remarks(self) -> list[str]:
+        """See `Method`."""
+        if self.guard is None or not self.guard.steps:
+            return []
+        shares = (self.guard.vanished_steps / self.guard.steps).tolist()
+        return [
+            f"The pseudo-labels lacked {name} in {share:.0%} of the steps. Pixels that probably belong to it "
+            "had no pseudo-label then."
+            for name, share in zip(self.task.classes, shares, strict=True)
+            if share > REMARKABLE
+        ]
 
     def active_from(self, iterations: int) -> dict[str, int]:
         """See `Method`."""

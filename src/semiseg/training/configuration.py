@@ -14,12 +14,16 @@ from semiseg.data.manifest import Decision, Manifest
 from semiseg.data.task import Task
 from semiseg.errors import UserError
 from semiseg.evaluation.protocols import find_protocol
+from semiseg.methods import Entry
 from semiseg.methods.base import Method
 from semiseg.preparation.auto_config import SIZE, applicable_decisions, decide
 from semiseg.training.patients import Cases
 
 SMALL, SMALL_3D = "cpu", "cpu-3d"
 """The presets used on a machine without a GPU if none is given."""
+
+LARGE = "gpu"
+"""The preset used on a machine with a GPU if none is given, for slices and for methods with an overlay."""
 
 
 def resolve_config(
@@ -29,6 +33,7 @@ def resolve_config(
     settings: Sequence[str] = (),
     sections: Mapping[str, Any] | None = None,
     small: bool = False,
+    large: bool = False,
 ) -> Resolved:
     """Resolve the configuration of one training.
 
@@ -37,22 +42,19 @@ def resolve_config(
 
     Args:
         data: the manifest of the data.
-        method: default: the preset's method.
+        method: default: the preset's method, else ``auto``.
         preset: name or file.
         settings: strings ``section.key=value``.
         sections: sections of a benchmark's variant; they take precedence over all other layers.
         small: without a preset, use that for a machine without a GPU.
+        large: without a preset, use that for a GPU if the method has an overlay for it.
 
     Raises:
         UserError: for an unknown method, preset or option, with the nearest name; without
             ``sections``, for a setting of another method.
     """
-    content = presets.load(preset, method) if preset else {}
-    name = method or content.get("method")
-    if name is None:
-        raise UserError(f"Choose a method: --method {' | '.join(methods.table())}.")
-    entry = methods.entry(name)
-    cls = entry.load()
+    entry, content = _method_and_preset(method, preset)
+    name, cls = entry.name, entry.load()
     given = parse_assignments(settings)
     # a preset for slices takes precedence over volumes that the data suggest
     named = content.get("data", {}).get("dimensions", 2) if preset else 3
@@ -67,12 +69,20 @@ def resolve_config(
     )  # fmt: skip
     layers = [Layer(f"the method {name}", cls.settings)]
     if small and preset is None:
-        suggested = any(d.option == "data.dimensions" for d in decisions)
-        preset = SMALL_3D if suggested or asked == 3 else SMALL
+        preset = SMALL_3D if _in_3d(decisions, asked) else SMALL
         chosen = presets.sections(presets.load(preset, name))
         layers.append(Layer(f"preset '{preset}', because there is no GPU", chosen))
         affordable = chosen["data"].get("size", 0)
         layers += _layers([d for d in decisions if d.option != SIZE or _below(d.value, affordable)])
+    elif (
+        large
+        and preset is None
+        and name in presets.overlays(LARGE)
+        and not _in_3d(decisions, asked)
+    ):
+        preset = LARGE
+        chosen = presets.sections(presets.load(preset, name))
+        layers += [Layer(f"preset '{preset}', because there is a GPU", chosen), *_layers(decisions)]
     else:
         layers += _layers(decisions)
         if preset:
@@ -96,6 +106,25 @@ def resolve_config(
     return resolved
 
 
+def _method_and_preset(method: str | None, preset: str | None) -> tuple[Entry, dict[str, Any]]:
+    """Return the entry of the method, and the content of the preset for it (empty without one).
+
+    Raises:
+        UserError: for an unknown method or preset.
+    """
+    entry = None if method is None else methods.entry(method)
+    content = {} if preset is None else presets.load(preset, None if entry is None else entry.name)
+    if entry is None:
+        entry = methods.entry(content.get("method", methods.AUTO))
+        content = {} if preset is None else presets.load(preset, entry.name)
+    return entry, content
+
+
+def _in_3d(decisions: Sequence[Decision], asked: int | None) -> bool:
+    """Return whether the data suggest volumes, or the user asks for them."""
+    return asked == 3 or any(d.option == "data.dimensions" for d in decisions)
+
+
 def check_options(
     method: str | None, preset: str | None, settings: Sequence[str], device: torch.device
 ) -> None:
@@ -107,11 +136,8 @@ def check_options(
         UserError: for an unknown method, preset or option, or an invalid value, or a precision that
             ``device`` does not support.
     """
-    content = presets.load(preset, method) if preset else {}
-    name = method or content.get("method")
-    if name is None:
-        raise UserError(f"Choose a method: --method {' | '.join(methods.table())}.")
-    cls, given = methods.entry(name).load(), parse_assignments(settings)
+    entry, content = _method_and_preset(method, preset)
+    name, cls, given = entry.name, entry.load(), parse_assignments(settings)
     # the data give a patch to volumes
     layers = [Layer("the data", {"data": {"patch": (32, 32, 32)}})]
     layers.append(Layer(f"the method {name}", cls.settings))

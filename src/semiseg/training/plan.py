@@ -65,7 +65,8 @@ def plan_training(
     """Resolve the configuration, choose the patients, count the iterations, choose the precision.
 
     Without a preset and without ``sections``, a machine without a GPU uses the preset for small
-    machines, and slices are cropped instead of resized where resizing would lose structures.
+    machines, and a GPU its own preset if the method has one. Slices are cropped instead of resized where
+    resizing would lose structures.
 
     Args:
         data: the prepared data.
@@ -79,8 +80,9 @@ def plan_training(
     Raises:
         UserError: if an option does not fit the data.
     """
-    small = sections is None and device.type == "cpu"
-    resolved = resolve_config(data.manifest, method, preset, settings, sections, small)
+    alone = sections is None
+    small, large = alone and device.type == "cpu", alone and device.type != "cpu"
+    resolved = resolve_config(data.manifest, method, preset, settings, sections, small, large)
     split = split or choose_patients(data, labelled, labelled_seed)
     cases = cases_of(data, split)
     window = window_of(cases.labelled)

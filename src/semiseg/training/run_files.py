@@ -46,7 +46,10 @@ class RunFacts(BaseModel):
 
 
 class Finished(BaseModel):
-    """The content of ``finished.json``: the result of a finished training."""
+    """The content of ``finished.json``: the result of a finished training.
+
+    ``remarks``: what happened in it (`semiseg.methods.base.Method.remarks`).
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -54,3 +57,4 @@ class Finished(BaseModel):
     best_step: Count
     best_dice: Annotated[float, Field(allow_inf_nan=False)] | None
     seconds: Seconds
+    remarks: tuple[str, ...] = ()

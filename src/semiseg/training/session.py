@@ -217,13 +217,16 @@ class Session:
             return
         content = dataclasses.asdict(result)
         del content["folder"]  # a run may be moved
-        run.write_json("finished.json", content)
+        remarks = self.method.remarks()
+        run.write_json("finished.json", content | {"remarks": remarks})
         remove_checkpoints(run.checkpoints)  # the weights stay
         scored = "" if result.best_dice is None else (
             f", best validation Dice {result.best_dice:.3f} at {result.best_step:,}"
         )  # fmt: skip
         count = plural(result.iterations, "iteration")
         self.console.info(f"trained {count} in {took}{scored}: {run.folder}")
+        for remark in remarks:
+            self.console.warn(remark)
 
     def time_step(self, steps: int = 3) -> float:
         """Return the seconds of the fastest of ``steps`` steps. Changes the session's weights."""

@@ -51,7 +51,7 @@ def train(
     Args:
         data: a prepared data set.
         out: the run's folder, new or empty.
-        method: name of the method; default: the preset's.
+        method: name of the method, or ``auto``, the recommended one; default: the preset's, else ``auto``.
         labelled: patients whose labels are used: '7', '10%', 'all' or a text file of patients.
         labelled_seed: seed of the choice of labelled patients; default: the order in the data if they
             have one, else 0.

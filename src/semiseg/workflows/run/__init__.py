@@ -97,7 +97,7 @@ def run(
         source: a folder of images in any supported layout.
         out: the folder for the results.
         labelled: how many of the labelled patients are used: '7', '10%', 'all' or a text file.
-        method: default: ``mcsc`` if there are unlabelled images and enough time, else ``supervised``.
+        method: default: the preset's, else ``auto``, the recommended one.
         preset, settings, config: see `train`.
         seconds: duration of the call, which the trainings fill. Default: the preset's iterations.
         folds: number of folds of a cross-validation by patient; 0: none. Default: with three to nine

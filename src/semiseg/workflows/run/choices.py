@@ -1,28 +1,32 @@
 """The method of a round and the length of its trainings, from the images and the time."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Sequence
 
 import torch
 
-from semiseg import methods, networks, presets
+from semiseg import methods, presets
 from semiseg.config import parse_assignments
 from semiseg.console import Console, Quiet
 from semiseg.data.manifest import PreparedData
 from semiseg.datasets.base import SourceCase
 from semiseg.errors import memory_for
 from semiseg.networks.build import downloads
+from semiseg.preparation.auto_config import SIZE, size_of
 from semiseg.text import duration, plural
 from semiseg.training.device import torch_device
 from semiseg.training.plan import Plan, plan_training
-from semiseg.training.resolution import CROP_SIZE
+from semiseg.training.resolution import CROP_SIZE, lost_structures
 from semiseg.training.run_folder import RunSplit
 from semiseg.training.session import Session
 from semiseg.workflows.run.budget import LEAST, Costs, Shares, Stopwatch, Work, divide
 from semiseg.workflows.run.request import RunRequest
 
-FEWEST = 1000  # below this number of iterations, unlabelled images did not help (docs/results.md)
+ENOUGH = (
+    2000  # iterations of a batch; with fewer, a larger input gains nothing (docs/recommended.md)
+)
 EXCESS = 0.1  # of the time; a larger one is announced
 
 
@@ -64,26 +68,22 @@ def choose(
     """
     if request.threads is not None:
         torch.set_num_threads(request.threads)
-    labelled = {c.identifier for c in data.of_patients(split.labelled, labelled=True)}
-    unlabelled = any(c.identifier not in labelled for c in data.of_patients(split.split.train))
     settings = (*request.settings, *_seed_of(request))
-    method, why = request.method, ""
-    if method is None and request.preset is None:
-        given = methods_of(request.settings)
-        method = next(iter(given), "mcsc" if unlabelled else "supervised")
-        none = "" if unlabelled else "no "
-        why = "--set names it" if given else f"there are {none}unlabelled images"
+    named, why = request.named_method, ""
+    if request.method is None and request.preset is None:
+        why = "since --set names it" if named else "the recommended one"
 
-    def plan_of(name: str | None) -> Plan:
+    def plan_of(extra: Sequence[str]) -> Plan:
         return plan_training(
-            data, name, request.labelled, None, request.preset, settings,
+            data, named, request.labelled, None, request.preset, (*settings, *extra),
             torch_device(request.device), None, split,
         )  # fmt: skip
 
-    plan = plan_of(method)
-    count = plan.config.training.iterations
+    plan = plan_of(())
+    method, count = plan.config.method, plan.config.training.iterations
+    if why:
+        console.info(f"method: {method}, {why} (to change it: --method)")
     if request.seconds is None and not measured:
-        console.info(f"method: {method}, since {why} (to change it: --method)") if why else None
         return Choice(method, settings, count)
     if measured:
         for address in downloads(plan.config):
@@ -91,27 +91,10 @@ def choose(
     costs = measure(plan, request, example)
     if request.seconds is None:
         return Choice(method, settings, count, costs)
-    left = request.seconds - watch.used()
-    cropped = plan.resolved.origins.get(CROP_SIZE, "--set") != "--set"
-    if cropped and work.afterwards(costs) > LEAST * left:
-        size = plan.config.data.size
-        console.info(
-            f"slices are resized to {size} x {size}, since predicting crops would take more than half of the "
-            "time (--time)"
-        )
-        settings = (*settings, f"{CROP_SIZE}=null")
-        costs = measure(plan_of(method), request, example)
+    extra = _affordable_input(plan, request, work, costs, watch, console)
+    if extra:
+        costs = measure(plan_of(extra), request, example)
     shares = divide(request.seconds, watch.used(), work, costs)
-    if why and "unlabelled" in why and unlabelled and shares.each / costs.step < FEWEST:
-        why = (
-            f"{duration(request.seconds)} allow only {plural(int(shares.each / costs.step), 'iteration')} "
-            f"with unlabelled images, which did not help below {FEWEST:,} iterations"
-        )
-        method = "supervised"
-        costs = measure(plan_of(method), request, example)
-        shares = divide(request.seconds, watch.used(), work, costs)
-    if why:
-        console.info(f"method: {method}, since {why} (to change it: --method)")
     count = max(round(shares.each / costs.step), 1)
     console.info(
         f"{plural(work.trainings, 'training')} of about {duration(shares.each)} and "
@@ -122,7 +105,58 @@ def choose(
             f"predicting {plural(work.masks, 'image')} takes about {duration(costs.mask * work.masks)}, so "
             f"the command takes about {duration(request.seconds + shares.excess)}, longer than --time"
         )
-    return Choice(method, settings, count, costs, shares)
+    return Choice(method, (*settings, *extra), count, costs, shares)
+
+
+def _affordable_input(
+    plan: Plan, request: RunRequest, work: Work, costs: Costs, watch: Stopwatch, console: Console
+) -> tuple[str, ...]:
+    """Choose the input's size by the time, and return the settings that differ from the plan's.
+
+    Crops are replaced by resized slices if predicting them would take too long. Slices that are resized to a
+    small square are larger if the time allows `ENOUGH` iterations of them.
+    """
+    assert request.seconds is not None
+    origins, size = plan.resolved.origins, plan.config.data.size
+    if plan.config.data.dimensions == 3:
+        return ()
+    left = request.seconds - watch.used()
+    by_itself = origins.get(CROP_SIZE, "--set") != "--set"
+    if by_itself and work.afterwards(costs) > LEAST * left:
+        console.info(
+            f"slices are resized to {size} x {size}, since predicting crops would take more than half of the "
+            "time (--time)"
+        )
+        return (f"{CROP_SIZE}=null",)
+    if request.preset is not None or "--set" in (origins.get(SIZE), origins.get(CROP_SIZE)):
+        return ()
+    count = divide(request.seconds, watch.used(), work, costs).each / costs.step
+    largest = larger_size(size, size_of(plan.data.manifest), count, step_of(plan))
+    if largest == size or (by_itself and lost_structures(plan.data, plan.cases.labelled, largest)):
+        return ()
+    console.info(f"slices are resized to {largest} x {largest}, since the time allows it (--time)")
+    return (f"{SIZE}={largest}", *([f"{CROP_SIZE}=null"] if by_itself else []))
+
+
+def larger_size(size: int, wanted: int, count: float, step: int) -> int:
+    """Return the largest side of the input that leaves `ENOUGH` iterations.
+
+    A step takes time in proportion to the pixels.
+
+    Args:
+        size: the side that was measured.
+        wanted: the side that the data suggest; a larger one gains nothing.
+        count: number of iterations of ``size`` that the time allows.
+        step: the side is a multiple of this, or ``size``.
+    """
+    most = min(wanted, size * math.sqrt(count / ENOUGH))
+    return max(size, int(most // step) * step)
+
+
+def step_of(plan: Plan) -> int:
+    """The number that the input's sides must be multiples of."""
+    cls, own = methods.entry(plan.config.method).load(), plan.config.options
+    return cls.size_multiple(own)
 
 
 def _seed_of(request: RunRequest) -> list[str]:
@@ -132,20 +166,6 @@ def _seed_of(request: RunRequest) -> list[str]:
     preset = presets.load(request.preset, request.method) if request.preset else {}
     before = preset.get("training", {}).get("seed", 0)
     return [] if before == request.seed else [f"training.seed={request.seed}"]
-
-
-def methods_of(settings: Sequence[str]) -> list[str]:
-    """Return the names of the methods whose options ``settings`` contain.
-
-    A method and a network may share a section. Options of the network do not name the method.
-    """
-    sections, table = parse_assignments(settings), networks.table()
-    return sorted(
-        name
-        for name in sections.keys() & methods.table().keys()
-        if name not in table
-        or sections[name].keys() & methods.entry(name).load().Options.model_fields.keys()
-    )
 
 
 def measure(plan: Plan, request: RunRequest, example: SourceCase) -> Costs:

@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from semiseg import methods, networks
 from semiseg.config import parse_assignments
 from semiseg.errors import UserError
 from semiseg.files import atomic_output, is_partial
@@ -20,8 +21,6 @@ from semiseg.training.time_limit import LENGTHS
 
 ARGUMENTS = "run.json"
 OF_TRAINING = {"labelled", "method", "preset", "settings", "seconds", "folds"}
-AUTOMATIC = ("mcsc", "supervised")
-"""The methods that `run` chooses from."""
 
 
 class Arguments(BaseModel):
@@ -74,10 +73,15 @@ class RunRequest:
                 )
         if self.folds is not None and (self.folds < 0 or self.folds == 1):
             raise UserError(f"--folds {self.folds}: give 2 or more, or 0 for no cross-validation.")
-        named = self.method or self.preset
-        for method in (self.method,) if named else AUTOMATIC:
-            check_options(method, self.preset, self.settings, device)
+        check_options(self.named_method, self.preset, self.settings, device)
         self.how_to_read  # noqa: B018 - raises for invalid values
+
+    @property
+    def named_method(self) -> str | None:
+        """The method, by ``--method`` or by a setting of its section; None: by the preset, else ``auto``."""
+        if self.method is not None or self.preset is not None:
+            return self.method
+        return next(iter(methods_of(self.settings)), None)
 
     @property
     def how_to_read(self) -> Reading:
@@ -97,6 +101,20 @@ class RunRequest:
                 continue
             out[key] = list(value) if isinstance(value, tuple | list) else value and str(value)
         return out
+
+
+def methods_of(settings: Sequence[str]) -> list[str]:
+    """Return the names of the methods whose options ``settings`` contain.
+
+    A method and a network may share a section. Options of the network do not name the method.
+    """
+    sections, table = parse_assignments(settings), networks.table()
+    return sorted(
+        name
+        for name in sections.keys() & methods.table().keys()
+        if name not in table
+        or sections[name].keys() & methods.entry(name).load().Options.model_fields.keys()
+    )
 
 
 def check_folder(output: RunOutput) -> None:
