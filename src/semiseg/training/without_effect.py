@@ -49,6 +49,9 @@ def _reasons(config: RunConfig, validated: bool) -> Iterator[tuple[str, str]]:
         yield "data.rotation_degrees", "data.rotation is 0"
     elif data.quarter_turns_and_flips == 1:
         yield "data.rotation", "every image is turned or flipped (data.quarter_turns_and_flips=1)"
+    if not data.elastic:
+        for name in ("elastic_displacement", "elastic_spacing"):
+            yield f"data.{name}", "data.elastic is 0"
     if training.optimiser != "sgd":
         yield "training.momentum", f"training.optimiser is {training.optimiser}"
     if training.schedule != "polynomial":
