@@ -15,6 +15,7 @@ from semiseg.losses.ignore import one_hot
 from semiseg.losses.pseudo_label import soft_label_loss
 from semiseg.methods import self_training
 from semiseg.methods.base import Step
+from semiseg.methods.common.photometric import lower_resolution, scale_to_unit
 from semiseg.methods.self_training import SelfTraining
 from semiseg.testing import MethodConformance
 
@@ -108,6 +109,24 @@ class TestSelfTraining(MethodConformance):
         assert set(terms) == {"supervised"}
         expected = supervised_loss(method.logits(batch.images, "student"), batch.labels)
         torch.testing.assert_close(terms["supervised"], expected)
+
+    def test_low_resolution_and_inverted_gamma_have_probabilities_of_their_own(
+        self, small_data: PreparedData
+    ) -> None:
+        images = self.batch().images
+        low, inverted, none = (
+            self.method_of(small_data, "photometric_probability=0", *more).strong(images)
+            for more in (
+                ("low_resolution_probability=1", "low_resolution=[0.5, 0.5]"),
+                ("inverted_gamma_probability=1", "gamma=[1.5, 1.5]"),
+                (),
+            )
+        )
+        torch.testing.assert_close(none, images)
+        factors = torch.full((len(images),), 0.5)
+        torch.testing.assert_close(low, lower_resolution(images, factors))
+        unit, least, width = scale_to_unit(images)
+        torch.testing.assert_close(inverted, least + width * (1 - (1 - unit) ** 1.5))
 
     def test_unsure_pixels_teach_nothing(self, small_data: PreparedData) -> None:
         method = self.method_of(small_data, "threshold=1.0")

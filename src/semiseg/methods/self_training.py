@@ -8,7 +8,9 @@ are the teacher's argmax (Lee, ICML workshop 2013) or its probabilities.
 
 This is no paper's method. Each ingredient is an option, so that its worth can be measured alone:
 
-- ``brightness``, ``contrast``, ``gamma``, ``blur``, ``noise``: photometric changes of the strong view.
+- ``brightness``, ``contrast``, ``gamma``, ``blur``, ``noise``: photometric changes of the strong view;
+  with probabilities of their own a gamma of the inverted image (``inverted_gamma_probability``) and
+  ``low_resolution`` (both as in nnU-Net: Isensee et al., Nature Methods 2021).
 - ``cutmix_probability``: a box of another unlabelled image, with its pseudo-label (French et al., BMVC 2020).
 - ``copy_paste_probability``: a box of a labelled image, with its label (Bai et al., CVPR 2023, one way).
 - ``threshold``: only pixels with a confidence of at least this (Sohn et al., NeurIPS 2020).
@@ -16,15 +18,20 @@ This is no paper's method. Each ingredient is an option, so that its worth can b
 - ``dropped_channels``: a share of the channels of the encoder's maps is dropped for unlabelled images
   (UniMatch, Yang et al., CVPR 2023); the strong view and this perturbation share one pass.
 - ``starts_at`` and ``rampup``: labelled images alone at first, and a weight that rises linearly.
+
+With ``pseudo_weight=0``, or on data without unlabelled images, it trains on labelled images alone, and
+the moving average of the network predicts.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from semiseg.config import RunConfig
 from semiseg.data.batch import Batch
+from semiseg.data.task import Task
 from semiseg.losses.dice import supervised_loss
 from semiseg.losses.ignore import one_hot
 from semiseg.losses.pseudo_label import soft_label_loss
@@ -51,6 +58,7 @@ from semiseg.methods.common.teacher_student import TeacherStudent
 from semiseg.networks.build import spacing_of
 
 Range = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
+Factor = Annotated[float, Field(gt=0, le=1)]
 
 
 class SelfTrainingOptions(base.NetworkOptions):
@@ -59,7 +67,14 @@ class SelfTrainingOptions(base.NetworkOptions):
     targets: Literal["hard", "soft"] = Field(
         "hard", description="pseudo-labels: the teacher's argmax, or its probabilities"
     )
-    pseudo_weight: float = Field(0.5, ge=0, description="weight of the pseudo-labels")
+    pseudo_weight: float = Field(
+        0.5, ge=0, description="weight of the pseudo-labels; 0: unlabelled images are not used"
+    )
+    batch: Literal["whole", "labelled"] | None = Field(
+        None,
+        description="labelled images per step if unlabelled ones are not used: batch_size or "
+        "labelled_batch_size; null: batch_size if the data have none, labelled_batch_size otherwise",
+    )
     starts_at: float = Field(
         0.0,
         ge=0,
@@ -74,7 +89,10 @@ class SelfTrainingOptions(base.NetworkOptions):
         False, description="whether a class of a pseudo-label keeps its largest component only"
     )
     photometric_probability: float = Field(
-        0.5, ge=0, le=1, description="probability of each photometric change of the strong view"
+        0.5,
+        ge=0,
+        le=1,
+        description="strong view: probability of brightness, of contrast, of gamma, of blur and of noise",
     )
     brightness: float = Field(
         0.1, ge=0, description="largest shift, as a fraction of the image's range"
@@ -86,6 +104,15 @@ class SelfTrainingOptions(base.NetworkOptions):
     blur: Range = Field((0.0, 0.5), description="range of the standard deviation, in pixels")
     noise: float = Field(
         0.05, ge=0, description="largest standard deviation, as a fraction of the image's range"
+    )
+    inverted_gamma_probability: float = Field(
+        0.0, ge=0, le=1, description="probability of a gamma of the inverted image"
+    )
+    low_resolution: tuple[Factor, Factor] = Field(
+        (0.5, 1.0), description="range of the factor by which the resolution is reduced"
+    )
+    low_resolution_probability: float = Field(
+        0.0, ge=0, le=1, description="probability of a low resolution"
     )
     cutmix_probability: float = Field(
         0.0, ge=0, le=1, description="probability of a box of another unlabelled image"
@@ -112,6 +139,20 @@ class SelfTraining(TeacherStudent):
 
     Options: ClassVar[type[base.Options]] = SelfTrainingOptions
     networks: ClassVar[tuple[str, ...]] = ("teacher", "student")
+    labels_suffice = True
+    fills_batch = None
+
+    @classmethod
+    def reads_unlabelled(cls, config: RunConfig) -> bool:
+        """See `Method`."""
+        options: Any = cls.Options.model_validate(config.options)
+        return bool(options.pseudo_weight)
+
+    def __init__(self, task: Task, config: RunConfig) -> None:
+        """See `Method`."""
+        super().__init__(task, config)
+        batch = self.options.batch
+        self.fills_batch = None if batch is None else batch == "whole"
 
     def consistency_weight(self, step: Step) -> float:
         """Return w(t): 0 before ``starts_at``, then rising linearly over ``rampup``."""
@@ -155,12 +196,15 @@ class SelfTraining(TeacherStudent):
         )
 
     def strong(self, images: Tensor) -> Tensor:
-        """Return the images [B, C, ...] with other brightness, contrast, gamma, blur and noise."""
+        """Return the images [B, C, ...] with photometric changes."""
         spacing = spacing_of(self.task, self.config)
         o: SelfTrainingOptions = self.options
         ranges = PhotometricRanges(
             brightness=o.brightness, contrast=o.contrast, gamma=o.gamma, blur=o.blur, noise=o.noise,
             probability=o.photometric_probability,
+            inverted_gamma_probability=o.inverted_gamma_probability,
+            low_resolution=o.low_resolution,
+            low_resolution_probability=o.low_resolution_probability,
         )  # fmt: skip
         return photometric_augment(images, ranges, spacing)
 
