@@ -43,6 +43,16 @@ class TestAllIngredients(MethodConformance):
     golden: ClassVar[dict[int, float]] = {0: 1.09366, 5: 0.82544, 10: 0.72934, 19: 0.64656}
 
 
+class TestDeepSupervision(MethodConformance):
+    name = "self-training"
+    settings = (
+        "self-training.ema_decay=0.9", "self-training.deep_supervision=2",
+        "self-training.dropped_channels=0.3",
+    )  # fmt: skip
+    terms: ClassVar[set[str]] = TERMS
+    golden: ClassVar[dict[int, float]] = {0: 1.1559, 5: 1.02346, 10: 0.95086, 19: 0.89954}
+
+
 class TestSoftTargets(MethodConformance):
     name = "self-training"
     settings = (
@@ -167,7 +177,7 @@ class TestSelfTraining(MethodConformance):
             for p in (0.0, 0.5)
         )
         batch = self.batch()
-        one, other = (m.logits_of(batch.images, 2) for m in (plain, dropped))
+        one, other = (m.outputs(batch.images, 2)[0] for m in (plain, dropped))
         torch.testing.assert_close(one[:2], other[:2])
         assert not torch.allclose(one[2:], other[2:])
 

@@ -18,6 +18,7 @@ This is no paper's method. Each ingredient is an option, so that its worth can b
 - ``dropped_channels``: a share of the channels of the encoder's maps is dropped for unlabelled images
   (UniMatch, Yang et al., CVPR 2023); the strong view and this perturbation share one pass.
 - ``starts_at`` and ``rampup``: labelled images alone at first, and a weight that rises linearly.
+- ``deep_supervision``: coarser maps of the student's decoder learn from labels and pseudo-labels too.
 
 With ``pseudo_weight=0``, or on data without unlabelled images, it trains on labelled images alone, and
 the moving average of the network predicts.
@@ -38,6 +39,11 @@ from semiseg.losses.pseudo_label import soft_label_loss
 from semiseg.methods import base
 from semiseg.methods.base import Step, as_iterations
 from semiseg.methods.common.batch_norm import batch_statistics
+from semiseg.methods.common.deep_supervision import (
+    DeepSupervision,
+    DeepSupervisionOptions,
+    deep_loss,
+)
 from semiseg.methods.common.largest_component import largest_component
 from semiseg.methods.common.mixing import (
     another_image,
@@ -61,7 +67,7 @@ Range = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
 Factor = Annotated[float, Field(gt=0, le=1)]
 
 
-class SelfTrainingOptions(base.NetworkOptions):
+class SelfTrainingOptions(DeepSupervisionOptions):
     """Options of ``self-training``."""
 
     targets: Literal["hard", "soft"] = Field(
@@ -153,6 +159,10 @@ class SelfTraining(TeacherStudent):
         super().__init__(task, config)
         batch = self.options.batch
         self.fills_batch = None if batch is None else batch == "whole"
+        self.deep: DeepSupervision | None = None
+        if count := self.options.deep_supervision:
+            option = "self-training.deep_supervision"
+            self.deep = DeepSupervision(self.student, len(task.classes), count, option)
 
     def consistency_weight(self, step: Step) -> float:
         """Return w(t): 0 before ``starts_at``, then rising linearly over ``rampup``."""
@@ -169,16 +179,14 @@ class SelfTraining(TeacherStudent):
         if self.options.on_labelled:
             own = self.strong(own)
         if not len(others) or not weight:
-            logits = self.student.classify(self.features(self.student, own, labelled))
-            terms = {"supervised": supervised_loss(logits, batch.labels)}
-            return terms | ({"pseudo": logits.new_zeros(())} if len(others) else {})
+            outputs = self.classified(self.features(self.student, own, labelled))
+            terms = {"supervised": deep_loss(outputs, batch.labels, supervised_loss)}
+            return terms | ({"pseudo": outputs[0].new_zeros(())} if len(others) else {})
         seen, target = self.strong_view(others, self.target(others), batch)
-        logits = self.logits_of(torch.cat([own, seen]), labelled)
-        pseudo = self.pseudo_loss(logits[labelled:], target)
-        return {
-            "supervised": supervised_loss(logits[:labelled], batch.labels),
-            "pseudo": weight * pseudo,
-        }
+        outputs = self.outputs(torch.cat([own, seen]), labelled)
+        pseudo = deep_loss([y[labelled:] for y in outputs], target, self.pseudo_loss)
+        supervised = deep_loss([y[:labelled] for y in outputs], batch.labels, supervised_loss)
+        return {"supervised": supervised, "pseudo": weight * pseudo}
 
     def target(self, images: Tensor) -> Tensor:
         """Return the teacher's pseudo-labels of images [U, C, ...]: [U, ...], or [U, K, ...] if soft."""
@@ -227,16 +235,24 @@ class SelfTraining(TeacherStudent):
             target = mix(target, labels, mask)
         return seen, target
 
-    def logits_of(self, images: Tensor, labelled: int) -> Tensor:
-        """Return the student's logits of images, labelled ones first; see ``dropped_channels``."""
+    def outputs(self, images: Tensor, labelled: int) -> list[Tensor]:
+        """Return the student's logits of images, labelled ones first; see ``dropped_channels``.
+
+        The first tensor has full resolution, the others are those of `DeepSupervision`.
+        """
         o: SelfTrainingOptions = self.options
         if not o.dropped_channels:
-            return self.student.classify(self.features(self.student, images, labelled))
+            return self.classified(self.features(self.student, images, labelled))
         student = self.student
-        own = student.classify(self.features(student, images[:labelled], labelled))
+        own = self.classified(self.features(student, images[:labelled], labelled))
         with batch_statistics(student):
             maps = drop_channels(student.encode(images[labelled:]), o.dropped_channels)
-            return torch.cat([own, student.classify(student.decode(maps))])
+            others = self.classified(student.decode(maps))
+        return [torch.cat(pair) for pair in zip(own, others, strict=True)]
+
+    def classified(self, features: dict[int, Tensor]) -> list[Tensor]:
+        """Return the logits of the student's maps by reduction, fine to coarse."""
+        return [self.student.classify(features), *(self.deep(features) if self.deep else [])]
 
     def pseudo_loss(self, logits: Tensor, target: Tensor) -> Tensor:
         """0.5 (CE + Dice) with hard or soft targets."""
