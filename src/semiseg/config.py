@@ -21,6 +21,9 @@ from semiseg.strict import Length, Side, Strict, readable, shown
 from semiseg.yaml_text import parse_yaml
 
 CROPS = " (crops)"  # ends the size of an input that is cropped
+INJECTIVE = 0.4
+"""Largest displacement of control points, in distances between them, at which cubic B-splines never fold
+(Choi and Lee, Graphical Models 2000: 0.48 in 2D, 0.40 in 3D)."""
 
 
 class DataConfig(Strict):
@@ -51,6 +54,11 @@ class DataConfig(Strict):
     quarter_turns_and_flips: float = Field(
         0.5, ge=0, le=1, description="probability of a random quarter turn and flip"
     )
+    mirror_axes: tuple[Annotated[int, Field(ge=0, le=2)], ...] = Field(
+        (),
+        description="axes along which half of the images are mirrored, such as [1] for left and right: "
+        "0 rows, 1 columns; 3D: 0 slices, 1 rows, 2 columns",
+    )
     rotation: float = Field(
         0.5, ge=0, le=1, description="probability of a random rotation (if not turned)"
     )
@@ -58,6 +66,20 @@ class DataConfig(Strict):
     scaling: float = Field(0.0, ge=0, lt=1, description="random zoom of 1 - s to 1 + s")
     crop: float = Field(
         0.0, ge=0, lt=1, description="random crop to 1 - c to 1 of the side, at any position"
+    )
+    elastic: float = Field(0.0, ge=0, le=1, description="probability of an elastic deformation")
+    elastic_displacement: float = Field(
+        0.08,
+        ge=0,
+        lt=1,
+        description="elastic: largest displacement of a control point along an axis, as a fraction of "
+        "the side",
+    )
+    elastic_spacing: float = Field(
+        0.25,
+        ge=0.05,
+        le=1,
+        description="elastic: distance of the control points, as a fraction of the side",
     )
     cache_mb: int = Field(
         1024, ge=0, description="memory for resized slices or resampled volumes, in MiB"
@@ -74,6 +96,29 @@ class DataConfig(Strict):
         if self.dimensions == 3 and self.crop_size is not None:
             raise ValueError("crop_size is for slices: set data.patch in 3D")
         return self
+
+    @model_validator(mode="after")
+    def _augmentation(self) -> "DataConfig":
+        for axis in self.mirror_axes:
+            if axis >= self.dimensions or self.mirror_axes.count(axis) > 1:
+                axes = "0, 1" if self.dimensions == 2 else "0, 1, 2"
+                raise ValueError(
+                    f"mirror_axes takes different axes of {axes} in {self.dimensions}D"
+                )
+        most = INJECTIVE * self.elastic_spacing
+        if self.elastic and self.elastic_displacement > most + 1e-9:
+            raise ValueError(
+                f"elastic_displacement must be at most {INJECTIVE:g} of elastic_spacing, which is "
+                f"{most:.3g}: larger displacements fold the image"
+            )
+        return self
+
+    @property
+    def mirrored_axes(self) -> tuple[int, ...]:
+        """The axes along which the networks see mirrored images, in ascending order."""
+        if self.quarter_turns_and_flips:
+            return tuple(range(self.dimensions))
+        return tuple(sorted(self.mirror_axes))
 
     @property
     def side(self) -> int:

@@ -164,3 +164,44 @@ def test_a_crop_shifts_no_other_draw() -> None:
     )
     angles = [torch.atan2(m[:, 1, 0], m[:, 0, 0]) for m in (plain, cropped)]
     torch.testing.assert_close(*angles)
+
+
+def test_draws_stay_as_they_were() -> None:
+    """The numbers of version 0.1.0: an option that is off does not shift them."""
+    matrices = draw(DataConfig(scaling=0.2, crop=0.1), 2, seed=4)
+    known = [[1.0930444, -0.0125414, 0.0873620], [-0.8290438, 0.0275744, -0.0124322]]
+    for matrix, (zoom, column, row) in zip(matrices, known, strict=True):
+        expected = torch.tensor([[zoom, 0, column], [0, abs(zoom), row]])
+        torch.testing.assert_close(matrix, expected)
+
+
+@pytest.mark.parametrize("axes", [(0,), (1,), (1, 0)])
+def test_mirroring_reflects_half_of_the_images_along_its_axes_alone(axes: tuple[int, ...]) -> None:
+    images, labels = coded(400)
+    config = NEVER.model_copy(update={"mirror_axes": axes})
+    moved, codes = apply_geometry(images, labels, draw(config, 400))
+    counts: dict[tuple[int, ...], int] = {}
+    for image, label in zip(moved, codes, strict=True):
+        for flips in [(), *((axis,) for axis in axes), *([axes] if len(axes) > 1 else [])]:
+            if torch.equal(label, labels[0].flip(flips)):
+                counts[flips] = counts.get(flips, 0) + 1
+                known = images[0].flip([1 + axis for axis in flips])
+                torch.testing.assert_close(image, known, atol=1e-3, rtol=0)
+    assert sum(counts.values()) == 400
+    assert len(counts) == 2 ** len(axes)
+    for count in counts.values():
+        assert count == pytest.approx(400 / len(counts), rel=0.25)
+
+
+def test_mirroring_shifts_no_other_draw() -> None:
+    config = DataConfig(scaling=0.2, crop=0.3)
+    plain, mirrored = draw(config, 30), draw(config.model_copy(update={"mirror_axes": (1,)}), 30)
+    torch.testing.assert_close(plain[:, :, 1:], mirrored[:, :, 1:])
+    signs = mirrored[:, :, 0] / plain[:, :, 0]
+    assert set(signs[torch.isfinite(signs)].tolist()) == {-1.0, 1.0}
+
+
+@pytest.mark.parametrize("axes", [[2], [0, 0], [-1]])
+def test_axes_that_a_slice_does_not_have_are_refused(axes: list[int]) -> None:
+    with pytest.raises(ValueError, match="mirror_axes"):
+        DataConfig.model_validate({"mirror_axes": axes})

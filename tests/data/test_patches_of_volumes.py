@@ -201,6 +201,31 @@ def test_quarter_turns_and_flips_are_exact() -> None:
     assert len(seen) == 16
 
 
+def test_mirroring_reflects_along_its_axes_and_shifts_no_other_draw() -> None:
+    config, seen = changed(STILL, mirror_axes=(0, 2)), set()
+    sides = (3, 5, 4)
+    movements = draw_movements([(4.0, 1.0, 1.0)] * 40, config, np.random.default_rng(0))
+    assert reach(movements, sides) == sides
+    image = coded(sides).expand(40, 1, *sides)
+    moved, labels = apply_geometry(image, image[:, 0].long(), to_matrices(movements, sides, sides))
+    for one, label in zip(moved, labels, strict=True):
+        torch.testing.assert_close(one[0].long(), label)
+        copies = {f: image[0, 0].flip(f) for f in ((), (0,), (2,), (0, 2))}
+        same = [f for f, known in copies.items() if torch.allclose(one[0], known, atol=1e-3)]
+        assert len(same) == 1
+        seen.add(same[0])
+    assert len(seen) == 4
+    plain, mirrored = (
+        draw_movements([(1.0, 1.0, 1.0)] * 9, c, np.random.default_rng(4))
+        for c in (MOVING, changed(MOVING, mirror_axes=(1,)))
+    )
+    np.testing.assert_array_equal(np.abs(plain), np.abs(mirrored))
+    known = [0.842951, -0.172387, 0.041782]  # of version 0.1.0
+    rotated = changed(STILL, scaling=0.2, rotation=1)
+    movements = draw_movements([(1.0, 1.0, 1.0)] * 2, rotated, np.random.default_rng(4))
+    np.testing.assert_allclose(movements[1, 0], known, atol=1e-6)
+
+
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (5.0, 1.0, 2.0), (1.5, 1.0, 1.0)])
 def test_rotations_are_those_of_space(spacing: tuple[float, float, float]) -> None:
     config = changed(STILL, rotation=1, rotation_degrees=30)

@@ -150,6 +150,24 @@ def test_flips_are_undone_over_all_three_axes(volumes: PreparedData) -> None:
     assert np.abs(found - once).max() > 0.2
 
 
+@pytest.mark.parametrize(
+    ("axes", "expected"),
+    [
+        ((), {()}),
+        ((0,), {(), (-3,)}),
+        ((2, 1), {(), (-2,), (-1,), (-2, -1)}),
+        ((0, 1, 2), set(FLIPS)),
+    ],
+)
+def test_copies_are_mirrored_along_the_axes_of_the_training(
+    volumes: PreparedData, axes: tuple[int, ...], expected: set[tuple[int, ...]]
+) -> None:
+    config = CONFIG.model_copy(update={"quarter_turns_and_flips": 0.0, "mirror_axes": axes})
+    copies = VolumePredictor(pointwise, volumes.task, config, flips=True).flips
+    assert set(copies) == expected
+    assert copies[0] == ()
+
+
 def test_wrong_channels_are_refused(volumes: PreparedData) -> None:
     with pytest.raises(UserError, match="2 channels, but the network was trained on 1"):
         predictor(volumes).predict(np.zeros((4, 2, 8, 8), np.int16))

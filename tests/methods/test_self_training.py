@@ -15,6 +15,7 @@ from semiseg.losses.ignore import one_hot
 from semiseg.losses.pseudo_label import soft_label_loss
 from semiseg.methods import self_training
 from semiseg.methods.base import Step
+from semiseg.methods.common.photometric import lower_resolution, scale_to_unit
 from semiseg.methods.self_training import SelfTraining
 from semiseg.testing import MethodConformance
 
@@ -41,6 +42,16 @@ class TestAllIngredients(MethodConformance):
     )  # fmt: skip
     terms: ClassVar[set[str]] = TERMS
     golden: ClassVar[dict[int, float]] = {0: 1.09366, 5: 0.82544, 10: 0.71316, 19: 0.67961}
+
+
+class TestDeepSupervision(MethodConformance):
+    name = "self-training"
+    settings = (
+        "self-training.ema_decay=0.9", "self-training.deep_supervision=2",
+        "self-training.dropped_channels=0.3",
+    )  # fmt: skip
+    terms: ClassVar[set[str]] = TERMS
+    golden: ClassVar[dict[int, float]] = {0: 1.1559, 5: 1.02346, 10: 0.95086, 19: 0.89954}
 
 
 class TestSoftTargets(MethodConformance):
@@ -110,6 +121,24 @@ class TestSelfTraining(MethodConformance):
         expected = supervised_loss(method.logits(batch.images, "student"), batch.labels)
         torch.testing.assert_close(terms["supervised"], expected)
 
+    def test_low_resolution_and_inverted_gamma_have_probabilities_of_their_own(
+        self, small_data: PreparedData
+    ) -> None:
+        images = self.batch().images
+        low, inverted, none = (
+            self.method_of(small_data, "photometric_probability=0", *more).strong(images)
+            for more in (
+                ("low_resolution_probability=1", "low_resolution=[0.5, 0.5]"),
+                ("inverted_gamma_probability=1", "gamma=[1.5, 1.5]"),
+                (),
+            )
+        )
+        torch.testing.assert_close(none, images)
+        factors = torch.full((len(images),), 0.5)
+        torch.testing.assert_close(low, lower_resolution(images, factors))
+        unit, least, width = scale_to_unit(images)
+        torch.testing.assert_close(inverted, least + width * (1 - (1 - unit) ** 1.5))
+
     def test_unsure_pixels_teach_nothing(self, small_data: PreparedData) -> None:
         method = self.method_of(small_data, "threshold=1.0")
         label = method.target(self.batch().images[2:], self.batch().labels)
@@ -149,7 +178,7 @@ class TestSelfTraining(MethodConformance):
             for p in (0.0, 0.5)
         )
         batch = self.batch()
-        one, other = (m.logits_of(batch.images, 2) for m in (plain, dropped))
+        one, other = (m.outputs(batch.images, 2)[0] for m in (plain, dropped))
         torch.testing.assert_close(one[:2], other[:2])
         assert not torch.allclose(one[2:], other[2:])
 

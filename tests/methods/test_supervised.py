@@ -22,6 +22,21 @@ class TestSupervisedOnVolumes(MethodConformance):
     golden: ClassVar[dict[int, float]] = {0: 0.84973, 5: 0.75339, 10: 0.68568, 19: 0.64342}
 
 
+class TestDeepSupervision(MethodConformance):
+    name = "supervised"
+    settings = ("supervised.deep_supervision=2",)
+    terms: ClassVar[set[str]] = {"supervised"}
+    golden: ClassVar[dict[int, float]] = {0: 0.77441, 5: 0.6904, 10: 0.63359, 19: 0.59653}
+
+
+class TestDeepSupervisionOnVolumes(MethodConformance):
+    name = "supervised"
+    dimensions = 3
+    settings = ("supervised.deep_supervision=1",)
+    terms: ClassVar[set[str]] = {"supervised"}
+    golden: ClassVar[dict[int, float]] = {0: 0.83089, 5: 0.78848, 10: 0.7528, 19: 0.73041}
+
+
 class TestSupervised(MethodConformance):
     name = "supervised"
     terms: ClassVar[set[str]] = {"supervised"}

@@ -26,6 +26,12 @@ from semiseg.training.without_effect import without_effect
             "supervised", ["data.quarter_turns_and_flips=1", "data.rotation=0.3"], "data.rotation",
             "every image is turned",
         ),
+        ("supervised", ["data.elastic_spacing=0.5"], "data.elastic_spacing", "data.elastic is 0"),
+        (
+            "self-training", ["self-training.pseudo_weight=0", "self-training.batch=whole",
+            "training.labelled_batch_size=3"], "training.labelled_batch_size",
+            "all images of a batch of self-training are labelled",
+        ),
         (
             "supervised", ["training.optimiser=adamw", "training.momentum=0.5"], "training.momentum",
             "training.optimiser is adamw",
@@ -57,6 +63,8 @@ def test_a_setting_without_effect_is_named(
         ("mcsc", ["training.labelled_batch_size=3", "training.momentum=0.5", "training.power=1"]),
         ("supervised", ["training.labelled_batch_size=3", "supervised.batch=labelled"]),
         ("supervised", ["training.labelled_batch_size=3", "training.epochs=2"]),
+        ("self-training", ["training.labelled_batch_size=3", "self-training.pseudo_weight=0"]),
+        ("supervised", ["data.elastic=0.5", "data.elastic_displacement=0.05"]),
         ("supervised", ["data.crop_size=32", "data.overlap=0.2", "data.foreground=0.2"]),
         ("supervised", ["data.size=64", "data.rotation=0", "training.validate_every=2"]),
         ("supervised", ["training.iterations=9", "training.keep_weights_at=[9]"]),

@@ -57,7 +57,11 @@ Weights = Annotated[
 ]
 Flips = Annotated[
     bool,
-    typer.Option("--flips", help="Average the predictions of mirrored copies: four times slower."),
+    typer.Option(
+        "--flips",
+        help="Average the predictions of copies that are mirrored along the axes of the training's flips. "
+        "Each axis doubles the time.",
+    ),
 ]
 
 Layout = Annotated[

@@ -1,8 +1,8 @@
 """Geometric augmentation: random transforms, applied to image and label alike.
 
-Quarter turns, flips, rotation and zoom of a sample form one affine matrix, so each batch is resampled
-only once. A patch of a volume is read with a margin for its transform, so that its corners are empty
-only outside the volume.
+Quarter turns, flips, rotation and zoom of a sample form one affine matrix. It is applied after the elastic
+displacement (`semiseg.data.elastic`), so each batch is resampled only once. A crop or a patch is read with a
+margin for its transform, so that its corners are empty only outside the image.
 """
 
 import math
@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semiseg.config import DataConfig
-
-LONG = 2.0  # ratio of a voxel's longest to its shortest side; above, only slices are rotated
+from semiseg.data.elastic import LONG, displacement_field, extents
 
 
 def draw_geometry(count: int, config: DataConfig, rng: np.random.Generator) -> Tensor:
     """Draw [count, 2, 3] matrices for `apply_geometry`.
 
     As in SSL4MIS: with one probability a quarter turn and a flip; otherwise, with another
-    probability, a rotation by up to ``rotation_degrees``. Zoom and crop are added if configured.
+    probability, a rotation by up to ``rotation_degrees``. Zoom, crop and reflections along
+    ``mirror_axes`` are added if configured.
     """
     matrices = np.zeros((count, 2, 3), np.float32)
     for matrix in matrices:
@@ -44,6 +44,8 @@ def draw_geometry(count: int, config: DataConfig, rng: np.random.Generator) -> T
     side = 1 - config.crop * part
     matrices[:, :, :2] *= side[:, None, None]
     matrices[:, :, 2] = (1 - side)[:, None] * (2 * np.stack(place, 1) - 1)
+    signs = _reflections(count, config, rng)  # drawn after all others, for the same reason
+    matrices[:, :, :2] *= signs[:, None, ::-1]  # torch counts columns first
     return torch.from_numpy(matrices)
 
 
@@ -54,8 +56,8 @@ def draw_movements(
 
     With one probability a quarter turn about the slice axis and flips along each axis with
     probability 0.5; otherwise, with another probability, a rotation by up to ``rotation_degrees``
-    about the slice axis, or about all axes if voxels are nearly isotropic (`LONG`). Zoom is added.
-    Angles are in physical space.
+    about the slice axis, or about all axes if voxels are nearly isotropic (`LONG`). Zoom and reflections
+    along ``mirror_axes`` are added. Angles are in physical space.
 
     Args:
         spacings: (slice, row, column) in mm of each patch.
@@ -77,7 +79,14 @@ def draw_movements(
         linear = linear / (1 + (2 * zoom - 1) * config.scaling)
         mm = np.asarray(spacing, float)
         movements.append(linear * mm / mm[:, None])
-    return np.stack(movements)
+    return np.stack(movements) * _reflections(len(movements), config, rng)[:, None]
+
+
+def _reflections(count: int, config: DataConfig, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Draw signs [count, axes]: -1 with probability 0.5 along each of ``mirror_axes``, else 1."""
+    mirrored = rng.random((count, config.dimensions)) < 0.5
+    mirrored[:, [axis not in config.mirror_axes for axis in range(config.dimensions)]] = False
+    return np.where(mirrored, -1, 1).astype(np.float32)
 
 
 def _turn(axis: int, angle: float) -> NDArray[np.float64]:
@@ -89,9 +98,17 @@ def _turn(axis: int, angle: float) -> NDArray[np.float64]:
     return turn
 
 
-def reach(movements: NDArray[np.float64], sides: Sequence[int]) -> tuple[int, ...]:
-    """The sides of a box around a patch that contains the patch after each of the movements."""
-    needed = (np.abs(movements) @ np.asarray(sides, float)).max(0)
+def reach(
+    movements: NDArray[np.float64], sides: Sequence[int], points: Tensor | None = None
+) -> tuple[int, ...]:
+    """The sides of a box around a patch that contains the patch after each of the movements.
+
+    ``points``: control points of the displacements that precede the movements.
+    """
+    lengths = np.asarray(sides, float)
+    if points is not None:
+        lengths = lengths * extents(points).numpy()[:, None]
+    needed = (np.abs(movements) * lengths).sum(2).max(0)
     # equal margins on both sides, so that the patch is in the middle of its box
     return tuple(
         s + 2 * max(math.ceil((n - s) / 2 - 1e-6), 0) for n, s in zip(needed, sides, strict=True)
@@ -107,7 +124,12 @@ def to_matrices(movements: NDArray[np.float64], sides: Sequence[int], box: Seque
 
 
 def apply_geometry(
-    images: Tensor, labels: Tensor | None, matrices: Tensor, sides: Sequence[int] | None = None
+    images: Tensor,
+    labels: Tensor | None,
+    matrices: Tensor,
+    sides: Sequence[int] | None = None,
+    points: Tensor | None = None,
+    spacing: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """Resample images linearly and labels by nearest neighbour, with zeros outside.
 
@@ -116,6 +138,9 @@ def apply_geometry(
         labels: [L, S, S] or [L, D, H, W] integers of the first L images (L may be 0), or None.
         matrices: [B, 2, 3] of `draw_geometry`, or [B, 3, 4] of `to_matrices`.
         sides: size of the result, which is the middle of the input; default: that of the input.
+        points: control points of `draw_elastic`, or None. A pixel of the result is displaced first, and
+            the matrix then takes it to the input.
+        spacing: distance of the control points, as a fraction of the side.
     """
     size = images.shape[2:]
     sides = tuple(sides or size)
@@ -124,7 +149,10 @@ def apply_geometry(
     # columns first, as in the matrices
     parts = torch.tensor([s / n for s, n in zip(reversed(sides), reversed(size), strict=True)])
     identity = F.pad(torch.diag(parts), (0, 1))
-    moved = (matrices != identity).flatten(1).any(1).nonzero()[:, 0]
+    changed = (matrices != identity).flatten(1).any(1)
+    if points is not None:
+        changed |= points.flatten(1).any(1)
+    moved = changed.nonzero()[:, 0]
     still, still_labels = images, labels
     for axis, (s, n) in enumerate(zip(sides, size, strict=True)):
         still = still.narrow(2 + axis, (n - s) // 2, s)
@@ -134,6 +162,9 @@ def apply_geometry(
     out, codes = still.clone(), still_labels.clone()
     shape = [len(moved), images.shape[1], *sides]
     grid = F.affine_grid(matrices[moved], shape, align_corners=False)
+    if points is not None:
+        displaced = displacement_field(points[moved], spacing, sides)
+        grid += torch.einsum("bij,b...j->b...i", matrices[moved][..., :-1], displaced)
     out[moved] = F.grid_sample(images[moved], grid, "bilinear", "zeros", align_corners=False)
     with_label = moved < len(labels)
     if bool(with_label.any()):

@@ -10,6 +10,7 @@ from torch import Tensor
 from semiseg.data.augment import apply_geometry, draw_geometry
 from semiseg.data.batch import Batch
 from semiseg.data.batch_loader import Loader, Slice, items_of_slices
+from semiseg.data.elastic import draw_elastic, extents
 from semiseg.data.evenly_spaced import evenly_spaced
 from semiseg.data.manifest import Case
 from semiseg.data.volumes import MOST_PLACES, VolumeStore, middle
@@ -42,7 +43,8 @@ class CropLoader(Loader[Slice]):
         side = self.config.side
         rng = np.random.default_rng((self.seed, 3, step, self.rank))
         matrices = draw_geometry(len(chosen), self.config, rng)
-        box = _reach(matrices, side)
+        points = draw_elastic(len(chosen), self.config, rng)
+        box = _reach(matrices, side, points)
         # a separate generator, so that positions do not depend on the augmentation
         draws = np.random.default_rng((self.seed, 5, step, self.rank)).random((len(chosen), 5))
         images: list[Tensor] = []
@@ -57,8 +59,9 @@ class CropLoader(Loader[Slice]):
         matrices[:, :, :2] *= side / box
         matrices[:, :, 2] *= side / box
         moved, codes = apply_geometry(
-            torch.stack(images), torch.stack(labels), matrices, (side, side)
-        )
+            torch.stack(images), torch.stack(labels), matrices, (side, side), points,
+            self.config.elastic_spacing,
+        )  # fmt: skip
         maps = self.maps(codes, [None] * len(codes))
         return Batch(moved.contiguous(), codes.long(), maps)
 
@@ -112,10 +115,14 @@ def read_crop(
     return image[:, 0], None if label is None else label[0]
 
 
-def _reach(matrices: Tensor, side: int) -> int:
+def _reach(matrices: Tensor, side: int, points: Tensor | None) -> int:
     """The side of a square box around a crop that contains the crop after each of the transforms.
 
-    Its margins are equal on both sides, so that the crop is in the middle of its box.
+    Its margins are equal on both sides, so that the crop is in the middle of its box. ``points``: see
+    `semiseg.data.augment.reach`.
     """
-    furthest = float(matrices.abs().double().sum(2).max())  # linear part and shift; 1: at the edge
+    sizes = matrices.abs().double()
+    if points is not None:
+        sizes[:, :, :2] *= extents(points).flip(1)[:, None]  # the matrices count columns first
+    furthest = float(sizes.sum(2).max())  # linear part and shift; 1: at the edge
     return side + 2 * max(int(np.ceil((furthest - 1) * side / 2 - 1e-3)), 0)

@@ -11,6 +11,7 @@ from torch import Tensor
 from semiseg.data.augment import apply_geometry, draw_geometry
 from semiseg.data.batch import Batch
 from semiseg.data.batch_loader import Loader, Slice, items_of_slices
+from semiseg.data.elastic import draw_elastic
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.data.task import normalise
 
@@ -79,6 +80,10 @@ class BatchLoader(Loader[Slice]):
                 labels.append(label)
         rng = np.random.default_rng((self.seed, 3, step, self.rank))
         matrices = draw_geometry(len(images), self.config, rng)
-        moved, codes = apply_geometry(torch.stack(images), torch.stack(labels), matrices)
+        points = draw_elastic(len(images), self.config, rng)
+        moved, codes = apply_geometry(
+            torch.stack(images), torch.stack(labels), matrices, None, points,
+            self.config.elastic_spacing,
+        )  # fmt: skip
         maps = self.maps(codes, [None] * len(codes))  # in pixels, because slices are resized
         return Batch(moved, codes.long(), maps)

@@ -10,6 +10,7 @@ from torch import Tensor
 from semiseg.data.augment import apply_geometry, draw_movements, reach, to_matrices
 from semiseg.data.batch import Batch
 from semiseg.data.batch_loader import Loader
+from semiseg.data.elastic import draw_elastic
 from semiseg.data.manifest import Case
 from semiseg.data.volumes import VolumeStore, middle
 
@@ -38,8 +39,10 @@ class PatchLoader(Loader[Case]):
         cases, count = self.chosen(step)
         sides = self.config.sides
         rng = np.random.default_rng((self.seed, 3, step, self.rank))
-        movements = draw_movements([self.store.spacing(c) for c in cases], self.config, rng)
-        box = reach(movements, sides)
+        spacings = [self.store.spacing(case) for case in cases]
+        movements = draw_movements(spacings, self.config, rng)
+        points = draw_elastic(len(cases), self.config, rng, spacings)
+        box = reach(movements, sides, points)
         margin = np.subtract(box, sides) // 2
         # a separate generator, so that positions do not depend on the augmentation
         draws = np.random.default_rng((self.seed, 5, step, self.rank)).random((len(cases), 6))
@@ -53,8 +56,11 @@ class PatchLoader(Loader[Case]):
             if label is not None:
                 labels.append(label)
         matrices = to_matrices(movements, sides, box)
-        moved, codes = apply_geometry(torch.stack(images), torch.stack(labels), matrices, sides)
-        maps = self.maps(codes, [self.store.spacing(case) for case in cases[:count]])
+        moved, codes = apply_geometry(
+            torch.stack(images), torch.stack(labels), matrices, sides, points,
+            self.config.elastic_spacing,
+        )  # fmt: skip
+        maps = self.maps(codes, spacings[:count])
         return Batch(moved.contiguous(), codes.long(), maps)
 
     def start(self, case: Case, draws: NDArray[np.float64], with_label: bool) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """Prediction slice by slice, resampled to the original grid."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Literal
 
 import numpy as np
@@ -16,7 +16,15 @@ from semiseg.inference.base import BasePredictor
 from semiseg.inference.confidence import Segmentation, SoftDiceConfidence
 
 Resampling = Literal["probabilities", "labels"]
-FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
+Copies = tuple[tuple[int, ...], ...]
+"""The axes of each mirrored copy."""
+FLIPS: Copies = ((), (-1,), (-2,), (-2, -1))
+
+
+def copies_along(axes: Collection[int], flips: Copies) -> Copies:
+    """Return those of ``flips`` that mirror images along ``axes`` only (0: the first axis of an image)."""
+    dims = max(map(len, flips))
+    return tuple(copy for copy in flips if all(dims + axis in axes for axis in copy))
 
 
 def check_channels(image: NDArray[np.generic], task: Task) -> None:
@@ -46,16 +54,16 @@ class Predictor(BasePredictor):
         task: Task,
         size: int,
         device: torch.device | str = "cpu",
-        flips: bool = False,
+        flips: Collection[int] = (),
         resampling: Resampling = "probabilities",
         batch_size: int = 16,
     ) -> None:
         """Args: logits: [B, C, size, size] -> [B, K, size, size], in evaluation mode.
 
-        flips: whether to average over mirrored copies.
+        flips: average over copies that are mirrored along these axes (0: rows, 1: columns).
         """
         self.logits, self.task, self.size, self.device = logits, task, size, torch.device(device)
-        self.flips = FLIPS if flips else FLIPS[:1]
+        self.flips = copies_along(flips, FLIPS)
         self.resampling, self.batch_size = resampling, batch_size
 
     def segment(

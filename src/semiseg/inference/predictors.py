@@ -31,9 +31,13 @@ def build_predictor(
     flips: bool = False,
     resampling: Resampling = "probabilities",
 ) -> AnyPredictor:
-    """Build a predictor for resized slices, crops or volumes from a run's ``data`` section."""
+    """Build a predictor for resized slices, crops or volumes from a run's ``data`` section.
+
+    ``flips``: whether to average over copies that are mirrored along ``config.mirrored_axes``.
+    """
     if config.dimensions == 3:
         return VolumePredictor(logits, task, config, device, flips, resampling)
     if config.crop_size is not None:
         return CropPredictor(logits, task, config, device, flips, resampling)
-    return Predictor(logits, task, config.size, device, flips, resampling)
+    axes = config.mirrored_axes if flips else ()
+    return Predictor(logits, task, config.size, device, axes, resampling)

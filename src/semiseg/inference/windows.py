@@ -11,13 +11,13 @@ from torch import Tensor
 from semiseg.config import DataConfig
 from semiseg.data.task import Bounds, Task, bounds_of, normalise
 from semiseg.inference.base import BasePredictor
-from semiseg.inference.predictor import Resampling, check_channels
+from semiseg.inference.predictor import Copies, Resampling, check_channels, copies_along
 
 
 class WindowPredictor(BasePredictor):
     """Average the probabilities of overlapping windows, weighted by a Gaussian; see `slide`."""
 
-    mirrored: ClassVar[tuple[tuple[int, ...], ...]]
+    mirrored: ClassVar[Copies]
     """Axes of each mirrored copy, none first."""
     windows: ClassVar[int]
     """Windows per batch."""
@@ -34,11 +34,12 @@ class WindowPredictor(BasePredictor):
     ) -> None:
         """Args: logits: [B, C, *sides] -> [B, K, *sides], in evaluation mode.
 
-        flips: whether to average over mirrored copies; batch_size: windows per batch.
+        flips: whether to average over copies that are mirrored along ``config.mirrored_axes``;
+        batch_size: windows per batch.
         """
         self.logits, self.task, self.config = logits, task, config
         self.device, self.batch_size = torch.device(device), batch_size or self.windows
-        self.flips = self.mirrored if flips else self.mirrored[:1]
+        self.flips = copies_along(config.mirrored_axes if flips else (), self.mirrored)
         self.resampling = resampling
 
     def bounds(self, image: NDArray[np.generic], bounds: Bounds | None) -> Bounds:

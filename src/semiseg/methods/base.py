@@ -94,8 +94,11 @@ class Method(nn.Module):
 
     Options: ClassVar[type[Options]] = NetworkOptions
     uses_unlabelled: ClassVar[bool] = True
-    fills_batch: bool = True
-    """Whether labelled images fill the whole batch. Only read if ``uses_unlabelled`` is False."""
+    labels_suffice: ClassVar[bool] = False
+    """Whether a method that uses unlabelled images also trains on data without them."""
+    fills_batch: bool | None = True
+    """Whether labelled images fill the whole batch if no unlabelled ones are used. None: only on data
+    without unlabelled images."""
     networks: ClassVar[tuple[str, ...]] = ()
     """Attributes that hold networks; the first is used for inference. Empty: the network that
     `add_network` builds."""
@@ -121,6 +124,14 @@ class Method(nn.Module):
     def network_attributes(cls, config: RunConfig) -> tuple[str, ...]:
         """Return ``networks`` or, if it is empty, the option ``network``."""
         return cls.networks or (config.options.get("network", "unet"),)
+
+    @classmethod
+    def reads_unlabelled(cls, config: RunConfig) -> bool:
+        """Return whether the batches of a training contain unlabelled images, if there are any.
+
+        By default ``uses_unlabelled``. A method overrides this if it depends on its options.
+        """
+        return cls.uses_unlabelled
 
     @classmethod
     def derived_settings(cls, config: RunConfig) -> Sequence[DerivedSetting]:

@@ -8,7 +8,9 @@ are the teacher's argmax (Lee, ICML workshop 2013) or its probabilities.
 
 This is no paper's method. Each ingredient is an option, so that its worth can be measured alone:
 
-- ``brightness``, ``contrast``, ``gamma``, ``blur``, ``noise``: photometric changes of the strong view.
+- ``brightness``, ``contrast``, ``gamma``, ``blur``, ``noise``: photometric changes of the strong view;
+  with probabilities of their own a gamma of the inverted image (``inverted_gamma_probability``) and
+  ``low_resolution`` (both as in nnU-Net: Isensee et al., Nature Methods 2021).
 - ``cutmix_probability``: a box of another unlabelled image, with its pseudo-label (French et al., BMVC 2020).
 - ``copy_paste_probability``: a box of a labelled image, with its label (Bai et al., CVPR 2023, one way).
 - ``threshold``: only pixels with a confidence of at least this (Sohn et al., NeurIPS 2020).
@@ -18,9 +20,13 @@ This is no paper's method. Each ingredient is an option, so that its worth can b
 - ``starts_at`` and ``rampup``: labelled images alone at first, and a weight that rises linearly.
 - ``guard``: protection against pseudo-labels that lose a class (`VanishedClasses`). If they have lost every
   class, their weight is 0.
+- ``deep_supervision``: coarser maps of the student's decoder learn from labels and pseudo-labels too.
+
+With ``pseudo_weight=0``, or on data without unlabelled images, it trains on labelled images alone, and
+the moving average of the network predicts.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -35,6 +41,11 @@ from semiseg.losses.pseudo_label import soft_label_loss
 from semiseg.methods import base
 from semiseg.methods.base import Step, as_iterations
 from semiseg.methods.common.batch_norm import batch_statistics
+from semiseg.methods.common.deep_supervision import (
+    DeepSupervision,
+    DeepSupervisionOptions,
+    deep_loss,
+)
 from semiseg.methods.common.largest_component import largest_component
 from semiseg.methods.common.mixing import (
     another_image,
@@ -57,15 +68,23 @@ from semiseg.networks.build import spacing_of
 
 REMARKABLE = 0.2  # part of the steps without a class; at the beginning pseudo-labels are empty
 Range = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
+Factor = Annotated[float, Field(gt=0, le=1)]
 
 
-class SelfTrainingOptions(base.NetworkOptions):
+class SelfTrainingOptions(DeepSupervisionOptions):
     """Options of ``self-training``."""
 
     targets: Literal["hard", "soft"] = Field(
         "hard", description="pseudo-labels: the teacher's argmax, or its probabilities"
     )
-    pseudo_weight: float = Field(0.5, ge=0, description="weight of the pseudo-labels")
+    pseudo_weight: float = Field(
+        0.5, ge=0, description="weight of the pseudo-labels; 0: unlabelled images are not used"
+    )
+    batch: Literal["whole", "labelled"] | None = Field(
+        None,
+        description="labelled images per step if unlabelled ones are not used: batch_size or "
+        "labelled_batch_size; null: batch_size if the data have none, labelled_batch_size otherwise",
+    )
     starts_at: float = Field(
         0.0,
         ge=0,
@@ -80,7 +99,10 @@ class SelfTrainingOptions(base.NetworkOptions):
         False, description="whether a class of a pseudo-label keeps its largest component only"
     )
     photometric_probability: float = Field(
-        0.5, ge=0, le=1, description="probability of each photometric change of the strong view"
+        0.5,
+        ge=0,
+        le=1,
+        description="strong view: probability of brightness, of contrast, of gamma, of blur and of noise",
     )
     brightness: float = Field(
         0.1, ge=0, description="largest shift, as a fraction of the image's range"
@@ -92,6 +114,15 @@ class SelfTrainingOptions(base.NetworkOptions):
     blur: Range = Field((0.0, 0.5), description="range of the standard deviation, in pixels")
     noise: float = Field(
         0.05, ge=0, description="largest standard deviation, as a fraction of the image's range"
+    )
+    inverted_gamma_probability: float = Field(
+        0.0, ge=0, le=1, description="probability of a gamma of the inverted image"
+    )
+    low_resolution: tuple[Factor, Factor] = Field(
+        (0.5, 1.0), description="range of the factor by which the resolution is reduced"
+    )
+    low_resolution_probability: float = Field(
+        0.0, ge=0, le=1, description="probability of a low resolution"
     )
     cutmix_probability: float = Field(
         0.0, ge=0, le=1, description="probability of a box of another unlabelled image"
@@ -122,11 +153,25 @@ class SelfTraining(TeacherStudent):
 
     Options: ClassVar[type[base.Options]] = SelfTrainingOptions
     networks: ClassVar[tuple[str, ...]] = ("teacher", "student")
+    labels_suffice = True
+    fills_batch = None
+
+    @classmethod
+    def reads_unlabelled(cls, config: RunConfig) -> bool:
+        """See `Method`."""
+        options: Any = cls.Options.model_validate(config.options)
+        return bool(options.pseudo_weight)
 
     def __init__(self, task: Task, config: RunConfig) -> None:
         """See `Method`."""
         super().__init__(task, config)
         self.guard = VanishedClasses(len(task.classes)) if self.options.guard else None
+        batch = self.options.batch
+        self.fills_batch = None if batch is None else batch == "whole"
+        self.deep: DeepSupervision | None = None
+        if count := self.options.deep_supervision:
+            option = "self-training.deep_supervision"
+            self.deep = DeepSupervision(self.student, len(task.classes), count, option)
 
     def consistency_weight(self, step: Step) -> float:
         """Return w(t): 0 before ``starts_at``, then rising linearly over ``rampup``."""
@@ -143,18 +188,16 @@ class SelfTraining(TeacherStudent):
         if self.options.on_labelled:
             own = self.strong(own)
         if not len(others) or not weight:
-            logits = self.student.classify(self.features(self.student, own, labelled))
-            terms = {"supervised": supervised_loss(logits, batch.labels)}
-            return terms | ({"pseudo": logits.new_zeros(())} if len(others) else {})
+            outputs = self.classified(self.features(self.student, own, labelled))
+            terms = {"supervised": deep_loss(outputs, batch.labels, supervised_loss)}
+            return terms | ({"pseudo": outputs[0].new_zeros(())} if len(others) else {})
         seen, target = self.strong_view(others, self.target(others, batch.labels), batch)
-        logits = self.logits_of(torch.cat([own, seen]), labelled)
-        pseudo = self.pseudo_loss(logits[labelled:], target)
+        outputs = self.outputs(torch.cat([own, seen]), labelled)
+        pseudo = deep_loss([y[labelled:] for y in outputs], target, self.pseudo_loss)
+        supervised = deep_loss([y[:labelled] for y in outputs], batch.labels, supervised_loss)
         if self.guard is not None:
             weight = weight * self.guard.usable()
-        return {
-            "supervised": supervised_loss(logits[:labelled], batch.labels),
-            "pseudo": weight * pseudo,
-        }
+        return {"supervised": supervised, "pseudo": weight * pseudo}
 
     def target(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the teacher's pseudo-labels of images [U, C, ...]: [U, ...], or [U, K, ...] if soft.
@@ -178,12 +221,15 @@ class SelfTraining(TeacherStudent):
         )
 
     def strong(self, images: Tensor) -> Tensor:
-        """Return the images [B, C, ...] with other brightness, contrast, gamma, blur and noise."""
+        """Return the images [B, C, ...] with photometric changes."""
         spacing = spacing_of(self.task, self.config)
         o: SelfTrainingOptions = self.options
         ranges = PhotometricRanges(
             brightness=o.brightness, contrast=o.contrast, gamma=o.gamma, blur=o.blur, noise=o.noise,
             probability=o.photometric_probability,
+            inverted_gamma_probability=o.inverted_gamma_probability,
+            low_resolution=o.low_resolution,
+            low_resolution_probability=o.low_resolution_probability,
         )  # fmt: skip
         return photometric_augment(images, ranges, spacing)
 
@@ -206,16 +252,24 @@ class SelfTraining(TeacherStudent):
             target = mix(target, labels, mask)
         return seen, target
 
-    def logits_of(self, images: Tensor, labelled: int) -> Tensor:
-        """Return the student's logits of images, labelled ones first; see ``dropped_channels``."""
+    def outputs(self, images: Tensor, labelled: int) -> list[Tensor]:
+        """Return the student's logits of images, labelled ones first; see ``dropped_channels``.
+
+        The first tensor has full resolution, the others are those of `DeepSupervision`.
+        """
         o: SelfTrainingOptions = self.options
         if not o.dropped_channels:
-            return self.student.classify(self.features(self.student, images, labelled))
+            return self.classified(self.features(self.student, images, labelled))
         student = self.student
-        own = student.classify(self.features(student, images[:labelled], labelled))
+        own = self.classified(self.features(student, images[:labelled], labelled))
         with batch_statistics(student):
             maps = drop_channels(student.encode(images[labelled:]), o.dropped_channels)
-            return torch.cat([own, student.classify(student.decode(maps))])
+            others = self.classified(student.decode(maps))
+        return [torch.cat(pair) for pair in zip(own, others, strict=True)]
+
+    def classified(self, features: dict[int, Tensor]) -> list[Tensor]:
+        """Return the logits of the student's maps by reduction, fine to coarse."""
+        return [self.student.classify(features), *(self.deep(features) if self.deep else [])]
 
     def pseudo_loss(self, logits: Tensor, target: Tensor) -> Tensor:
         """0.5 (CE + Dice) with hard or soft targets."""

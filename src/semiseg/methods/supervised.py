@@ -1,7 +1,8 @@
 """`supervised`: a U-Net on the labelled images only ("UNet-LS"; "UNet-FS" with all labels).
 
 L = 0.5 (CE + Dice). Options match the baseline to other methods: as many labelled images per step,
-cross entropy only (PLGCL), or a Dice loss without the background (cross-level).
+cross entropy only (PLGCL), or a Dice loss without the background (cross-level). With ``deep_supervision``
+coarser maps of the decoder learn from labels too.
 """
 
 from typing import ClassVar, Literal
@@ -16,9 +17,14 @@ from semiseg.losses.dice import supervised_loss
 from semiseg.losses.ignore import cross_entropy
 from semiseg.methods import base
 from semiseg.methods.base import Method, Step
+from semiseg.methods.common.deep_supervision import (
+    DeepSupervision,
+    DeepSupervisionOptions,
+    deep_loss,
+)
 
 
-class SupervisedOptions(base.NetworkOptions):
+class SupervisedOptions(DeepSupervisionOptions):
     """Options of ``supervised``."""
 
     dice: bool = Field(True, description="whether the loss includes Dice besides cross entropy")
@@ -40,14 +46,21 @@ class Supervised(Method):
         """See `Method`."""
         super().__init__(task, config)
         self.fills_batch = self.options.batch == "whole"
-        self.add_network()
+        network, count = self.add_network(), self.options.deep_supervision
+        self.deep: DeepSupervision | None = None
+        if count:
+            option = "supervised.deep_supervision"
+            self.deep = DeepSupervision(network, len(task.classes), count, option)
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """One term: ``supervised``."""
-        logits = self.network(batch.images[: batch.labelled])
-        if self.options.dice:
-            background = self.options.background or logits.shape[1] > 2
-            loss = supervised_loss(logits, batch.labels, background)
-        else:
-            loss = cross_entropy(logits.float(), batch.labels)
-        return {"supervised": loss}
+        features = self.network.features(batch.images[: batch.labelled])
+        outputs = [self.network.classify(features), *(self.deep(features) if self.deep else [])]
+        return {"supervised": deep_loss(outputs, batch.labels, self.loss)}
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """0.5 (CE + Dice), or what the options say: [B, K, ...] and [B, ...] -> a scalar."""
+        if not self.options.dice:
+            return cross_entropy(logits.float(), labels)
+        background = self.options.background or logits.shape[1] > 2
+        return supervised_loss(logits, labels, background)

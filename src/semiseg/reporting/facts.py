@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from semiseg import methods
+from semiseg.config import RunConfig
 from semiseg.data.manifest import PreparedData
 from semiseg.data.splits import counted
 from semiseg.errors import UserError
@@ -199,9 +200,9 @@ def noun_of(data: PreparedData | None) -> str:
     return "pictures" if data and data.task.kind == "pictures" and single else "patients"
 
 
-def ignores_unlabelled(method: str) -> bool:
-    """Whether a method uses only labelled images; False if it is not installed."""
+def ignores_unlabelled(config: RunConfig) -> bool:
+    """Whether a training uses only labelled images; False if its method is not installed."""
     try:
-        return not methods.entry(method).load().uses_unlabelled
+        return not methods.entry(config.method).load().reads_unlabelled(config)
     except (UserError, ImportError):
         return False

@@ -238,7 +238,7 @@ def _run_page(
         losses=charts.loss_charts(run.folder),
         facts=[
             *((key, f"{value} (not used by {config.method})")
-              if key == "Unlabelled" and ignores_unlabelled(config.method) else (key, value)
+              if key == "Unlabelled" and ignores_unlabelled(config) else (key, value)
               for key, value in counts(
                   data, split.labelled, split.split.train, split.split.validation,
                   split.validation_from_training)),

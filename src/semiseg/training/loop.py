@@ -56,12 +56,16 @@ def seed_step(seed: int, step: int, rank: int) -> None:
     torch.manual_seed(int(state >> 1))
 
 
-def batch_counts(method: Method, config: RunConfig) -> tuple[int, int]:
-    """Return the numbers of labelled and unlabelled images in a batch."""
+def batch_counts(method: Method, config: RunConfig, unlabelled: bool = True) -> tuple[int, int]:
+    """Return the numbers of labelled and unlabelled images in a batch.
+
+    ``unlabelled``: whether the data have unlabelled images.
+    """
     training = config.training
-    if not method.uses_unlabelled:
-        return training.batch_size if method.fills_batch else training.labelled_batch_size, 0
-    return training.labelled_batch_size, training.batch_size - training.labelled_batch_size
+    if unlabelled and method.reads_unlabelled(config):
+        return training.labelled_batch_size, training.batch_size - training.labelled_batch_size
+    fills = not unlabelled if method.fills_batch is None else method.fills_batch
+    return training.batch_size if fills else training.labelled_batch_size, 0
 
 
 def train_step(
@@ -125,9 +129,10 @@ def fit(
     progress, meter = _restore(fabric, run, method, built, hooks)
     hooks.begin(progress.done)
     model, *optimisers = fabric.setup(method, *built)
+    counts = batch_counts(method, config, cases.has_unlabelled(config.data.dimensions))
     loader = loader_of(config.data)(
-        data, cases.labelled, cases.unlabelled, batch_counts(method, config), config.data,
-        training.seed, fabric.global_rank, fabric.world_size,
+        data, cases.labelled, cases.unlabelled, counts, config.data, training.seed,
+        fabric.global_rank, fabric.world_size,
         distance_maps=method.needs_distance_maps,
     )  # fmt: skip
     logs = Logs(run.folder, progress.done, training.tensorboard) if fabric.is_global_zero else None

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+from semiseg.data.batch_loader import unlabelled_slices_of
 from semiseg.data.budget import parse_budget
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.data.splits import draw_labelled
@@ -19,6 +20,14 @@ class Cases:
     labelled: Sequence[Case]
     unlabelled: Sequence[Case]
     validation: Sequence[Case]
+
+    def unlabelled_slices(self, dimensions: int) -> int:
+        """Count the slices of labelled cases without a label, which are unlabelled images in 2D."""
+        return len(unlabelled_slices_of(self.labelled)) if dimensions == 2 else 0
+
+    def has_unlabelled(self, dimensions: int) -> bool:
+        """Return whether a training on slices (2) or patches (3) has unlabelled images."""
+        return bool(self.unlabelled or self.unlabelled_slices(dimensions))
 
 
 def choose_patients(data: PreparedData, labelled: str, labelled_seed: int | None) -> RunSplit:

@@ -12,7 +12,6 @@ import torch
 
 from semiseg import methods, networks
 from semiseg.config import Resolved, RunConfig
-from semiseg.data.batch_loader import unlabelled_slices_of
 from semiseg.data.manifest import Case, PreparedData, window_of
 from semiseg.data.splits import counted
 from semiseg.data.volumes import VolumeStore
@@ -165,13 +164,16 @@ def check_terms(method: Method, config: RunConfig, cases: Cases) -> None:
             to change.
     """
     name, iterations = config.method, config.training.iterations
-    if method.uses_unlabelled and not cases.unlabelled and not _unlabelled_slices(config, cases):
+    reads = method.reads_unlabelled(config)
+    if reads and not cases.has_unlabelled(config.data.dimensions):
+        if method.labels_suffice:
+            return  # its other terms do not exist then
         raise UserError(
             f"{name} needs unlabelled images, and every training case is labelled: use --method "
             "supervised, or fewer cases with --labelled."
         )
     training = config.training
-    if method.uses_unlabelled and training.labelled_batch_size == training.batch_size:
+    if reads and training.labelled_batch_size == training.batch_size:
         raise UserError(
             f"{name} needs unlabelled images in its batch: set training.batch_size higher than "
             f"training.labelled_batch_size ({training.labelled_batch_size})."
@@ -199,11 +201,14 @@ def describe(plan: Plan) -> list[str]:
     """Describe a plan in lines: its cases, and every value that is not a default with its origin."""
     resolved, split, cases = plan.resolved, plan.split, plan.cases
     kind, name = plan.data.task.kind, resolved.config.method
-    ignored = _unlabelled_slices(resolved.config, cases)
+    ignored = cases.unlabelled_slices(resolved.config.data.dimensions)
     without = f", {plural(ignored, 'slice')} of them without a label" if ignored else ""
     unlabelled = counted(cases.unlabelled, kind) if cases.unlabelled else "none"
-    if cases.unlabelled and not methods.entry(name).load().uses_unlabelled:
-        unlabelled += f" (not used by {name})"
+    method = methods.entry(name).load()
+    if not method.reads_unlabelled(resolved.config):
+        unlabelled += f" (not used by {name})" if cases.unlabelled else ""
+    elif not cases.has_unlabelled(resolved.config.data.dimensions) and method.labels_suffice:
+        unlabelled += f" ({name} trains on labelled images alone)"
     validation = (
         f"validation: {counted(cases.validation, kind)}"
         if cases.validation
@@ -239,11 +244,6 @@ def describe(plan: Plan) -> list[str]:
             "'semiseg presets' lists others"
         )
     return lines
-
-
-def _unlabelled_slices(config: RunConfig, cases: Cases) -> int:
-    """Count the slices of labelled cases without a label, which are unlabelled images in 2D."""
-    return len(unlabelled_slices_of(cases.labelled)) if config.data.dimensions == 2 else 0
 
 
 def _shown(patients: Sequence[str], most: int = 10) -> str:

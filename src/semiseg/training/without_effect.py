@@ -49,6 +49,9 @@ def _reasons(config: RunConfig, validated: bool) -> Iterator[tuple[str, str]]:
         yield "data.rotation_degrees", "data.rotation is 0"
     elif data.quarter_turns_and_flips == 1:
         yield "data.rotation", "every image is turned or flipped (data.quarter_turns_and_flips=1)"
+    if not data.elastic:
+        for name in ("elastic_displacement", "elastic_spacing"):
+            yield f"data.{name}", "data.elastic is 0"
     if training.optimiser != "sgd":
         yield "training.momentum", f"training.optimiser is {training.optimiser}"
     if training.schedule != "polynomial":
@@ -57,8 +60,8 @@ def _reasons(config: RunConfig, validated: bool) -> Iterator[tuple[str, str]]:
         for name in ("validate_every", "validation_cases"):
             yield f"training.{name}", "no case is held out for validation"
     method = methods.entry(config.method).load()
-    whole = method.fills_batch and config.options.get("batch", "whole") == "whole"
-    if whole and not method.uses_unlabelled and training.epochs is None:
+    batch = config.options.get("batch") or ("whole" if method.fills_batch else "labelled")
+    if batch == "whole" and not method.reads_unlabelled(config) and training.epochs is None:
         yield (
             "training.labelled_batch_size",
             f"all images of a batch of {config.method} are labelled",

@@ -46,10 +46,11 @@ def load_predictor(
     """
     folder = RunFolder(run)
     config, task = folder.config(), folder.task()
-    if flips and not config.data.quarter_turns_and_flips:
+    if flips and not config.data.mirrored_axes:
         raise UserError(
             f"--flips: {folder.folder} was trained without flips, so it does not know mirrored images and "
-            "would lose structures: leave out --flips, or train with data.quarter_turns_and_flips=0.5."
+            "would lose structures: leave out --flips, or train with data.mirror_axes=[1] or "
+            "data.quarter_turns_and_flips=0.5."
         )
     _, network = choose_network(config, network)
     where = torch_device(device)

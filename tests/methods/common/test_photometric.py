@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from scipy import ndimage
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from semiseg.methods.common.photometric import (
     apply_photometric,
     draw_photometric,
     gaussian_blur,
+    lower_resolution,
     photometric_augment,
     scale_to_unit,
 )
@@ -138,3 +140,96 @@ def test_draws_lie_in_their_ranges_and_are_neutral_where_not_chosen() -> None:
         assert high >= chosen.max() > high - 0.05 * (high - low)
     none = draw_photometric(3, PhotometricRanges(probability=0.0))
     assert all(torch.equal(getattr(none, n), torch.full((3,), v)) for n, v in NEUTRAL.items())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("zscored", [False, True])
+def test_inverted_gamma_is_the_gamma_of_the_negative(shape: tuple[int, ...], zscored: bool) -> None:
+    x = images(shape, zscored)
+    drawn = only(len(x))
+    drawn.inverted_gamma = torch.ones(len(x))
+    drawn.inverted_gamma[0] = 1.4
+    found = apply_photometric(x, drawn, 0.0)
+    plain = only(len(x), gamma=1.4)
+    torch.testing.assert_close(
+        found[0], -apply_photometric(-x, plain, 0.0)[0], atol=1e-5, rtol=1e-5
+    )
+    assert torch.equal(found[1:], apply_photometric(x, only(len(x)), 0.0)[1:])
+
+
+def enlarged(row: np.ndarray, factor: float) -> np.ndarray:
+    """A row, sampled at fewer pixels (nearest) and interpolated linearly, pixel by pixel."""
+    side = len(row)
+    count = max(round(side * factor), 1)
+    coarse = [row[int((j + 0.5) * side / count)] for j in range(count)]
+    out = np.empty(side)
+    for i in range(side):
+        place = min(max((i + 0.5) * count / side - 0.5, 0.0), count - 1.0)
+        first = int(place)
+        second = min(first + 1, count - 1)
+        out[i] = (1 - (place - first)) * coarse[first] + (place - first) * coarse[second]
+    return out
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing"),
+    [((4, 2, 12, 15), None), ((4, 1, 6, 9, 8), None), ((4, 1, 6, 9, 8), (3.0, 1.0, 1.5))],
+)
+def test_a_low_resolution_is_a_loop_over_pixels(
+    shape: tuple[int, ...], spacing: tuple[float, ...] | None
+) -> None:
+    x = images(shape).double()
+    factors = torch.tensor([1.0, 0.5, 0.71, 0.93], dtype=torch.float64)
+    found = lower_resolution(x, factors, spacing)
+    assert torch.equal(found[0], x[0])
+    for image, seen, factor in zip(x, found, factors.tolist(), strict=True):
+        known = image.numpy()
+        for axis, length in enumerate(spacing or (1.0,) * (x.ndim - 2), start=1):
+            known = np.apply_along_axis(enlarged, axis, known, min(factor * length, 1.0))
+        np.testing.assert_allclose(seen.numpy(), known, atol=1e-9)
+        assert seen.min() >= image.min()
+        assert seen.max() <= image.max()
+    assert (found[1:] != x[1:]).flatten(1).any(1).all()
+
+
+def test_half_the_resolution_is_that_of_torch() -> None:
+    x = images((2, 3, 16, 24))
+    small = F.interpolate(x, scale_factor=0.5, mode="nearest-exact")
+    known = F.interpolate(small, x.shape[2:], mode="bilinear")
+    found = lower_resolution(x, torch.full((2,), 0.5))
+    torch.testing.assert_close(found, known)
+
+
+def test_what_is_off_draws_nothing_and_changes_nothing() -> None:
+    """The numbers of version 0.1.0."""
+    x = images((2, 1, 4, 4))
+    views = []
+    for ranges in (
+        PhotometricRanges(), PhotometricRanges(low_resolution=(0.2, 0.3)),
+    ):  # fmt: skip
+        torch.manual_seed(0)
+        views.append(photometric_augment(x, ranges))
+        later = torch.rand(1).item()
+        assert later == pytest.approx(0.698441, abs=1e-6)
+    assert torch.equal(*views)
+    assert views[0][:, 0, 1, 2].tolist() == pytest.approx([0.399876, 0.431396], abs=1e-5)
+
+
+def test_the_two_with_their_own_probability_are_drawn_alone() -> None:
+    ranges = PhotometricRanges(
+        probability=0, inverted_gamma_probability=0.2, low_resolution_probability=0.4
+    )
+    torch.manual_seed(0)
+    drawn = draw_photometric(3000, ranges)
+    for values, share, (low, high) in (
+        (drawn.inverted_gamma, 0.2, (0.7, 1.5)), (drawn.resolution, 0.4, (0.5, 1.0)),
+    ):  # fmt: skip
+        assert values is not None
+        chosen = values[values != 1]
+        assert len(chosen) / 3000 == pytest.approx(share, abs=0.03)
+        assert low <= chosen.min() < low + 0.05 * (high - low)
+        assert high >= chosen.max() > high - 0.05 * (high - low)
+    assert all(torch.equal(getattr(drawn, n), torch.full((3000,), v)) for n, v in NEUTRAL.items())
+    assert not torch.equal(photometric_augment(images((2, 1, 9, 9)), ranges.model_copy(
+        update={"low_resolution_probability": 1.0, "low_resolution": (0.5, 0.6)}
+    )), images((2, 1, 9, 9)))  # fmt: skip

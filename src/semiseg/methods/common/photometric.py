@@ -37,7 +37,18 @@ class PhotometricRanges(BaseModel):
     noise: float = Field(
         0.1, ge=0, description="largest standard deviation, as a fraction of the image's range"
     )
-    probability: float = Field(0.5, ge=0, le=1, description="probability of each operation")
+    probability: float = Field(
+        0.5, ge=0, le=1, description="probability of each of the operations above"
+    )
+    inverted_gamma_probability: float = Field(
+        0.0, ge=0, le=1, description="probability of a gamma of the inverted image"
+    )
+    low_resolution: Range = Field(
+        (0.5, 1.0), description="factor by which the resolution is reduced"
+    )
+    low_resolution_probability: float = Field(
+        0.0, ge=0, le=1, description="probability of a low resolution"
+    )
 
 
 USUAL = PhotometricRanges()
@@ -45,13 +56,18 @@ USUAL = PhotometricRanges()
 
 @dataclasses.dataclass
 class Photometric:
-    """Drawn parameters, [B] each; the neutral value if an operation was not chosen."""
+    """Drawn parameters, [B] each; the neutral value if an operation was not chosen.
+
+    The last two are None if their probability is 0.
+    """
 
     brightness: Tensor
     contrast: Tensor
     gamma: Tensor
     blur: Tensor
     noise: Tensor
+    inverted_gamma: Tensor | None = None
+    resolution: Tensor | None = None
 
 
 def draw_photometric(
@@ -65,21 +81,32 @@ def draw_photometric(
         (0.0, ranges.noise),
     )  # fmt: skip
     neutral = (0.0, 1.0, 1.0, 0.0, 0.0)
-    return Photometric(
-        *(
-            torch.where(use, low + (high - low) * draw, rest)
-            for use, draw, (low, high), rest in zip(chosen, draws, bounds, neutral, strict=True)
-        )
+    brightness, contrast, gamma, blur, noise = (
+        torch.where(use, low + (high - low) * draw, rest)
+        for use, draw, (low, high), rest in zip(chosen, draws, bounds, neutral, strict=True)
     )
+
+    def drawn_alone(probability: float, bound: Range) -> Tensor | None:
+        """Draw nothing with probability 0, so that the numbers of later draws stay the same."""
+        if not probability:
+            return None
+        use, draw = torch.rand(2, count, device=device)
+        return torch.where(use < probability, bound[0] + (bound[1] - bound[0]) * draw, 1.0)
+
+    return Photometric(
+        brightness, contrast, gamma, blur, noise,
+        drawn_alone(ranges.inverted_gamma_probability, ranges.gamma),
+        drawn_alone(ranges.low_resolution_probability, ranges.low_resolution),
+    )  # fmt: skip
 
 
 @torch.no_grad()
 def apply_photometric(
     images: Tensor, drawn: Photometric, largest_blur: float, spacing: Sequence[float] | None = None
 ) -> Tensor:
-    """Apply contrast and brightness, gamma, blur, then noise; keep each image's own range.
+    """Change contrast, brightness, gamma, inverted gamma, blur, resolution and noise, in this order.
 
-    A constant image does not change.
+    Each image keeps its own range. A constant image does not change.
 
     Args:
         images: [B, C, H, W] or [B, C, D, H, W], in any unit.
@@ -94,7 +121,13 @@ def apply_photometric(
     x, low, width = scale_to_unit(images)
     mean = x.flatten(1).mean(1).view(shape)
     x = (x - mean) * drawn.contrast.view(shape) + mean + drawn.brightness.view(shape)
-    x = gaussian_blur(x.clamp(0, 1).pow(drawn.gamma.view(shape)), drawn.blur, largest_blur, spacing)
+    x = x.clamp(0, 1).pow(drawn.gamma.view(shape))
+    if drawn.inverted_gamma is not None:
+        exponent = drawn.inverted_gamma.view(shape)
+        x = torch.where(exponent == 1, x, 1 - (1 - x).pow(exponent))
+    x = gaussian_blur(x, drawn.blur, largest_blur, spacing)
+    if drawn.resolution is not None:
+        x = lower_resolution(x, drawn.resolution, spacing)
     x = (x + drawn.noise.view(shape) * torch.randn_like(x)).clamp(0, 1)
     return low + width * x
 
@@ -146,6 +179,39 @@ def gaussian_blur(
             part = padded.narrow(2 + axis, tap, images.shape[2 + axis])
             blurred.addcmul_(part, weight.view(-1, *(1,) * (axes + 1)))
         images = blurred
+    return images
+
+
+def lower_resolution(
+    images: Tensor, factors: Tensor, spacing: Sequence[float] | None = None
+) -> Tensor:
+    """Sample each image at fewer pixels (nearest), then enlarge it linearly to its size, axis by axis.
+
+    A side of S pixels is sampled at ``round(S * factor)`` pixels, at least 1. This is the simulation of low
+    resolution of nnU-Net (Isensee et al., Nature Methods 2021), with linear interpolation.
+
+    Args:
+        images: [B, C, H, W] or [B, C, D, H, W].
+        factors: [B] in (0, 1], of the axes with the shortest voxel sides; 1 returns an image unchanged.
+        spacing: sides of a voxel, one per axis. No axis is sampled more finely than before, so that the
+            resolution along longer sides is reduced less.
+    """
+    lengths = spacing or (1.0,) * (images.ndim - 2)
+    for axis, length in enumerate(lengths, start=2):
+        side = images.shape[axis]
+        factor = (factors * (length / min(lengths))).clamp(max=1.0)
+        count = (side * factor).round().clamp(min=1.0)[:, None]
+        pixel = torch.arange(side, device=images.device, dtype=factors.dtype) + 0.5
+        place = (pixel * count / side - 0.5).clamp(min=torch.zeros_like(count), max=count - 1)
+        first, shape = place.floor(), [len(images), *(1,) * (images.ndim - 1)]
+        shape[axis] = side
+        second = torch.minimum(first + 1, count - 1)
+        low, high = (
+            images.gather(axis, sampled.long().view(shape).expand_as(images))
+            for sampled in (((end + 0.5) * side / count).floor() for end in (first, second))
+        )
+        part = (place - first).to(images.dtype).view(shape)
+        images = (1 - part) * low + part * high
     return images
 
 

@@ -201,7 +201,7 @@ def _unlabelled_note(output: RunOutput, starts: list[str | None], held_out: list
     for name, held in zip(starts, held_out, strict=False):
         if name is not None:
             run = RunFolder(output.folder / name)
-            if methods.entry(run.config().method).load().uses_unlabelled:
+            if methods.entry(run.config().method).load().reads_unlabelled(run.config()):
                 seen |= held & set(run.split().split.train)
     if not seen:
         return ""
