@@ -10,8 +10,8 @@ from torch import Tensor
 
 from semiseg.config import DataConfig
 from semiseg.data.task import Bounds, Task, bounds_of, normalise
-from semiseg.inference.base import BasePredictor
-from semiseg.inference.predictor import Resampling, check_channels
+from semiseg.inference.base import BasePredictor, Resampling
+from semiseg.inference.predictor import check_channels
 
 
 class WindowPredictor(BasePredictor):
