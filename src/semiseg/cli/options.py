@@ -59,6 +59,13 @@ Flips = Annotated[
     bool,
     typer.Option("--flips", help="Average the predictions of mirrored copies: four times slower."),
 ]
+WithFolds = Annotated[
+    bool,
+    typer.Option(
+        "--with-folds",
+        help="Add the networks of the cross-validation of 'semiseg run' to the ensemble.",
+    ),
+]
 
 Layout = Annotated[
     str | None, typer.Option(help="A layout (see 'semiseg datasets'). Default: detected.")
