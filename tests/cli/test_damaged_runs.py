@@ -36,7 +36,7 @@ def test_weights_cut_short(run: Path, tmp_path: Path) -> None:
     refused(call("evaluate", mine), best, "--weights last")
     well(call("evaluate", mine, "--weights", "last"))
     best.unlink()
-    refused(call("predict", mine, mine, "-o", tmp_path / "out"), "No image found")
+    refused(call("predict", mine, mine, "-o", tmp_path / "out"), "is a run: give images")
     refused(call("evaluate", mine), best, "does not exist")
 
 

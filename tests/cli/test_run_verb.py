@@ -182,6 +182,9 @@ def test_few_labels_are_cross_validated_and_more_begin_a_new_round(
     assert "Cross-validation" in page
     assert "every patient was scored by a network that was not trained on it" in page
     first = tree(out / "training" / "weights", out / "cross-validation")
+    new = pictures / "images" / "polyp8.png"
+    said = well(call("predict", out, new, "-o", tmp_path / "of-all", "--with-folds"))
+    assert f"ensemble of 5 networks: {out / 'training'}, {out / 'cross-validation'}" in said.out
 
     # the same call again changes nothing
     again = well(call(*words))

@@ -17,7 +17,11 @@ def evaluate(
         ),
     ],
     references: Annotated[
-        Path | None, typer.Argument(help="The reference masks. Only to compare masks.")
+        list[Path] | None,
+        typer.Argument(
+            help="The reference masks, to compare masks. Or further runs, which are averaged with the first "
+            "one (an ensemble).",
+        ),
     ] = None,
     on: Annotated[
         str,
@@ -42,6 +46,7 @@ def evaluate(
         typer.Option(help="Definition of HD95: pooled, larger-direction or surfel-weighted."),
     ] = None,
     flips: options.Flips = False,
+    with_folds: options.WithFolds = False,
     classes: Annotated[
         str | None,
         typer.Option(
@@ -57,7 +62,12 @@ def evaluate(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder for the scores. Default: in the run's folder."),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder for the scores. Default: in the run's folder; those of several runs are only "
+            "printed.",
+        ),
     ] = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -67,23 +77,39 @@ def evaluate(
 ) -> None:
     """Score a run on its validation or test cases, or masks against reference masks.
 
+    Several runs form an ensemble: semiseg evaluate RUN1 RUN2. It is scored on patients that all of them hold
+    out.
+
     Writes Dice, HD95 and ASD per case and class (and MAE for pictures), with counts and definitions.
     """
-    if references is None:
+    from semiseg.training.run_output import is_run
+
+    paths = [run, *(references or [])]
+    if len(paths) != 2 or all(map(is_run, paths)):
         for name, given in (("classes", classes), ("patient-pattern", patient_pattern)):
             if given is not None:
                 raise UserError(f"--{name} needs masks: semiseg evaluate MASKS REFERENCES.")
         from semiseg.workflows.evaluate import evaluate as workflow
+        from semiseg.workflows.run_arguments import check_runs
 
+        if len(paths) > 1:
+            check_runs(paths)
         workflow(
-            run, on=on, data=data, network=network, weights=weights, protocol=protocol,
-            missing=missing, hd95=hd95, flips=flips, out=out, device=device, threads=threads,
-            overwrite=overwrite,
+            paths, on=on, data=data, network=network, weights=weights, protocol=protocol,
+            missing=missing, hd95=hd95, flips=flips, with_folds=with_folds, out=out,
+            device=device, threads=threads, overwrite=overwrite,
         )  # fmt: skip
         return
-    if data is not None or network is not None or flips or on != "test" or weights != "best":
+    if (
+        data is not None
+        or network is not None
+        or flips
+        or with_folds
+        or on != "test"
+        or weights != "best"
+    ):
         raise UserError(
-            "--on, --data, --network, --weights and --flips need a run: "
+            "--on, --data, --network, --weights, --flips and --with-folds need a run: "
             "semiseg evaluate RUN --on test."
         )
     if device != "auto" or threads is not None:
@@ -96,7 +122,7 @@ def evaluate(
 
     named, naming = read_naming(options.words(classes, "--classes") or None, None)
     summary = compare(
-        run, references, classes=named, naming=naming, protocol=protocol or "strict",
+        run, paths[1], classes=named, naming=naming, protocol=protocol or "strict",
         missing=check_missing(missing or "worst"), hd95=hd95, patient_pattern=patient_pattern,
         out=out, overwrite=overwrite,
     )  # fmt: skip

@@ -63,6 +63,13 @@ Flips = Annotated[
         "Each axis doubles the time.",
     ),
 ]
+WithFolds = Annotated[
+    bool,
+    typer.Option(
+        "--with-folds",
+        help="Add the networks of the cross-validation of 'semiseg run' to the ensemble.",
+    ),
+]
 
 Layout = Annotated[
     str | None, typer.Option(help="A layout (see 'semiseg datasets'). Default: detected.")

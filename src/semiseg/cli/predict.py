@@ -9,11 +9,15 @@ from semiseg.cli import options
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="The folder of a run, or of 'semiseg run'.")],
+    run: Annotated[
+        Path,
+        typer.Argument(help="The folder of a run, or of 'semiseg run'."),
+    ],
     images: Annotated[
         list[Path],
         typer.Argument(
-            help="Image files, or folders of images or DICOM series, with their sub-folders."
+            help="Image files, or folders of images or DICOM series, with their sub-folders. Runs before "
+            "them are averaged with the first one (an ensemble).",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the masks.")],
@@ -23,6 +27,7 @@ def predict(
         bool, typer.Option("--probabilities", help="Also write the class probabilities.")
     ] = False,
     flips: options.Flips = False,
+    with_folds: options.WithFolds = False,
     largest: Annotated[
         bool,
         typer.Option("--largest", help="Keep only the largest connected component of each class."),
@@ -38,14 +43,19 @@ def predict(
     The mask of a volume has the format and the grid of its image. The mask of a picture is a PNG, of a
     DICOM series a NIfTI file, of a TIFF stack a TIFF. Masks contain the values of the training labels.
 
+    Several runs form an ensemble: semiseg predict RUN1 RUN2 IMAGES -o MASKS. Their methods, networks and
+    sizes may differ, but not the channels and classes.
+
     A file that cannot be read is reported and skipped; the exit code is then 1. To resume an
     interrupted prediction, run the same command again.
     """
     from semiseg.workflows.predict import predict as workflow
+    from semiseg.workflows.run_arguments import runs_and_images
 
+    runs, images = runs_and_images([run, *images])
     result = workflow(
-        run, images, out, network=network, weights=weights, probabilities=probabilities, flips=flips,
-        largest=largest, uneven_slices=uneven_slices,
+        runs, images, out, network=network, weights=weights, probabilities=probabilities, flips=flips,
+        with_folds=with_folds, largest=largest, uneven_slices=uneven_slices,
         device=device, threads=threads, overwrite=overwrite, dry_run=dry_run,
     )  # fmt: skip
     if result.failed:

@@ -1,16 +1,33 @@
 """What all predictors share."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from semiseg.data.task import Bounds
+from semiseg.data.task import Bounds, Task
 from semiseg.inference.confidence import Segmentation
+
+Resampling = Literal["probabilities", "labels"]
+Place = tuple[slice, int | slice]
+"""An index into class probabilities [D, K, H, W]: slices, and one class or all."""
 
 
 class BasePredictor(ABC):
-    """Predicts masks of whole images with one network."""
+    """Predicts masks of whole images.
+
+    Attributes:
+        task: the task that the network was trained for.
+        resampling: what is resampled to the image's grid.
+    """
+
+    task: Task
+    resampling: Resampling
+    slicewise: ClassVar[bool]
+    """Whether the prediction of a slice depends on no other slice, apart from the bounds."""
 
     @abstractmethod
     def segment(
@@ -20,6 +37,18 @@ class BasePredictor(ABC):
         spacing: tuple[float, float, float] | None = None,
     ) -> Segmentation:
         """Like :meth:`predict`, with the confidence of the mask."""
+
+    @abstractmethod
+    def parts(
+        self,
+        image: NDArray[np.generic],
+        bounds: Bounds | None = None,
+        spacing: tuple[float, float, float] | None = None,
+    ) -> Iterator[tuple[Place, Tensor]]:
+        """Yield the class probabilities on the image's grid in parts, on the CPU, with the place of each.
+
+        Not all of them need to be in memory at once. Only for ``resampling='probabilities'``.
+        """
 
     def predict(
         self,

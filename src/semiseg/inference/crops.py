@@ -1,6 +1,7 @@
 """Prediction of slices with sliding windows at their own resolution."""
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semiseg.data.task import Bounds
+from semiseg.inference.base import Place
 from semiseg.inference.confidence import Segmentation, SoftDiceConfidence
 from semiseg.inference.predictor import FLIPS
 from semiseg.inference.sliding import slide
@@ -24,6 +26,7 @@ class CropPredictor(WindowPredictor):
 
     mirrored = FLIPS
     windows = 16
+    slicewise: ClassVar[bool] = True
 
     def segment(
         self,
@@ -36,6 +39,16 @@ class CropPredictor(WindowPredictor):
         slices = self._slices(image, bounds)
         labels = [confidence.add(values)[1].to(torch.uint8).numpy() for values in slices]
         return Segmentation(np.stack(labels), confidence.value)
+
+    def parts(
+        self,
+        image: NDArray[np.generic],
+        bounds: Bounds | None = None,
+        spacing: tuple[float, float, float] | None = None,
+    ) -> Iterator[tuple[Place, Tensor]]:
+        """See `BasePredictor`."""
+        for index, values in enumerate(self._slices(image, bounds)):
+            yield (slice(index, index + 1), slice(None)), values[None]
 
     def probabilities(
         self,

@@ -1,7 +1,7 @@
 """Prediction slice by slice, resampled to the original grid."""
 
 from collections.abc import Callable, Collection, Iterator
-from typing import Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,10 +12,9 @@ from torch import Tensor
 from semiseg.data.loader import to_input
 from semiseg.data.task import Bounds, Task, bounds_of, normalise
 from semiseg.errors import UserError
-from semiseg.inference.base import BasePredictor
+from semiseg.inference.base import BasePredictor, Place, Resampling
 from semiseg.inference.confidence import Segmentation, SoftDiceConfidence
 
-Resampling = Literal["probabilities", "labels"]
 Copies = tuple[tuple[int, ...], ...]
 """The axes of each mirrored copy."""
 FLIPS: Copies = ((), (-1,), (-2,), (-2, -1))
@@ -48,6 +47,8 @@ class Predictor(BasePredictor):
     tables (see docs/evaluation.md).
     """
 
+    slicewise: ClassVar[bool] = True
+
     def __init__(
         self,
         logits: Callable[[Tensor], Tensor],
@@ -79,6 +80,19 @@ class Predictor(BasePredictor):
             for probabilities in self._batches(image, bounds)
         ]
         return Segmentation(np.concatenate(parts), confidence.value)
+
+    def parts(
+        self,
+        image: NDArray[np.generic],
+        bounds: Bounds | None = None,
+        spacing: tuple[float, float, float] | None = None,
+    ) -> Iterator[tuple[Place, Tensor]]:
+        """See `BasePredictor`."""
+        start = 0
+        for probabilities in self._batches(image, bounds):
+            end = start + len(probabilities)
+            yield (slice(start, end), slice(None)), probabilities.cpu()
+            start = end
 
     def probabilities(
         self,

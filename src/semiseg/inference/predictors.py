@@ -10,11 +10,13 @@ from torch import Tensor
 from semiseg.config import DataConfig
 from semiseg.data.manifest import Case, PreparedData
 from semiseg.data.task import Task
+from semiseg.inference.base import Resampling
 from semiseg.inference.crops import CropPredictor
-from semiseg.inference.predictor import Predictor, Resampling
+from semiseg.inference.ensemble import Ensemble
+from semiseg.inference.predictor import Predictor
 from semiseg.inference.volumes import VolumePredictor
 
-AnyPredictor = Predictor | CropPredictor | VolumePredictor
+AnyPredictor = Predictor | CropPredictor | VolumePredictor | Ensemble
 
 
 def predict_case(predictor: AnyPredictor, data: PreparedData, case: Case) -> NDArray[np.uint8]:

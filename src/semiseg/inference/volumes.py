@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from semiseg.data.resampling import new_shape, resample
 from semiseg.data.task import Bounds
 from semiseg.errors import UserError
+from semiseg.inference.base import Place
 from semiseg.inference.confidence import Segmentation, SoftDiceConfidence
 from semiseg.inference.sliding import slide
 from semiseg.inference.windows import WindowPredictor
@@ -30,6 +32,7 @@ class VolumePredictor(WindowPredictor):
 
     mirrored = FLIPS
     windows = 4
+    slicewise: ClassVar[bool] = False
 
     def segment(
         self,
@@ -54,6 +57,19 @@ class VolumePredictor(WindowPredictor):
             confidence.add_class(code, restored)
         confidence.add_mask(best, codes)
         return Segmentation(codes.numpy(), confidence.value)
+
+    def parts(
+        self,
+        image: NDArray[np.generic],
+        bounds: Bounds | None = None,
+        spacing: tuple[float, float, float] | None = None,
+    ) -> Iterator[tuple[Place, Tensor]]:
+        """See `BasePredictor`."""
+        own = (image.shape[0], *image.shape[2:])
+        values = self._slide(image, bounds, spacing)
+        maps = values if values.shape[1:] == own else self._restored(values, own)
+        for code, restored in enumerate(maps):
+            yield (slice(None), code), restored
 
     def probabilities(
         self,

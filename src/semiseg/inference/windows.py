@@ -10,8 +10,8 @@ from torch import Tensor
 
 from semiseg.config import DataConfig
 from semiseg.data.task import Bounds, Task, bounds_of, normalise
-from semiseg.inference.base import BasePredictor
-from semiseg.inference.predictor import Copies, Resampling, check_channels, copies_along
+from semiseg.inference.base import BasePredictor, Resampling
+from semiseg.inference.predictor import Copies, check_channels, copies_along
 
 
 class WindowPredictor(BasePredictor):

@@ -128,6 +128,16 @@ class RunOutput:
         return [run for run in runs if (run.weights / "best.safetensors").is_file()]
 
 
+def is_run(folder: Path | str) -> bool:
+    """Whether ``folder`` is a run, or the output of ``semiseg run``.
+
+    A ``config.yaml`` alone does not decide, since a folder of images may contain one.
+    """
+    run = RunFolder(find_run(folder))
+    others = (run.folder / name for name in ("run.json", "task.json", "split.json", "weights"))
+    return run.exists() and any(path.exists() for path in others)
+
+
 def find_run(folder: Path | str) -> Path:
     """The run in ``folder``: the folder itself, or the final training of ``semiseg run``."""
     folder = Path(folder)

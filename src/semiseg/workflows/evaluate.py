@@ -1,7 +1,7 @@
 """``semiseg evaluate RUN``: score a run on the validation, test or unlabelled cases of its data."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +28,14 @@ from semiseg.inference.predictors import AnyPredictor
 from semiseg.locking import locked
 from semiseg.text import plural
 from semiseg.training.run_folder import RunFolder
-from semiseg.training.run_output import find_run
+from semiseg.workflows.ensemble import Runs, find_runs, given_runs, load_networks
+from semiseg.workflows.held_out import check_cross_validated, check_unseen
 from semiseg.workflows.loading import choose_network, is_same, load_predictor, open_data, part_of
 from semiseg.workflows.new_folder import make_folder
 
 
 def evaluate(
-    run: Path | str,
+    run: Runs,
     *,
     on: str = "test",
     data: Path | str | None = None,
@@ -44,6 +45,7 @@ def evaluate(
     missing: str | None = None,
     hd95: str | None = None,
     flips: bool = False,
+    with_folds: bool = False,
     out: Path | str | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -52,17 +54,21 @@ def evaluate(
 ) -> Summary:
     """Score a run on one part of its data, and write ``cases.csv`` and ``summary.json``.
 
+    Several runs are scored as one ensemble (see `predict`), on patients that all of them hold out. It belongs
+    to no run: without ``out`` its scores are printed and returned, but not written.
+
     Args:
-        run: the run's folder, or that of `run`.
+        run: the run's folder, or that of `run`; several are an ensemble.
         on: 'validation' (the run's own), 'test', or 'unlabelled': training cases that have labels which
             the run did not read. These scores measure the quality of its pseudo-labels.
-        data: a prepared data set; default: the run's. For a data set with other patients, the part of
-            that data set's own split is scored.
+        data: a prepared data set; default: that of the (first) run. For a data set with other patients, the
+            part of that data set's own split is scored.
         network: one of the method's networks; default: the one meant for inference.
         weights: 'best', 'last' or 'step-N'.
-        protocol, missing: default: as in the run's configuration.
+        protocol, missing: default: as in the configuration of the (first) run.
         hd95: a definition of HD95 that replaces the protocol's (docs/evaluation.md).
         flips: average the predictions of mirrored copies.
+        with_folds: whether to add the networks of the cross-validation of `run`.
         out: the folder to write; default: RUN/evaluation/PART-NETWORK, followed by the names of all
             options that differ from the run's defaults.
         device: auto, cpu or cuda.
@@ -71,64 +77,84 @@ def evaluate(
         console: prints messages and progress.
 
     Raises:
-        UserError: if no case can be scored, or an option is invalid.
+        UserError: if no case can be scored, a network of an ensemble was trained on a case, or an option is
+            invalid.
         RunFailure: if the memory does not suffice for a case.
     """
-    folder = RunFolder(find_run(run))
-    run, config = folder.folder, folder.config()
+    runs = find_runs(run, with_folds)
+    folder, several = runs[0], len(runs) > 1
+    config = folder.config()
     definitions = find_protocol(protocol or config.evaluation.protocol, hd95)
     rule = check_missing(missing or config.evaluation.missing)
     if threads is not None:
         torch.set_num_threads(threads)
-    predictor = load_predictor(
-        run, network=network, weights=weights, device=device, flips=flips,
+    if several and overwrite and not out:
+        raise UserError("--overwrite replaces scores in a folder: give the folder with -o.")
+    if several and definitions.restore == "labels":
+        raise UserError(
+            f"The protocol {definitions.name} resamples the class codes of one network, but an ensemble "
+            "averages probabilities: choose --protocol strict."
+        )
+    predictor = load_networks(
+        runs, network=network, weights=weights, device=device, flips=flips,
         resampling=definitions.restore,
     )  # fmt: skip
-    _check_held_out(Path(run), data)
+    for output in given_runs(run):
+        check_cross_validated(output, data)
     prepared = open_data(folder, data, "give their new folder with --data")
     cases = part_of(folder, prepared, on)
     definitions = _fitting(definitions, predictor, prepared, "the run")
-    _, named = choose_network(config, network)
+    if several:
+        check_unseen(runs, prepared, cases, on)
+    networks = {
+        str(one.folder.resolve()): choose_network(one.config(), network)[1]
+        for one in sorted(runs, key=lambda one: one.folder.resolve())
+    }
+    named = " + ".join(networks.values())
     origin: dict[str, str | bool] = {
-        "run": str(folder.folder.resolve()), "data": str(prepared.folder.resolve()), "part": on,
-        "network": named, "weights": weights, "flips": flips,
+        "run": " + ".join(networks),
+        "data": str(prepared.folder.resolve()), "part": on, "network": named,
+        "weights": weights, "flips": flips,
     }  # fmt: skip
-    words = [
-        on, named, weights if weights != "best" else "", "flips" if flips else "",
-        definitions.name if definitions.name != config.evaluation.protocol else "",
-        rule if rule != config.evaluation.missing else "", hd95 or "",
-        prepared.folder.resolve().name if data is not None and not is_same(folder, prepared) else "",
-    ]  # fmt: skip
-    target = Path(out) if out else folder.folder / "evaluation" / "-".join(filter(None, words))
-    if not out:
-        check_links(folder.folder, "replace the link by the files that it leads to")
-    with locked(target, "evaluating"):
-        check_scores(target, origin, overwrite)
-        make_folder(target)
-        console.info(f"{named} ({weights} weights) on {on}: {plural(len(cases), 'case')}")
+    what = f"ensemble of {plural(len(runs), 'network')}" if several else named
+
+    def score() -> Summary:
+        console.info(f"{what} ({weights} weights) on {on}: {plural(len(cases), 'case')}")
         scores = _score_all(predictor, prepared, cases, definitions, rule, console)
         patients = {case.identifier: case.patient for case in cases}
-        summary = summarise(scores, definitions, rule, patients=patients)
-        write_scores(target, summary, origin)
+        return summarise(scores, definitions, rule, patients=patients)
+
+    target = Path(out) if out else None
+    if target is None and not several:
+        words = [
+            on, named, weights if weights != "best" else "", "flips" if flips else "",
+            definitions.name if definitions.name != config.evaluation.protocol else "",
+            rule if rule != config.evaluation.missing else "", hd95 or "",
+            prepared.folder.resolve().name if data is not None and not is_same(folder, prepared) else "",
+        ]  # fmt: skip
+        check_links(folder.folder, "replace the link by the files that it leads to")
+        target = folder.folder / "evaluation" / "-".join(filter(None, words))
+    summary = score() if target is None else _written(score, target, origin, overwrite)
     for line in table_lines(summary):
         console.info(line)
-    console.info(f"per case: {target / 'cases.csv'}")
+    console.info(
+        f"per case: {target / 'cases.csv'}"
+        if target
+        else "to keep the scores, give a folder with -o"
+    )
     return summary
 
 
-def _check_held_out(output: Path, data: Path | str | None) -> None:
-    """Check that the output of `run` has held-out patients, if no other data are given.
-
-    Raises:
-        UserError: if its network was scored by cross-validation.
-    """
-    scores = output / "cross-validation" / "summary.json"
-    if data is None and scores.is_file():
-        raise UserError(
-            f"{output} was scored by cross-validation, since few patients are labelled, and its final "
-            f"network was trained on all of them: the scores are in {scores.parent}. Give other labelled "
-            "data with --data."
-        )
+def _written(
+    score: Callable[[], Summary], target: Path, origin: Mapping[str, str | bool], overwrite: bool
+) -> Summary:
+    """Score, and write the scores into a folder that must not contain others."""
+    with locked(target, "evaluating"):
+        check_scores(target, origin, overwrite)
+        make_folder(target)
+        summary = score()
+        write_scores(target, summary, origin)
+    return summary
 
 
 def scores_of(

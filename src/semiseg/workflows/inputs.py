@@ -144,6 +144,7 @@ def find_images(
         UserError: if a path does not exist, cannot be read or is not an image, or if no image is found.
     """
     found: dict[Path | str, Entry] = {}
+    empty = []
     for entry in map(Path, images):
         if entry.is_dir():
             dicom = DICOM.recognises(entry)
@@ -151,7 +152,10 @@ def find_images(
             if dicom and not _holds_images(entry):
                 found |= _series(entry, uneven_slices, note)
                 continue
-            found |= {path: path for path in image_files(entry, note, out)}
+            inside = image_files(entry, note, out)
+            found |= {path: path for path in inside}
+            if not inside:
+                empty.append(entry)
             if dicom:
                 note(f"{entry} also holds DICOM files, which are not read: give their folder.")
         elif not entry.exists():
@@ -165,6 +169,8 @@ def find_images(
             f"No image found in {', '.join(map(str, images))}: give files that end in "
             f"{', '.join(suffixes_of())}."
         )
+    for entry in empty:
+        note(f"no image found in {entry}.")
     return list(found.values())
 
 

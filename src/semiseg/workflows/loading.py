@@ -11,7 +11,7 @@ from semiseg.data.identity import changed_parts
 from semiseg.data.manifest import Case, PreparedData, window_of
 from semiseg.errors import UserError, unknown
 from semiseg.files import is_partial
-from semiseg.inference.predictor import Resampling
+from semiseg.inference.base import Resampling
 from semiseg.inference.predictors import AnyPredictor, build_predictor
 from semiseg.methods.base import Method
 from semiseg.networks.build import without_pretrained

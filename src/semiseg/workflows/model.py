@@ -1,5 +1,6 @@
 """A trained network for use from Python: arrays in, arrays out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,38 +10,45 @@ from semiseg.data.task import Task, is_possible
 from semiseg.errors import UserError
 from semiseg.inference.axes import as_slices
 from semiseg.inference.predictors import AnyPredictor
-from semiseg.training.run_folder import RunFolder
-from semiseg.training.run_output import find_run
+from semiseg.workflows.ensemble import Runs, find_runs, load_networks
 from semiseg.workflows.inputs import as_inputs, find_images
-from semiseg.workflows.loading import choose_network, load_predictor
+from semiseg.workflows.loading import choose_network
 
 Spacing = tuple[float, float, float]
 
 
 def load(
-    run: Path | str, network: str | None = None, weights: str = "best", device: str = "cpu"
+    run: Runs,
+    network: str | None = None,
+    weights: str = "best",
+    device: str = "cpu",
+    with_folds: bool = False,
 ) -> "Model":
-    """Load one network of a run.
+    """Load one network of a run, or an ensemble of one network of each of several runs.
 
     Args:
-        run: the run's folder, or that of `semiseg.run`.
+        run: the run's folder, or that of `semiseg.run`; several are an ensemble (see `semiseg.predict`).
         network: one of the method's networks; default: the one meant for inference.
         weights: 'best' (by validation Dice; 'last' if there are no validation cases), 'last' or
             'step-N'.
         device: auto, cpu or cuda.
+        with_folds: whether to add the networks of the cross-validation of `semiseg.run`.
 
     Raises:
-        UserError: if the network or the weights are unknown, or the run is damaged.
+        UserError: if the network or the weights are unknown, a run is damaged, or two runs have different
+            tasks.
     """
-    run = find_run(run)
-    predictor = load_predictor(run, network=network, weights=weights, device=device)
-    config = RunFolder(run).config()
-    named = choose_network(config, network)[1]
-    return Model(predictor, Path(run), config.method, named, weights, config.data.dimensions)
+    runs = find_runs(run, with_folds)
+    predictor = load_networks(runs, network=network, weights=weights, device=device)
+    configs = [one.config() for one in runs]
+    return Model(
+        predictor, runs[0].folder, configs[0].method, choose_network(configs[0], network)[1], weights,
+        max(config.data.dimensions for config in configs), [one.folder for one in runs[1:]],
+    )  # fmt: skip
 
 
 class Model:
-    """One trained network of a run, returned by `load`.
+    """One trained network of a run, or an ensemble of several, returned by `load`.
 
     Attributes:
         task: the channels, classes, intensities and spacing of the training data.
@@ -48,6 +56,8 @@ class Model:
         channels: number of channels of an image.
         run: the run's folder.
         method, network, weights: their names.
+        further: the folders of an ensemble's other runs; empty for one run. The attributes above are those of
+            the first run.
     """
 
     def __init__(
@@ -58,16 +68,19 @@ class Model:
         network: str,
         weights: str,
         dimensions: int,
+        further: Sequence[Path] = (),
     ) -> None:
         self.task: Task = predictor.task
         self.classes = predictor.task.classes
         self.channels = predictor.task.channels
         self.run, self.method, self.network, self.weights = run, method, network, weights
+        self.further = tuple(further)
         self._predictor, self._dimensions = predictor, dimensions
 
     def __repr__(self) -> str:
+        further = f"further={[str(run) for run in self.further]}, " if self.further else ""
         return (
-            f"Model(run={str(self.run)!r}, method={self.method!r}, network={self.network!r}, "
+            f"Model(run={str(self.run)!r}, {further}method={self.method!r}, network={self.network!r}, "
             f"weights={self.weights!r}, channels={self.channels}, classes={self.classes})"
         )
 

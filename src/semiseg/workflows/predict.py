@@ -1,44 +1,28 @@
 """``semiseg predict``: segment new images on their own grids."""
 
 import dataclasses
-import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel
 
 from semiseg.console import Console
 from semiseg.data.task import Task
-from semiseg.digests import SHORT, file_digest
 from semiseg.errors import UserError, reason_to_skip
-from semiseg.files import atomic_output, is_partial, remove_partials
+from semiseg.files import is_partial, remove_partials
 from semiseg.formats import is_image
 from semiseg.formats.remarks import notes_on_files
 from semiseg.formats.stack import check_uneven
 from semiseg.locking import one_at_a_time, remove_partials_below
-from semiseg.stored import read_stored
-from semiseg.text import plural
+from semiseg.text import joined, plural
 from semiseg.training.run_folder import RunFolder
-from semiseg.training.run_output import find_run
+from semiseg.workflows.ensemble import Runs, find_runs, load_networks
 from semiseg.workflows.inputs import Input, as_inputs, find_images
-from semiseg.workflows.loading import choose_network, load_predictor
 from semiseg.workflows.new_folder import make_folder
+from semiseg.workflows.predicted_by import ORIGIN, check_origin, origin_of, write_origin
 from semiseg.workflows.prediction_files import probability_files, write_prediction
 from semiseg.workflows.prediction_record import PredictionRecord
 from semiseg.workflows.prediction_table import NAME, read_predictions
-
-ORIGIN = ".predicted-by.json"
-
-
-class PredictedBy(BaseModel):
-    """The content of ``.predicted-by.json``: everything that the masks depend on."""
-
-    run: str
-    network: str
-    weights: str
-    flips: str
-    largest: str = "no"  # files of earlier versions lack it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +36,7 @@ class PredictResult:
 
 @one_at_a_time("predicting")
 def predict(
-    run: Path | str,
+    run: Runs,
     images: Sequence[Path | str],
     out: Path | str,
     *,
@@ -60,6 +44,7 @@ def predict(
     weights: str = "best",
     probabilities: bool = False,
     flips: bool = False,
+    with_folds: bool = False,
     largest: bool = False,
     device: str = "auto",
     threads: int | None = None,
@@ -77,17 +62,22 @@ def predict(
     pages) a TIFF. Masks contain the values of the training labels. A file that cannot be read is reported
     and skipped. Existing masks are kept, so that an interrupted prediction can be resumed.
     ``predictions.csv`` lists the masks, the least certain first, and images that are unlike the training
-    images. ``.predicted-by.json`` records the run, network and weights of the masks.
+    images. ``.predicted-by.json`` records the runs, networks and weights of the masks.
+
+    Several runs are an ensemble: each predicts the image as it would alone, and their probabilities are
+    averaged on the image's grid with equal weights. Their methods, networks and settings may differ, but not
+    the channels, the classes and the kind of the images.
 
     Args:
-        run: the run's folder, or that of `run`.
+        run: the run's folder, or that of `run`; several are an ensemble.
         images: image files, folders of images or folders of DICOM series.
         out: the folder for the masks.
-        network: one of the method's networks; default: the one meant for inference.
-        weights: 'best', 'last' or 'step-N'.
+        network: one of the method's networks; default: the one meant for inference. The same for all runs.
+        weights: 'best', 'last' or 'step-N'; the same for all runs.
         probabilities: also write ``NAME_prob``, with the classes as a fourth axis or as components; for
             pictures and stacks, one grey PNG or TIFF per class.
         flips: average the predictions of mirrored copies.
+        with_folds: whether to add the networks of the cross-validation of `run`.
         largest: keep only the largest connected component of each class.
         device: auto, cpu or cuda.
         threads: number of CPU threads; default: the number of cores.
@@ -98,25 +88,23 @@ def predict(
         console: prints messages and progress.
 
     Raises:
-        UserError: if the run cannot be loaded, no image is found, two images share a name, or the folder
-            contains masks of another run, network or weights.
+        UserError: if a run cannot be loaded, two runs have different tasks, no image is found, two images
+            share a name, or the folder contains masks of other runs, networks or weights.
     """
-    run = find_run(run)
-    folder, held = Path(out), RunFolder(run)
-    held.config()  # raises if it is not a run
+    folder, runs = Path(out), find_runs(run, with_folds)
     if is_image(folder) and _is_new(folder):
         raise UserError(f"-o {folder} is the name of a file: give a folder for the masks.")
     if RunFolder(folder).exists():
         raise UserError(f"-o {folder} is a run: give another folder for the masks.")
     found = find_images(images, check_uneven(uneven_slices), console.warn, folder)
-    inputs = as_inputs(found, held.task(), images)
+    inputs = as_inputs(found, runs[0].task(), images)
     targets = _targets(folder, inputs)
     if threads is not None:
         torch.set_num_threads(threads)
-    predictor = load_predictor(run, network=network, weights=weights, device=device, flips=flips)
-    origin = _origin(held, network, weights, flips, largest)
+    predictor = load_networks(runs, network=network, weights=weights, device=device, flips=flips)
+    origin = origin_of(runs, network, weights, flips, largest)
     if not overwrite:
-        _check_origin(folder, [t for t in targets if t.exists()], origin)
+        check_origin(folder, [t for t in targets if t.exists()], origin)
     if probabilities:
         _check_probabilities(targets, predictor.task)
     kept = set() if overwrite else _finished(folder, targets)
@@ -126,6 +114,9 @@ def predict(
     todo = {t: p for t, p in targets.items() if t not in kept}
     if len(todo) < len(targets):
         console.info(f"kept: {_masks(len(kept))} already in {folder} (to replace: --overwrite)")
+    if len(runs) > 1:
+        folders = joined([str(one.folder) for one in runs])
+        console.info(f"ensemble of {plural(len(runs), 'network')}: {folders}")
     if dry_run:
         console.info(f"dry run: {plural(len(todo), 'image')} would be predicted into {folder}")
         return PredictResult(0, len(targets) - len(todo), ())
@@ -134,10 +125,11 @@ def predict(
     if (folder / ORIGIN).is_file():  # else the other sub-folders may be of anyone
         remove_partials_below(folder)
     make_folder(folder)
-    _write_origin(folder / ORIGIN, origin)
+    write_origin(folder, origin)
     failed, converted = [], []
     remarks: dict[str, list[str]] = {}
-    record = PredictionRecord(held, folder, todo)
+    # the final network of a cross-validation was trained on the images of all folds
+    record = PredictionRecord(find_runs(run) if with_folds else runs, folder, todo)
     for target, image in console.track(todo.items(), "predicting"):
         try:
             volume = image.read(predictor.task)
@@ -229,50 +221,6 @@ def _conversion(converted: Sequence[Input], task: Task) -> str:
         f"{converted[0]}), since the training images were {'grey' if grey else 'in colour'}; check the "
         "masks."
     )
-
-
-def _origin(
-    run: RunFolder, network: str | None, weights: str, flips: bool, largest: bool
-) -> dict[str, str]:
-    """Everything that a mask depends on. ``run`` is not compared, since a run may be moved."""
-    return {
-        "run": str(run.folder.resolve()),
-        "network": choose_network(run.config(), network)[1],
-        "weights": f"{weights} ({file_digest(run.weights / f'{weights}.safetensors', SHORT)})",
-        "flips": "yes" if flips else "no",
-        "largest": "yes" if largest else "no",
-    }
-
-
-def _write_origin(path: Path, origin: Mapping[str, str]) -> None:
-    text = json.dumps(origin, indent=1) + "\n"
-    if path.is_file() and path.read_bytes() == text.encode():
-        return  # nothing to write, so that it works on a full disk too
-    with atomic_output(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
-def _check_origin(folder: Path, masks: Sequence[Path], origin: Mapping[str, str]) -> None:
-    """Check that the masks to keep have the given origin.
-
-    Raises:
-        UserError: if they do not; the message describes their origin.
-    """
-    if not masks:
-        return
-    try:
-        held = read_stored(folder / ORIGIN, PredictedBy, "").model_dump()
-        same = all(held[key] == origin[key] for key in origin if key != "run")
-        whose = f"of {held['run']}, network {held['network']}, weights {held['weights']}, " + (
-            f"flips {held['flips']}, largest components only {held['largest']}"
-        )
-    except UserError:  # missing or damaged
-        same, whose = False, "of unknown origin"
-    if not same:
-        raise UserError(
-            f"{folder} contains other masks ({whose}), such as {masks[0].name}: choose another -o, or "
-            "replace them with --overwrite."
-        )
 
 
 def _masks(count: int) -> str:

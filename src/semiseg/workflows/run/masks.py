@@ -35,7 +35,7 @@ def write_masks(
     cases = [case for case in source_cases(request) if case.identifier not in known]
     predictor = load_predictor(output.training.folder, device=request.device)
     output.masks.mkdir(exist_ok=True)
-    record = PredictionRecord(output.training, output.masks)
+    record = PredictionRecord([output.training], output.masks)
     written = 0
     for case in console.track(cases, "predicting"):
         target = output.masks / f"{case.identifier}{_mask_suffix(case)}"
