@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from pydantic import BaseModel
 
-from semiseg.console import Console
+from semiseg.console import Console, Repeated
 from semiseg.data.task import Task
 from semiseg.digests import SHORT, file_digest
 from semiseg.errors import UserError, reason_to_skip
@@ -137,7 +137,7 @@ def predict(
     _write_origin(folder / ORIGIN, origin)
     failed, converted = [], []
     remarks: dict[str, list[str]] = {}
-    record = PredictionRecord(held, folder, todo)
+    record, skipped = PredictionRecord(held, folder, todo), Repeated(console, "skipped")
     for target, image in console.track(todo.items(), "predicting"):
         try:
             volume = image.read(predictor.task)
@@ -153,7 +153,8 @@ def predict(
                 converted.append(image)
         except (UserError, MemoryError, OSError, RuntimeError) as error:
             failed.append(reason_to_skip(error, str(image), "predict it"))
-            console.warn(f"skipped: {failed[-1]}")
+            skipped.add(failed[-1], str(image), map(str, image.paths))
+    skipped.finish()
     if converted:
         console.warn(_conversion(converted, predictor.task))
     for note in [*notes_on_files(remarks), *record.finish()]:
