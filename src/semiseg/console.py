@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
 
-from semiseg.text import duration, one_line
+from semiseg.text import duration, kind_of, one_line
 
 T = TypeVar("T")
 
@@ -67,6 +67,39 @@ class Quiet(Console):
     def bar(self, label: str, total: int, done: int = 0) -> Iterator[Bar]:
         """A bar that shows nothing."""
         yield _NoBar()
+
+
+class Repeated:
+    """Warnings about files, of which those that differ only in names and numbers are counted.
+
+    The first one is printed at once, the others in one line at the end.
+    """
+
+    def __init__(self, console: Console, what: str) -> None:
+        """Args: console: prints them. what: their first word, such as 'skipped'."""
+        self.console, self.what = console, what
+        self._others: dict[str, tuple[str, list[str]]] = {}
+
+    def add(self, sentence: str, name: str, files: Iterable[str] = ()) -> None:
+        """Print ``sentence`` about the file or case ``name``, or count it if it is not the first of its kind.
+
+        ``files``: paths that it may contain.
+        """
+        names = {path for file in (name, *files) for path in (file, file.rpartition("/")[2])}
+        kind = kind_of(sentence, names)
+        if kind in self._others:
+            self._others[kind][1].append(name)
+            return
+        self._others[kind] = (name, [])
+        self.console.warn(f"{self.what}: {sentence}")
+
+    def finish(self) -> None:
+        """Print the number and names of the others of each kind."""
+        for first, names in self._others.values():
+            if names:
+                self.console.warn(
+                    f"{self.what} for the same reason as {first}: {len(names):,} more ({', '.join(names)})."
+                )
 
 
 class _NoBar:

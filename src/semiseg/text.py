@@ -1,8 +1,10 @@
 """Formatting of numbers and lists in messages."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 MOST_NAMED = 5
+NUMBERS = re.compile(r"[+\-]?\d[\d,.]*\d|[+\-]?\d")
 
 
 def one_line(text: str) -> str:
@@ -41,3 +43,18 @@ def listed(names: Iterable[str], most: int = MOST_NAMED) -> str:
     left = len(words) - most
     shown = ", ".join(words[:most])
     return f"{shown} and {left:,} more" if left > 0 else shown
+
+
+def kind_of(sentence: str, names: Iterable[str]) -> str:
+    """A key that is equal for sentences that differ only in ``names`` (of files) and in numbers."""
+    for name in sorted(filter(None, names), key=len, reverse=True):
+        sentence = sentence.replace(name, "*")
+    return re.sub(r"#(?:(?:, | x )#)+", "#", NUMBERS.sub("#", sentence))
+
+
+def with_others(sentence: str, others: Sequence[str], noun: str = "image") -> str:
+    """``sentence``, and the ``others`` of which it holds too."""
+    if not others:
+        return sentence
+    end = "" if sentence.endswith((".", "?", "!")) else "."
+    return f"{sentence}{end} The same holds for {plural(len(others), f'more {noun}')}: {listed(others)}."

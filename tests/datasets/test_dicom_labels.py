@@ -14,9 +14,11 @@ from pydicom.uid import generate_uid
 
 import dicom_files
 import replicas
+from consoles import Listening
 from semiseg.datasets.base import Options, Scan
 from semiseg.datasets.dicom import Dicom
 from semiseg.errors import UserError
+from semiseg.workflows.prepare import prepare
 
 AFFINE = np.diag([1.0, 1.0, 5.0, 1.0])
 CODES = replicas.blocks(1, (21, 17, 6))  # frames of 357 pixels, not a whole number of bytes
@@ -445,3 +447,41 @@ def test_a_refused_series_is_a_case_that_says_why(tmp_path: Path) -> None:
     (bad,) = (case for case in cases if len(case.files) == 5)
     with pytest.raises(UserError, match="gap of 10 mm"):
         bad.read()
+
+
+def test_patient_ids_in_several_spellings_are_of_one_patient(tmp_path: Path) -> None:
+    for number, name in enumerate(("P01", " p1", "P02")):
+        files = dicom_files.ct_slices(HU, AFFINE, dicom_files.person(number))
+        for one in files:
+            one.PatientID = name
+        dicom_files.write(files, tmp_path / str(number))
+    result = scan(tmp_path)
+    assert len({case.patient for case in result.cases}) == 2
+    (note,) = result.notes
+    assert note.startswith(
+        "1 patient with several spellings: PatientIDs that differ only in capitals"
+    )
+    assert "P0" not in note
+
+
+def test_folders_of_series_are_printed_only_if_asked(tmp_path: Path) -> None:
+    for number in range(3):
+        files = dicom_files.ct_slices(HU, AFFINE, dicom_files.person(number))
+        if number:
+            del files[2]
+        dicom_files.write(files, tmp_path / "s" / f"Doe{number}" / "ct")
+        if not number:
+            draw(tmp_path / "s" / "Doe0" / "ct" / "seg.dcm", files, BINARY)
+    said = Listening()
+    with pytest.raises(
+        UserError, match=r"2 of 3 images.*--show-folders' prints the folder"
+    ) as raised:
+        prepare(tmp_path / "s", tmp_path / "data", console=said)
+    assert "Doe" not in " ".join([*said.said, str(raised.value)]).replace(str(tmp_path), "")
+    assert sum("cannot be used" in line for line in said.said) == 1
+    assert any("The same holds for 1 more file: series-" in line for line in said.said)
+    said = Listening()
+    with pytest.raises(UserError):
+        prepare(tmp_path / "s", tmp_path / "data", show_folders=True, dry_run=True, console=said)
+    names = {case.files[0].parts[-3]: case.source for case in scan(tmp_path / "s").cases}
+    assert {f"{series}: {place}/ct" for place, series in names.items()} <= set(said.said)

@@ -218,3 +218,51 @@ def test_a_site_that_is_not_in_the_identifier() -> None:
     ]
     (note,) = notes_on_sites(pairs, patients_of(pairs, None), None)
     assert note.endswith("different people, list the images in a CSV with a column patient.")
+
+
+# Visits after an operation and at times since it, in four languages.
+VISITS = """
+    preop postop3mo, postop3mo postop12mo, baseline 3mo, 6months 12months, week2 week10,
+    day10 day3, m0 m12, yr1 yr2,
+    3m 12m, 2y 5y, 24h 48h, D0 D+10, fu6m fu12m, pre_tx post_tx, preTx postTx3wk, 1.5y 3y, 3-month 6-month,
+    1st_visit 2nd_visit, first second, screening v1d10, v1d1 v2d8, M0 3moFU, 3Monate 6Monate, Monat3 Monat6,
+    6mois J15, 3meses 6meses, baseline discharge, intraop post-op, postchemo prechemo
+""".replace("\n", " ")
+
+
+@pytest.mark.parametrize("pictures", [False, True])
+@pytest.mark.parametrize("separator", ["-", "_", " "])
+def test_visits_follow_the_patient(separator: str, pictures: bool) -> None:
+    for one, other in (pair.split() for pair in VISITS.split(",")):
+        names = [f"case{n:02d}{separator}{word}" for n in (1, 2, 3) for word in (one, other)]
+        expected = [f"case{n:02d}" for n in (1, 1, 2, 2, 3, 3)]
+        assert patients(*names, pictures=pictures) == expected, one
+
+
+def test_visits_directly_after_a_number_and_before_the_patient() -> None:
+    for form in ("P0{n}{visit}", "{visit}_P0{n}"):
+        names = [form.format(n=n, visit=v) for n in (1, 2) for v in ("pre", "post3mo", "day3")]
+        assert patients(*names) == ["P01"] * 3 + ["P02"] * 3
+    assert patients("m3_p1", "m4_p1") == ["m3_p1", "m4_p1"]  # mice, donors
+    assert patients("case_3_a", "case_3_d", "case_4_a", "case_4_d") == [
+        "case_3", "case_3", "case_4", "case_4",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("folders", [("preop", "postop3mo"), ("3 months", "12 months")])
+def test_folders_of_visits_after_an_operation(folders: tuple[str, str]) -> None:
+    assert patients_of(in_folders(*folders, names=("P01", "P02")), None) == ["P01", "P02"] * 2
+
+
+@pytest.mark.parametrize("ending", ["pre12m" * 40, "1d" * 100, "d1" * 100, "pre_" * 60, "v1" * 100])
+def test_long_names_take_no_time(ending: str) -> None:
+    from time import process_time
+
+    begun = process_time()
+    patients(f"p1_{ending}!", f"p2_{ending}!")
+    assert process_time() - begun < 1
+
+
+def test_visits_of_a_patient_in_several_spellings() -> None:
+    names = patients("P01_pre", "p1_post", "P02_pre", "P2_post3mo")
+    assert names == ["P01", "p1", "P02", "P2"]  # which `prepare` takes for one, see `one_spelling`

@@ -70,3 +70,38 @@ def test_several_images_beside_a_mask(tmp_path: Path) -> None:
 def test_images_are_not_labels(tmp_path: Path) -> None:
     source(tmp_path, "case{n}/{word}", ("flair", "t1"), {})
     assert not any(case.has_label for case in scan(tmp_path).cases)
+
+
+@pytest.mark.parametrize("image", ["case{n}/case{n}", "case{n}/Case_{n}", "case{n}/scan_{n}7"])
+def test_an_image_that_has_its_own_name_in_each_folder(tmp_path: Path, image: str) -> None:
+    source(tmp_path, "case{n}/{word}", (), {"Liver": 2, "kidney_left": 8})
+    (tmp_path / "case1" / "kidney_left.nii.gz").rename(tmp_path / "case1" / "kidney_lefd.nii.gz")
+    (tmp_path / "case2" / "kidney_left.nii.gz").rename(tmp_path / "case2" / "Kidney-left.nii.gz")
+    for n in range(4):
+        noise = np.random.default_rng(n).normal(size=SHAPE).astype(np.float32)
+        volume(tmp_path / f"{image.format(n=n)}.nii.gz", noise)
+    result = scan(tmp_path)
+    assert result.classes == ("background", "Liver", "kidney_lefd", "kidney_left")
+    assert [case.source for case in result.cases] == [
+        f"{image.format(n=n)}.nii.gz" for n in range(4)
+    ]
+    assert [case.has_label for case in result.cases] == [True, True, True, False]
+    codes = [
+        np.unique(label).tolist()
+        for n in range(3)
+        if (label := result.cases[n].read().label) is not None
+    ]
+    assert codes == [[0, 1, 3], [0, 1, 2], [0, 1, 3]]
+    assert any("beside the image of each folder" in note for note in result.notes)
+    assert any("if kidney_lefd and kidney_left are one structure" in note for note in result.notes)
+
+
+def test_two_images_in_a_folder_one_of_them_with_its_name(tmp_path: Path) -> None:
+    source(tmp_path, "case{n}/{word}", ("t1",), {"lesion": 2})
+    for n in range(4):
+        noise = np.random.default_rng(n).normal(size=SHAPE).astype(np.float32)
+        volume(tmp_path / f"case{n}" / f"case{n}.nii.gz", noise)
+    with pytest.raises(
+        UserError, match=r"lesion look like masks.*2 images .*like their folder, t1"
+    ):
+        scan(tmp_path)

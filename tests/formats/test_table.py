@@ -19,6 +19,7 @@ from semiseg.formats import (
     HDF5,
     ITK,
     NIFTI,
+    NPY,
     NPZ,
     PICTURES,
     TIFF,
@@ -52,7 +53,8 @@ def picture(path: Path) -> None:
 
 
 def stack(path: Path) -> None:
-    tifffile.imwrite(path, GREY.transpose(2, 0, 1), photometric="minisblack")
+    pages = GREY.transpose(2, 0, 1)
+    tifffile.imwrite(path, pages, photometric="minisblack", metadata={"axes": "ZYX"})
 
 
 def hdf5(path: Path) -> None:
@@ -62,6 +64,10 @@ def hdf5(path: Path) -> None:
 
 def npz(path: Path) -> None:
     np.savez(path, image=VOXELS)
+
+
+def npy(path: Path) -> None:
+    np.save(path, VOXELS)
 
 
 def dicom(path: Path) -> None:
@@ -77,9 +83,10 @@ EXAMPLES = {
         for end in (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".PNG")
     },
     "one.tif": (TIFF, picture),
-    "a.tiff": (TIFF, stack),
+    **{f"a{end}": (TIFF, stack) for end in (".tiff", ".ome.tif", ".ome.tiff")},
     **{f"a{end}": (HDF5, hdf5) for end in (".h5", ".npy.h5")},
     "a.npz": (NPZ, npz),
+    "a.npy": (NPY, npy),
     "dicom": (DICOM, dicom),
 }
 
@@ -186,11 +193,11 @@ def test_labels_of_a_series_are_dicom_seg(tmp_path: Path) -> None:
 
 
 def test_names() -> None:
-    assert [suffix_of(Path(n)) for n in ("A.NII.GZ", "a.npy.h5", "a.gz", "a")] == [
-        ".nii.gz", ".npy.h5", "", "",
+    assert [suffix_of(Path(n)) for n in ("A.NII.GZ", "a.npy.h5", "a.OME.tif", "a.gz", "a")] == [
+        ".nii.gz", ".npy.h5", ".ome.tif", "", "",
     ]  # fmt: skip
-    assert [stem_of(Path(n)) for n in ("a.b.nii.gz", "a.npy.h5", "a.seg.nrrd", "a.txt")] == [
-        "a.b", "a", "a.seg", "a.txt",
+    assert [stem_of(Path(n)) for n in ("a.b.nii.gz", "a.npy.h5", "a.ome.tiff", "a.seg.nrrd", "a.txt")] == [
+        "a.b", "a", "a", "a.seg", "a.txt",
     ]  # fmt: skip
     assert is_image(Path("a.npz"))
     assert not is_image(Path("a.gz"))
@@ -207,6 +214,9 @@ def test_names() -> None:
         ".webp",
         ".tif",
         ".tiff",
+        ".ome.tif",
+        ".ome.tiff",
+        ".npy",
     )
 
 

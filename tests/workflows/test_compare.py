@@ -65,6 +65,11 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
         ("a.b_pred.nii.gz", "a.b"),
         ("a_b.nii.gz", "a_b"),
         ("_gt.nii", "_gt"),
+        ("a.ome.tif", "a"),
+        ("Mask of a.tif", "a"),
+        ("a-labels.tif", "a"),
+        ("a_prediction.nii.gz", "a"),
+        ("a.nii_seg.nii.gz", "a"),
     ],
 )
 def test_identifiers(name: str, identifier: str) -> None:
@@ -116,6 +121,35 @@ def test_files_without_a_partner_are_said(folders: tuple[Path, Path]) -> None:
     text = "\n".join(said.lines)
     assert "1 prediction(s) without a reference" in text
     assert "forgotten.nii.gz" in text
+
+
+def test_leading_zeros_may_differ_where_that_is_unambiguous(tmp_path: Path) -> None:
+    for case in (1, 2):
+        save(tmp_path / "pred" / f"p{case}.nii.gz", cube(2))
+        save(tmp_path / "ref" / f"p00{case}_gt.nii.gz", cube(2))
+    said = Memory()
+    summary = compare(tmp_path / "pred", tmp_path / "ref", console=said)
+    assert (summary.cases, summary.complete) == (2, True)
+    assert any("2 pairs with other leading zeros" in line for line in said.lines)
+    save(tmp_path / "pred" / "p01.nii.gz", cube(2))
+    summary = compare(tmp_path / "pred", tmp_path / "ref", console=said)
+    assert summary.cases == 1
+    assert not summary.complete
+
+
+def test_the_same_failure_of_many_files_is_said_once(tmp_path: Path) -> None:
+    for case in range(5):
+        save(tmp_path / "pred" / f"p{case}.nii.gz", cube(2)[: 4 + min(case, 3)])
+        save(tmp_path / "ref" / f"p{case}.nii.gz", cube(2))
+    save(tmp_path / "pred" / "q.nii.gz", cube(2))
+    save(tmp_path / "ref" / "q.nii.gz", cube(2))
+    said = Memory()
+    summary = compare(tmp_path / "pred", tmp_path / "ref", console=said)
+    assert len(summary.failed) == 5
+    lines = [line for line in said.lines if line.startswith("note: skipped")]
+    assert len(lines) == 2
+    assert "p0.nii.gz" in lines[0]
+    assert lines[1].endswith("for the same reason as p0: 4 more (p1, p2, p3, p4).")
 
 
 def test_one_bad_file_is_skipped_and_counted(folders: tuple[Path, Path]) -> None:

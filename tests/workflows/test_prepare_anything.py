@@ -34,8 +34,8 @@ STEMS = ("semiseg", "case0001_slice000", "a", "b", "A", "a_ED", "a_ES", "b_seg",
 NIFTI = (".nii", ".nii.gz")
 PICTURES = (".png", ".jpg", ".bmp", ".tif", ".jpeg", ".PNG")
 ITK = (".mha", ".nrrd", ".mhd", ".seg.nrrd")
-ARRAYS = (".npz", ".npy.h5")
-OTHERS = (".h5", ".json", ".txt", "", ".npy", ".csv")
+ARRAYS = (".npz", ".npy", ".npy.h5")
+OTHERS = (".h5", ".json", ".txt", "", ".mat", ".csv")
 DTYPES = ("uint8", "int8", "int16", "uint16", "int32", "float32", "float64", "int64", "uint32")
 CODES = ((0, 1), (0, 255), (0, 1, 2), (0, 3), (0,), (7,), (0, 300), (-1, 0), (0, 0.5), (1, 2))
 ODDITIES = (
@@ -186,6 +186,10 @@ def content(entry: dict[str, Any], scratch: Path) -> bytes:
     if name.endswith(".npz"):
         held = io.BytesIO()
         np.savez(held, image=array, label=array > 50)
+        return held.getvalue()
+    if name.endswith(".npy"):
+        held = io.BytesIO()
+        np.save(held, array if entry["seed"] % 2 else array.reshape(array.shape[0], -1))
         return held.getvalue()
     if name.endswith(tuple(p.lower() for p in PICTURES)):
         flat = array.reshape(array.shape[0], -1)

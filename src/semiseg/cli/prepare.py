@@ -42,6 +42,13 @@ def prepare(
     labels: options.Labels = None,
     class_by_folder: options.ClassByFolder = False,
     trust_grid: options.TrustGrid = None,
+    show_folders: Annotated[
+        bool,
+        typer.Option(
+            "--show-folders",
+            help="Print the folder of each DICOM series, which may contain the name of a person.",
+        ),
+    ] = False,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -59,5 +66,5 @@ def prepare(
         max_side=max_side, intensity=intensity, all_frames=all_frames, jobs=jobs,
         ignore_value=ignore_value, empty_slices=empty_slices, reader=reader,
         uneven_slices=uneven_slices, skip_bad=skip_bad, labels=labels, class_by_folder=class_by_folder,
-        trust_grid=trust_grid, overwrite=overwrite, dry_run=dry_run,
+        trust_grid=trust_grid, show_folders=show_folders, overwrite=overwrite, dry_run=dry_run,
     )  # fmt: skip

@@ -18,6 +18,7 @@ from semiseg.datasets.roles import (
     tokens_of,
     without_words,
 )
+from semiseg.datasets.spelling import unpadded
 from semiseg.datasets.versions import newest_folder
 from semiseg.errors import UserError
 from semiseg.formats import stem_of, suffix_of
@@ -68,7 +69,8 @@ def chosen_labels(
     ending = composed(labels).lower()
     own = [f for f in files if f.word.endswith(ending)]
     if not own and ending.startswith("."):
-        own = [file for file in files if file.path.name.lower().endswith(ending)]
+        own = [file for file in files if suffix_of(file.path) == ending]  # .tif is not .ome.tif
+        own = own or [file for file in files if file.path.name.lower().endswith(ending)]
     if not own:
         folders = {str(f.path.relative_to(folder).parent) for f in files} - {"."}
         raise UserError(
@@ -102,9 +104,10 @@ def _without(parts: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[str, ...]
 def mask_folders(
     files: Sequence[PlacedFile], known: Sequence[PlacedFile] = ()
 ) -> dict[str, list[PlacedFile]]:
-    """Folders without a role whose files have the names of other files and look like masks.
+    """Folders without a role whose files look like masks, and have the names of other files.
 
-    Folders of predictions, overlays and the like do not count.
+    A word such as ``masks`` in the folder's name counts as well as the names of its files. Folders
+    of predictions, overlays and the like do not count.
 
     Args:
         files: all files.
@@ -124,7 +127,7 @@ def mask_folders(
         around = [file for file in known or files if file not in members]
         keys, paths = {_key(file) for file in around}, PathNames(around)
         alike = [f for f in own if _key(f) in keys or paths.find(f.stem) is not None]
-        if 2 * len(alike) < len(own):
+        if 2 * len(alike) < len(own) and not {*tokens_of(name)} & LABELS:
             continue
         if content_of([file.path for file in own]).masks:
             found[name] = own
@@ -194,7 +197,8 @@ def without_derived(images: Sequence[PlacedFile]) -> tuple[list[PlacedFile], lis
 
 
 def _key(file: PlacedFile) -> str:
-    return without_words(file.stem, IMAGES | LABELS | PART_NAMES.keys(), numbers=False) or file.word
+    key = without_words(file.stem, IMAGES | LABELS | PART_NAMES.keys(), numbers=False)
+    return unpadded(key or file.word)
 
 
 def check_one_folder(
@@ -213,7 +217,7 @@ def check_one_folder(
     of_folder: dict[str, list[Path]] = {}
     of_image: dict[tuple[Path, str], set[str]] = {}  # of one structure
     for match in matches:
-        name = _folder_of(folder, match.label)
+        name = folder_of_labels(folder, match.label)
         of_folder.setdefault(name, []).append(match.label.path)
         structure = "" if match.word.isdecimal() else match.word.lower()
         of_image.setdefault((match.image.path, structure), set()).add(name)
@@ -234,7 +238,7 @@ def check_one_folder(
     likely = next((n for n, c in held.items() if c.masks and "the same" not in c.words), "FOLDER")
     raise UserError(
         f"{folder} has several folders that may hold the labels: {'; '.join(shown)}: choose one "
-        f"with --labels, for example --labels {_quoted(likely)}."
+        f"with --labels, for example --labels {quoted(likely)}."
     )
 
 
@@ -250,7 +254,7 @@ def _which_version(newest: str, files: Mapping[str, Sequence[Path]]) -> str:
     }
     others = [name for name in files if name != newest]
     older = set().union(*(keys[name] for name in others))
-    choice = f"--labels {_quoted(newest)}"
+    choice = f"--labels {quoted(newest)}"
     if not older & keys[newest]:
         return f"they are of different images, so put all into one folder 'masks', or take only {choice}"
     left = len(older - keys[newest])
@@ -266,7 +270,7 @@ def several_folders(folder: Path, matches: Sequence[Match]) -> list[str]:
     """A note if the labels of different images are in folders such as labels and masks."""
     of_folder: dict[str, list[Path]] = {}
     for match in matches:
-        name = _folder_of(folder, match.label)
+        name = folder_of_labels(folder, match.label)
         if role_of(name)[0] == "label":
             of_folder.setdefault(name, []).append(match.label.path)
     if len({_without_part(name) for name in of_folder}) < 2:
@@ -297,25 +301,25 @@ def suggestion(folder: Path, files: Sequence[PlacedFile]) -> str:
     found.pop(folder, None)
     if len(found) < 2:
         name = next((place.name for place in found), "")
-        return f" (the files of {name} look like masks: --labels {_quoted(name)})" if name else ""
+        return f" (the files of {name} look like masks: --labels {quoted(name)})" if name else ""
     held = "; ".join(f"{place.name} ({content_of(paths).words})" for place, paths in found.items())
     masks = {path for paths in found.values() for path in paths}
     above = Path(commonpath([*found]))
     within = {file.path for file in files if file.path.is_relative_to(above)}
     whole = (
-        f"--labels {_quoted(above.name)} takes all of them"
+        f"--labels {quoted(above.name)} takes all of them"
         if above != folder and within == masks
         else "put them into one folder 'masks' if all are right"
     )
     return f" (the files of these look like masks: {held}; --labels names one of them, or {whole})"
 
 
-def _folder_of(folder: Path, label: PlacedFile) -> str:
+def folder_of_labels(folder: Path, label: PlacedFile) -> str:
     """The name of the folder that holds the labels: the innermost with that role."""
     parts = label.path.relative_to(folder).parts[:-1]
     named = [part for part in parts if role_of(part)[0] == "label"]
     return named[-1] if named else (parts[-1] if parts else ".")
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     return f"'{name}'" if " " in name else name

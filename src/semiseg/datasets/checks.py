@@ -6,7 +6,9 @@ from pathlib import Path
 
 from semiseg.data.identifiers import flaw_of, identifier_key
 from semiseg.datasets.base import Scan, folder_of
+from semiseg.datasets.unread import unread_labels
 from semiseg.errors import UserError
+from semiseg.formats import suffix_of
 from semiseg.text import plural
 
 
@@ -26,8 +28,18 @@ def check_cases(scan: Scan, source: Path) -> None:
     if not any(case.has_label for case in scan.cases):
         raise UserError(
             f"{source} has {plural(len(scan.cases), 'image')} but no label: add at least one, "
-            "named like its image, in a folder 'labels' (or 'masks')."
+            f"named like its image, in a folder 'labels' (or 'masks'){_instead(scan, source)}."
         )
+
+
+def _instead(scan: Scan, source: Path) -> str:
+    """What the source holds instead of labels, as the end of a sentence."""
+    if unread := unread_labels(scan, source):
+        return f"; {unread}"
+    lists = sorted(source.glob("*.csv")) if source.is_dir() else []
+    if not lists:
+        return ""
+    return f"; if {lists[0].name} lists the images and labels, give that file instead of the folder"
 
 
 def _check_names(scan: Scan, source: Path) -> None:
@@ -38,8 +50,8 @@ def _check_names(scan: Scan, source: Path) -> None:
         if other != case.source:
             two_folders = Path(other).parent != Path(case.source).parent
             mask = " (put masks into a folder 'masks' next to 'images')" if two_folders else ""
-            suffix = Path(case.source).suffix
-            if not two_folders and Path(other).suffix != suffix:
+            suffix = suffix_of(Path(case.source))
+            if not two_folders and suffix_of(Path(other)) != suffix:
                 mask = f", or, if one is the label of the other, use --labels {suffix}"
             raise UserError(
                 f"{source}: {other} and {case.source} have the same identifier "

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from semiseg.errors import UserError
 from semiseg.formats import is_picture, volume_format_of
 from semiseg.formats.header import read_header
+from semiseg.formats.pages import read_pages
 from semiseg.formats.pictures import load
-from semiseg.formats.tiff import read_tiff
 from semiseg.text import plural
 
 MOST_VALUES = 64
@@ -79,7 +79,7 @@ def _pixels(path: Path) -> NDArray[Any] | None:
             return volume_format_of(path).load(path)[0]
         header = read_header(path)
         if header.tiff is not None:
-            pixels = read_tiff(path)
+            pixels = read_pages(path)
             return pixels[..., 0] if pixels.shape[-1] == 1 else pixels.mean(axis=-1)
         picture = load(path)
         if not (header.coloured or header.palette):

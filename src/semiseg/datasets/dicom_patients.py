@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from semiseg.datasets.base import patient_of
+from semiseg.datasets.spelling import one_spelling
 from semiseg.errors import UserError
 from semiseg.formats.dicom import Origin
 from semiseg.text import plural
@@ -27,6 +28,14 @@ def patients_of(
         keys, notes = {one.uid: _by_path(folder, one, pattern) for one in order}, list[str]()
     else:
         keys, notes = _by_header(order)
+    respelt = one_spelling(keys.values())
+    if respelt:
+        what = "PatientIDs" if pattern is None else "patients in the paths"
+        notes.append(
+            f"{plural(len(set(respelt.values())), 'patient')} with several spellings: {what} that differ "
+            "only in capitals, separators or leading zeros count as one patient."
+        )
+        keys = {uid: respelt.get(key, key) for uid, key in keys.items()}
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys.values()), 1)}
     return {uid: f"patient-{numbers[key]:03d}" for uid, key in keys.items()}, notes
 

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from semiseg.datasets.roles import (
@@ -14,6 +14,7 @@ from semiseg.datasets.roles import (
     PART_NAMES,
     SEPARATOR,
     PlacedFile,
+    plain_name,
     tokens_of,
     without_words,
 )
@@ -64,28 +65,39 @@ class PathNames:
 class Matcher:
     """Finds the image of a label."""
 
-    def __init__(self, images: Sequence[PlacedFile], names: Mapping[Path, str]) -> None:
+    def __init__(
+        self,
+        images: Sequence[PlacedFile],
+        names: Mapping[Path, str],
+        spelling: Callable[[str], str] = str,
+    ) -> None:
         """Index the images.
 
         Args:
             images: the images.
             names: the name of every file for pairing, see `pairing_names`.
+            spelling: converts names to a form in which they are compared.
         """
-        self.names = names
+        self.names = {path: spelling(name) for path, name in names.items()}
+        self._spelling = spelling
         self._exact: dict[str, list[PlacedFile]] = {}
+        self._plain: dict[str, list[PlacedFile]] = {}
         self._loose: dict[str, list[PlacedFile]] = {}
         self._looser: dict[str, list[PlacedFile]] = {}
         for image in images:
-            name = names[image.path]
+            name = self.names[image.path]
             for key in dict.fromkeys((name, IMAGE_ENDING.sub("", name))):
                 self._exact.setdefault(key, []).append(image)
-            self._loose.setdefault(without_words(name, IMAGES), []).append(image)
+            if (plain := plain_name(name)) != name:
+                self._plain.setdefault(plain, []).append(image)
+            for key in dict.fromkeys((without_words(name, IMAGES), "_".join(tokens_of(name)))):
+                self._loose.setdefault(key, []).append(image)
             looser = without_words(name, IMAGES | PART_NAMES.keys())
             self._looser.setdefault(looser, []).append(image)
         self._paths = PathNames(images)
         self._subjects: dict[str, list[PlacedFile]] = {}
         for image in images:
-            if subject := entities_of(image.stem).get("sub"):
+            if subject := entities_of(spelling(image.stem)).get("sub"):
                 self._subjects.setdefault(subject, []).append(image)
         places = Counter(image.place for image in images)
         separate = len(places) == len(images) and all(image.folder for image in images)
@@ -101,11 +113,10 @@ class Matcher:
             UserError: if the name fits two images.
         """
         name = self.names[label.path]
-        ended = LABEL_ENDING.sub("", name)
-        image = _nearest(label, self._exact.get(name)) or _nearest(label, self._exact.get(ended))
+        image = self._named(label, name)
         if image is not None:
             return Match(label, image, self._word(label, image))
-        if found := self._of_folder(label, name, ended):
+        if found := self._of_folder(label, name):
             return found
         if found := self._of_subject(label):
             return found
@@ -134,15 +145,27 @@ class Matcher:
         """The image whose name begins the longer name of ``file``, or None."""
         return self._by_prefix(file, self.names[file.path])
 
-    def _of_folder(self, label: PlacedFile, name: str, ended: str) -> Match | None:
+    def _named(self, label: PlacedFile, name: str) -> PlacedFile | None:
+        """The image of the name of a label, without a word for labels at its end."""
+        for own in dict.fromkeys((name, plain_name(name))):
+            for key in (own, LABEL_ENDING.sub("", own)):
+                if image := self._of_name(label, key):
+                    return image
+        return None
+
+    def _of_name(self, label: PlacedFile, name: str) -> PlacedFile | None:
+        """The image of exactly this name."""
+        return _nearest(label, self._exact.get(name)) or _nearest(label, self._plain.get(name))
+
+    def _of_folder(self, label: PlacedFile, name: str) -> Match | None:
         """``masks/NAME/anything``, or ``masks/liver/NAME``."""
         if not label.folder:
             return None
         above = dataclasses.replace(label, place=label.place[:-1])
-        image = _nearest(above, self._exact.get(label.folder))
+        image = self._of_name(above, label.folder)
         if image is not None:
             return Match(label, image, self._word(label, image), named=True)
-        image = _nearest(above, self._exact.get(name)) or _nearest(above, self._exact.get(ended))
+        image = self._named(above, name)
         return None if image is None else Match(label, image, label.folder, named=True)
 
     def _of_path(self, label: PlacedFile) -> Match | None:
@@ -157,22 +180,27 @@ class Matcher:
 
     def _of_subject(self, label: PlacedFile) -> Match | None:
         """The only image of the same subject, session and run, by names of BIDS."""
-        entities = entities_of(label.stem)
-        if "sub" not in entities or label.stem in self._exact:
+        stem = self._spelling(label.stem)
+        entities = entities_of(stem)
+        if "sub" not in entities or stem in self._exact:
             return None
         wanted = {key: entities[key] for key in ("sub", "ses", "run", "acq") if key in entities}
         images = self._subjects.get(entities["sub"], [])
-        chosen = [i for i in images if wanted.items() <= entities_of(i.stem).items()]
+        chosen = [
+            image for image in images
+            if wanted.items() <= entities_of(self._spelling(image.stem)).items()
+        ]  # fmt: skip
         image = _nearest(label, chosen)
         return None if image is None else Match(label, image, entities.get("label", ""), named=True)
 
     def _by_prefix(self, label: PlacedFile, name: str) -> Match | None:
         """``NAME_liver`` or ``NAME_mask_1``: the longest name of an image that begins the name."""
+        name = plain_name(name)
         ended = LABEL_ENDING.sub("", name)
         for end in range(len(ended) - 1, 0, -1):
             if not SEPARATOR.match(ended[end]):
                 continue
-            image = _nearest(label, self._exact.get(ended[:end].rstrip()))
+            image = self._of_name(label, ended[:end].rstrip())
             if image is None or image.path == label.path:
                 continue
             word = added_word(name, [ended[:end]])
@@ -183,7 +211,10 @@ class Matcher:
         return None
 
     def _word(self, label: PlacedFile, image: PlacedFile) -> str:
-        return added_word(label.stem, [image.stem, self.names[image.path], image.folder])
+        own, name = self._spelling(image.stem), self.names[image.path]
+        names = [own, name, plain_name(own), image.folder]
+        stem = self._spelling(label.stem)
+        return added_word(stem if stem in names else plain_name(stem), names)
 
 
 def entities_of(stem: str) -> dict[str, str]:

@@ -8,13 +8,16 @@ from pathlib import Path
 from semiseg.datasets.candidates import (
     check_one_folder,
     chosen_labels,
+    folder_of_labels,
     labels_by_suffix,
     mask_folders,
+    quoted,
     several_folders,
     suggestion,
     without_derived,
 )
 from semiseg.datasets.channel_files import check_channels
+from semiseg.datasets.content import content_of
 from semiseg.datasets.matching import Match, Matcher, pairing_names
 from semiseg.datasets.pairs import Found, Pair
 from semiseg.datasets.readers import masks_of_reader
@@ -27,9 +30,11 @@ from semiseg.datasets.roles import (
     placed_files,
 )
 from semiseg.datasets.source_files import OfKind
+from semiseg.datasets.spelling import unpadded
 from semiseg.datasets.structure_files import masks_by_content, suggested_masks
 from semiseg.datasets.structures import Masks, masks_of_images
 from semiseg.errors import UserError
+from semiseg.text import plural
 
 ENDING = re.compile(LABEL_ENDING.pattern[:-1] + r"[_\-. ]*\(?\d*\)?$", re.IGNORECASE)
 
@@ -76,11 +81,7 @@ def pair_files(
         images, drawn = _by_names(images, drawn, names)
     if labels is not None:
         names |= {f.path: _without_ending(names[f.path], labels) for f in drawn}
-    matcher = Matcher(images, names)
-    found = {label.path: matcher.match(label) for label in drawn}
-    matches = [
-        match for match in found.values() if match is not None and (several or not match.named)
-    ]
+    matches = [m for m in _matches(images, drawn, names, notes) if several or not m.named]
     if not drawn and several:
         matches = _by_class_names(images, names)
     if not drawn and not matches and several and labels is None:
@@ -104,6 +105,9 @@ def pair_files(
     check_channels(images, matches, names, [names[path] for path in orphans])
     if orphans and not matches:
         hint = suggestion(folder, files) if labels is None else ""
+        if labels is None and not hint and _by_numbers(images, drawn, []):
+            place = quoted(folder_of_labels(folder, drawn[0]))
+            hint = f", or pair them by the last numbers of their names with --labels {place}"
         raise UserError(
             f"{folder}: none of its labels ({len(orphans):,}, for example {orphans[0].name}) matches an "
             "image: give image and label the same name, end the label's name in _mask, _seg or _gt, or "
@@ -117,6 +121,30 @@ def pair_files(
         raise UserError(f"{folder} has no folder of labels by name{hint}.")
     pairs = _pairs(images, matches, masks, names)
     return Found(pairs, orphans, tuple(ignored), (*notes, *about))
+
+
+def _matches(
+    images: Sequence[PlacedFile],
+    drawn: Sequence[PlacedFile],
+    names: Mapping[Path, str],
+    notes: list[str],
+) -> list[Match]:
+    """Labels with their images, by names and then by names without leading zeros of numbers."""
+    matcher = Matcher(images, names)
+    found = {label.path: matcher.match(label) for label in drawn}
+    matches = [match for match in found.values() if match is not None]
+    left = [label for label in drawn if found[label.path] is None]
+    if not left:
+        return matches
+    matcher = Matcher(images, names, unpadded)
+    more = [match for label in left if (match := matcher.match(label)) is not None]
+    if more:
+        first = more[0]
+        notes.append(
+            f"{plural(len(more), 'label')} {'has' if len(more) == 1 else 'have'} other leading zeros than "
+            f"the image with the same number (such as {first.label.path.name} of {first.image.path.name})."
+        )
+    return [*matches, *more]
 
 
 Roles = tuple[list[PlacedFile], list[PlacedFile], list[Path], Mapping[str, Sequence[PlacedFile]]]
@@ -191,11 +219,18 @@ def _by_class_names(images: Sequence[PlacedFile], names: Mapping[Path, str]) -> 
     matcher = Matcher(images, names)
     matches = [match for image in images if (match := matcher.match_longer(image)) is not None]
     taken = {match.label.path for match in matches}
-    matches = [match for match in matches if match.image.path not in taken]
+    matches = [
+        match for match in matches
+        if match.image.path not in taken and not (match.label.role and not match.image.role)
+    ]  # fmt: skip
     counts = Counter(word for _, word in {(m.image.path, m.word) for m in matches})
     having = len({match.image.path for match in matches})
     if any(word.isdecimal() or 2 * count < having for word, count in counts.items()):
         return []
+    if not content_of([match.label.path for match in matches]).masks and (
+        content_of([match.image.path for match in matches]).masks
+    ):
+        return []  # the files of the longer names are the images
     return matches
 
 

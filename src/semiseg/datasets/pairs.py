@@ -2,10 +2,17 @@
 
 import dataclasses
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from semiseg.data.manifest import Part
-from semiseg.text import listed, plural
+from semiseg.datasets.roles import composed, tokens_of
+from semiseg.formats import stem_of
+from semiseg.text import MOST_NAMED, listed, plural
+
+MOST_LABELS = 20  # that a note names
+MOST_COMPARED = 5000  # images, with whose names those of labels are compared
+SIMILAR = 0.75  # ratio of equal letters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,12 +69,33 @@ def left_over(folder: Path, found: Found, pairs: Sequence[Pair]) -> list[str]:
     used = {pair.label for pair in pairs}
     notes = list(found.notes)
     orphans = [path for path in found.orphans if path not in used]
-    for paths, noun, what in (
-        (orphans, "label", "without an image"),
-        (found.ignored, "file", "outside the image folders or derived from images"),
+    nearest = _nearest(orphans, [pair.image for pair in pairs if pair.label is None])
+    alone = [
+        f"{path.relative_to(folder)}{f' (the nearest name is {near})' if near else ''}"
+        for path, near in zip(orphans, nearest, strict=True)
+    ]
+    ignored = [str(path.relative_to(folder)) for path in found.ignored]
+    for names, most, noun, what in (
+        (alone, MOST_LABELS, "label", "without an image"),
+        (ignored, MOST_NAMED, "file", "outside the image folders or derived from images"),
     ):
-        if paths:
-            names = listed(str(path.relative_to(folder)) for path in paths)
-            left = "is left out" if len(paths) == 1 else "are left out"
-            notes.append(f"{plural(len(paths), noun)} {what} {left}: {names}.")
+        if names:
+            left = "is left out" if len(names) == 1 else "are left out"
+            notes.append(f"{plural(len(names), noun)} {what} {left}: {listed(names, most)}.")
     return notes
+
+
+def _nearest(labels: Sequence[Path], images: Sequence[Path]) -> list[str]:
+    """For each label the image without a label that has the most similar name; empty if none is similar."""
+    names = {_words(path): path.name for path in images[:MOST_COMPARED]}
+    shown = []
+    for path in labels[:MOST_LABELS]:
+        key = _words(path)
+        found = get_close_matches(key, names, 5, SIMILAR)
+        longer = [name for name in found if name.startswith(key) or key.startswith(name)]
+        shown.append(names[(longer or found)[0]] if found else "")
+    return shown + [""] * (len(labels) - len(shown))
+
+
+def _words(path: Path) -> str:
+    return "_".join(tokens_of(composed(stem_of(path))))

@@ -6,28 +6,20 @@ Words are English, German, French and Spanish.
 import re
 
 from semiseg.datasets.base import ENDINGS
+from semiseg.datasets.visit_words import MOMENT, MOMENT_FIRST, MOMENT_GLUED, NUMBERED
 
 DATE = r"(?:(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])|(?:19|20)\d\d[\-.]\d\d[\-.]\d\d"
 DATE += r"|(?:0[1-9]|[12]\d|3[01])[\-.](?:0[1-9]|1[0-2])[\-.](?:19|20)\d\d)"
 TIME = r"(?:[T_\- ]?\d\d[\-.:]?\d\d(?:[\-.:]?\d\d)?)"
-NUMBERED = (  # a number follows
-    "t|tp|v|m|w|fu|timepoint|week|wk|month|day|year|scan|rescan|exam|study|visit|session|ses|run|date"
-    "|vid|video|vid[ée]o|clip|seq|sequence|s[ée]quence|cine|loop|acq|acquisition|visite|fov|roi|field|crop"
-    "|patch|region|pos|position|series|s|z|x|y|c|ch|row|col"
-    "|untersuchung|aufnahme|aufn|besuch|termin|verlauf|sitzung|messung|studie|serie|tag|woche"
-    "|monat|jahr|s[ée]rie|examen|consultation|s[ée]ance|suivi|jour|semaine|mois|an"
-    "|estudio|visita|consulta|sesi[oó]n|seguimiento|d[ií]a|semana|mes|año|regi[oó]n|secuencia"
-)
 PLAIN = (
-    "baseline|bl|follow[_\\-]?up[_\\-]?\\d*|fu|pre|post|prior|current|before|after|pre[_\\-]?op|post[_\\-]?op"
-    "|test|retest|left|right|l|r|od|os|[a-d]|vorher|nachher|links|rechts|oben|unten|avant|apr[eè]s"
-    "|gauche|droite?|antes|despu[eé]s|derech[oa]|izquierd[oa]|der|izq"
+    "test|retest|left|right|l|r|od|os|[a-d]|links|rechts|oben|unten|gauche|droite?|derech[oa]|izquierd[oa]"
+    "|der|izq"
     "|[234]ch|a[2345]c|cc|mlo|ml|lm|lcc|rcc|lmlo|rmlo|ap|pa|lat|lateral|axial|sagittal|coronal|frontal"
 )
 WEAK = re.compile(
-    rf"[_\-. ](?:(?:{NUMBERED})[_\-. ]?\d+|tile(?:[_\-]?\d+){{1,2}}|{PLAIN}"
+    rf"[_\-. ](?:{MOMENT}|(?:{NUMBERED})[_\-. ]?\d+|follow[_\-]?up[_\-]?\d+|tile(?:[_\-]?\d+){{1,2}}|{PLAIN}"
     rf"|{DATE}{TIME}?(?:[_\-. ][^\W\d_]+)?|t1w?|t2w?|flair|pd|dwi|adc|ct|mr|mri|pet)$"
-    r"|\s*\[[^\]]*\]$",
+    rf"|{MOMENT_GLUED}$|\s*\[[^\]]*\]$",
     re.IGNORECASE,
 )
 # Words for images in general, for places in a body, and for controls, who may be people. They also count
@@ -43,10 +35,12 @@ GENERAL = re.compile(
     re.IGNORECASE,
 )
 VIEW = r"(?:left|right|l|r|od|os|cc|mlo|ml|lm|lcc|rcc|lmlo|rmlo|ap|pa|lat|axial|sagittal|coronal)"
-FRONT = re.compile(  # a date or a side before the patient; a number before views alone is the patient
-    rf"^(?:{DATE}{TIME}?[_\-. ]+(?!{VIEW}(?:[_\-. ]{VIEW})*$)"
-    r"|(?:left|right|baseline|follow[_\-]?up|pre|post|pre[_\-]?op|post[_\-]?op)[_\-. ]+(?=\w*\d))(?=.)",
-    re.IGNORECASE,
+FRONT = (
+    re.compile(  # a date or a side before the patient; a number before views alone is the patient
+        rf"^(?:{DATE}{TIME}?[_\-. ]+(?!{VIEW}(?:[_\-. ]{VIEW})*$)"
+        rf"|(?:left|right|{MOMENT_FIRST})[_\-. ]+(?=\w*\d))(?=.)",
+        re.IGNORECASE,
+    )
 )
 DAY = re.compile(DATE)
 SIDE = re.compile(r"(?<=\d)[LR]$")  # 01L and 01R

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from semiseg.datasets.base import patient_of
 from semiseg.datasets.pairs import Pair
 from semiseg.datasets.patient_endings import DAY, is_ending, without_endings
+from semiseg.datasets.spelling import spelling_key
 
 BIDS = re.compile(r"^(sub-[A-Za-z0-9]+)(?:_|$)")
 PERSON = re.compile(
@@ -121,8 +122,11 @@ def _without_shared_endings(names: Sequence[str], own: Sequence[str]) -> list[st
     loose = [of_name[name] for name in names]
     if len(set(loose)) < 2:
         return list(own)
-    shared = _shared(list(of_name.values()))
-    return [stem if stem in shared else name for stem, name in zip(loose, own, strict=True)]
+    shared = _shared([spelling_key(stem) for stem in of_name.values()])  # P01_pre and p1_post
+    return [
+        stem if spelling_key(stem) in shared else name
+        for stem, name in zip(loose, own, strict=True)
+    ]
 
 
 def _stems(names: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from semiseg.data.manifest import Part
 from semiseg.datasets.source_files import OfKind, files_of
-from semiseg.formats import stem_of
+from semiseg.formats import stem_of, suffixes_of
 
 IMAGES = {"image", "images", "img", "imgs", "imaging", "scan", "scans", "volume", "volumes", "vol",
           "picture", "pictures", "photo", "photos", "frame", "frames", "original", "originals", "orig",
@@ -34,6 +34,20 @@ LABEL_ENDING = re.compile(
 )
 IMAGE_ENDING = re.compile(r"[_\-. ](?:img|image|imaging|0000)$", re.IGNORECASE)
 CHANNEL = re.compile(r"_(\d{4})$")
+OF = r"[_\-. ]+(?:of|for|von|vom|zu|für|fuer|de|du|del|della|di)[_\-. ]+(?=.)"
+# ImageJ names the mask of X.tif "Mask of X.tif"; file managers and clouds name a copy "Copy of X.tif".
+PHRASE = re.compile(
+    rf"^(?:(?:count[_\-. ]+)?(?P<label>{'|'.join(sorted(LABELS, key=len, reverse=True))}"
+    rf"|ground[_\-. ]+truth|binary|drawing|lbls)|(?P<copy>copy|kopie|copie|copia)"
+    rf"(?:[_\-. ]*\(\d+\))?|(?P<image>{'|'.join(sorted(IMAGES, key=len, reverse=True))})){OF}",
+    re.IGNORECASE,
+)
+# Programs that remove one suffix leave others: cell.ome_mask of cell.ome.tif, scan.nii_seg of scan.nii.gz.
+INNER_SUFFIX = re.compile(
+    rf"(?:\.ome|{'|'.join(re.escape(end) for end in sorted(suffixes_of(), key=len, reverse=True))})"
+    r"(?=$|[_\-. ])",
+    re.IGNORECASE,
+)
 
 Role = Literal["image", "label"]
 
@@ -121,11 +135,24 @@ def place_file(folder: Path, path: Path) -> PlacedFile:
     return PlacedFile(path, role, part, (part or "", *place))
 
 
+def plain_name(name: str) -> str:
+    """The name of a file with what it is at the end, and without suffixes of images inside it.
+
+    ``Mask of a`` -> ``a_Mask``, ``Binary of a`` -> ``a_mask``, ``Copy of a`` -> ``a_Copy``, ``Image of a`` ->
+    ``a``, ``a.ome_mask`` -> ``a_mask``.
+    """
+    name = INNER_SUFFIX.sub("", name) or name
+    while (found := PHRASE.match(name)) is not None:
+        label, copy = found["label"], found["copy"]
+        kind = copy or (label if (label or "").lower() in LABELS else "mask" if label else "")
+        name = "_".join(filter(None, (name[found.end() :], kind)))
+    return name
+
+
 def tokens_of(name: str) -> list[str]:
     """The words and numbers of a name, in lower case."""
-    return [
-        token for token in SEPARATOR.split(GROUND_TRUTH.sub("groundtruth", name).lower()) if token
-    ]
+    words = SEPARATOR.split(plain_name(GROUND_TRUTH.sub("groundtruth", name)).lower())
+    return [token for token in words if token]
 
 
 def names_label(stem: str) -> bool:

@@ -4,6 +4,8 @@ import dataclasses
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from difflib import SequenceMatcher
+from itertools import combinations
 from pathlib import Path
 
 from semiseg.datasets.matching import Match
@@ -16,6 +18,7 @@ Masks = dict[Path, tuple[tuple[str, Path], ...]]
 
 MOST_CLASSES = 254  # 255 is the value of ignored pixels
 FEWEST_ALIKE = 5  # images with the same numbers, from which the numbers are names and not counts
+MISSPELT = 0.85  # ratio of equal letters
 NUMBER = re.compile(r"(.*?)[_\-. ]*(\d+)$")
 PEOPLE = re.compile(
     r"(?:^|_)(?:\d+(?:st|nd|rd|th)\w*|(?:rater|reader|annotator|expert|observer|obs|grader|radiologist"
@@ -245,7 +248,21 @@ def notes_on_absent(classes_of: Sequence[Collection[str]]) -> list[str]:
     if not lacking:
         return []
     words = listed(f"{name} in {count:,}" for name, count in sorted(lacking.items()))
+    alike = [
+        f"{one} and {other}"
+        for one, other in combinations(sorted(lacking), 2)
+        if _differ_in_letters(one, other)
+        and not any({one, other} <= set(own) for own in classes_of)
+    ]
+    typed = f"; if {listed(alike)} are one structure, give its masks one name" if alike else ""
     return [
         f"a class without a mask counts as absent ({words} of {plural(total, 'labelled image')}): "
-        "leave out images in which a structure was not drawn."
+        f"leave out images in which a structure was not drawn{typed}."
     ]
+
+
+def _differ_in_letters(one: str, other: str) -> bool:
+    """Whether two names differ in about a letter, as by a typing mistake, and not in numbers."""
+    numbers = [re.findall(r"\d+", name) for name in (one, other)]
+    ratio = SequenceMatcher(None, one.lower(), other.lower()).ratio()
+    return numbers[0] == numbers[1] and min(len(one), len(other)) > 3 and ratio > MISSPELT

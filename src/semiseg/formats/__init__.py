@@ -15,6 +15,7 @@ from semiseg.formats.named import NAMED
 from semiseg.formats.named import suffix_of as suffix_of
 from semiseg.formats.nifti import NIFTI as NIFTI
 from semiseg.formats.npz import NPZ as NPZ
+from semiseg.formats.picture_format import NPY as NPY
 from semiseg.formats.picture_format import PICTURES as PICTURES
 from semiseg.formats.picture_format import TIFF as TIFF
 from semiseg.formats.volume_format import VolumeFormat

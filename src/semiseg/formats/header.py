@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from semiseg.errors import UserError
 from semiseg.files import check_file
+from semiseg.formats.pages import is_plain, pages_header
 from semiseg.formats.quiet import quiet_pillow
 from semiseg.formats.sizes import DEFLATE
-from semiseg.formats.tiff import TIFF_SUFFIXES, Tiff, tiff_header
+from semiseg.formats.tiff import Tiff
 from semiseg.formats.values import damaged
 from semiseg.formats.whole import PNG
 
@@ -31,14 +32,14 @@ class Header:
         height, width: in pixels, after the rotation by the EXIF orientation.
         channels: 1 grey, 3 coloured.
         deep: more than 8 bits per channel.
-        pages: 1, or the number of slices of a stack (TIFF).
+        pages: 1, or the number of slices of a stack (TIFF, .npy).
         turned: whether that rotation swaps height and width.
         coloured: pixels are colours.
         palette: pixels are indices of a palette.
         lossy: JPEG.
         bits: bits per value of a grey picture; values of 2 or 4 bits are spread over 0 to 255.
         inverted: see `tiff.Tiff`.
-        tiff: the TIFF header if `tiff.read_tiff` reads the file; None if Pillow does.
+        tiff: the header of a TIFF or .npy file if `pages.read_pages` reads it; None if Pillow does.
     """
 
     height: int
@@ -63,8 +64,8 @@ def read_header(path: Path | str) -> Header:
     """
     path = Path(path)
     check_file(path)
-    tiff = tiff_header(path) if path.name.lower().endswith(TIFF_SUFFIXES) else None
-    if tiff is not None and not tiff.plain:
+    tiff = pages_header(path)
+    if tiff is not None and not is_plain(path, tiff):
         deep = tiff.dtype.kind in "if" or tiff.dtype.itemsize > 1 or tiff.scaled
         return Header(
             tiff.height, tiff.width, tiff.channels, deep, tiff.pages,

@@ -100,6 +100,10 @@ def codes_of_greys(grey: NDArray[Any], path: Path, lossy: bool, values: MaskValu
         raise UserError(f"{path} is empty: export it again.")
     found = np.unique(grey)
     top = found[-1]
+    if not np.isfinite(found).all() or found[0] < 0:
+        raise UserError(
+            f"{path} has values from {found[0]:g} to {found[-1]:g}, which are no class codes: save 0 to 255."
+        )
     if top == 0:
         return PictureMask(np.zeros(grey.shape, np.uint8), "empty")
     present = found[found != values.ignore_value] if values.ignore_value is not None else found

@@ -22,8 +22,8 @@ from semiseg.formats.mask_values import (
     codes_of_greys,
     hexadecimal,
 )
+from semiseg.formats.pages import read_pages
 from semiseg.formats.pictures import load, reduced
-from semiseg.formats.tiff import read_tiff
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -193,7 +193,7 @@ def _plane(path: Path, header: Header) -> NDArray[Any]:
     """[H, W] as stored, or [H, W, S] of a mask with several channels."""
     if header.tiff is None:
         return _stored(np.asarray(load(path)), header)
-    pixels = read_tiff(path, stored=True)[0]
+    pixels = read_pages(path, stored=True)[0]
     return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
 
 
@@ -232,7 +232,7 @@ def _grey(path: Path, header: Header, levels: bool = False) -> NDArray[Any]:
     if header.tiff is not None:
         if header.channels > 1:
             raise _coloured(path)
-        pages = read_tiff(path, stored=True)[..., 0]
+        pages = read_pages(path, stored=True)[..., 0]
         if pages.dtype == np.uint8 and not levels:
             pages = _unspread(pages, header)
         return pages if header.pages > 1 else pages[0]

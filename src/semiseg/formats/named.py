@@ -7,9 +7,9 @@ from semiseg.formats.hdf5 import HDF5
 from semiseg.formats.itk import ITK
 from semiseg.formats.nifti import NIFTI
 from semiseg.formats.npz import NPZ
-from semiseg.formats.picture_format import PICTURES, TIFF
+from semiseg.formats.picture_format import NPY, PICTURES, TIFF
 
-NAMED: tuple[Format, ...] = (NIFTI, ITK, PICTURES, TIFF, HDF5, NPZ)
+NAMED: tuple[Format, ...] = (NIFTI, ITK, PICTURES, TIFF, NPY, HDF5, NPZ)
 
 
 def suffix_of(path: Path) -> str:

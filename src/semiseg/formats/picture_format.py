@@ -15,6 +15,7 @@ from semiseg.formats.base import Format, Mask, Reference
 from semiseg.formats.header import read_header
 from semiseg.formats.mask_values import USUAL, MaskValues
 from semiseg.formats.masks import read_picture_mask
+from semiseg.formats.npy import NPY_SUFFIXES, write_npy
 from semiseg.formats.pictures import (
     read_picture,
     write_coloured_mask,
@@ -107,9 +108,28 @@ class TiffFormat(PictureFormat):
         write_tiff_stack(path, values)
 
 
+class NpyFormat(PictureFormat):
+    """``.npy``: an array of a picture or of the slices of a volume. Masks have the same axes."""
+
+    name = ".npy"
+    suffixes = NPY_SUFFIXES
+
+    def mask_suffix(self, path: Path) -> str:
+        """The same format."""
+        return self.suffixes[0]
+
+    def write_mask(self, path: Path, mask: NDArray[np.integer[Any]], like: Reference) -> None:
+        """Write the values of the mask: [H, W], or [D, H, W] of several slices."""
+        self._write_grey(path, np.asarray(mask, np.uint8))
+
+    def _write_grey(self, path: Path, values: NDArray[np.uint8]) -> None:
+        write_npy(path, values[0] if len(values) == 1 else values)
+
+
 def _shortened(word: str) -> str:
     return word.encode()[:LONGEST_WORD].decode(errors="ignore")
 
 
 PICTURES = PictureFormat()
 TIFF = TiffFormat()
+NPY = NpyFormat()

@@ -12,9 +12,10 @@ from semiseg.data.volume import Volume
 from semiseg.errors import UserError
 from semiseg.files import atomic_output
 from semiseg.formats.header import Header, opened, read_header
+from semiseg.formats.pages import read_pages
 from semiseg.formats.quiet import hearing_libtiff
 from semiseg.formats.remarks import SCALED, TRANSPARENT
-from semiseg.formats.tiff import TIFF_SUFFIXES, check_tiff, read_tiff
+from semiseg.formats.tiff import TIFF_SUFFIXES, check_tiff
 from semiseg.formats.values import compact, damaged
 from semiseg.formats.whole import check_png
 
@@ -54,7 +55,7 @@ def read_picture(
     else:
         if header.tiff.palette:
             raise UserError(f"{path} is a stack with a palette: save its pages in grey or RGB.")
-        array, spacing = read_tiff(path), header.tiff.spacing
+        array, spacing = read_pages(path), header.tiff.spacing
         if header.pages == 1:
             array = _shrunk(array[0], max_side)[None]
         array = np.moveaxis(_with_channels(array, channels), 3, 1)

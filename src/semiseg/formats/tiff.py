@@ -31,7 +31,7 @@ from semiseg.formats.values import damaged, reading
 from semiseg.text import times
 
 WHAT = "a TIFF image"
-TIFF_SUFFIXES = (".tif", ".tiff")
+TIFF_SUFFIXES = (".tif", ".tiff", ".ome.tif", ".ome.tiff")
 FAX = (2, 3, 4, 32771)  # compressions of black ink on white paper
 WORKING = 8  # bytes per value: conversions, and a compact copy
 MOST_BYTES = 2**32  # per image in memory

@@ -2,7 +2,8 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from semiseg.console import Console
 from semiseg.data.task import IGNORE_INDEX
@@ -17,6 +18,9 @@ from semiseg.preparation.scanning import Plan
 from semiseg.preparation.sources import SourceFile, stamp
 from semiseg.preparation.store import DataWriter
 from semiseg.stopping import listening
+from semiseg.text import kind_of, with_others
+
+FIND_SERIES = "'semiseg prepare --dry-run --show-folders' prints the folder of each series"
 
 
 def read_cases(
@@ -86,11 +90,24 @@ def read_cases(
                 bar.advance()
                 stop.pass_on()
     if len(left_out) > 1 or plan.skip_bad:  # the error of a single one is the sentence itself
-        for one in left_out:
-            console.warn(f"cannot be used: {one.why}")
+        files = {case.identifier: case for case in scan.cases}
+        for line in _lines([(one, files[one.left_out]) for one in left_out], plan.source):
+            console.warn(f"cannot be used: {line}")
     if left_out and not plan.skip_bad:
-        raise UnreadableCasesError(left_out, len(scan.cases))
+        hidden = any(case.private for case in scan.cases)
+        raise UnreadableCasesError(left_out, len(scan.cases), FIND_SERIES if hidden else "")
     return tuple(left_out)
+
+
+def _lines(left_out: Sequence[tuple[LeftOut, SourceCase]], source: Path) -> list[str]:
+    """One sentence per kind of error, with the names of all files that it is about."""
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for one, case in left_out:
+        stored = dict(zip(map(str, case.files), case.stored_names(source), strict=True))
+        names = {*stored, *(Path(file).name for file in stored), case.identifier, case.source}
+        subject = next((name for file, name in stored.items() if file in one.why), case.source)
+        kinds.setdefault(kind_of(one.why, names), []).append((one.why, subject))
+    return [with_others(own[0][0], [name for _, name in own[1:]], "file") for own in kinds.values()]
 
 
 def _recoded(

@@ -119,13 +119,15 @@ class LeftOut(BaseModel):
 class UnreadableCasesError(UserError):
     """Cases that cannot be read. The other cases stay prepared, so that nothing is read twice."""
 
-    def __init__(self, cases: Sequence[LeftOut], total: int) -> None:
+    def __init__(self, cases: Sequence[LeftOut], total: int, hint: str = "") -> None:
+        """Args: cases: those that cannot be read. total: number of all. hint: how to find them."""
+        hint = hint and f"; {hint}"
         if len(cases) == 1:
-            super().__init__(f"{cases[0].why.removesuffix('.')} (or use --skip-bad).")
+            super().__init__(f"{cases[0].why.removesuffix('.')} (or use --skip-bad{hint}).")
             return
         super().__init__(
             f"{len(cases):,} of {total:,} images cannot be used ({listed(c.source for c in cases)}): "
-            f"repair them, or use --skip-bad to go on without them; the first: {cases[0].why}"
+            f"repair them, or use --skip-bad to go on without them{hint}; the first: {cases[0].why}"
         )
 
 

@@ -16,10 +16,12 @@ from semiseg.datasets.base import Layout, Naming, Options, Scan, folder_of
 from semiseg.datasets.checks import check_cases
 from semiseg.datasets.naming import read_naming
 from semiseg.datasets.source_files import special_files
+from semiseg.datasets.unread import unread_labels
 from semiseg.errors import UserError
 from semiseg.formats import is_picture
 from semiseg.formats.stack import check_uneven
 from semiseg.preparation.auto_config import parse_intensity
+from semiseg.preparation.patient_spelling import notes_on_spelling, with_one_spelling
 from semiseg.preparation.records import LeftOut
 from semiseg.text import listed, plural
 
@@ -202,13 +204,38 @@ def scan_source(source: Path, request: Request) -> Plan:
     _check_kind(scan, options)
     if options.naming.codes is not None:
         scan = dataclasses.replace(scan, classes=options.classes, codes=options.naming.codes)
+    if request.split is None:
+        scan = with_one_spelling(scan)
     split = _split(scan, request)
-    scan = dataclasses.replace(scan, notes=(*scan.notes, *_notes_on_special(source)))
+    notes = () if request.split is None else notes_on_spelling(scan, split)
+    if unread := unread_labels(scan, source):
+        notes = (*notes, f"{unread}.")
+    notes = (*notes, *scan.notes, *_notes_on_special(source))
+    scan = dataclasses.replace(scan, notes=notes)
     given = request.split is not None or scan.split is not None
     redraw = None if given else _redraw(request.parts or scan.parts, request.seed)
     return Plan(
         source, layout.name, evidence, scan, options, split, why, request.skip_bad, redraw=redraw
     )
+
+
+def folders_of_series(plan: Plan) -> list[str]:
+    """A line per DICOM series: its name and its folder below the source.
+
+    Raises:
+        UserError: if the source is not DICOM.
+    """
+    private = [case for case in plan.scan.cases if case.private]
+    if not private:
+        raise UserError(
+            f"--show-folders is for DICOM, but this is the layout '{plan.layout}', whose messages name the "
+            "files: omit it."
+        )
+    lines = []
+    for case in private:
+        places = {path.parent.relative_to(plan.source).as_posix() for path in case.files}
+        lines.append(f"{case.source}: {listed(sorted(places)) or 'no file that can be read'}")
+    return lines
 
 
 def _redraw(fractions: Parts, seed: int) -> Redraw:

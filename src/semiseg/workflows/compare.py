@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from semiseg.console import Console
+from semiseg.console import Console, Repeated
 from semiseg.data.task import IGNORE_INDEX
 from semiseg.datasets.base import Naming
 from semiseg.datasets.naming import own_codes
 from semiseg.datasets.patients import patients_in
+from semiseg.datasets.spelling import one_spelling
 from semiseg.errors import UserError, reason_to_skip
 from semiseg.evaluation.classes import Classes, check_codes, codes_in, foreground
 from semiseg.evaluation.pictures import score_picture
@@ -27,8 +28,8 @@ from semiseg.formats import is_picture
 from semiseg.formats.base import Mask
 from semiseg.formats.grid import GRID_TOLERANCE, apart, steps_of
 from semiseg.locking import locked
-from semiseg.text import listed, times
-from semiseg.workflows.mask_pairs import MASK_SUFFIXES, pair_files
+from semiseg.text import listed, plural, times
+from semiseg.workflows.mask_pairs import differ_in_padding, pair_files
 from semiseg.workflows.mask_reading import are_class_codes, read_prediction, read_united, values_of
 
 Spacing = tuple[float, float, float]
@@ -97,13 +98,21 @@ def compare(
     if not pairs:
         raise UserError(
             f"No mask in {predictions} has a partner in {references}: give both files the same "
-            f"name (the endings {', '.join(MASK_SUFFIXES)} are ignored)."
+            "name (endings such as _gt, _seg, _mask, _label and _pred are ignored)."
+        )
+    padded = [(p, r[0]) for p, r in pairs.values() if differ_in_padding(p, r[0])]
+    if padded:
+        one, other = (path.name for path in padded[0])
+        console.warn(
+            f"{plural(len(padded), 'pair')} with other leading zeros in the name of the reference (such as "
+            f"{one} and {other})."
         )
     class_codes = are_class_codes(
         [pair[0] for pair in pairs.values()], naming or Naming(), classes, console
     )
     scores: list[CaseScore] = []
     failed: dict[str, str] = {}
+    skipped = Repeated(console, "skipped")
     empty: list[str] = []
     for case, (prediction, answers) in console.track(pairs.items(), "evaluate", len(pairs)):
         try:
@@ -112,11 +121,12 @@ def compare(
             )
         except (UserError, MemoryError, OSError, RuntimeError) as error:
             failed[case] = reason_to_skip(error, str(prediction), "score it")
-            console.warn(f"{case} skipped: {failed[case]}")
+            skipped.add(failed[case], case, map(str, (prediction, *answers)))
             continue
         scores += rows
         if not rows:
             empty.append(case)
+    skipped.finish()
     if not scores:
         reason = next(iter(failed.values()), "both masks of every pair are empty.")
         raise UserError(f"None of the {len(pairs)} pairs could be scored: {reason}")
@@ -154,7 +164,9 @@ def _patients(
     cases = list(dict.fromkeys(names))
     pictures = all(is_picture(pairs[case][1][0]) for case in cases)
     joined = [case.replace("/", "_") for case in cases]
-    return dict(zip(cases, patients_in(joined, [""] * len(cases), pattern, pictures), strict=True))
+    patients = patients_in(joined, [""] * len(cases), pattern, pictures)
+    respelt = one_spelling(patients)  # as in `prepare`
+    return {case: respelt.get(name, name) for case, name in zip(cases, patients, strict=True)}
 
 
 def score_files(

@@ -2,15 +2,16 @@
 
 import collections
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from semiseg.datasets.roles import composed
+from semiseg.datasets.roles import LABEL_ENDING, composed, plain_name
+from semiseg.datasets.spelling import unpadded
 from semiseg.errors import UserError
 from semiseg.files import walk_files
 from semiseg.formats import is_image, stem_of
 
-MASK_SUFFIXES = ("_gt", "_seg", ".seg", "_mask", "_label", "_pred")
+PREDICTED = re.compile(r"[_\-. ](?:pred|prediction)$", re.IGNORECASE)
 NUMBERED = re.compile(r"[_-]\d+$")
 
 Place = tuple[Path, str]
@@ -40,6 +41,8 @@ def pair_files(
             answers.setdefault(base, []).append(wanted.pop(name))
     if not answers and nested:  # the folders differ
         found, wanted = (_by_identifier(own, False) for own in files)
+    for name, partner in _by_numbers(found.keys() - answers.keys(), wanted.keys() - answers.keys()):
+        answers[name] = [wanted.pop(partner)]
     common = sorted(answers)
     alone = sorted(str(found[name]) for name in found.keys() - answers.keys())
     unanswered = sorted(str(wanted[name]) for name in wanted.keys() - found.keys())
@@ -50,6 +53,18 @@ def pair_files(
     return {name: (found[name], tuple(answers[name])) for name in common}, alone, unanswered
 
 
+def _by_numbers(found: Collection[str], wanted: Collection[str]) -> list[tuple[str, str]]:
+    """Pairs of identifiers that differ only in the leading zeros of numbers, where no other one does."""
+    ours, theirs = _unpadded(found), _unpadded(wanted)
+    return [(ours[key], theirs[key]) for key in sorted(ours.keys() & theirs.keys())]
+
+
+def _unpadded(names: Collection[str]) -> dict[str, str]:
+    """Name without leading zeros -> name, if it is the only one."""
+    counts = collections.Counter(map(unpadded, names))
+    return {unpadded(name): name for name in names if counts[unpadded(name)] == 1}
+
+
 def _of_several(name: str, path: Path) -> str | None:
     """The identifier of one of several masks of an image: ``x`` for ``x_mask_1.png``; None for others.
 
@@ -57,17 +72,26 @@ def _of_several(name: str, path: Path) -> str | None:
     """
     stem = stem_of(path)
     bare = NUMBERED.sub("", stem)
-    if bare == stem or not bare.lower().endswith(MASK_SUFFIXES):
+    if bare == stem or _without_ending(bare) == bare:
         return None
     own = identifier_of(path.with_name(bare + path.name[len(stem) :]))
     return "/".join([*name.split("/")[:-1], own])
 
 
 def identifier_of(path: Path) -> str:
-    """``patient001_frame01_gt.nii.gz`` -> ``patient001_frame01``."""
-    stem = composed(stem_of(path))  # one letter in several Unicode forms
-    ending = next((end for end in MASK_SUFFIXES if stem.lower().endswith(end)), "")
-    return stem[: len(stem) - len(ending)] or stem
+    """``patient001_frame01_gt.nii.gz`` -> ``patient001_frame01``; ``Mask of a.tif`` -> ``a``."""
+    return _without_ending(plain_name(composed(stem_of(path))))
+
+
+def differ_in_padding(prediction: Path, reference: Path) -> bool:
+    """Whether the identifiers of two masks differ in the leading zeros of numbers alone."""
+    names = (identifier_of(prediction), identifier_of(reference))
+    return names[0] != names[1] and unpadded(names[0]) == unpadded(names[1])
+
+
+def _without_ending(stem: str) -> str:
+    """``stem`` without a word for labels or predictions at its end."""
+    return PREDICTED.sub("", LABEL_ENDING.sub("", stem)) or stem
 
 
 def _files_in(path: Path) -> list[Place]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from semiseg.console import Console
+from semiseg.console import Console, Repeated
 from semiseg.data.task import Task
 from semiseg.errors import UserError, reason_to_skip
 from semiseg.files import is_partial, remove_partials
@@ -130,6 +130,7 @@ def predict(
     remarks: dict[str, list[str]] = {}
     # the final network of a cross-validation was trained on the images of all folds
     record = PredictionRecord(find_runs(run) if with_folds else runs, folder, todo)
+    skipped = Repeated(console, "skipped")
     for target, image in console.track(todo.items(), "predicting"):
         try:
             volume = image.read(predictor.task)
@@ -145,7 +146,8 @@ def predict(
                 converted.append(image)
         except (UserError, MemoryError, OSError, RuntimeError) as error:
             failed.append(reason_to_skip(error, str(image), "predict it"))
-            console.warn(f"skipped: {failed[-1]}")
+            skipped.add(failed[-1], str(image), map(str, image.paths))
+    skipped.finish()
     if converted:
         console.warn(_conversion(converted, predictor.task))
     for note in [*notes_on_files(remarks), *record.finish()]:

@@ -15,7 +15,7 @@ from semiseg.errors import UserError
 from semiseg.locking import tidy
 from semiseg.preparation.changes import find_earlier
 from semiseg.preparation.ordered_map import default_jobs
-from semiseg.preparation.scanning import Request, scan_source
+from semiseg.preparation.scanning import Request, folders_of_series, scan_source
 from semiseg.preparation.store import check_output
 from semiseg.preparation.writing import check_set, write_set
 from semiseg.text import one_line, plural
@@ -66,6 +66,7 @@ def prepare(
     labels: str | None = None,
     class_by_folder: bool = False,
     trust_grid: str | None = None,
+    show_folders: bool = False,
     overwrite: bool = False,
     dry_run: bool = False,
     console: Console | None = None,
@@ -110,6 +111,8 @@ def prepare(
         class_by_folder: the folder of an image, such as 'malignant', is the class of its mask.
         trust_grid: 'image': labels of the shape of their image are on its grid, whatever their headers
             say; default: another grid is refused.
+        show_folders: print the folder of each DICOM series, which may contain the name of a person. It is
+            not stored.
         overwrite: replace a prepared data set at ``out`` when the new one is complete. Cases that did
             not change are not read again.
         dry_run: read and check everything and print the result, but write nothing.
@@ -140,6 +143,9 @@ def prepare(
             f"--seed {seed} is for a random split, but {given} gives the split: leave out --seed."
         )
     console.info(f"{source}: layout '{plan.layout}' ({one_line(plan.evidence)})")
+    if show_folders:
+        for line in folders_of_series(plan):
+            console.info(line)
     earlier = find_earlier(out, plan)
     if earlier is not None and not overwrite:
         if earlier.changed is not None:

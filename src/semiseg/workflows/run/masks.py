@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from semiseg.console import Console
+from semiseg.console import Console, Repeated
 from semiseg.data.manifest import PreparedData
 from semiseg.datasets import find_layout
 from semiseg.datasets.base import SourceCase
@@ -36,6 +36,7 @@ def write_masks(
     predictor = load_predictor(output.training.folder, device=request.device)
     output.masks.mkdir(exist_ok=True)
     record = PredictionRecord([output.training], output.masks)
+    skipped = Repeated(console, "skipped")
     written = 0
     for case in console.track(cases, "predicting"):
         target = output.masks / f"{case.identifier}{_mask_suffix(case)}"
@@ -44,10 +45,12 @@ def write_masks(
                 volume = case.read()
                 done = write_prediction(predictor, volume, target)
             except (UserError, MemoryError, OSError, RuntimeError) as error:
-                console.warn(f"skipped: {reason_to_skip(error, case.identifier, 'predict it')}")
+                why = reason_to_skip(error, case.identifier, "predict it")
+                skipped.add(why, case.identifier, map(str, case.files))
                 continue
             record.add(target, case.identifier, volume, done)
         written += 1
+    skipped.finish()
     for note in record.finish():
         console.warn(note)
     console.info(f"{plural(written, 'mask')} in {output.masks}, listed in {NAME}")
