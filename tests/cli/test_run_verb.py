@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 import tifffile
-from commandline import SMALL, call, draw_pictures, refused, small, tree, well
+from commandline import SMALL, call, draw_pictures, refused, small, small_auto, tree, well
 from PIL import Image
 
 from semiseg.csv_files import read_csv
@@ -16,9 +16,9 @@ from semiseg.csv_files import read_csv
 
 def test_volumes_all_the_way(phantom: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    words = ("run", phantom, "-o", out, "--labelled", "2", *small())
+    words = ("run", phantom, "-o", out, "--labelled", "2", *small_auto())
     said = well(call(*words))
-    assert "method: mcsc, since there are unlabelled images" in said.out
+    assert "method: self-training, the recommended one" in said.out
     assert "labelled:   2 patients" in said.out
     assert "mean of class means" in said.out
     assert (out / "report.html").stat().st_size > 10_000
@@ -57,7 +57,8 @@ def test_volumes_all_the_way(phantom: Path, tmp_path: Path) -> None:
     assert "preparing" not in again.all
     assert tree(out / "data", out / "masks").keys() == before.keys()
     refused(
-        call("run", phantom, "-o", out, "--labelled", "3", *small()), "other values of --labelled"
+        call("run", phantom, "-o", out, "--labelled", "3", *small_auto()),
+        "other values of --labelled",
     )
     refused(call("run", phantom, "-o", phantom), "was not created by 'semiseg run'")
 
@@ -92,8 +93,8 @@ def test_stacks_give_stacks_and_ignored_slices_are_no_background(tmp_path: Path)
 
 def test_pictures_by_the_clock(pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    at = small().index(f"training.iterations={SMALL['training.iterations']}")
-    sets = small()[: at - 1] + small()[at + 1 :]  # --time determines the iterations
+    at = small_auto().index(f"training.iterations={SMALL['training.iterations']}")
+    sets = small_auto()[: at - 1] + small_auto()[at + 1 :]  # --time determines the iterations
     words = ("run", pictures, "-o", out, "--time", "1s", "--max-side", "32", *sets)
     said = well(call(*words, "--intensity", "zscore", "--parts", "0.4,0.2,0.4"))
     manifest = json.loads((out / "data" / "manifest.json").read_text())
@@ -101,11 +102,10 @@ def test_pictures_by_the_clock(pictures: Path, tmp_path: Path) -> None:
     parts = [len(manifest["split"][part]) for part in ("train", "validation", "test")]
     assert parts[2] > parts[1]
     refused(call(*words, "--intensity", "zscore"), "other values of --parts")
-    assert "method: supervised, since" in said.out
-    assert "which did not help below 1,000" in said.out
+    assert "method: self-training, the recommended one" in said.out
     assert "fit into 1 s (--time)" in said.out
     config = (out / "training" / "config.yaml").read_text()
-    assert "method: supervised" in config
+    assert "method: self-training" in config
     masks = list((out / "masks").glob("*.png"))
     assert masks
     for path in masks:
@@ -120,8 +120,9 @@ def test_without_unlabelled_images(phantom: Path, tmp_path: Path) -> None:
     for number in (9, 10):
         for path in few.rglob(f"*{number:03d}*.nii.gz"):
             path.unlink()
-    said = well(call("run", few, "-o", tmp_path / "out", *small()))
-    assert "method: supervised, since there are no unlabelled images" in said.out
+    said = well(call("run", few, "-o", tmp_path / "out", *small_auto()))
+    assert "method: self-training, the recommended one" in said.out
+    assert "unlabelled: none" in said.out
 
 
 def test_a_refused_word_can_be_corrected(phantom: Path, tmp_path: Path) -> None:

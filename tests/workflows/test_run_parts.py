@@ -16,7 +16,7 @@ from semiseg.preparation.scanning import Plan
 from semiseg.training.run_folder import RunFolder, RunSplit
 from semiseg.training.run_output import Round, RunOutput
 from semiseg.workflows.run.budget import Costs, Stopwatch, Work, divide, next_share
-from semiseg.workflows.run.choices import _seed_of
+from semiseg.workflows.run.choices import _seed_of, larger_size
 from semiseg.workflows.run.renamed import folds_with_present_names, with_present_names
 from semiseg.workflows.run.request import RunRequest
 from semiseg.workflows.run.rounds import begin_round, earlier_run, labels_read
@@ -221,3 +221,15 @@ def test_patients_who_get_another_name_keep_their_part() -> None:
     assert [c.patient for c in found.manifest.cases] == list(names.values())
     last = Round(folds=(("p0_left", "p3"), ("p3_left", "p1_left")))
     assert folds_with_present_names(last, names).folds == (("p0", "p3"), ("p1",))
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (100, 96), (2000, 96), (3555, 96), (3556, 128), (8000, 192), (10**6, 224),
+    ],
+)  # fmt: skip
+def test_slices_are_larger_if_the_time_allows_it(count: int, expected: int) -> None:
+    """A step of 128 pixels costs (128 / 96)^2 = 1.78 times one of 96; 2,000 of them must fit."""
+    assert larger_size(96, 250, count, 32) == expected
+    assert larger_size(250, 250, count, 32) == 250

@@ -196,7 +196,7 @@ class SelfTraining(TeacherStudent):
         pseudo = deep_loss([y[labelled:] for y in outputs], target, self.pseudo_loss)
         supervised = deep_loss([y[:labelled] for y in outputs], batch.labels, supervised_loss)
         if self.guard is not None:
-            weight = weight * self.guard.usable()
+            pseudo = pseudo * self.guard.usable()
         return {"supervised": supervised, "pseudo": weight * pseudo}
 
     def target(self, images: Tensor, labels: Tensor) -> Tensor:
