@@ -5,6 +5,8 @@ from pathlib import Path
 from commandline import call, refused, small, tree, well
 from hearts import write_hearts
 
+UNET = ("--set", "self-training.network=unet")
+
 
 def test_every_option_trains_and_flips_follow_the_mirrored_axes(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
@@ -16,9 +18,8 @@ def test_every_option_trains_and_flips_follow_the_mirrored_axes(data: Path, tmp_
         "training.iterations=2",
     )  # fmt: skip
     words = [word for option in options for word in ("--set", option)]
-    said = well(
-        call("train", data, "--method", "self-training", "--labelled", "2", "-o", run, *small(), *words)
-    )  # fmt: skip
+    train = ("train", data, "--method", "self-training", "--labelled", "2", "-o", run)
+    said = well(call(*train, *small(), *UNET, *words))
     assert "(not used by self-training)" in said.out
     assert "data.elastic_spacing has no effect" not in said.out
     well(call("evaluate", run, "--on", "test", "--flips"))
@@ -47,5 +48,5 @@ def test_wrong_options_are_refused_before_anything_is_written(data: Path, tmp_pa
 def test_data_without_unlabelled_images_train_a_moving_average(tmp_path: Path) -> None:
     source, data, out = write_hearts(tmp_path / "hearts"), tmp_path / "data", tmp_path / "run"
     well(call("prepare", source, "-o", data))
-    said = well(call("train", data, "--method", "self-training", "-o", out, *small()))
+    said = well(call("train", data, "--method", "self-training", "-o", out, *small(), *UNET))
     assert "none (self-training trains on labelled images alone)" in said.out

@@ -39,7 +39,6 @@ EQUAL = ("--set", "training.batch_size=4", "--set", "training.labelled_batch_siz
         (("predict", "DATA", "-o", "OUT"), ["images", "semiseg predict --help"]),
         ((*TRAIN, "extra"), ["extra"]),
         (("train", "-o", "OUT"), ["semiseg train DATA -o RUN"]),
-        ((*TRAIN,), ["--method", "mcsc"]),
         ((*TRAIN, "--method", "mcsk"), ["'mcsk'", "did you mean 'mcsc'?"]),
         ((*TRAIN, "--preset", "mcsc-cpuu"), ["'mcsc-cpuu'", "did you mean 'mcsc-cpu'?"]),
         ((*TRAIN, "--preset", "mine.yaml"), ["'mine.yaml'"]),

@@ -56,6 +56,10 @@ OPTIONS = {
     ),
     ("nnformer", 3): ("nnformer.embed_dim=8", "nnformer.head_dim=4"),
     ("cross-level", 2): ("cross-level.patches=2", "cross-level.projector_widths=[8, 8, 8]"),
+    # as without a profile
+    ("self-training", 2): (
+        "self-training.network=unet", "self-training.guard=false", "self-training.dropped_channels=0",
+    ),
     ("plgcl", 2): (
         "data.size=64", "plgcl.head_hidden=16", "plgcl.head_width=8", "plgcl.ema_decay=0.9",
     ),
