@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from semiseg.data.task import Bounds, Task
-from semiseg.inference.confidence import Segmentation
+from semiseg.inference.confidence import Segmentation, SoftDiceConfidence
 
 Resampling = Literal["probabilities", "labels"]
 Place = tuple[slice, int | slice]
@@ -29,14 +30,22 @@ class BasePredictor(ABC):
     slicewise: ClassVar[bool]
     """Whether the prediction of a slice depends on no other slice, apart from the bounds."""
 
-    @abstractmethod
     def segment(
         self,
         image: NDArray[np.generic],
         bounds: Bounds | None = None,
         spacing: tuple[float, float, float] | None = None,
     ) -> Segmentation:
-        """Like :meth:`predict`, with the confidence of the mask."""
+        """Like :meth:`predict`, with the confidence of the mask.
+
+        For predictors whose `parts` are slices with all classes; others override it.
+        """
+        confidence = SoftDiceConfidence(len(self.task.classes))
+        labels = [
+            confidence.add(values, dim=1)[1].to(torch.uint8).cpu().numpy()
+            for _, values in self.parts(image, bounds, spacing)
+        ]
+        return Segmentation(np.concatenate(labels), confidence.value)
 
     @abstractmethod
     def parts(
@@ -45,9 +54,10 @@ class BasePredictor(ABC):
         bounds: Bounds | None = None,
         spacing: tuple[float, float, float] | None = None,
     ) -> Iterator[tuple[Place, Tensor]]:
-        """Yield the class probabilities on the image's grid in parts, on the CPU, with the place of each.
+        """Yield the class probabilities on the image's grid in parts, with the place of each.
 
-        Not all of them need to be in memory at once. Only for ``resampling='probabilities'``.
+        Not all of them need to be in memory at once. With ``resampling='labels'`` they may be 0 and
+        1, for the class codes of a resized slice.
         """
 
     def predict(

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from semiseg.data.task import Bounds
 from semiseg.inference.base import Place
-from semiseg.inference.confidence import Segmentation, SoftDiceConfidence
 from semiseg.inference.predictor import FLIPS
 from semiseg.inference.sliding import slide
 from semiseg.inference.windows import WindowPredictor
@@ -27,18 +26,6 @@ class CropPredictor(WindowPredictor):
     mirrored = FLIPS
     windows = 16
     slicewise: ClassVar[bool] = True
-
-    def segment(
-        self,
-        image: NDArray[np.generic],
-        bounds: Bounds | None = None,
-        spacing: tuple[float, float, float] | None = None,
-    ) -> Segmentation:
-        """See `BasePredictor`."""
-        confidence = SoftDiceConfidence(len(self.task.classes))
-        slices = self._slices(image, bounds)
-        labels = [confidence.add(values)[1].to(torch.uint8).numpy() for values in slices]
-        return Segmentation(np.stack(labels), confidence.value)
 
     def parts(
         self,

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from semiseg.data.task import Bounds, bounds_of
 from semiseg.inference.base import BasePredictor, Place, Resampling
-from semiseg.inference.confidence import Segmentation, SoftDiceConfidence
 from semiseg.inference.predictor import check_channels
 
 SLICES = 16
@@ -40,20 +39,6 @@ class Ensemble(BasePredictor):
         self.members = tuple(members)
         tasks = [member.task for member in members]
         self.task = next((task for task in tasks if task.intensity.kind == "window"), tasks[0])
-
-    def segment(
-        self,
-        image: NDArray[np.generic],
-        bounds: Bounds | None = None,
-        spacing: tuple[float, float, float] | None = None,
-    ) -> Segmentation:
-        """See `BasePredictor`. The confidence is that of the averaged probabilities."""
-        confidence = SoftDiceConfidence(len(self.task.classes))
-        labels = [
-            confidence.add(values, dim=1)[1].to(torch.uint8).numpy()
-            for _, values in self.parts(image, bounds, spacing)
-        ]
-        return Segmentation(np.concatenate(labels), confidence.value)
 
     def probabilities(
         self,
@@ -98,4 +83,4 @@ def _add(total: Tensor, parts: Iterator[tuple[Place, Tensor]]) -> None:
     In a function of its own, which keeps no part, and so no map, while the next member predicts.
     """
     for place, values in parts:
-        total[place] += values
+        total[place] += values.to(total.device)

@@ -13,7 +13,6 @@ from semiseg.data.loader import to_input
 from semiseg.data.task import Bounds, Task, bounds_of, normalise
 from semiseg.errors import UserError
 from semiseg.inference.base import BasePredictor, Place, Resampling
-from semiseg.inference.confidence import Segmentation, SoftDiceConfidence
 
 Copies = tuple[tuple[int, ...], ...]
 """The axes of each mirrored copy."""
@@ -67,20 +66,6 @@ class Predictor(BasePredictor):
         self.flips = copies_along(flips, FLIPS)
         self.resampling, self.batch_size = resampling, batch_size
 
-    def segment(
-        self,
-        image: NDArray[np.generic],
-        bounds: Bounds | None = None,
-        spacing: tuple[float, float, float] | None = None,
-    ) -> Segmentation:
-        """See `BasePredictor`."""
-        confidence = SoftDiceConfidence(len(self.task.classes))
-        parts = [
-            confidence.add(probabilities, dim=1)[1].to(torch.uint8).cpu().numpy()
-            for probabilities in self._batches(image, bounds)
-        ]
-        return Segmentation(np.concatenate(parts), confidence.value)
-
     def parts(
         self,
         image: NDArray[np.generic],
@@ -91,7 +76,7 @@ class Predictor(BasePredictor):
         start = 0
         for probabilities in self._batches(image, bounds):
             end = start + len(probabilities)
-            yield (slice(start, end), slice(None)), probabilities.cpu()
+            yield (slice(start, end), slice(None)), probabilities
             start = end
 
     def probabilities(
