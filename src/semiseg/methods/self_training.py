@@ -168,10 +168,8 @@ class SelfTraining(TeacherStudent):
         self.guard = VanishedClasses(len(task.classes)) if self.options.guard else None
         batch = self.options.batch
         self.fills_batch = None if batch is None else batch == "whole"
-        self.deep: DeepSupervision | None = None
-        if count := self.options.deep_supervision:
-            option = "self-training.deep_supervision"
-            self.deep = DeepSupervision(self.student, len(task.classes), count, option)
+        count, option = self.options.deep_supervision, "self-training.deep_supervision"
+        self.deep = DeepSupervision(self.student, len(task.classes), count, option)
 
     def consistency_weight(self, step: Step) -> float:
         """Return w(t): 0 before ``starts_at``, then rising linearly over ``rampup``."""
@@ -269,7 +267,7 @@ class SelfTraining(TeacherStudent):
 
     def classified(self, features: dict[int, Tensor]) -> list[Tensor]:
         """Return the logits of the student's maps by reduction, fine to coarse."""
-        return [self.student.classify(features), *(self.deep(features) if self.deep else [])]
+        return [self.student.classify(features), *self.deep(features)]
 
     def pseudo_loss(self, logits: Tensor, target: Tensor) -> Tensor:
         """0.5 (CE + Dice) with hard or soft targets."""

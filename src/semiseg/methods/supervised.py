@@ -46,16 +46,13 @@ class Supervised(Method):
         """See `Method`."""
         super().__init__(task, config)
         self.fills_batch = self.options.batch == "whole"
-        network, count = self.add_network(), self.options.deep_supervision
-        self.deep: DeepSupervision | None = None
-        if count:
-            option = "supervised.deep_supervision"
-            self.deep = DeepSupervision(network, len(task.classes), count, option)
+        count, option = self.options.deep_supervision, "supervised.deep_supervision"
+        self.deep = DeepSupervision(self.add_network(), len(task.classes), count, option)
 
     def forward(self, batch: Batch, step: Step) -> dict[str, Tensor]:
         """One term: ``supervised``."""
         features = self.network.features(batch.images[: batch.labelled])
-        outputs = [self.network.classify(features), *(self.deep(features) if self.deep else [])]
+        outputs = [self.network.classify(features), *self.deep(features)]
         return {"supervised": deep_loss(outputs, batch.labels, self.loss)}
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:

@@ -30,7 +30,10 @@ class DeepSupervisionOptions(NetworkOptions):
 
 
 class DeepSupervision(nn.Module):
-    """Heads on the maps of a network after that of full resolution, from fine to coarse."""
+    """Heads on the maps of a network after that of full resolution, from fine to coarse.
+
+    Without heads it has no parameters and draws no random numbers.
+    """
 
     def __init__(self, network: Segmenter, classes: int, count: int, option: str) -> None:
         """Args: classes: K; count: number of heads; option: its name, for messages.
