@@ -53,7 +53,7 @@ def resolve_config(
         UserError: for an unknown method, preset or option, with the nearest name; without
             ``sections``, for a setting of another method.
     """
-    entry, content = _method_and_preset(method, preset)
+    entry, content = method_and_preset(method, preset)
     name, cls = entry.name, entry.load()
     given = parse_assignments(settings)
     # a preset for slices takes precedence over volumes that the data suggest
@@ -106,18 +106,16 @@ def resolve_config(
     return resolved
 
 
-def _method_and_preset(method: str | None, preset: str | None) -> tuple[Entry, dict[str, Any]]:
+def method_and_preset(method: str | None, preset: str | None) -> tuple[Entry, dict[str, Any]]:
     """Return the entry of the method, and the content of the preset for it (empty without one).
 
     Raises:
         UserError: for an unknown method or preset.
     """
-    entry = None if method is None else methods.entry(method)
-    content = {} if preset is None else presets.load(preset, None if entry is None else entry.name)
-    if entry is None:
-        entry = methods.entry(content.get("method", methods.AUTO))
-        content = {} if preset is None else presets.load(preset, entry.name)
-    return entry, content
+    if method is None and preset is not None:
+        method = presets.load(preset).get("method")
+    entry = methods.entry(method or methods.AUTO)
+    return entry, {} if preset is None else presets.load(preset, entry.name)
 
 
 def _in_3d(decisions: Sequence[Decision], asked: int | None) -> bool:
@@ -136,7 +134,7 @@ def check_options(
         UserError: for an unknown method, preset or option, or an invalid value, or a precision that
             ``device`` does not support.
     """
-    entry, content = _method_and_preset(method, preset)
+    entry, content = method_and_preset(method, preset)
     name, cls, given = entry.name, entry.load(), parse_assignments(settings)
     # the data give a patch to volumes
     layers = [Layer("the data", {"data": {"patch": (32, 32, 32)}})]

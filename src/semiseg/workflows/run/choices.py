@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from semiseg import methods, presets
+from semiseg import methods
 from semiseg.config import parse_assignments
 from semiseg.console import Console, Quiet
 from semiseg.data.manifest import PreparedData
@@ -16,6 +16,7 @@ from semiseg.errors import memory_for
 from semiseg.networks.build import downloads
 from semiseg.preparation.auto_config import SIZE, size_of
 from semiseg.text import duration, plural
+from semiseg.training.configuration import method_and_preset
 from semiseg.training.device import torch_device
 from semiseg.training.plan import Plan, plan_training
 from semiseg.training.resolution import CROP_SIZE, lost_structures
@@ -37,7 +38,7 @@ class Choice:
     ``iterations`` are those of each training, also without a time limit.
     """
 
-    method: str | None
+    method: str
     settings: tuple[str, ...]
     iterations: int
     costs: Costs | None = None
@@ -163,7 +164,7 @@ def _seed_of(request: RunRequest) -> list[str]:
     """The setting of the training's seed, which overrides that of a preset; none if it has no effect."""
     if "seed" in parse_assignments(request.settings).get("training", {}):
         return []
-    preset = presets.load(request.preset, request.method) if request.preset else {}
+    _, preset = method_and_preset(request.method, request.preset)
     before = preset.get("training", {}).get("seed", 0)
     return [] if before == request.seed else [f"training.seed={request.seed}"]
 
