@@ -15,14 +15,14 @@ def pages_header(path: Path) -> Tiff | None:
     Raises:
         UserError: as in `semiseg.formats.tiff.tiff_header` and `semiseg.formats.npy.npy_header`.
     """
-    if path.name.lower().endswith(NPY_SUFFIXES):
+    if _is_npy(path):
         return npy_header(path)
     return tiff_header(path) if path.name.lower().endswith(TIFF_SUFFIXES) else None
 
 
 def is_plain(path: Path, header: Tiff) -> bool:
     """Whether Pillow reads the file completely."""
-    return header.plain and not path.name.lower().endswith(NPY_SUFFIXES)
+    return header.plain and not _is_npy(path)
 
 
 def read_pages(path: Path, stored: bool = False) -> NDArray[Any]:
@@ -31,6 +31,10 @@ def read_pages(path: Path, stored: bool = False) -> NDArray[Any]:
     Raises:
         UserError: for a file that cannot be read.
     """
-    if path.name.lower().endswith(NPY_SUFFIXES):
+    if _is_npy(path):
         return read_npy(path)
     return read_tiff(path, stored)
+
+
+def _is_npy(path: Path) -> bool:
+    return path.name.lower().endswith(NPY_SUFFIXES)

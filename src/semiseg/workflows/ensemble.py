@@ -50,8 +50,8 @@ def find_runs(run: Runs, with_folds: bool = False) -> list[RunFolder]:
         if one.folder.resolve() in places:
             raise UserError(f"{one.folder} is given twice: name each run once.")
         places.add(one.folder.resolve())
-    for one, other in itertools.combinations(found, 2):
-        _check_same_task(one, other)
+    if len(found) > 1:
+        _check_same_task(found)
     return found
 
 
@@ -101,19 +101,20 @@ def _with_folds(folder: Path) -> list[RunFolder]:
     return [output.training, *folds]
 
 
-def _check_same_task(first: RunFolder, other: RunFolder) -> None:
-    """Check that two runs segment the same classes in the same kind of images.
+def _check_same_task(runs: Sequence[RunFolder]) -> None:
+    """Check that runs segment the same classes in the same kind of images.
 
     Raises:
-        UserError: naming the first property in which they differ.
+        UserError: naming two runs and the first property in which they differ.
     """
-    ours, theirs = _properties(first), _properties(other)
-    for name, own in ours.items():
-        if own and theirs[name] and own != theirs[name]:
-            raise UserError(
-                f"{first.folder} and {other.folder} cannot be averaged, since the {name} differ "
-                f"({own} and {theirs[name]}): name runs of the same task."
-            )
+    properties = [(run.folder, _properties(run)) for run in runs]
+    for (first, ours), (other, theirs) in itertools.combinations(properties, 2):
+        for name, own in ours.items():
+            if own and theirs[name] and own != theirs[name]:
+                raise UserError(
+                    f"{first} and {other} cannot be averaged, since the {name} differ "
+                    f"({own} and {theirs[name]}): name runs of the same task."
+                )
 
 
 def _properties(run: RunFolder) -> dict[str, str]:
